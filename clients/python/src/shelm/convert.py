@@ -1,0 +1,100 @@
+"""Turns the protocol's messages into the dataclasses of `shelm.results`. Pure; every well-formed message converts."""
+
+from collections.abc import Iterable
+from datetime import datetime, timezone
+
+import numpy as np
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from shelm.results import Act, Action, Agent, EpisodeInfo, Memory, MemoryStep, Timing, Token
+from shelm.v1 import agent_pb2
+
+
+def act_from(response: agent_pb2.ActResponse) -> Act:
+    """Returns the message as an Act."""
+    return Act(
+        episode_id=response.episode_id,
+        step=response.step,
+        action=_action(response.action),
+        tokens=_tokens(response.tokens),
+        value=response.value,
+        log_prob=response.log_prob,
+        committed_step=response.committed_step,
+        replayed=response.replayed,
+        memory=Memory(response.memory.length, response.memory.window, response.memory.rebuilt),
+        agent_digest=response.agent_digest,
+        timing=_timing(response.timing) if response.HasField("timing") else None,
+    )
+
+
+def memory_step_from(step: agent_pb2.MemoryStep) -> MemoryStep:
+    """Returns the message as a MemoryStep."""
+    return MemoryStep(
+        step=step.step,
+        tokens=_tokens(step.tokens),
+        action=_action(step.action),
+        in_window=step.in_window,
+        time=_time(step.time) if step.HasField("time") else None,
+        value=step.value,
+    )
+
+
+def episode_from(episode: agent_pb2.Episode) -> EpisodeInfo:
+    """Returns the message as an EpisodeInfo."""
+    return EpisodeInfo(
+        episode_id=episode.episode_id,
+        agent=episode.agent,
+        agent_digest=episode.agent_digest,
+        seed=episode.seed,
+        deterministic=episode.deterministic,
+        committed_step=episode.committed_step if episode.HasField("committed_step") else None,
+        ended=episode.ended,
+        memory_length=episode.memory_length,
+        create_time=_time(episode.create_time) if episode.HasField("create_time") else None,
+        update_time=_time(episode.update_time) if episode.HasField("update_time") else None,
+        expire_time=_time(episode.expire_time) if episode.HasField("expire_time") else None,
+    )
+
+
+def agent_from(agent: agent_pb2.Agent) -> Agent:
+    """Returns the message as an Agent."""
+    continuous = agent.action_space.WhichOneof("kind") == "continuous"
+    return Agent(
+        name=agent.name,
+        digest=agent.digest,
+        description=agent.description,
+        observation_shape=(agent.observation.height, agent.observation.width, 3),
+        continuous=continuous,
+        actions=agent.action_space.continuous if continuous else agent.action_space.discrete,
+        action_names=tuple(agent.action_space.names),
+        window=agent.window,
+        tokens_per_step=agent.tokens_per_step,
+        vocabulary_size=agent.vocabulary_size,
+        environments=tuple(agent.environments),
+        default=agent.default,
+    )
+
+
+def _action(action: agent_pb2.Action) -> Action:
+    if action.WhichOneof("kind") == "continuous":
+        return np.array(action.continuous.values, dtype=np.float32)
+    return action.discrete
+
+
+def _tokens(tokens: Iterable[agent_pb2.Token]) -> list[Token]:
+    return [Token(token.text, token.similarity, token.id) for token in tokens]
+
+
+def _timing(timing: agent_pb2.Timing) -> Timing:
+    return Timing(
+        total_us=timing.total_us,
+        decode_us=timing.decode_us,
+        retrieval_us=timing.retrieval_us,
+        memory_us=timing.memory_us,
+        policy_us=timing.policy_us,
+        commit_us=timing.commit_us,
+    )
+
+
+def _time(time: Timestamp) -> datetime:
+    return time.ToDatetime(tzinfo=timezone.utc)

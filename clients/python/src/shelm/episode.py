@@ -1,0 +1,59 @@
+"""One episode as a `with` block: created on entry, ended on exit.
+
+Failure policy: it ends also when an exception passes through; then EndEpisode is tried once and its own failure is
+swallowed, so that the exception is the one that is seen. Without an exception a failing EndEpisode is raised: nothing
+is lost, the episode expires.
+"""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from shelm.results import Act, EpisodeInfo, MemoryStep
+
+if TYPE_CHECKING:
+    from shelm.client import Client
+
+
+class Episode:
+    """Acts in one episode. One that already has steps is replayed from step 0, unless `Client.resume` moves it on."""
+
+    def __init__(
+        self,
+        client: "Client",
+        episode_id: str | None = None,
+        *,
+        seed: int | None = None,
+        agent: str | None = None,
+        deterministic: bool | None = None,
+    ) -> None:
+        """Takes the values of `Client.create_episode`; `episode_id` None means a fresh random name."""
+        self.episode_id = episode_id or f"episode-{uuid.uuid4().hex}"
+        self._client, self._seed, self._agent, self._deterministic = client, seed, agent, deterministic
+
+    def act(self, observation: Any, *, step: int | None = None, deterministic: bool | None = None) -> Act:
+        """Returns the action for a frame; see `Client.act`."""
+        return self._client.act(observation, self.episode_id, step=step, deterministic=deterministic)
+
+    def memory(self, from_step: int = 0) -> Iterator[MemoryStep]:
+        """Yields the remembered words, oldest first; see `Client.memory`."""
+        return self._client.memory(self.episode_id, from_step)
+
+    def info(self) -> EpisodeInfo:
+        """Returns what the server knows of this episode."""
+        return self._client.get_episode(self.episode_id)
+
+    def __enter__(self) -> "Episode":
+        """Creates the episode and returns itself."""
+        self._client.create_episode(self.episode_id, agent=self._agent, seed=self._seed, deterministic=self._deterministic)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Ends the episode."""
+        if error is None:
+            self._client.end_episode(self.episode_id)
+            return
+        with suppress(Exception):
+            self._client.end_episode(self.episode_id, retry=False)

@@ -1,0 +1,44 @@
+"""Puts a frame into the protocol's Image.
+
+A wrong frame is refused here, before anything is sent, with the same error class that the server would use.
+"""
+
+import io
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from shelm.errors import FieldViolation, InvalidArgument
+from shelm.v1 import agent_pb2
+
+Encoding = Literal["raw", "png"]
+
+
+def encode(observation: Any, encoding: Encoding) -> agent_pb2.Image:
+    """Returns the Image of a uint8 array (height, width, 3), red green blue; raises InvalidArgument for anything else."""
+    frame = _checked(observation)
+    height, width = frame.shape[:2]
+    if encoding == "raw":
+        return agent_pb2.Image(encoding=agent_pb2.ENCODING_RAW_RGB8, height=height, width=width, data=frame.tobytes())
+    buffer = io.BytesIO()
+    PillowImage.fromarray(np.ascontiguousarray(frame)).save(buffer, "PNG")
+    return agent_pb2.Image(encoding=agent_pb2.ENCODING_PNG, height=height, width=width, data=buffer.getvalue())
+
+
+def _checked(observation: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    if isinstance(observation, np.ndarray) and _is_frame(observation):
+        return observation
+    text = f"expected a uint8 array of shape (height, width, 3), given {_describe(observation)}"
+    violation = FieldViolation("observation", text)
+    raise InvalidArgument(f"observation: {text}", reason="INVALID_FIELD", field_violations=[violation])
+
+
+def _is_frame(array: np.ndarray[Any, Any]) -> bool:
+    return array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 3 and array.size > 0
+
+
+def _describe(observation: Any) -> str:
+    if isinstance(observation, np.ndarray):
+        return f"a {observation.dtype} array of shape {observation.shape}"
+    return f"a {type(observation).__name__}"

@@ -1,0 +1,81 @@
+"""The reading half of the client: episodes, memories, agents, health. Changes nothing at the server.
+
+Every method raises `ShelmError`. Iterators read page by page, and repeat a page (or open a stream again where it
+broke) without losing or repeating a step.
+"""
+
+import time
+from collections.abc import Iterator
+
+from shelm.convert import agent_from, episode_from, memory_step_from
+from shelm.errors import ShelmError
+from shelm.results import Agent, EpisodeInfo, MemoryStep
+from shelm.transport import Transport
+from shelm.v1 import agent_pb2
+
+STREAM_LIVED = 30.0  # seconds; a stream that broke later than this had been open, even if no step came
+NEVER = float("-inf")
+
+
+class Reader:
+    """Reads what the server knows; `Client` adds acting."""
+
+    def __init__(self, transport: Transport) -> None:
+        """Reads through `transport`."""
+        self._transport = transport
+
+    def get_episode(self, episode_id: str) -> EpisodeInfo:
+        """Returns what is known of one episode; raises EpisodeNotFound."""
+        return episode_from(self._transport.call("GetEpisode", agent_pb2.GetEpisodeRequest(episode_id=episode_id)).episode)
+
+    def list_episodes(self) -> Iterator[EpisodeInfo]:
+        """Yields the episodes that have not expired, in no particular order."""
+        page_token = ""
+        while True:
+            page = self._transport.call("ListEpisodes", agent_pb2.ListEpisodesRequest(page_token=page_token))
+            yield from map(episode_from, page.episodes)
+            page_token = page.next_page_token
+            if not page_token:
+                return
+
+    def memory(self, episode_id: str, from_step: int = 0) -> Iterator[MemoryStep]:
+        """Yields the remembered words from `from_step` to the last committed step, oldest first; raises EpisodeNotFound."""
+        while True:
+            request = agent_pb2.GetMemoryRequest(episode_id=episode_id, from_step=from_step)
+            steps = self._transport.call("GetMemory", request).steps
+            if not steps:
+                return
+            yield from map(memory_step_from, steps)
+            from_step = steps[-1].step + 1
+
+    def watch_memory(self, episode_id: str, from_step: int = 0) -> Iterator[MemoryStep]:
+        """Yields the words as they are committed; returns when the episode ends or expires. Close it to stop earlier.
+
+        A stream that breaks is opened again at the next step, with a fresh retry budget if it had been alive.
+        """
+        attempts = self._transport.attempts()
+        while True:
+            opened = time.monotonic()
+            request = agent_pb2.WatchMemoryRequest(episode_id=episode_id, from_step=from_step)
+            try:
+                for response in self._transport.stream("WatchMemory", request):
+                    from_step = response.step.step + 1
+                    opened = NEVER  # it is alive
+                    yield memory_step_from(response.step)
+                return
+            except ShelmError as error:
+                if time.monotonic() - opened > STREAM_LIVED:
+                    attempts = self._transport.attempts()
+                attempts.wait_or_raise(error)
+
+    def agents(self) -> list[Agent]:
+        """Returns the agents that the server can serve, the default first."""
+        return [agent_from(agent) for agent in self._transport.call("ListAgents", agent_pb2.ListAgentsRequest()).agents]
+
+    def agent(self, name: str = "") -> Agent:
+        """Returns one agent by name or digest, the default for an empty name; raises AgentNotFound."""
+        return agent_from(self._transport.call("GetAgent", agent_pb2.GetAgentRequest(agent=name)).agent)
+
+    def ping(self) -> float:
+        """Returns the seconds that one health check took; raises Unavailable if the server is away or does not serve."""
+        return self._transport.ping()

@@ -1,0 +1,122 @@
+"""What the server returns, as plain frozen dataclasses: the protocol's messages under the same names.
+
+`Act` and `MemoryStep` compare by identity, because a continuous action is an array.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+Action = int | NDArray[np.float32]
+"""Index of a discrete action, or a float32 vector (dimensions,) of a continuous one."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """One word that was retrieved for a frame."""
+
+    text: str
+    similarity: float
+    """Cosine similarity of frame and word, -1 .. 1."""
+    id: int
+    """Row of the word in the agent's vocabulary."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The memory after a step."""
+
+    length: int
+    """Tokens committed in the episode."""
+    window: int
+    """Token positions that attention can reach."""
+    rebuilt: bool
+    """The memory state was computed again from the history for this step."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Where the time of one Act went in the server, in microseconds; stages overlap."""
+
+    total_us: int
+    decode_us: int
+    retrieval_us: int
+    memory_us: int
+    policy_us: int
+    commit_us: int
+
+
+@dataclass(frozen=True, eq=False)
+class Act:
+    """The committed answer to a step."""
+
+    episode_id: str
+    step: int
+    action: Action
+    tokens: list[Token]
+    """The words of this frame, most similar first."""
+    value: float
+    """The critic's estimate of the discounted return."""
+    log_prob: float
+    """Natural logarithm of the action's probability (density)."""
+    committed_step: int
+    replayed: bool
+    """The step had been committed before; this is the stored answer."""
+    memory: Memory
+    agent_digest: str
+    timing: Timing | None
+    """None in a replayed answer."""
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryStep:
+    """What one step left in the memory."""
+
+    step: int
+    tokens: list[Token]
+    action: Action
+    in_window: bool
+    """The attention of the next step can still reach at least one of these words."""
+    time: datetime | None
+    value: float
+
+
+@dataclass(frozen=True)
+class EpisodeInfo:
+    """What is known of one episode, except its words. Times are in UTC."""
+
+    episode_id: str
+    agent: str
+    agent_digest: str
+    seed: int
+    deterministic: bool
+    committed_step: int | None
+    """None before the first step."""
+    ended: bool
+    memory_length: int
+    create_time: datetime | None
+    update_time: datetime | None
+    expire_time: datetime | None
+
+
+@dataclass(frozen=True)
+class Agent:
+    """An agent that the server can serve."""
+
+    name: str
+    digest: str
+    description: str
+    observation_shape: tuple[int, int, int]
+    """(height, width, 3)."""
+    continuous: bool
+    actions: int
+    """Number of discrete actions, or dimensions of a continuous one."""
+    action_names: tuple[str, ...]
+    window: int
+    tokens_per_step: int
+    vocabulary_size: int
+    environments: tuple[str, ...]
+    default: bool
+    """It serves new episodes that name no agent."""

@@ -1,0 +1,115 @@
+"""Turns gRPC failures and per-item statuses into the errors of `shelm.errors`.
+
+Reads google.rpc ErrorInfo (domain "shelm"), BadRequest and RetryInfo from `grpc-status-details-bin`, and
+`grpc-retry-pushback-ms`. Details that cannot be read are ignored: the code alone still gives the right class.
+"""
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+
+from shelm import errors
+from shelm.v1 import agent_pb2
+
+DOMAIN = "shelm"
+CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+
+BY_REASON: dict[str, type[errors.ShelmError]] = {
+    "STEP_CONFLICT": errors.StepConflict,
+    "COMMIT_CONFLICT": errors.CommitConflict,
+    "STEP_TOO_OLD": errors.StepTooOld,
+    "STEP_GAP": errors.StepGap,
+    "EPISODE_ENDED": errors.EpisodeEnded,
+    "AGENT_MISMATCH": errors.AgentMismatch,
+    "EPISODE_NOT_FOUND": errors.EpisodeNotFound,
+    "AGENT_NOT_FOUND": errors.AgentNotFound,
+}
+BY_CODE: dict[grpc.StatusCode, type[errors.ShelmError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidArgument,
+    grpc.StatusCode.NOT_FOUND: errors.NotFound,
+    grpc.StatusCode.ALREADY_EXISTS: errors.AlreadyExists,
+    grpc.StatusCode.ABORTED: errors.StepConflict,
+    grpc.StatusCode.FAILED_PRECONDITION: errors.FailedPrecondition,
+    grpc.StatusCode.OUT_OF_RANGE: errors.StepTooOld,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: errors.Overloaded,
+    grpc.StatusCode.UNAVAILABLE: errors.Unavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
+    grpc.StatusCode.UNAUTHENTICATED: errors.Unauthenticated,
+    grpc.StatusCode.PERMISSION_DENIED: errors.PermissionDenied,
+}
+
+
+def error_from_call(failure: grpc.RpcError, *, target: str) -> errors.ShelmError:
+    """Returns the error that a failed call means."""
+    call = cast(grpc.Call, failure)  # what grpc raises is both
+    trailers = dict(call.trailing_metadata() or ())
+    status = _parse(trailers.get("grpc-status-details-bin", b""))
+    message = call.details() or call.code().name
+    if call.code() is grpc.StatusCode.UNAVAILABLE and not status.details:
+        message = f"no answer from {target}: {message}"
+    return _error(call.code(), message, status.details, pushback=trailers.get("grpc-retry-pushback-ms"))
+
+
+def error_from_status(status: agent_pb2.Status) -> errors.ShelmError:
+    """Returns the error that the status of one item of a batch means."""
+    return _error(CODES.get(status.code, grpc.StatusCode.UNKNOWN), status.message, status.details)
+
+
+def _error(code: grpc.StatusCode, message: str, details: Iterable[AnyMessage], *, pushback: Any = None) -> errors.ShelmError:
+    fields = _read(details)
+    reason = fields.get("reason", "")
+    refused, delay = _pushback(pushback)
+    if delay is not None:
+        fields["retry_after"] = delay
+    retryable = not refused and _retryable(code, reason, fields.get("retry_after"))
+    kind = BY_REASON.get(reason) or BY_CODE.get(code, errors.ShelmError)
+    return kind(message, code=code, retryable=retryable, **fields)
+
+
+def _retryable(code: grpc.StatusCode, reason: str, retry_after: float | None) -> bool:
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:  # without either it is gRPC itself: a message too large, for ever
+        return bool(reason) or retry_after is not None
+    return reason == "COMMIT_CONFLICT" or code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+
+
+def _pushback(value: Any) -> tuple[bool, float | None]:
+    """Returns (the server forbids a retry, seconds to wait); as gRPC defines it, anything but a number >= 0 forbids."""
+    if value is None:
+        return False, None
+    text = value.decode() if isinstance(value, bytes) else str(value)
+    return (False, int(text) / 1000) if text.isdecimal() else (True, None)
+
+
+def _parse(data: str | bytes) -> status_pb2.Status:
+    status = status_pb2.Status()
+    try:
+        status.ParseFromString(data if isinstance(data, bytes) else data.encode())
+    except DecodeError:
+        return status_pb2.Status()
+    return status
+
+
+def _read(details: Iterable[AnyMessage]) -> dict[str, Any]:
+    """Returns those keyword arguments of ShelmError that the details hold."""
+    fields: dict[str, Any] = {}
+    for detail in details:
+        try:
+            fields |= _read_one(detail)
+        except DecodeError:
+            continue
+    return fields
+
+
+def _read_one(detail: AnyMessage) -> dict[str, Any]:
+    info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+    if detail.Unpack(info) and info.domain == DOMAIN:
+        return {"reason": info.reason, "metadata": dict(info.metadata)}
+    if detail.Unpack(bad):
+        return {"field_violations": [errors.FieldViolation(v.field, v.description) for v in bad.field_violations]}
+    if detail.Unpack(retry):
+        return {"retry_after": retry.retry_delay.ToNanoseconds() / 1e9}
+    return {}

@@ -1,0 +1,29 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from shelm.v1 import agent_pb2 as _agent_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class CommittedStep(_message.Message):
+    __slots__ = ("tokens", "action", "value", "log_prob", "frame_fingerprint", "history_digest", "time")
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    LOG_PROB_FIELD_NUMBER: _ClassVar[int]
+    FRAME_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    tokens: _containers.RepeatedCompositeFieldContainer[_agent_pb2.Token]
+    action: _agent_pb2.Action
+    value: float
+    log_prob: float
+    frame_fingerprint: bytes
+    history_digest: bytes
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, tokens: _Optional[_Iterable[_Union[_agent_pb2.Token, _Mapping]]] = ..., action: _Optional[_Union[_agent_pb2.Action, _Mapping]] = ..., value: _Optional[float] = ..., log_prob: _Optional[float] = ..., frame_fingerprint: _Optional[bytes] = ..., history_digest: _Optional[bytes] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

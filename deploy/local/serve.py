@@ -1,0 +1,37 @@
+"""`make serve`: the services in the foreground until Ctrl-C or SIGTERM. One line says when they are ready."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from deploy.local.stack import CannotRun, Stack
+
+
+def main() -> int:
+    """Serves; 0 after an orderly end, 1 if the services cannot run."""
+    stack = Stack(Path(os.environ.get("SHELM_RUN_DIR", ".run")))
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        stack.start()
+        print(f"ready: agents act at {stack.target}; pids and logs are in {stack.folder}", flush=True)
+        stack.wait()
+    except KeyboardInterrupt:
+        return 0
+    except CannotRun as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        stack.stop()
+    return 1  # the process manager ended by itself
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,198 @@
+"""The three services and a Redis as separate processes under supervisor, on loopback.
+
+Contract: `Stack.start` returns when the public API is ready; a service that dies is started again, with back-off; `stop` ends
+them all. Each service's pid is in `<folder>/<service>.pid`, its output in `<folder>/<service>.log`.
+
+Failure policy: a service that refuses to start (exit status 2: a setting is wrong) or an address in use raises `CannotRun` with
+the service's own words; nothing is left running.
+"""
+
+import contextlib
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from supervisor.xmlrpc import SupervisorTransport
+
+from deploy.local.redis_server import redis_command
+
+START_TIMEOUT = 180.0  # seconds; the first start converts the language model's weights
+STOP_TIMEOUT = 30.0
+REFUSED = 2  # exit status of a service whose settings are wrong
+_CONFIG = """[supervisord]
+nodaemon=true
+silent=true
+logfile={folder}/supervisord.log
+pidfile={folder}/supervisord.pid
+childlogdir={folder}
+[unix_http_server]
+file={socket}
+chmod=0700
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+"""
+# A process that ends is started again unless it refused its settings; failed starts wait 1, 2, 3, ... seconds.
+_PROGRAM = """[program:{name}]
+command={command}
+autorestart=unexpected
+exitcodes={refused}
+startsecs=1
+startretries=100000
+stopwaitsecs=15
+redirect_stderr=true
+stdout_logfile={folder}/{name}.log
+stdout_logfile_maxbytes=10MB
+priority={priority}
+"""
+
+
+class CannotRun(RuntimeError):  # noqa: N818
+    """The services cannot run; the text says why."""
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Stack:
+    """Retrieval, memory, policy and, unless SHELM_REDIS_URL names one, a Redis."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        """folder: for pids, logs and Redis's files. environment: SHELM_* settings beside those of this process."""
+        self.folder = folder.resolve()
+        env = {**os.environ, **(environment or {})}
+        env.setdefault("SHELM_LISTEN", "127.0.0.1:50051")
+        for name in ("RETRIEVAL", "MEMORY"):
+            env.setdefault(f"SHELM_{name}_LISTEN", f"127.0.0.1:{free_port()}")
+            env.setdefault(f"SHELM_{name}_TARGET", env[f"SHELM_{name}_LISTEN"])
+        self._redis_port = None if env.get("SHELM_REDIS_URL") else free_port()
+        if self._redis_port:
+            env["SHELM_REDIS_URL"] = f"redis://127.0.0.1:{self._redis_port}/0"
+        self.environment = env
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def target(self) -> str:
+        """Where a client on this machine reaches the public API."""
+        host, _, port = self.environment["SHELM_LISTEN"].rpartition(":")
+        return f"127.0.0.1:{port}" if host in ("0.0.0.0", "[::]", "") else self.environment["SHELM_LISTEN"]
+
+    def start(self) -> None:
+        """Starts everything and waits until it is ready."""
+        self._check_free(self.environment["SHELM_LISTEN"])
+        self.folder.mkdir(parents=True, exist_ok=True)
+        config = self.folder / "supervisord.conf"
+        config.write_text(self._config())
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)]
+        self._process = subprocess.Popen(command, env=self.environment)
+        try:
+            self._wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def wait(self) -> int:
+        """Until the process manager ends."""
+        assert self._process is not None
+        return self._process.wait()
+
+    def stop(self) -> None:
+        """Ends every process."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_TIMEOUT)
+            return
+        self._process.kill()
+        self._process.wait()
+
+    def __enter__(self) -> "Stack":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def pid(self, service: str) -> int:
+        """Process id of a service as it runs now."""
+        return int((self.folder / f"{service}.pid").read_text())
+
+    def log(self, service: str, lines: int = 5) -> str:
+        """The end of what a service has printed."""
+        path = self.folder / f"{service}.log"
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
+
+    @property
+    def _socket(self) -> Path:
+        # A socket's path may have 107 bytes at most, which a deep folder exceeds.
+        return Path("/tmp") / f"shelm-{os.getuid()}-{os.getpid()}-{id(self):x}.sock"
+
+    def _config(self) -> str:
+        parts = [_CONFIG.format(folder=self.folder, socket=self._socket)]
+        programs: dict[str, list[str]] = {}
+        if self._redis_port:
+            programs["redis"] = redis_command(self._redis_port, self.folder / "redis")
+        programs |= {name: [sys.executable, "-m", f"services.{name}"] for name in ("retrieval", "memory", "policy")}
+        for priority, (name, command) in enumerate(programs.items(), 1):
+            line = f"echo $$ > {shlex.quote(str(self.folder / (name + '.pid')))}; exec {shlex.join(command)}"
+            escaped = shlex.join(["/bin/sh", "-c", line]).replace("%", "%%")
+            parts.append(_PROGRAM.format(name=name, command=escaped, refused=REFUSED, folder=self.folder, priority=priority))
+        return "\n".join(parts)
+
+    def _check_free(self, listen: str) -> None:
+        host, _, port = listen.rpartition(":")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host.strip("[]"), int(port)))
+            except (OSError, ValueError) as error:
+                raise CannotRun(f"SHELM_LISTEN={listen}: {error}") from None
+
+    def _wait_ready(self) -> None:
+        assert self._process is not None
+        with grpc.insecure_channel(self.target) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            end = time.monotonic() + START_TIMEOUT
+            while time.monotonic() < end:
+                if self._process.poll() is not None:
+                    raise CannotRun(f"the process manager ended with status {self._process.returncode}")
+                self._check_refused()
+                with contextlib.suppress(grpc.RpcError):
+                    if (
+                        stub.Check(health_pb2.HealthCheckRequest(), timeout=1).status
+                        == health_pb2.HealthCheckResponse.SERVING
+                    ):
+                        return
+                time.sleep(0.2)
+        raise CannotRun(f"not ready after {START_TIMEOUT:.0f} s; policy says:\n{self.log('policy')}")
+
+    def _check_refused(self) -> None:
+        """Raises if a service has ended for good."""
+        for one in self._processes():
+            if one["statename"] == "EXITED" and one["exitstatus"] == REFUSED:
+                raise CannotRun(f"{one['name']} refuses to start: {self.log(one['name'], 3)}")
+
+    def _processes(self) -> list[dict[str, Any]]:
+        transport = SupervisorTransport(None, None, f"unix://{self._socket}")
+        server = xmlrpc.client.ServerProxy("http://127.0.0.1", transport)
+        try:
+            found: Any = server.supervisor.getAllProcessInfo()
+        except (OSError, xmlrpc.client.Error):
+            return []  # supervisor is not up yet
+        return list(found)

@@ -1,0 +1,1 @@
+"""The servers: retrieval, memory, policy, and what they share."""

@@ -1,0 +1,1 @@
+"""What every service knows: agent bundles, frames, episodes and their history. No model, no server, no store."""

@@ -1,0 +1,32 @@
+"""Where an episode lives in Redis.
+
+Two keys per episode, both with the hash tag `{episode_id}`, so that they lie in one slot of a Redis Cluster: a hash with what
+is known of the episode, and a stream with one entry per committed step, whose id is `<step + 1>-0`.
+"""
+
+PREFIX = "shelm:"
+
+
+def episode_key(episode_id: str) -> str:
+    """The hash of an episode."""
+    return f"{PREFIX}{{{episode_id}}}:episode"
+
+
+def history_key(episode_id: str) -> str:
+    """The stream of an episode's committed steps."""
+    return f"{PREFIX}{{{episode_id}}}:history"
+
+
+def episode_of_key(key: str) -> str:
+    """The reverse of `episode_key`."""
+    return key.removeprefix(PREFIX + "{").removesuffix("}:episode")
+
+
+def entry_id(step: int) -> str:
+    """Stream entry id of a step."""
+    return f"{step + 1}-0"
+
+
+# Fields of a stream entry.
+STEP_FIELD = "step"  # a serialised shelm.v1.CommittedStep
+FINGERPRINT_FIELD = "frame"

@@ -1,0 +1,1 @@
+"""Words -> memory vector: a frozen transformer with one slot per episode."""

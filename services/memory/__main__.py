@@ -1,0 +1,49 @@
+"""Starts the memory service: `python -m services.memory`."""
+
+import torch
+from pydantic import Field, field_validator
+from shelm.v1 import memory_pb2_grpc
+
+from services.domain.redis import connect_redis
+from services.domain.settings import DOMAIN, AgentSettings
+from services.memory.history import HistoryReader
+from services.memory.service import MemoryServicer, load_agent
+from services.runtime.server import GrpcServer, run, serve_until_stopped
+from services.runtime.settings import check_address, load_settings
+from services.runtime.telemetry import configure_logging
+
+
+class MemorySettings(AgentSettings):
+    """Settings of the memory service."""
+
+    memory_listen: str = Field("127.0.0.1:50053", description="HOST:PORT")
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="where the histories are")
+    redis_timeout: float = Field(2.0, gt=0, description="seconds for one answer of Redis")
+    slots: int = Field(512, gt=0, description="episodes whose memory state is kept, per agent")
+
+    _address = field_validator("memory_listen")(check_address)
+
+
+async def main() -> None:
+    """Loads the agents and serves until stopped."""
+    settings = load_settings(MemorySettings)
+    configure_logging("memory", settings.log_level)
+    torch.set_num_threads(settings.torch_threads)
+    agents = [load_agent(bundle, settings, settings.slots) for bundle in settings.load_bundles()]
+    servicer = MemoryServicer(agents, HistoryReader(connect_redis(settings.redis_url, timeout=settings.redis_timeout)))
+
+    async def ready() -> list[str]:
+        return []  # it serves only once everything is loaded; steps that need no rebuild work without Redis
+
+    server = GrpcServer(
+        settings,
+        listen=settings.memory_listen,
+        domain=DOMAIN,
+        services={"shelm.v1.MemoryService": lambda s: memory_pb2_grpc.add_MemoryServiceServicer_to_server(servicer, s)},
+        ready=ready,
+    )
+    await serve_until_stopped(server, "memory", settings, settings.memory_listen)
+
+
+if __name__ == "__main__":
+    run(main())

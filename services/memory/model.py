@@ -1,0 +1,201 @@
+"""`MemorySlots`: the memory of many episodes, one forward for all of them (architecture section 7).
+
+A slot remembers which history it holds by its digest. `remember` appends a step's words to the slots that hold exactly the
+history that the step names; for any other it answers `SlotMiss`, and the caller reads the history, calls `rebuild`, and asks
+again. The step just taken may be asked for again: its vector is kept. So the memory vector is always a pure
+function of the words, whoever asks, however often, in whatever company.
+
+Failure policy: a bad item (unknown word, wrong number of words) is answered with its own ValueError; the others go on. If the
+model fails, the slots of that forward are dropped, because their content is unknown, and the error is raised.
+Not safe for concurrent calls.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from services.domain.history import MemoryStep, MemoryVector, empty_history, extend_history
+from services.memory.language_model import LanguageModel, history_reach
+
+
+@dataclass(frozen=True)
+class SlotMiss:
+    """No slot holds the history; `steps` last steps of it are needed to rebuild."""
+
+    steps: int
+
+
+@dataclass
+class _Slot:
+    index: int
+    history: bytes
+    previous: bytes | None = None  # the history before the step last taken
+    vector: NDArray[np.float32] | None = None  # after the step last taken
+
+
+@dataclass
+class SlotCounts:
+    """What happened since the start."""
+
+    hits: int = 0
+    repeats: int = 0
+    rebuilds: int = 0
+    evictions: int = 0
+
+
+@dataclass
+class _Forward:
+    steps: list[MemoryStep] = field(default_factory=list)
+    slots: list[_Slot] = field(default_factory=list)
+
+
+class MemorySlots:
+    """Memory slots of one agent over one language model; memory is bounded by the number of slots."""
+
+    def __init__(self, *, language_model: LanguageModel, vocabulary_size: int, agent_digest: str, slots: int) -> None:
+        self.capacity = slots
+        self.counts = SlotCounts()
+        self._model, self._vocabulary_size = language_model, vocabulary_size
+        self._empty = empty_history(agent_digest)
+        self._cache = language_model.new_cache(slots)
+        self._slots: OrderedDict[str, _Slot] = OrderedDict()  # least recently used first
+        self._free = list(range(slots))[::-1]
+        k = language_model.tokens_per_step
+        self.reach = -(-history_reach(language_model.layers, language_model.window) // k)  # in steps
+
+    @property
+    def used(self) -> int:
+        """Slots that hold an episode."""
+        return len(self._slots)
+
+    def remember(self, steps: Sequence[MemoryStep]) -> list[MemoryVector | SlotMiss | ValueError]:
+        """Takes one step in each of several episodes; answers in the same order."""
+        answers: list[MemoryVector | SlotMiss | ValueError | None] = [None] * len(steps)
+        for chunk in self._rounds(steps):
+            forward = _Forward()
+            asked: list[int] = []
+            for i in chunk:
+                answer = self._prepare(steps[i], forward)
+                if answer is None:
+                    asked.append(i)
+                else:
+                    answers[i] = answer
+            for i, vector in zip(asked, self._run(forward), strict=True):
+                answers[i] = vector
+        return [answer for answer in answers if answer is not None]
+
+    def rebuild(self, episode_id: str, step: int, word_ids: Sequence[int], history: bytes) -> None:
+        """Makes a slot hold an episode's history of `step` steps, given (at least) its last `reach` steps' words.
+
+        ValueError if a word id is not in the vocabulary or too few words are given.
+        """
+        k, slot = self._model.tokens_per_step, self._take(episode_id)
+        try:
+            needed = min(step, self.reach) * k
+            if len(word_ids) < needed or len(word_ids) > step * k:
+                raise ValueError(f"history: expected {needed} to {step * k} words for step {step}, got {len(word_ids)}")
+            self._check_words(word_ids)
+            self._model.rebuild(self._cache, slot.index, step * k, torch.tensor(list(word_ids), dtype=torch.int64))
+        except BaseException:
+            self.forget(episode_id)
+            raise
+        slot.history, slot.previous, slot.vector = history, None, None
+        self.counts.rebuilds += 1
+
+    def forget(self, episode_id: str) -> bool:
+        """Drops an episode's slot; False if it had none."""
+        slot = self._slots.pop(episode_id, None)
+        if slot is None:
+            return False
+        self._free.append(slot.index)
+        return True
+
+    def _rounds(self, steps: Sequence[MemoryStep]) -> Iterator[list[int]]:
+        """Splits a batch so that an episode stands in a round once and a round fits the slots."""
+        waiting = list(range(len(steps)))
+        while waiting:
+            chunk: list[int] = []
+            seen: set[str] = set()
+            later: list[int] = []
+            for i in waiting:
+                if steps[i].episode_id in seen or len(chunk) == self.capacity:
+                    later.append(i)
+                else:
+                    seen.add(steps[i].episode_id)
+                    chunk.append(i)
+            yield chunk
+            waiting = later
+
+    def _prepare(self, step: MemoryStep, forward: _Forward) -> MemoryVector | SlotMiss | ValueError | None:
+        """Answers at once, or puts the step into the forward and returns None."""
+        try:
+            self._check(step)
+        except ValueError as error:
+            return error
+        slot = self._slots.get(step.episode_id)
+        after = extend_history(step.history, step.word_ids)
+        if slot and slot.vector is not None and slot.previous == step.history and slot.history == after:
+            self.counts.repeats += 1
+            self._slots.move_to_end(step.episode_id)
+            return MemoryVector(slot.vector, after)
+        if step.step == 0:  # an empty history needs no slot to start from
+            slot = self._take(step.episode_id)
+            self._cache.clear(slot.index)
+            slot.history = self._empty
+        elif slot is None or slot.history != step.history:
+            return SlotMiss(min(step.step, self.reach))
+        self._slots.move_to_end(step.episode_id)
+        self.counts.hits += 1
+        forward.steps.append(step)
+        forward.slots.append(slot)
+        return None
+
+    def _run(self, forward: _Forward) -> list[MemoryVector]:
+        if not forward.steps:
+            return []
+        k = self._model.tokens_per_step
+        try:
+            vectors = self._model.step(
+                self._cache,
+                torch.tensor([slot.index for slot in forward.slots]),
+                torch.tensor([step.step * k for step in forward.steps]),
+                torch.tensor([step.word_ids for step in forward.steps], dtype=torch.int64),
+            )
+        except BaseException:
+            for step in forward.steps:
+                self.forget(step.episode_id)
+            raise
+        rows = vectors.cpu().numpy()
+        return [self._taken(*pair) for pair in zip(forward.steps, forward.slots, rows, strict=True)]
+
+    def _taken(self, step: MemoryStep, slot: _Slot, vector: NDArray[np.float32]) -> MemoryVector:
+        slot.previous, slot.history = step.history, extend_history(step.history, step.word_ids)
+        slot.vector = vector.copy()
+        return MemoryVector(slot.vector, slot.history)
+
+    def _take(self, episode_id: str) -> _Slot:
+        """The episode's slot, or a free one, or the one least recently used."""
+        if episode_id not in self._slots:
+            if not self._free:
+                evicted, _ = next(iter(self._slots.items()))
+                self.forget(evicted)
+                self.counts.evictions += 1
+            self._slots[episode_id] = _Slot(self._free.pop(), b"")
+        self._slots.move_to_end(episode_id)
+        return self._slots[episode_id]
+
+    def _check(self, step: MemoryStep) -> None:
+        if len(step.word_ids) != self._model.tokens_per_step:
+            raise ValueError(f"word_ids: expected {self._model.tokens_per_step} words, got {len(step.word_ids)}")
+        self._check_words(step.word_ids)
+        if step.step == 0 and step.history != self._empty:
+            raise ValueError("history_digest: step 0 follows the empty history, another digest was given")
+
+    def _check_words(self, word_ids: Sequence[int]) -> None:
+        for word in word_ids:
+            if not 0 <= word < self._vocabulary_size:
+                raise ValueError(f"word_ids: expected rows 0..{self._vocabulary_size - 1} of the vocabulary, got {word}")

@@ -1,0 +1,147 @@
+"""Finds and loads the language model that an agent bundle names.
+
+A source is one of
+- `package:PACKAGE/FILE.gguf`: a GGUF file inside an installed Python package (nothing of the package is executed),
+- `file:FOLDER`: a Hugging Face model folder, or a folder with the public transfo-xl-wt103 files,
+- `hub:NAME`: a model of the Hugging Face hub,
+- `random:SEED`: seeded random weights of the real shapes, for benchmarks only.
+
+Reading a GGUF takes many seconds, so its first layers are kept as safetensors under `SHELM_CACHE` (default
+`~/.cache/shelm`), named by the file's SHA-256 and the number of layers.
+
+Failure policy: a missing package, file or tensor raises FileNotFoundError or ValueError that names it. Weights are read
+without executing anything (safetensors, GGUF, or torch with `weights_only`).
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, LlamaConfig, PreTrainedModel
+
+from services.memory.causal_lm import CausalLanguageModel
+from services.memory.language_model import LanguageModel
+
+# Shape of SmolLM2-135M, for `random:SEED`.
+SMOLLM2_135M = {
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "vocab_size": 49152,
+    "max_position_embeddings": 8192,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelSpec:
+    """Which language model an agent remembers with, as its bundle states it."""
+
+    kind: Literal["causal_lm", "transformer_xl"]
+    source: str
+    layers: int  # the first n; fewer than the model has is allowed
+    window: int  # mem_len, in tokens
+    sha256: str = ""  # of the weight file, where `source` is a package's file
+
+
+def package_file(source: str) -> Path:
+    """Path of `package:PACKAGE/FILE` without importing the package; FileNotFoundError names what is missing."""
+    package, _, name = source.removeprefix("package:").partition("/")
+    found = importlib.util.find_spec(package)
+    folders = found.submodule_search_locations if found else None
+    if not folders:
+        raise FileNotFoundError(f"language model {source}: the Python package {package!r} is not installed")
+    path = Path(folders[0]) / name
+    if not path.is_file():
+        raise FileNotFoundError(f"language model {source}: the package {package!r} has no file {name!r}")
+    return path
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_language_model(
+    spec: LanguageModelSpec, *, word_ids: Tensor, tokens_per_step: int, device: str = "cpu"
+) -> LanguageModel:
+    """Loads the model of `spec` with the embeddings of the vocabulary's words; word_ids: int64 (rows,)."""
+    if spec.kind == "transformer_xl":
+        return _transformer_xl(spec, word_ids, tokens_per_step, device)
+    model = _base_model(spec).to(device)
+    return CausalLanguageModel(model=model, word_ids=word_ids, window=spec.window, tokens_per_step=tokens_per_step)
+
+
+def _transformer_xl(spec: LanguageModelSpec, word_ids: Tensor, tokens_per_step: int, device: str) -> LanguageModel:
+    from services.memory import wt103
+
+    common = {"layers": spec.layers, "window": spec.window, "tokens_per_step": tokens_per_step}
+    kind, _, name = spec.source.partition(":")
+    if kind == "random":
+        return wt103.random_transformer_xl(int(name), word_ids=word_ids, **common).to(device)
+    if kind == "file":
+        return wt103.load_transformer_xl(Path(name), word_ids=word_ids, **common).to(device)
+    raise ValueError(f"language model source {spec.source!r}: transformer_xl takes file:FOLDER or random:SEED")
+
+
+def _base_model(spec: LanguageModelSpec) -> PreTrainedModel:
+    kind, _, name = spec.source.partition(":")
+    if kind == "package":
+        return _from_gguf(spec)
+    if kind == "random":
+        torch.manual_seed(int(name))
+        return AutoModel.from_config(LlamaConfig(**{**SMOLLM2_135M, "num_hidden_layers": spec.layers}))
+    if kind in ("file", "hub"):
+        return keep_first_layers(AutoModel.from_pretrained(name, dtype=torch.float32), spec.layers)
+    raise ValueError(f"language model source {spec.source!r}: expected package:, file:, hub: or random:")
+
+
+def keep_first_layers(model: PreTrainedModel, layers: int) -> PreTrainedModel:
+    """Drops all but the first `layers` blocks; the final norm stays. ValueError if the model has fewer."""
+    depth = model.config.num_hidden_layers
+    if not 1 <= layers <= depth:
+        raise ValueError(f"language model {type(model).__name__}: {layers} layers asked for, it has {depth}")
+    name = next(n for n, child in model.named_children() if isinstance(child, nn.ModuleList) and len(child) == depth)
+    setattr(model, name, getattr(model, name)[:layers])
+    model.config.num_hidden_layers = layers
+    return model
+
+
+def _from_gguf(spec: LanguageModelSpec) -> PreTrainedModel:
+    path = package_file(spec.source)
+    digest = file_sha256(path)
+    if spec.sha256 and digest != spec.sha256:
+        raise ValueError(f"language model {spec.source}: SHA-256 is {digest}, the agent was made with {spec.sha256}")
+    cached = _cache_folder() / f"{digest[:32]}-layers{spec.layers}"
+    if not cached.is_dir():
+        _convert(path, spec.layers, cached)
+    model = AutoModel.from_config(AutoConfig.from_pretrained(cached), dtype=torch.float32)
+    model.load_state_dict(load_file(cached / "model.safetensors"))
+    return model
+
+
+def _convert(path: Path, layers: int, target: Path) -> None:
+    """Writes the first layers as safetensors; processes that race write the same content, one rename wins."""
+    model = keep_first_layers(AutoModel.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32), layers)
+    del model.config.quantization_config  # the tensors are plain float32 now
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        folder = Path(scratch) / "model"
+        model.config.save_pretrained(folder)
+        save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / "model.safetensors")
+        with contextlib.suppress(OSError):  # another process was first
+            os.replace(folder, target)
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("SHELM_CACHE") or Path.home() / ".cache" / "shelm")

@@ -1,0 +1,1 @@
+"""The public door: Act = retrieve -> remember -> decide -> commit."""

@@ -1,0 +1,37 @@
+"""Starts the policy service, the public door: `python -m services.policy`."""
+
+import torch
+from pydantic import Field
+
+from services.policy.door import DoorSettings, open_door
+from services.policy.peers import MemoryPeer, RetrievalPeer, connect
+from services.runtime.server import run, serve_until_stopped
+from services.runtime.settings import load_settings
+from services.runtime.telemetry import configure_logging
+
+
+class PolicySettings(DoorSettings):
+    """Settings of the policy service."""
+
+    retrieval_target: str = Field("127.0.0.1:50052", description="gRPC target of the retrieval service")
+    memory_target: str = Field("127.0.0.1:50053", description="gRPC target of the memory service")
+
+
+async def main() -> None:
+    """Loads the agents, connects and serves until stopped."""
+    settings = load_settings(PolicySettings)
+    configure_logging("policy", settings.log_level)
+    torch.set_num_threads(settings.torch_threads)
+    size, limits = settings.max_message_bytes, {"max_batch": settings.max_batch, "max_queue": settings.max_queue}
+    retrieval = RetrievalPeer(connect(settings.retrieval_target, size), **limits)
+    memory = MemoryPeer(connect(settings.memory_target, size), **limits)
+
+    async def peers_ready() -> list[str]:
+        return [*await retrieval.missing(), *await memory.missing()]
+
+    server = open_door(settings, retrieval, memory, peers_ready)
+    await serve_until_stopped(server, "policy", settings, settings.listen)
+
+
+if __name__ == "__main__":
+    run(main())

@@ -1,0 +1,61 @@
+"""The server of the public API, whether its peers are other processes or not."""
+
+from pydantic import Field, field_validator
+from shelm.v1 import agent_pb2_grpc
+
+from services.domain.redis import connect_redis
+from services.domain.settings import DOMAIN, AgentSettings
+from services.policy.acting import Actor
+from services.policy.agents import Agents, load_agent
+from services.policy.episodes import EpisodeStore
+from services.policy.peers import Memory, Retrieval
+from services.policy.service import SCOPES, AgentServicer
+from services.runtime.server import GrpcServer, Ready
+from services.runtime.settings import check_address
+
+
+class DoorSettings(AgentSettings):
+    """Settings of the public door."""
+
+    listen: str = Field("127.0.0.1:50051", description="HOST:PORT of the public API")
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="where the episodes are")
+    redis_timeout: float = Field(2.0, gt=0, description="seconds for one answer of Redis")
+    episode_ttl: float = Field(86_400.0, gt=0, description="seconds after its last step until an episode is forgotten")
+    retained_steps: int = Field(10_000, gt=0, description="steps kept per episode")
+    max_in_flight: int = Field(1024, gt=0, description="Acts under way at once")
+    max_batch_items: int = Field(256, gt=0, description="items of one ActBatch")
+    max_watchers: int = Field(128, gt=0, description="WatchMemory calls at once; each holds one Redis connection")
+
+    _address = field_validator("listen")(check_address)
+
+
+def open_door(settings: DoorSettings, retrieval: Retrieval, memory: Memory, peers_ready: Ready) -> GrpcServer:
+    """The server of AgentService."""
+    agents = Agents([load_agent(bundle, settings) for bundle in settings.load_bundles()])
+    agents.check_retained(settings.retained_steps)
+    # One connection per watcher and per Act, so that watchers never keep an Act waiting.
+    connections = settings.max_watchers + settings.max_in_flight
+    client = connect_redis(settings.redis_url, timeout=settings.redis_timeout, max_connections=connections)
+    store = EpisodeStore(client, ttl=settings.episode_ttl, retained=settings.retained_steps)
+    actor = Actor(agents=agents, store=store, retrieval=retrieval, memory=memory, max_in_flight=settings.max_in_flight)
+    servicer = AgentServicer(
+        agents=agents,
+        store=store,
+        actor=actor,
+        memory=memory,
+        max_batch_items=settings.max_batch_items,
+        max_watchers=settings.max_watchers,
+    )
+
+    async def ready() -> list[str]:
+        await store.ping()
+        return await peers_ready()
+
+    return GrpcServer(
+        settings,
+        listen=settings.listen,
+        domain=DOMAIN,
+        services={"shelm.v1.AgentService": lambda s: agent_pb2_grpc.add_AgentServiceServicer_to_server(servicer, s)},
+        ready=ready,
+        scopes=SCOPES,
+    )

@@ -1,0 +1,120 @@
+"""The actor-critic (paper-facts section 4): frame and memory vector -> distribution over actions, and value.
+
+CNN and heads are the paper's; sizes are settings of the bundle. Differences on purpose: the actor gives logits (Q22; the
+same distribution as the paper's softmax), the argmax is per row (Q2), and the memory vector is standardised per feature by
+the buffers `memory_mean` and `memory_scale`, which are 0 and 1 for the paper's plain concatenation.
+
+Actions are drawn by a generator seeded with (episode seed, step) alone, so that an action depends on nothing but its own
+episode. Failure policy: shapes that do not fit raise what torch raises.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from services.domain.bundle import AgentBundle, PolicyPart
+
+
+def _conv_sizes(side: int) -> tuple[tuple[int, int], tuple[int, int], int]:
+    """Kernel and stride of both convolutions, and the side of the last feature map, for the shorter side of a frame."""
+    first = (8, 4) if side > 9 else (4, 2)
+    middle = (side - first[0]) // first[1] + 1
+    second = (4, 2) if middle > 9 else (2, 1)
+    return first, second, (middle - second[0]) // second[1] + 1
+
+
+class ActorCritic(nn.Module):
+    """CNN, actor head and critic head."""
+
+    memory_mean: Tensor
+    memory_scale: Tensor
+
+    def __init__(
+        self, shape: PolicyPart, *, height: int, width: int, memory: int, actions: int, output_gain: float = 2**0.5
+    ) -> None:
+        """memory: dimension of the memory vector. output_gain: of the actor's last layer (Q22)."""
+        super().__init__()
+        first, second, _ = _conv_sizes(min(height, width))
+        one, two = shape.channels
+        convolutions = nn.Sequential(
+            nn.Conv2d(3, one, *first), nn.ReLU(), nn.Conv2d(one, two, *second), nn.ReLU(), nn.Flatten()
+        )
+        flat = convolutions(torch.zeros(1, 3, height, width)).shape[1]
+        self.cnn = nn.Sequential(convolutions, nn.Linear(flat, shape.features), nn.ReLU())
+        joint = shape.features + memory
+        self.actor = _head(joint, shape.actor_hidden, actions)
+        self.critic = _head(joint, shape.critic_hidden, 1)
+        self.register_buffer("memory_mean", torch.zeros(memory))
+        self.register_buffer("memory_scale", torch.ones(memory))
+        self._initialise(output_gain)
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """uint8 (rows, 3, height, width) -> float32 (rows, features)."""
+        out: Tensor = self.cnn(frames.float() / 255)
+        return out
+
+    def decide(self, features: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Features and float32 (rows, memory) -> logits (rows, actions) and values (rows,)."""
+        joint = torch.cat([features, (memory - self.memory_mean) * self.memory_scale], dim=1)
+        return self.actor(joint), self.critic(joint).squeeze(1)
+
+    def _initialise(self, output_gain: float) -> None:
+        for module in self.cnn.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.xavier_uniform_(module.weight, gain=2**0.5)
+                nn.init.zeros_(module.bias)
+        for head in (self.actor, self.critic):
+            for module in head.modules():
+                if isinstance(module, nn.Linear):
+                    nn.init.orthogonal_(module.weight, gain=2**0.5)
+                    nn.init.zeros_(module.bias)
+        nn.init.orthogonal_(self.actor[-1].weight, gain=output_gain)
+
+
+def _head(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    norm = nn.LayerNorm(hidden, elementwise_affine=False)
+    return nn.Sequential(nn.Linear(inputs, hidden), norm, nn.ReLU(), nn.Linear(hidden, outputs))
+
+
+def load_actor_critic(bundle: AgentBundle) -> ActorCritic:
+    """The bundle's actor-critic with its weights, frozen; ValueError names the file whose tensors do not fit."""
+    manifest = bundle.manifest
+    model = ActorCritic(
+        manifest.policy,
+        height=manifest.observation.height,
+        width=manifest.observation.width,
+        memory=manifest.memory.dimension,
+        actions=manifest.actions.discrete,
+    )
+    path = bundle.path(manifest.policy.weights)
+    _load(model, path)
+    return model.eval().requires_grad_(False)
+
+
+def _load(model: ActorCritic, path: Path) -> None:
+    try:
+        model.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise ValueError(f"policy weights {path}: {error}") from None
+
+
+def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Log-probabilities of one row of logits, in double precision."""
+    shifted = logits.astype(np.float64) - logits.max()
+    result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum())
+    return result
+
+
+def choose_action(logits: NDArray[np.float32], *, seed: int, step: int, deterministic: bool) -> tuple[int, float]:
+    """One row of logits -> action and its log-probability; a drawn action depends on (logits, seed, step) alone."""
+    log_probs = log_softmax(logits)
+    if deterministic:
+        action = int(logits.argmax())
+    else:
+        uniform = np.random.Generator(np.random.Philox(key=[seed, step])).random()
+        action = int(np.searchsorted(np.cumsum(np.exp(log_probs)), uniform, side="right").clip(0, len(logits) - 1))
+    return action, float(log_probs[action])

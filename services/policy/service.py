@@ -1,0 +1,243 @@
+"""AgentService: proto <-> `Actor` and `EpisodeStore`.
+
+Contract: the public door (agent.proto). Failure policy: every failure is a ServiceError; items of a batch or stream fail alone.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+from shelm.v1 import agent_pb2, agent_pb2_grpc
+
+from services.domain.status import item_status
+from services.policy import refusals
+from services.policy.acting import Actor
+from services.policy.agents import Agents
+from services.policy.episodes import EpisodeState, EpisodeStore, Step, new_episode
+from services.policy.peers import Memory
+from services.policy.validation import check_episode_id, check_page_size, check_page_token, check_seed, check_step
+from services.runtime.errors import ServiceError, invalid
+
+log = logging.getLogger(__name__)
+WATCH_WAIT = 0.5  # seconds between looks at whether a watched episode has ended
+STREAM_DEPTH = 64  # requests of one stream under way at once
+
+# Scope that a caller's token needs; methods not named need `act`.
+SCOPES = dict.fromkeys(("GetEpisode", "ListEpisodes", "GetMemory", "WatchMemory", "ListAgents", "GetAgent"), "read")
+
+
+class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
+    """The public door."""
+
+    def __init__(
+        self,
+        *,
+        agents: Agents,
+        store: EpisodeStore,
+        actor: Actor,
+        memory: Memory,
+        max_batch_items: int,
+        max_watchers: int,
+    ) -> None:
+        self._agents, self._store, self._actor, self._memory = agents, store, actor, memory
+        self._max_batch_items = max_batch_items
+        self._max_watchers, self._watchers = max_watchers, 0
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def Act(self, request: agent_pb2.ActRequest, context: grpc.aio.ServicerContext) -> agent_pb2.ActResponse:  # noqa: N802
+        """See agent.proto."""
+        return await self._actor.act(request, deadline=_deadline(context))
+
+    async def ActBatch(  # noqa: N802
+        self, request: agent_pb2.ActBatchRequest, context: grpc.aio.ServicerContext
+    ) -> agent_pb2.ActBatchResponse:
+        """See agent.proto."""
+        if len(request.requests) > self._max_batch_items:
+            raise invalid("requests", f"expected at most {self._max_batch_items} items, got {len(request.requests)}")
+        names = [one.episode_id for one in request.requests]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise invalid("requests", f"expected each episode once, got {twice[:128]!r} more than once")
+        deadline = _deadline(context)
+        acts = (self._item(one, f"requests[{i}]", deadline) for i, one in enumerate(request.requests))
+        return agent_pb2.ActBatchResponse(results=await asyncio.gather(*acts))
+
+    async def ActStream(  # noqa: N802
+        self, requests: AsyncIterator[agent_pb2.ActStreamRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[agent_pb2.ActStreamResponse]:
+        """See agent.proto. Requests of different episodes overlap; those of one episode wait for each other."""
+        replies: asyncio.Queue[asyncio.Task[agent_pb2.ActResult] | None] = asyncio.Queue(STREAM_DEPTH)
+        reader = asyncio.create_task(self._read_stream(requests, replies))
+        try:
+            while (task := await replies.get()) is not None:
+                yield agent_pb2.ActStreamResponse(result=await task)
+        finally:
+            reader.cancel()
+
+    async def _read_stream(
+        self,
+        requests: AsyncIterator[agent_pb2.ActStreamRequest],
+        replies: "asyncio.Queue[asyncio.Task[agent_pb2.ActResult] | None]",
+    ) -> None:
+        try:
+            async for one in requests:
+                # The Actor takes one episode's Acts in the order in which they came.
+                await replies.put(asyncio.create_task(self._item(one.request, "request", None)))
+        finally:
+            await replies.put(None)
+
+    async def _item(self, request: agent_pb2.ActRequest, place: str, deadline: float | None) -> agent_pb2.ActResult:
+        try:
+            return agent_pb2.ActResult(response=await self._actor.act(request, deadline=deadline))
+        except ServiceError as error:
+            return agent_pb2.ActResult(status=item_status(error.within(place)))
+        except Exception:
+            log.exception("Act of %r failed", request.episode_id)
+            text = "internal error; the server's log tells more"
+            return agent_pb2.ActResult(status=item_status(ServiceError(grpc.StatusCode.INTERNAL, "INTERNAL", text)))
+
+    async def CreateEpisode(  # noqa: N802
+        self, request: agent_pb2.CreateEpisodeRequest, context: grpc.aio.ServicerContext
+    ) -> agent_pb2.CreateEpisodeResponse:
+        """See agent.proto."""
+        bundle = self._agents.find(request.agent).bundle
+        wanted = new_episode(
+            check_episode_id(request.episode_id),
+            agent=bundle.name,
+            agent_digest=bundle.digest,
+            seed=check_seed(request.seed) if request.HasField("seed") else None,
+            deterministic=request.deterministic,
+        )
+        state = await self._store.create(wanted)
+        for name in ("agent_digest", "seed", "deterministic"):
+            if getattr(state, name) != getattr(wanted, name):
+                raise refusals.episode_exists(request.episode_id, name.removesuffix("_digest"))
+        return agent_pb2.CreateEpisodeResponse(episode=_episode(state))
+
+    async def EndEpisode(  # noqa: N802
+        self, request: agent_pb2.EndEpisodeRequest, context: grpc.aio.ServicerContext
+    ) -> agent_pb2.EndEpisodeResponse:
+        """See agent.proto."""
+        state = await self._store.end(check_episode_id(request.episode_id))
+        if state is None:
+            raise refusals.episode_not_found(request.episode_id)
+        self._actor.forget(request.episode_id)
+        task = asyncio.create_task(self._free_slot(request.episode_id))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return agent_pb2.EndEpisodeResponse(episode=_episode(state))
+
+    async def _free_slot(self, episode_id: str) -> None:
+        try:
+            await self._memory.forget([episode_id])
+        except ServiceError as error:  # the slot is soft: it will be dropped as least recently used
+            log.info("slot of %r not freed: %s", episode_id, error)
+
+    async def GetEpisode(  # noqa: N802
+        self, request: agent_pb2.GetEpisodeRequest, context: grpc.aio.ServicerContext
+    ) -> agent_pb2.GetEpisodeResponse:
+        """See agent.proto."""
+        return agent_pb2.GetEpisodeResponse(episode=_episode(await self._read(request.episode_id)))
+
+    async def ListEpisodes(  # noqa: N802
+        self, request: agent_pb2.ListEpisodesRequest, context: grpc.aio.ServicerContext
+    ) -> agent_pb2.ListEpisodesResponse:
+        """See agent.proto."""
+        size = check_page_size(request.page_size, "page_size")
+        cursor, states = await self._store.page(check_page_token(request.page_token), size)
+        token = str(cursor) if cursor else ""
+        return agent_pb2.ListEpisodesResponse(episodes=[_episode(state) for state in states], next_page_token=token)
+
+    async def GetMemory(  # noqa: N802
+        self, request: agent_pb2.GetMemoryRequest, context: grpc.aio.ServicerContext
+    ) -> agent_pb2.GetMemoryResponse:
+        """See agent.proto."""
+        limit = check_page_size(request.limit, "limit")
+        first = check_step(request.from_step, "from_step")
+        state = await self._read(request.episode_id)
+        steps = await self._store.steps(state.episode_id, first=first, limit=limit)
+        return agent_pb2.GetMemoryResponse(steps=[self._memory_step(state, *one) for one in steps])
+
+    async def WatchMemory(  # noqa: N802
+        self, request: agent_pb2.WatchMemoryRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[agent_pb2.WatchMemoryResponse]:
+        """See agent.proto."""
+        first = check_step(request.from_step, "from_step")
+        state: EpisodeState | None = await self._read(request.episode_id)
+        if self._watchers >= self._max_watchers:
+            text = f"{self._max_watchers} watchers are connected already; retry later"
+            raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS", text, retry_after=5)
+        self._watchers += 1
+        try:
+            while state:
+                steps = await self._store.watch(request.episode_id, first=first, wait=WATCH_WAIT)
+                state, _ = await self._store.read(request.episode_id)
+                for step, record in steps:
+                    if state:
+                        yield agent_pb2.WatchMemoryResponse(step=self._memory_step(state, step, record))
+                    first = step + 1
+                if state and state.ended and first > state.committed:
+                    return
+        finally:
+            self._watchers -= 1
+
+    async def ListAgents(  # noqa: N802
+        self, request: agent_pb2.ListAgentsRequest, context: grpc.aio.ServicerContext
+    ) -> agent_pb2.ListAgentsResponse:
+        """See agent.proto."""
+        return agent_pb2.ListAgentsResponse(agents=self._agents.describe())
+
+    async def GetAgent(  # noqa: N802
+        self, request: agent_pb2.GetAgentRequest, context: grpc.aio.ServicerContext
+    ) -> agent_pb2.GetAgentResponse:
+        """See agent.proto."""
+        agent = self._agents.find(request.agent)
+        return agent_pb2.GetAgentResponse(agent=agent.describe(default=agent is self._agents.default))
+
+    async def _read(self, episode_id: str) -> EpisodeState:
+        state, _ = await self._store.read(check_episode_id(episode_id))
+        if state is None:
+            raise refusals.episode_not_found(episode_id)
+        return state
+
+    def _memory_step(self, state: EpisodeState, step: int, record: Step) -> agent_pb2.MemoryStep:
+        newest = (step + 1) * len(record.tokens) - 1  # position of the step's last word
+        window = self._agents.window(state.agent_digest)
+        return agent_pb2.MemoryStep(
+            step=step,
+            tokens=record.tokens,
+            action=record.action,
+            in_window=newest > state.length - window,
+            time=record.time,
+            value=record.value,
+        )
+
+
+def _deadline(context: grpc.aio.ServicerContext) -> float | None:
+    left = context.time_remaining()
+    return None if left is None else time.monotonic() + left
+
+
+def _timestamp(micros: int) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromMicroseconds(micros)
+    return stamp
+
+
+def _episode(state: EpisodeState) -> agent_pb2.Episode:
+    return agent_pb2.Episode(
+        episode_id=state.episode_id,
+        agent=state.agent,
+        agent_digest=state.agent_digest,
+        seed=state.seed,
+        deterministic=state.deterministic,
+        committed_step=state.committed if state.committed >= 0 else None,
+        ended=state.ended,
+        create_time=_timestamp(state.created_us),
+        update_time=_timestamp(state.updated_us),
+        expire_time=_timestamp(time.time_ns() // 1000 + state.ttl_ms * 1000),
+        memory_length=state.length,
+    )

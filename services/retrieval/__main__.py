@@ -1,0 +1,47 @@
+"""Starts the retrieval service: `python -m services.retrieval`."""
+
+import torch
+from pydantic import Field, field_validator
+from shelm.v1 import retrieval_pb2_grpc
+
+from services.domain.settings import DOMAIN, AgentSettings
+from services.retrieval.service import RetrievalServicer, load_agent
+from services.runtime.server import GrpcServer, run, serve_until_stopped
+from services.runtime.settings import check_address, load_settings
+from services.runtime.telemetry import configure_logging
+
+
+class RetrievalSettings(AgentSettings):
+    """Settings of the retrieval service."""
+
+    retrieval_listen: str = Field("127.0.0.1:50052", description="HOST:PORT")
+    cache_frames: int = Field(4096, ge=0, description="frames whose words are kept, per agent")
+
+    _address = field_validator("retrieval_listen")(check_address)
+
+
+async def main() -> None:
+    """Loads the agents and serves until stopped."""
+    settings = load_settings(RetrievalSettings)
+    configure_logging("retrieval", settings.log_level)
+    torch.set_num_threads(settings.torch_threads)
+    agents = [load_agent(bundle, settings, settings.cache_frames) for bundle in settings.load_bundles()]
+    servicer = RetrievalServicer(agents)
+
+    async def ready() -> list[str]:
+        return []  # it serves only once everything is loaded
+
+    server = GrpcServer(
+        settings,
+        listen=settings.retrieval_listen,
+        domain=DOMAIN,
+        services={
+            "shelm.v1.RetrievalService": lambda s: retrieval_pb2_grpc.add_RetrievalServiceServicer_to_server(servicer, s)
+        },
+        ready=ready,
+    )
+    await serve_until_stopped(server, "retrieval", settings, settings.retrieval_listen)
+
+
+if __name__ == "__main__":
+    run(main())

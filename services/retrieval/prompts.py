@@ -1,0 +1,34 @@
+"""Prompt templates per environment (paper-facts section 2). MiniGrid and MiniWorld use the bare word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+NONE = ("{}",)
+PSYCHLAB = tuple(
+    f"{start} {word}" for start in ("a render of", "a screenshot of", "a screen showing") for word in ("{}", "a {}")
+)
+AVALON = (
+    "a screenshot of {}",
+    "a screenshot of a {}",
+    "a screenshot of many {}",
+    "a biome containing {}",
+    "a biome containing a {}",
+    "a biome containing many {}",
+    "a biome full of {}",
+)
+NAMED = {"none": NONE, "psychlab": PSYCHLAB, "avalon": AVALON}
+
+
+def load_prompts(name: str) -> tuple[str, ...]:
+    """Templates by name (none, psychlab, avalon) or from a text file with one template a line.
+
+    ValueError where a template lacks `{}`; FileNotFoundError where there is no such file.
+    """
+    if name in NAMED:
+        return NAMED[name]
+    templates = tuple(line.strip() for line in Path(name).read_text().splitlines() if line.strip())
+    for template in templates or ("",):
+        if template.count("{}") != 1:
+            raise ValueError(f"prompts {name}: expected templates with one {{}} each, got {template!r}")
+    return templates

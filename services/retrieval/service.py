@@ -1,0 +1,127 @@
+"""RetrievalService: proto <-> `TokenRetriever`, one queue per agent.
+
+Contract: concurrent frames share a forward; a bad frame fails alone. Failure policy: an unknown agent is NOT_FOUND, a bad
+frame INVALID_ARGUMENT naming its field.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import grpc
+from shelm.v1 import agent_pb2, retrieval_pb2, retrieval_pb2_grpc
+
+from services.domain.bundle import AgentBundle
+from services.domain.frame import Frame, InvalidFrame, decode_frame
+from services.domain.settings import AgentSettings
+from services.domain.status import item_status
+from services.retrieval.clip_model import load_clip
+from services.retrieval.model import Retrieved, TokenRetriever
+from services.retrieval.telemetry import export_cache
+from services.retrieval.vocabulary import Vocabulary
+from services.runtime.batching import Batcher, in_thread
+from services.runtime.errors import ServiceError, invalid
+
+MAX_PAGE = 10_000
+
+
+@dataclass(frozen=True)
+class RetrievalAgent:
+    """What retrieval needs of one agent."""
+
+    bundle: AgentBundle
+    vocabulary: Vocabulary
+    batcher: Batcher[Frame, list[Retrieved]]
+
+
+def load_retriever(bundle: AgentBundle, *, device: str, cache_frames: int) -> tuple[TokenRetriever, Vocabulary]:
+    """The engine that a bundle describes."""
+    part = bundle.manifest.retrieval
+    vocabulary = Vocabulary.load(bundle.path(part.vocabulary))
+    clip = load_clip(bundle.source(part.clip), device=device)
+    retriever = TokenRetriever(
+        model=clip.model,
+        vocabulary=vocabulary,
+        k=part.k,
+        device=device,
+        preprocessing=part.preprocessing,
+        cache_frames=cache_frames,
+    )
+    return retriever, vocabulary
+
+
+def load_agent(bundle: AgentBundle, settings: AgentSettings, cache_frames: int) -> RetrievalAgent:
+    """Loads one agent and gives it a queue and a thread."""
+    retriever, vocabulary = load_retriever(bundle, device=settings.device, cache_frames=cache_frames)
+    export_cache(bundle.name, retriever)
+    executor = ThreadPoolExecutor(1, thread_name_prefix="retrieval")
+    batcher: Batcher[Frame, list[Retrieved]] = Batcher(
+        in_thread(retriever.retrieve, executor),
+        name="retrieval",
+        max_size=settings.max_batch,
+        max_wait=settings.max_wait,
+        max_queue=settings.max_queue,
+    )
+    return RetrievalAgent(bundle, vocabulary, batcher)
+
+
+class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
+    """Serves some agents."""
+
+    def __init__(self, agents: Sequence[RetrievalAgent]) -> None:
+        self._agents = {agent.bundle.digest: agent for agent in agents}
+
+    async def words(self, agent_digest: str, frame: Frame, *, deadline: float | None) -> list[agent_pb2.Token]:
+        """The words of one frame; also the way in for a policy in the same process."""
+        found = await self._agent(agent_digest).batcher.submit(frame, deadline=deadline)
+        return [agent_pb2.Token(text=word.text, similarity=word.similarity, id=word.row) for word in found]
+
+    async def Retrieve(  # noqa: N802
+        self, request: retrieval_pb2.RetrieveRequest, context: grpc.aio.ServicerContext
+    ) -> retrieval_pb2.RetrieveResponse:
+        """See retrieval.proto."""
+        agent = self._agent(request.agent_digest)
+        left = context.time_remaining()
+        deadline = None if left is None else time.monotonic() + left
+        frames = enumerate(request.frames)
+        results = await asyncio.gather(*(self._result(agent, i, image, deadline) for i, image in frames))
+        return retrieval_pb2.RetrieveResponse(results=results)
+
+    async def _result(
+        self, agent: RetrievalAgent, index: int, image: agent_pb2.Image, deadline: float | None
+    ) -> retrieval_pb2.RetrieveResult:
+        size = agent.bundle.manifest.observation
+        try:
+            frame = decode_frame(image, height=size.height, width=size.width)
+            tokens = await self.words(agent.bundle.digest, frame, deadline=deadline)
+        except InvalidFrame as error:
+            return retrieval_pb2.RetrieveResult(status=item_status(invalid(f"frames[{index}].{error.field}", str(error))))
+        except ServiceError as error:
+            return retrieval_pb2.RetrieveResult(status=item_status(error))
+        return retrieval_pb2.RetrieveResult(words=retrieval_pb2.RetrievedWords(tokens=tokens))
+
+    async def GetVocabulary(  # noqa: N802
+        self, request: retrieval_pb2.GetVocabularyRequest, context: grpc.aio.ServicerContext
+    ) -> retrieval_pb2.GetVocabularyResponse:
+        """See retrieval.proto."""
+        vocabulary = self._agent(request.agent_digest).vocabulary
+        if request.page_size > MAX_PAGE:
+            raise invalid("page_size", f"expected 0..{MAX_PAGE}, got {request.page_size}")
+        if request.page_token and not request.page_token.isdecimal():
+            raise invalid("page_token", f"expected next_page_token of an earlier page, got {request.page_token!r}")
+        first = int(request.page_token or 0)
+        last = min(first + (request.page_size or 1000), len(vocabulary))
+        words = [
+            retrieval_pb2.VocabularyWord(id=i, text=vocabulary.words[i], language_model_id=int(vocabulary.token_ids[i]))
+            for i in range(first, last)
+        ]
+        token = str(last) if last < len(vocabulary) else ""
+        return retrieval_pb2.GetVocabularyResponse(words=words, next_page_token=token, total_size=len(vocabulary))
+
+    def _agent(self, digest: str) -> RetrievalAgent:
+        if digest not in self._agents:
+            text = f"agent_digest: no agent {digest!r} is loaded here"
+            raise ServiceError(grpc.StatusCode.NOT_FOUND, "AGENT_NOT_FOUND", text)
+        return self._agents[digest]

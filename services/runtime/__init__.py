@@ -1,0 +1,1 @@
+"""What the services share and what knows nothing of agents: settings, server, health, batching, auth, telemetry."""

@@ -1,0 +1,99 @@
+"""One error type for everything a caller should know, and its way across the wire as google.rpc details.
+
+Contract: `ServiceError` carries a gRPC code, a stable reason and a text for people. On the wire it is a google.rpc.Status
+with ErrorInfo, with BadRequest if a field is to blame, and with RetryInfo (and gRPC's retry push-back) if waiting helps.
+No traceback ever crosses the wire.
+"""
+
+from collections.abc import Mapping
+from typing import NoReturn
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+DETAILS_KEY = "grpc-status-details-bin"
+
+
+class ServiceError(Exception):
+    """A failure that the caller is told about."""
+
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        reason: str,
+        message: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        field: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        """field: path of the request field to blame. retry_after: seconds after which a retry makes sense."""
+        super().__init__(message)
+        self.code, self.reason, self.message = code, reason, message
+        self.metadata, self.field, self.retry_after = dict(metadata or {}), field, retry_after
+
+    def within(self, prefix: str) -> "ServiceError":
+        """The same error with its field inside `prefix`, for items of a batch."""
+        field = f"{prefix}.{self.field}" if self.field else ""
+        message = self.message.replace(self.field, field, 1) if field else self.message
+        return ServiceError(
+            self.code, self.reason, message, metadata=self.metadata, field=field, retry_after=self.retry_after
+        )
+
+
+def invalid(field: str, problem: str) -> ServiceError:
+    """INVALID_ARGUMENT that names the field, what was expected and what was given."""
+    return ServiceError(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", f"{field}: {problem}", field=field)
+
+
+def queue_full(name: str, retry_after: float = 0.1) -> ServiceError:
+    """RESOURCE_EXHAUSTED with push-back."""
+    text = f"the {name} queue is full; retry after {retry_after:.1f} s"
+    return ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after=retry_after)
+
+
+def deadline_passed() -> ServiceError:
+    """DEADLINE_EXCEEDED before anything was computed."""
+    return ServiceError(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE", "the caller's deadline passed before the work began")
+
+
+def to_status(error: ServiceError, domain: str) -> status_pb2.Status:
+    """google.rpc.Status with details."""
+    details: list[error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo] = [
+        error_details_pb2.ErrorInfo(reason=error.reason, domain=domain, metadata=error.metadata)
+    ]
+    if error.field:
+        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.message)
+        details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+    if error.retry_after is not None:
+        delay = duration_pb2.Duration()
+        delay.FromMilliseconds(int(error.retry_after * 1000))
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    packed = []
+    for detail in details:
+        packed.append(any_pb2.Any())
+        packed[-1].Pack(detail)
+    code: int = error.code.value[0]
+    return status_pb2.Status(code=code, message=error.message, details=packed)
+
+
+def from_status(status: status_pb2.Status) -> ServiceError:
+    """The reverse of `to_status`, for errors of services behind this one."""
+    code = next((c for c in grpc.StatusCode if c.value[0] == status.code), grpc.StatusCode.UNKNOWN)
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    retry_after = None
+    for detail in status.details:
+        detail.Unpack(info)
+        if detail.Unpack(retry):
+            retry_after = retry.retry_delay.ToMilliseconds() / 1000
+    return ServiceError(code, info.reason, status.message, metadata=dict(info.metadata), retry_after=retry_after)
+
+
+async def abort(context: grpc.aio.ServicerContext, error: ServiceError, domain: str) -> NoReturn:
+    """Ends a call with this error."""
+    trailing: list[tuple[str, str | bytes]] = [(DETAILS_KEY, to_status(error, domain).SerializeToString())]
+    if error.retry_after is not None:
+        trailing.append(("grpc-retry-pushback-ms", str(int(error.retry_after * 1000))))
+    await context.abort(error.code, error.message, trailing_metadata=tuple(trailing))
+    raise AssertionError("abort returned")

@@ -1,0 +1,78 @@
+"""The interceptor around every call: authentication, error translation, metrics.
+
+Contract: a `ServiceError` ends the call with its details; any other exception is logged with its traceback and ends the call
+with INTERNAL and nothing but a reference to the log. Health and reflection need no token.
+"""
+
+import logging
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import grpc
+
+from services.runtime.auth import Token, authorize
+from services.runtime.errors import ServiceError, abort
+from services.runtime.telemetry import CALLS
+
+log = logging.getLogger(__name__)
+_OPEN = ("/grpc.health.v1.", "/grpc.reflection.")
+
+
+class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """scopes: method name -> scope that its caller needs; methods not named need `act`."""
+
+    def __init__(self, *, domain: str, tokens: tuple[Token, ...], scopes: Mapping[str, str]) -> None:
+        self._domain, self._tokens, self._scopes = domain, tokens, scopes
+
+    async def intercept_service(self, continuation: Callable[..., Awaitable[Any]], details: Any) -> Any:
+        """Wraps the handler of one call."""
+        handler = await continuation(details)
+        if handler is None or details.method.startswith(_OPEN):
+            return handler
+        if handler.response_streaming:
+            return self._streaming(handler, details.method)
+        return self._unary(handler, details.method)
+
+    def _unary(self, handler: Any, method: str) -> Any:
+        async def call(request: Any, context: Any) -> Any:
+            try:
+                self._check(method, context)
+                reply = await handler.unary_unary(request, context)
+            except Exception as error:
+                await self._fail(method, context, error)
+            CALLS.labels(method, "OK").inc()
+            return reply
+
+        return grpc.unary_unary_rpc_method_handler(call, handler.request_deserializer, handler.response_serializer)
+
+    def _streaming(self, handler: Any, method: str) -> Any:
+        inner = handler.stream_stream if handler.request_streaming else handler.unary_stream
+        make = grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
+
+        async def call(request: Any, context: Any) -> AsyncIterator[Any]:
+            try:
+                self._check(method, context)
+                async for reply in inner(request, context):
+                    yield reply
+            except Exception as error:
+                await self._fail(method, context, error)
+            CALLS.labels(method, "OK").inc()
+
+        return make(call, handler.request_deserializer, handler.response_serializer)
+
+    def _check(self, method: str, context: Any) -> None:
+        if self._tokens:
+            header = dict(context.invocation_metadata()).get("authorization", "")
+            authorize(self._tokens, str(header), self._scopes.get(method.rpartition("/")[2], "act"))
+
+    async def _fail(self, method: str, context: Any, error: Exception) -> None:
+        if isinstance(error, grpc.aio.AbortError):
+            raise error
+        if not isinstance(error, ServiceError):
+            reference = uuid.uuid4().hex[:12]
+            log.error("%s failed, reference %s", method, reference, exc_info=error)
+            text = f"internal error, reference {reference}; the server's log tells more"
+            error = ServiceError(grpc.StatusCode.INTERNAL, "INTERNAL", text, metadata={"reference": reference})
+        CALLS.labels(method, error.code.name).inc()
+        await abort(context, error, self._domain)

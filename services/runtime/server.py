@@ -1,0 +1,147 @@
+"""Starts and stops a gRPC server with health, reflection and the guard.
+
+Contract: health (grpc.health.v1) is served for every service and for the empty name; it follows `ready`, which is asked every half
+second and returns what is missing, so NOT_SERVING has a reason in the log. On SIGTERM or SIGINT health turns NOT_SERVING,
+running calls get `stop_grace` seconds, and the process ends with 0.
+
+Failure policy: an address in use, or one beyond loopback without tokens, stops the start with one line.
+"""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from services.runtime import telemetry
+from services.runtime.auth import Token, is_loopback, read_tokens
+from services.runtime.guard import Guard
+from services.runtime.settings import ServerSettings, describe
+
+log = logging.getLogger(__name__)
+Ready = Callable[[], Awaitable[list[str]]]  # what is missing; empty: ready
+Add = Callable[[grpc.aio.Server], None]
+READY_EVERY = 0.5  # seconds
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class CannotStart(RuntimeError):  # noqa: N818
+    """The server cannot start; the text says what to change."""
+
+
+class GrpcServer:
+    """One listening server with some gRPC services."""
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        *,
+        listen: str,
+        domain: str,
+        services: Mapping[str, Add],
+        ready: Ready,
+        scopes: Mapping[str, str] | None = None,
+    ) -> None:
+        """services: full service name -> what registers its servicer."""
+        tokens = _tokens(settings, listen)
+        self._settings, self._listen, self._ready = settings, listen, ready
+        self._names = ["", *services]
+        self._health = health.aio.HealthServicer()
+        size = settings.max_message_bytes
+        options = [
+            ("grpc.max_receive_message_length", size),
+            ("grpc.max_send_message_length", size),
+            ("grpc.so_reuseport", 0),
+        ]
+        guard = Guard(domain=domain, tokens=tokens, scopes=scopes or {})
+        self._server = grpc.aio.server(interceptors=[guard], options=options)
+        for add in services.values():
+            add(self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+        self._missing: list[str] | None = None
+        self._monitor: asyncio.Task[None] | None = None
+
+    async def start(self) -> int:
+        """Listens; returns the port. CannotStart if the address is taken."""
+        try:
+            port = self._server.add_insecure_port(self._listen)
+        except RuntimeError:
+            raise CannotStart(f"cannot listen on {self._listen}: the address is in use or not of this machine") from None
+        await self._check_ready()
+        await self._server.start()
+        self._monitor = asyncio.create_task(self._watch_ready())
+        return port
+
+    async def stop(self) -> None:
+        """Refuses new work, lets running calls end, stops."""
+        if self._monitor:
+            self._monitor.cancel()
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(self._settings.stop_grace)
+
+    async def _watch_ready(self) -> None:
+        while True:
+            await asyncio.sleep(READY_EVERY)
+            await self._check_ready()
+
+    async def _check_ready(self) -> None:
+        try:
+            missing = await self._ready()
+        except Exception as error:  # a readiness check that fails is an answer: not ready
+            missing = [str(error)]
+        if missing == self._missing:
+            return
+        log.log(logging.WARNING if missing else logging.INFO, "not ready: %s" if missing else "ready%s", "; ".join(missing))
+        self._missing = missing
+        for name in self._names:
+            await self._health.set(name, _NOT_SERVING if missing else _SERVING)
+
+
+def _tokens(settings: ServerSettings, listen: str) -> tuple[Token, ...]:
+    if settings.tokens_file:
+        try:
+            return read_tokens(Path(settings.tokens_file))
+        except (OSError, ValueError) as error:
+            raise CannotStart(f"SHELM_TOKENS_FILE: {error}") from None
+    if not is_loopback(listen) and not settings.allow_anonymous:
+        raise CannotStart(
+            f"refusing to listen on {listen} without tokens: anyone could act and read memories. "
+            "Set SHELM_TOKENS_FILE, or SHELM_ALLOW_ANONYMOUS=true if the network is closed"
+        )
+    return ()
+
+
+async def serve_until_stopped(server: GrpcServer, name: str, settings: ServerSettings, listen: str) -> None:
+    """Starts, waits for SIGTERM or SIGINT, stops."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if settings.metrics_listen:
+        telemetry.start_metrics(settings.metrics_listen)
+    port = await server.start()
+    log.info("%s serves on %s (port %d): %s", name, listen, port, describe(settings))
+    await stop.wait()
+    log.info("%s stops", name)
+    await server.stop()
+
+
+def run(main: Awaitable[None]) -> None:
+    """Runs a service's main coroutine; a refused start is one line and exit status 2."""
+
+    async def guarded() -> None:
+        await main
+
+    try:
+        asyncio.run(guarded())
+    except (CannotStart, ValueError, FileNotFoundError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

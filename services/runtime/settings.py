@@ -1,0 +1,67 @@
+"""Settings that every service has, read from the environment (prefix SHELM_).
+
+Contract: one typed object per service, printed at start with secrets masked. Failure policy: a bad value stops the start with
+the name of the variable.
+"""
+
+import sys
+from typing import TypeVar
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServerSettings(BaseSettings):
+    """What it takes to serve; each service adds its own."""
+
+    model_config = SettingsConfigDict(env_prefix="SHELM_")
+
+    tokens_file: str = Field(
+        "", description="file with bearer tokens, one `TOKEN [NAME [SCOPES]]` a line; empty: none needed"
+    )
+    allow_anonymous: bool = Field(False, description="listen beyond loopback without tokens")
+    metrics_listen: str = Field("", description="HOST:PORT for Prometheus; empty: off")
+    max_message_bytes: int = Field(64 * 2**20, gt=0, description="largest message accepted")
+    stop_grace: float = Field(5.0, ge=0, description="seconds that running calls get when the service stops")
+    max_queue: int = Field(1024, gt=0, description="items that may wait in one queue")
+    max_batch: int = Field(64, gt=0, description="items in one run")
+    max_wait: float = Field(0.0, ge=0, description="seconds to wait for a fuller batch")
+    torch_threads: int = Field(1, gt=0, description="threads of one model run")
+    device: str = Field("cpu", description="torch device of the models")
+    log_level: str = "INFO"
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        if value not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+            raise ValueError("expected DEBUG, INFO, WARNING or ERROR")
+        return value
+
+
+def check_address(value: str) -> str:
+    """A validator for HOST:PORT."""
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError("expected HOST:PORT")
+    return value
+
+
+Settings = TypeVar("Settings", bound=BaseSettings)
+
+
+def load_settings(kind: type[Settings]) -> Settings:
+    """Reads the environment or ends the process with a line per bad variable."""
+    try:
+        return kind()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "SHELM_" + "_".join(str(part) for part in problem["loc"]).upper()
+            print(f"{name}: {problem['msg']}, got {problem.get('input')!r}", file=sys.stderr)
+        sys.exit(2)
+
+
+def describe(settings: BaseSettings) -> str:
+    """All values on one line; passwords inside URLs are masked."""
+    import re
+
+    return " ".join(f"{key}={re.sub(r'//[^@/]*@', '//***@', str(value))}" for key, value in settings.model_dump().items())

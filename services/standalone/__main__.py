@@ -1,0 +1,46 @@
+"""All services in one process behind the public door: `python -m services.standalone`. Redis stays a process of its own.
+
+Retrieval and memory are called directly, without gRPC between them; everything else is the same code.
+"""
+
+import torch
+from pydantic import Field
+
+from services.domain.redis import connect_redis
+from services.memory.history import HistoryReader
+from services.memory.service import MemoryServicer
+from services.memory.service import load_agent as load_memory
+from services.policy.door import DoorSettings, open_door
+from services.retrieval.service import RetrievalServicer
+from services.retrieval.service import load_agent as load_retrieval
+from services.runtime.server import run, serve_until_stopped
+from services.runtime.settings import load_settings
+from services.runtime.telemetry import configure_logging
+
+
+class StandaloneSettings(DoorSettings):
+    """Settings of the single process."""
+
+    cache_frames: int = Field(4096, ge=0, description="frames whose words are kept, per agent")
+    slots: int = Field(512, gt=0, description="episodes whose memory state is kept, per agent")
+
+
+async def main() -> None:
+    """Loads everything and serves until stopped."""
+    settings = load_settings(StandaloneSettings)
+    configure_logging("standalone", settings.log_level)
+    torch.set_num_threads(settings.torch_threads)
+    bundles = settings.load_bundles()
+    retrieval = RetrievalServicer([load_retrieval(bundle, settings, settings.cache_frames) for bundle in bundles])
+    histories = HistoryReader(connect_redis(settings.redis_url, timeout=settings.redis_timeout))
+    memory = MemoryServicer([load_memory(bundle, settings, settings.slots) for bundle in bundles], histories)
+
+    async def peers_ready() -> list[str]:
+        return []
+
+    server = open_door(settings, retrieval, memory, peers_ready)
+    await serve_until_stopped(server, "standalone", settings, settings.listen)
+
+
+if __name__ == "__main__":
+    run(main())

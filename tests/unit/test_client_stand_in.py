@@ -1,0 +1,223 @@
+"""The stand-in server of the client's tests: the step rule in memory, behind a real gRPC server on a free loopback port.
+
+It is not the product's server (that one is tested elsewhere): its agent remembers a word per frame and always goes on. What
+the tests need of it is that calls can be made to fail by a script, before or after they took effect.
+"""
+# ruff: noqa: N802, N818  the methods have gRPC's names; a Failure is a script's entry as much as an exception
+
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from concurrent import futures
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import grpc
+import numpy as np
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health, health_pb2_grpc
+from shelm.v1 import agent_pb2, agent_pb2_grpc
+
+WORDS = ("doorway", "corridor", "wall", "goal")
+
+
+@dataclass
+class Failure(Exception):
+    """A scripted or a genuine failure of a call."""
+
+    code: grpc.StatusCode
+    reason: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    message: str = "scripted"
+    fields: dict[str, str] = field(default_factory=dict)
+    retry_after: float | None = None
+    pushback: str | None = None
+
+    def details(self) -> list[AnyMessage]:
+        """Returns the google.rpc details."""
+        messages: list[Message] = []
+        if self.reason:
+            messages.append(error_details_pb2.ErrorInfo(domain="shelm", reason=self.reason, metadata=self.metadata))
+        if self.fields:
+            violations = [
+                error_details_pb2.BadRequest.FieldViolation(field=key, description=text) for key, text in self.fields.items()
+            ]
+            messages.append(error_details_pb2.BadRequest(field_violations=violations))
+        if self.retry_after is not None:
+            delay = Duration(nanos=int(self.retry_after * 1e9))
+            messages.append(error_details_pb2.RetryInfo(retry_delay=delay))
+        return [_packed(message) for message in messages]
+
+    def abort(self, context: Any) -> NoReturn:
+        """Ends the call."""
+        details = self.details()
+        status = status_pb2.Status(code=self.code.value[0], message=self.message, details=details)
+        trailers: list[tuple[str, str | bytes]] = (
+            [("grpc-status-details-bin", status.SerializeToString())] if details else []
+        )
+        if self.pushback is not None:
+            trailers.append(("grpc-retry-pushback-ms", self.pushback))
+        context.set_trailing_metadata(trailers)
+        context.abort(self.code, self.message)
+        raise AssertionError("abort raises")
+
+
+def _packed(message: Message) -> AnyMessage:
+    packed = AnyMessage()
+    packed.Pack(message)
+    return packed
+
+
+class StandIn(agent_pb2_grpc.AgentServiceServicer):
+    """Keeps what was committed and what was asked. Fails as `before` and `after` say, one entry per call of
+    that method (None: it succeeds)."""
+
+    def __init__(self) -> None:
+        self.committed: dict[str, list[tuple[bytes, agent_pb2.ActResponse]]] = {}
+        self.ended: set[str] = set()
+        self.requests: dict[str, list[Any]] = defaultdict(list)
+        self.metadata: dict[str, str] = {}
+        self.before: dict[str, deque[Failure | None]] = defaultdict(deque)
+        self.after: dict[str, deque[Failure | None]] = defaultdict(deque)
+        self.items: deque[Failure] = deque()
+        self.page = 2
+
+    def Act(self, request: agent_pb2.ActRequest, context: Any) -> agent_pb2.ActResponse:
+        with self._scripted("Act", request, context):
+            return self.take(request)
+
+    def take(self, request: agent_pb2.ActRequest) -> agent_pb2.ActResponse:
+        """Applies the step rule to one request."""
+        steps = self.committed.setdefault(request.episode_id, [])
+        if request.step > len(steps):
+            raise Failure(grpc.StatusCode.FAILED_PRECONDITION, "STEP_GAP", {"committed_step": str(len(steps) - 1)})
+        if request.step == len(steps):
+            if request.episode_id in self.ended:
+                raise Failure(grpc.StatusCode.FAILED_PRECONDITION, "EPISODE_ENDED")
+            steps.append((request.observation.data, self._answer(request)))
+            return steps[-1][1]
+        data, stored = steps[request.step]
+        if data != request.observation.data:
+            raise Failure(grpc.StatusCode.ABORTED, "STEP_CONFLICT", message="another frame is committed")
+        replay = agent_pb2.ActResponse()
+        replay.CopyFrom(stored)
+        replay.ClearField("timing")
+        replay.replayed, replay.committed_step = True, len(steps) - 1
+        return replay
+
+    def _answer(self, request: agent_pb2.ActRequest) -> agent_pb2.ActResponse:
+        index = request.step % len(WORDS)
+        return agent_pb2.ActResponse(
+            episode_id=request.episode_id,
+            step=request.step,
+            action=agent_pb2.Action(discrete=2),
+            committed_step=request.step,
+            tokens=[agent_pb2.Token(text=WORDS[index], similarity=0.93, id=index)],
+            memory=agent_pb2.Memory(length=request.step + 1, window=64),
+            timing=agent_pb2.Timing(total_us=100),
+            agent_digest="abc",
+        )
+
+    def ActBatch(self, request: agent_pb2.ActBatchRequest, context: Any) -> agent_pb2.ActBatchResponse:
+        with self._scripted("ActBatch", request, context):
+            return agent_pb2.ActBatchResponse(results=[self._item(item) for item in request.requests])
+
+    def _item(self, request: agent_pb2.ActRequest) -> agent_pb2.ActResult:
+        try:
+            if self.items and request.episode_id == "unlucky":
+                raise self.items.popleft()
+            return agent_pb2.ActResult(response=self.take(request))
+        except Failure as failure:
+            status = agent_pb2.Status(code=failure.code.value[0], message=failure.message, details=failure.details())
+            return agent_pb2.ActResult(status=status)
+
+    def CreateEpisode(self, request: agent_pb2.CreateEpisodeRequest, context: Any) -> agent_pb2.CreateEpisodeResponse:
+        with self._scripted("CreateEpisode", request, context):
+            self.committed.setdefault(request.episode_id, [])
+            return agent_pb2.CreateEpisodeResponse(episode=self._episode(request.episode_id))
+
+    def EndEpisode(self, request: agent_pb2.EndEpisodeRequest, context: Any) -> agent_pb2.EndEpisodeResponse:
+        with self._scripted("EndEpisode", request, context):
+            self.ended.add(request.episode_id)
+            return agent_pb2.EndEpisodeResponse(episode=self._episode(request.episode_id))
+
+    def GetEpisode(self, request: agent_pb2.GetEpisodeRequest, context: Any) -> agent_pb2.GetEpisodeResponse:
+        with self._scripted("GetEpisode", request, context):
+            return agent_pb2.GetEpisodeResponse(episode=self._episode(request.episode_id))
+
+    def ListEpisodes(self, request: agent_pb2.ListEpisodesRequest, context: Any) -> agent_pb2.ListEpisodesResponse:
+        names, begin = sorted(self.committed), int(request.page_token or 0)
+        more = begin + self.page < len(names)
+        episodes = [self._episode(name) for name in names[begin : begin + self.page]]
+        return agent_pb2.ListEpisodesResponse(episodes=episodes, next_page_token=str(begin + self.page) if more else "")
+
+    def _episode(self, episode_id: str) -> agent_pb2.Episode:
+        if episode_id not in self.committed:
+            raise Failure(grpc.StatusCode.NOT_FOUND, "EPISODE_NOT_FOUND", message=f"no episode {episode_id}")
+        count, ended = len(self.committed[episode_id]), episode_id in self.ended
+        committed = count - 1 if count else None
+        return agent_pb2.Episode(episode_id=episode_id, committed_step=committed, ended=ended, agent_digest="abc")
+
+    def GetMemory(self, request: agent_pb2.GetMemoryRequest, context: Any) -> agent_pb2.GetMemoryResponse:
+        with self._scripted("GetMemory", request, context):
+            self._episode(request.episode_id)
+            return agent_pb2.GetMemoryResponse(steps=self._steps(request)[: self.page])
+
+    def WatchMemory(self, request: agent_pb2.WatchMemoryRequest, context: Any) -> Iterator[agent_pb2.WatchMemoryResponse]:
+        with self._scripted("WatchMemory", request, context):
+            for step in self._steps(request)[: self.page]:
+                yield agent_pb2.WatchMemoryResponse(step=step)
+
+    def _steps(self, request: Any) -> list[agent_pb2.MemoryStep]:
+        answers = [answer for _, answer in self.committed[request.episode_id]][request.from_step :]
+        return [agent_pb2.MemoryStep(step=a.step, tokens=a.tokens, action=a.action, in_window=True) for a in answers]
+
+    def ListAgents(self, request: agent_pb2.ListAgentsRequest, context: Any) -> agent_pb2.ListAgentsResponse:
+        return agent_pb2.ListAgentsResponse(agents=[self._agent()])
+
+    def GetAgent(self, request: agent_pb2.GetAgentRequest, context: Any) -> agent_pb2.GetAgentResponse:
+        with self._scripted("GetAgent", request, context):
+            return agent_pb2.GetAgentResponse(agent=self._agent())
+
+    def _agent(self) -> agent_pb2.Agent:
+        space = agent_pb2.ActionSpace(discrete=3, names=["left", "right", "forward"])
+        shape = agent_pb2.ObservationSpec(height=56, width=56)
+        return agent_pb2.Agent(name="stand-in", digest="abc", observation=shape, action_space=space, default=True)
+
+    @contextmanager
+    def _scripted(self, method: str, request: Message, context: Any) -> Iterator[None]:
+        self.requests[method].append(request)
+        self.metadata = dict(context.invocation_metadata())
+        try:
+            _raise_next(self.before[method])
+            yield
+            _raise_next(self.after[method])
+        except Failure as failure:
+            failure.abort(context)
+
+
+def _raise_next(script: deque[Failure | None]) -> None:
+    if script and (failure := script.popleft()):
+        raise failure
+
+
+@contextmanager
+def serving(stand_in: StandIn, port: int = 0) -> Iterator[str]:
+    """Serves it until the block ends, on a free port unless one is given; gives the target."""
+    server = grpc.server(futures.ThreadPoolExecutor(8))
+    agent_pb2_grpc.add_AgentServiceServicer_to_server(stand_in, server)  # type: ignore[no-untyped-call]  # generated
+    health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(0).wait()
+
+
+def frame(number: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Returns a frame that differs from those of other numbers."""
+    return np.full((4, 5, 3), number, dtype=np.uint8)

@@ -1,0 +1,71 @@
+"""Training batches: images, the texts they are compared with, and which texts are true of which image.
+
+Contract: batch `iteration` is a pure function of (seed, iteration), so a resumed run sees the same data. Texts are, in this
+order: all bare words, the batch's longer captions without repetition, and extra words that no caption uses. The
+extra words are negatives for the image -> text direction: without them an untrained word of the full vocabulary may win.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from torch import Tensor
+
+from training.clip.captions import BARE_WORDS, Captions, captions
+from training.clip.scenes import draw_view
+from training.clip.tiles import render
+
+NEAREST = 0.9  # share of the bare-word target on the nearest object where others are in view
+
+
+@dataclass(frozen=True)
+class Batch:
+    """images float32 (rows, 3, 56, 56), normalised; texts: strings; captioned: the first so many are captions.
+
+    word_target float32 (rows, texts): where the bare word of an image lies (rows sum to 1).
+    longer_target int64 (rows,): index of the image's longer caption.
+    true bool (rows, texts): the text is true of the image.
+    """
+
+    images: Tensor
+    texts: list[str]
+    captioned: int
+    word_target: Tensor
+    longer_target: Tensor
+    true: Tensor
+
+
+def normalise(frames: np.ndarray) -> Tensor:
+    """uint8 (rows, 56, 56, 3) -> float32 (rows, 3, 56, 56): the exported model's own preprocessing at its own size."""
+    pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
+    mean, std = torch.tensor(OPENAI_DATASET_MEAN), torch.tensor(OPENAI_DATASET_STD)
+    return (pixels - mean[:, None, None]) / std[:, None, None]
+
+
+def _word_target(said: Captions) -> dict[str, float]:
+    share = NEAREST if said.others else 1.0
+    return {said.word: share} | {other: (1 - share) / len(said.others) for other in said.others}
+
+
+def make_batch(seed: int, iteration: int, rows: int, negatives: Sequence[str]) -> Batch:
+    """Batch number `iteration`, with `negatives` as extra texts."""
+    rng = np.random.default_rng((seed, iteration))
+    views = np.stack([draw_view(rng) for _ in range(rows)])
+    said = [captions(view) for view in views]
+    chosen = [item.longer[rng.integers(len(item.longer))] for item in said]
+    known = list(dict.fromkeys([*BARE_WORDS, *chosen]))
+    index = {text: column for column, text in enumerate(known)}
+    texts = [*known, *negatives]
+    word_target, true = torch.zeros(rows, len(texts)), torch.zeros(rows, len(texts), dtype=torch.bool)
+    for row, item in enumerate(said):
+        for word, share in _word_target(item).items():
+            word_target[row, index[word]] = share
+        for text in (item.word, *item.longer):
+            if text in index:
+                true[row, index[text]] = True
+    longer_target = torch.tensor([index[text] for text in chosen])
+    return Batch(normalise(render(views)), texts, len(known), word_target, longer_target, true)

@@ -1,0 +1,90 @@
+"""Which word wins on the environments' own frames: `python -m training.clip.evaluate --clip SPEC --vocabulary FILE`.
+
+Contract: on each environment's distinct random-walk frames (never used in training) top-1 accuracy where exactly one kind
+of object is in view, among the task's words and over the whole vocabulary, with the wrongly winning words; and for all
+frames how often each word wins and how often it is the word that the caption rule names. Writes one JSON file.
+Failure: a vocabulary that lacks one of the task's words is a ValueError.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from minigrid.core.constants import IDX_TO_OBJECT
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from services.retrieval.clip_model import FORMS, load_clip
+from services.retrieval.model import TokenRetriever
+from services.retrieval.vocabulary import Vocabulary
+from training.clip.captions import BARE_WORDS, captions
+from training.clip.frames import ENVIRONMENTS, distinct_frames, kinds
+
+STEPS = 5000
+BATCH = 128
+
+
+def only(vocabulary: Vocabulary, words: tuple[str, ...]) -> Vocabulary:
+    """The vocabulary with these words alone."""
+    absent = set(words) - set(vocabulary.words)
+    if absent:
+        raise ValueError(f"evaluate: the vocabulary lacks {sorted(absent)}")
+    rows = [vocabulary.words.index(word) for word in words]
+    return Vocabulary(list(words), vocabulary.embeddings[rows], vocabulary.token_ids[rows])
+
+
+def winners(retriever: TokenRetriever, frames: NDArray[np.uint8]) -> list[str]:
+    """The most similar word of each frame."""
+    chunks = (list(frames[begin : begin + BATCH]) for begin in range(0, len(frames), BATCH))
+    return [best[0].text for chunk in chunks for best in retriever.retrieve(chunk)]
+
+
+def compare(truth: list[str], won: list[str]) -> dict[str, Any]:
+    """Share of right words and the wrong ones as "truth -> winner": count."""
+    wrong = Counter(f"{true} -> {word}" for true, word in zip(truth, won, strict=True) if true != word)
+    share = 1 - sum(wrong.values()) / len(truth) if truth else None
+    return {"top1": share, "wrong": dict(wrong.most_common())}
+
+
+def evaluate(environment: str, task: TokenRetriever, whole: TokenRetriever) -> dict[str, Any]:
+    """The figures of one environment; see the module docstring."""
+    views, frames = distinct_frames(environment, STEPS)
+    on_task, on_whole = winners(task, frames), winners(whole, frames)
+    single = [row for row, view in enumerate(views) if len(kinds(view)) == 1]
+    truth = [IDX_TO_OBJECT[kinds(views[row]).pop()] for row in single]
+    return {
+        "frames": len(frames),
+        "one_kind": len(single),
+        "one_kind_by_word": dict(Counter(truth)),
+        "task_words": compare(truth, [on_task[row] for row in single]),
+        "whole_vocabulary": compare(truth, [on_whole[row] for row in single]),
+        "caption_rule": compare([captions(view).word for view in views], on_whole),
+        "winners": dict(Counter(on_whole).most_common()),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Evaluate a CLIP model on the environments' own frames.")
+    parser.add_argument("--clip", default="file:runs/clip-minigrid/export", help=FORMS)
+    parser.add_argument("--vocabulary", type=Path, default=Path("runs/clip-minigrid/vocabulary.safetensors"))
+    parser.add_argument("--out", type=Path, default=Path("runs/clip-minigrid/evaluation.json"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    model, vocabulary = load_clip(options.clip).model, Vocabulary.load(options.vocabulary)
+    whole = TokenRetriever(model=model, vocabulary=vocabulary, k=1, device="cpu")
+    task = TokenRetriever(model=model, vocabulary=only(vocabulary, BARE_WORDS), k=1, device="cpu")
+    report = {name: evaluate(name, task, whole) for name in tqdm(ENVIRONMENTS, desc="environments")}
+    options.out.write_text(json.dumps({"rows": len(vocabulary), "environments": report}, indent=2) + "\n")
+    for name, row in report.items():
+        shares = f"{row['task_words']['top1']:.3f} / {row['whole_vocabulary']['top1']:.3f}"
+        print(f"{name}: {row['frames']} frames, {row['one_kind']} with one kind, top-1 {shares}", row["winners"])
+
+
+if __name__ == "__main__":
+    main()

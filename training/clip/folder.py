@@ -1,0 +1,47 @@
+"""The small CLIP's architecture and its folder in open_clip's own format (`local-dir:` schema).
+
+Contract: `export` writes `open_clip_config.json` and `open_clip_model.safetensors` (float16 in the file, read as float32) so
+that `open_clip.create_model("local-dir:FOLDER")` loads them without this project. An existing folder is overwritten.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from safetensors.torch import save
+
+MODEL_CFG: dict[str, Any] = {
+    "embed_dim": 128,
+    # 56 pixels: a 7x7 view at MiniGrid's tile size of 8, so that one patch is one cell.
+    "vision_cfg": {"image_size": 56, "layers": 4, "width": 192, "head_width": 48, "patch_size": 8},
+    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 128, "heads": 4, "layers": 2},
+}
+PREPROCESS_CFG: dict[str, Any] = {
+    "size": 56,
+    "mode": "RGB",
+    "mean": OPENAI_DATASET_MEAN,
+    "std": OPENAI_DATASET_STD,
+    "interpolation": "bicubic",
+    "resize_mode": "shortest",
+    "fill_color": 0,
+}
+
+
+def build() -> open_clip.CLIP:
+    """The model with fresh weights from torch's global generator."""
+    return open_clip.CLIP(**MODEL_CFG)
+
+
+def export(model: open_clip.CLIP, folder: Path) -> None:
+    """Writes `model` to `folder`; see the module docstring."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"model_cfg": MODEL_CFG, "preprocess_cfg": PREPROCESS_CFG}
+    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    tensors = {name: value.detach().to(torch.float16).contiguous() for name, value in model.state_dict().items()}
+    # Not save_file: it makes files that only their owner can read, and services run as other users.
+    (folder / "open_clip_model.safetensors").write_bytes(save(tensors, metadata={"format": "pt"}))

