@@ -1,7 +1,8 @@
 """Puts an agent bundle together from what training wrote: `python -m training.bundle --run runs/NAME --out models/NAME ...`.
 
-Copies the CLIP model, the vocabulary and the policy weights into the bundle, names the language model with its SHA-256, and
-writes the manifest with the run's settings as provenance. Failure policy: a missing file is named; the bundle is verified by loading it.
+Copies the CLIP model, the vocabulary and the policy weights into the bundle, names the language model with its
+SHA-256, and writes the manifest with the run's settings as provenance. Failure policy: a missing file is named; the
+bundle is verified by loading it.
 """
 
 import argparse
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from services.domain.bundle import AgentBundle, write_manifest
-from services.memory.weights import file_sha256, package_file
+from services.domain.sources import file_sha256, package_file
 
 MINIGRID_ACTIONS = ["left", "right", "forward", "pickup", "drop", "toggle", "done"]
 SMOLLM2_WIDTH = 576
@@ -46,7 +47,9 @@ def make_bundle(
             "dimension": SMOLLM2_WIDTH,
         },
         "policy": settings["policy"],
-        "provenance": {"training": {key: value for key, value in settings.items() if key not in ("policy", "out", "resume")}},
+        "provenance": {
+            "training": {key: value for key, value in settings.items() if key not in ("policy", "out", "resume")}
+        },
     }
     return write_manifest(out, manifest)
 

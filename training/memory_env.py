@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-from services.domain.history import empty_history
-from services.memory.model import MemorySlots, MemoryStep, MemoryVector
+from services.domain.history import MemoryStep, MemoryVector, empty_history
+from services.memory.model import MemorySlots
 
 Frames = NDArray[np.uint8]
 

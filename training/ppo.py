@@ -2,10 +2,12 @@
 
 `python -m training.ppo --out runs/NAME --task ENV:ROWS [--task ENV:ROWS ...]` writes into the folder `--out`:
 `run.json` (all settings), `log.jsonl` (one line per rollout), `checkpoint.pt` (everything needed to go on, every
-`--checkpoint-every` steps) and, at each checkpoint, `policy.safetensors` (what is served). `--resume` goes on from the checkpoint.
+`--checkpoint-every` steps) and, at each checkpoint, `policy.safetensors` (what is served). `--resume` goes on from
+the checkpoint.
 
-Method `shelm` remembers words; `cnn` is the same agent without memory (CNN-PPO, paper-facts section 9).
-Failure policy: a bad setting stops before anything is trained; an interrupted run loses at most the steps since its checkpoint.
+Method `shelm` remembers words; `cnn` is the same agent without memory (CNN-PPO, paper-facts section 9). Failure
+policy: a bad setting stops before anything is trained; an interrupted run loses at most the steps since its
+checkpoint.
 """
 
 import argparse
@@ -87,11 +89,11 @@ def make_environment(options: argparse.Namespace) -> VecEnv:
 
 
 def _remembering(environment: VecEnv, options: argparse.Namespace) -> MemoryVecEnv:
+    from services.domain.vocabulary import Vocabulary
     from services.memory.model import MemorySlots
     from services.memory.weights import LanguageModelSpec, load_language_model
     from services.retrieval.clip_model import load_clip
     from services.retrieval.model import TokenRetriever
-    from services.retrieval.vocabulary import Vocabulary
 
     vocabulary = Vocabulary.load(options.vocabulary)
     retriever = TokenRetriever(model=load_clip(options.clip).model, vocabulary=vocabulary, k=options.k, device="cpu")

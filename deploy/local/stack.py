@@ -1,10 +1,10 @@
 """The three services and a Redis as separate processes under supervisor, on loopback.
 
-Contract: `Stack.start` returns when the public API is ready; a service that dies is started again, with back-off; `stop` ends
-them all. Each service's pid is in `<folder>/<service>.pid`, its output in `<folder>/<service>.log`.
+Contract: `Stack.start` returns when the public API is ready; a service that dies is started again, with back-off;
+`stop` ends them all. Each service's pid is in `<folder>/<service>.pid`, its output in `<folder>/<service>.log`.
 
-Failure policy: a service that refuses to start (exit status 2: a setting is wrong) or an address in use raises `CannotRun` with
-the service's own words; nothing is left running.
+Failure policy: a service that refuses to start (exit status 2: a setting is wrong) or an address in use raises
+`CannotRun` with the service's own words; nothing is left running.
 """
 
 import contextlib

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 
-from services.memory.language_model import SlotCache, history_reach, reachable
+from services.domain.history import history_reach
+from services.memory.language_model import SlotCache, reachable
 
 REBUILD_CHUNK = 256  # positions per forward in a rebuild; bounds its memory
 

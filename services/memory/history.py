@@ -1,8 +1,11 @@
 """Reads the committed words of an episode from Redis, for a rebuild. Reads only: policy is the only writer.
 
-Failure policy: Redis away gives UNAVAILABLE. A history that is not the one asked for (another replica went on, or steps were
-dropped) gives FAILED_PRECONDITION with reason HISTORY_MISMATCH: the caller's view is stale, and it must read the episode again.
+Failure policy: Redis away gives UNAVAILABLE. A history that is not the one asked for (another replica went on, or
+steps were dropped) gives FAILED_PRECONDITION with reason HISTORY_MISMATCH: the caller's view is stale, and it must
+read the episode again.
 """
+
+from typing import Any
 
 import grpc
 import redis.asyncio
@@ -22,7 +25,8 @@ class HistoryReader:
     async def last_words(self, episode_id: str, *, step: int, steps: int, digest: bytes) -> list[int]:
         """Vocabulary rows of the `steps` steps before `step`, oldest first, of the history with this digest."""
         with store_errors():
-            entries = await self._client.xrange(history_key(episode_id), entry_id(step - steps), entry_id(step - 1))
+            key, first, last = history_key(episode_id), entry_id(step - steps), entry_id(step - 1)
+            entries: list[Any] = await self._client.xrange(key, first, last) or []
         committed = [episode_pb2.CommittedStep.FromString(fields[STEP_FIELD.encode()]) for _, fields in entries]
         if len(committed) != steps or committed[-1].history_digest != digest:
             text = f"the committed history of {episode_id!r} before step {step} is not the one asked for"

@@ -16,8 +16,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from services.domain.history import history_reach as history_reach
-
 
 class SlotCache:
     """Projected keys and values of many episodes, one ring per slot.

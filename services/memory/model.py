@@ -5,9 +5,9 @@ history that the step names; for any other it answers `SlotMiss`, and the caller
 again. The step just taken may be asked for again: its vector is kept. So the memory vector is always a pure
 function of the words, whoever asks, however often, in whatever company.
 
-Failure policy: a bad item (unknown word, wrong number of words) is answered with its own ValueError; the others go on. If the
-model fails, the slots of that forward are dropped, because their content is unknown, and the error is raised.
-Not safe for concurrent calls.
+Failure policy: a bad item (unknown word, wrong number of words) is answered with its own ValueError; the others go
+on. If the model fails, the slots of that forward are dropped, because their content is unknown, and the error is
+raised. Not safe for concurrent calls.
 """
 
 from collections import OrderedDict
@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from services.domain.history import MemoryStep, MemoryVector, empty_history, extend_history
-from services.memory.language_model import LanguageModel, history_reach
+from services.domain.history import MemoryStep, MemoryVector, empty_history, extend_history, history_reach
+from services.memory.language_model import LanguageModel
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """MemoryService: proto <-> `MemorySlots`, one queue per agent.
 
-Contract: concurrent items share a forward. A slot miss is an answer of the engine; the service reads the history, rebuilds, and
-asks again, so a caller only sees `rebuilt=true`. Failure policy: a bad item fails alone with its field; a history that Redis
-does not hold gives HISTORY_MISMATCH.
+Contract: concurrent items share a forward. A slot miss is an answer of the engine; the service reads the history,
+rebuilds, and asks again, so a caller only sees `rebuilt=true`. Failure policy: a bad item fails alone with its field;
+a history that Redis does not hold gives HISTORY_MISMATCH.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from services.domain.bundle import AgentBundle
 from services.domain.history import MemoryStep, MemoryVector
 from services.domain.settings import AgentSettings
 from services.domain.status import item_status
+from services.domain.vocabulary import Vocabulary
 from services.memory.model import MemorySlots, SlotMiss
 from services.memory.weights import LanguageModelSpec, load_language_model
-from services.retrieval.vocabulary import Vocabulary
 from services.runtime.batching import Batcher, in_thread
-from services.runtime.errors import ServiceError, invalid
+from services.runtime.errors import Context, ServiceError, invalid
 
 Answer = MemoryVector | SlotMiss
 REBUILD_TRIES = 3  # an eviction between rebuild and step costs one more
@@ -86,7 +86,7 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         self._histories = histories
 
     async def remember(self, agent_digest: str, step: MemoryStep, *, deadline: float | None) -> tuple[MemoryVector, bool]:
-        """One step; the vector and whether the memory state was rebuilt. Also the way in for a policy in the same process."""
+        """One step; the vector and whether the memory state was rebuilt. Also the way in for a policy nearby."""
         agent = self._agent(agent_digest)
         for tried in range(REBUILD_TRIES):
             try:
@@ -115,7 +115,7 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         return sum(dropped)
 
     async def Remember(  # noqa: N802
-        self, request: memory_pb2.RememberRequest, context: grpc.aio.ServicerContext
+        self, request: memory_pb2.RememberRequest, context: Context
     ) -> memory_pb2.RememberResponse:
         """See memory.proto."""
         left = context.time_remaining()
@@ -136,13 +136,13 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         return memory_pb2.RememberResult(remembered=remembered)
 
     async def Forget(  # noqa: N802
-        self, request: memory_pb2.ForgetRequest, context: grpc.aio.ServicerContext
+        self, request: memory_pb2.ForgetRequest, context: Context
     ) -> memory_pb2.ForgetResponse:
         """See memory.proto."""
         return memory_pb2.ForgetResponse(dropped=await self.forget(request.episode_ids))
 
     async def GetMemoryStats(  # noqa: N802
-        self, request: memory_pb2.GetMemoryStatsRequest, context: grpc.aio.ServicerContext
+        self, request: memory_pb2.GetMemoryStatsRequest, context: Context
     ) -> memory_pb2.GetMemoryStatsResponse:
         """See memory.proto."""
         return memory_pb2.GetMemoryStatsResponse(agents=[_stats(agent) for agent in self._agents.values()])

@@ -17,7 +17,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from services.memory.language_model import SlotCache, history_reach, reachable
+from services.domain.history import history_reach
+from services.memory.language_model import SlotCache, reachable
 from services.memory.transformer_xl_layer import Layer, TransformerXLConfig, sinusoids
 
 REBUILD_CHUNK = 128  # positions projected and attended at once; bounds the scores to (heads, 128, window + 127)

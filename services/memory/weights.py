@@ -14,24 +14,23 @@ without executing anything (safetensors, GGUF, or torch with `weights_only`).
 """
 
 import contextlib
-import hashlib
-import importlib.util
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, LlamaConfig, PreTrainedModel
 
+from services.domain.sources import file_sha256, package_file
 from services.memory.causal_lm import CausalLanguageModel
 from services.memory.language_model import LanguageModel
 
 # Shape of SmolLM2-135M, for `random:SEED`.
-SMOLLM2_135M = {
+SMOLLM2_135M: dict[str, Any] = {
     "hidden_size": 576,
     "intermediate_size": 1536,
     "num_hidden_layers": 30,
@@ -51,25 +50,6 @@ class LanguageModelSpec:
     layers: int  # the first n; fewer than the model has is allowed
     window: int  # mem_len, in tokens
     sha256: str = ""  # of the weight file, where `source` is a package's file
-
-
-def package_file(source: str) -> Path:
-    """Path of `package:PACKAGE/FILE` without importing the package; FileNotFoundError names what is missing."""
-    package, _, name = source.removeprefix("package:").partition("/")
-    found = importlib.util.find_spec(package)
-    folders = found.submodule_search_locations if found else None
-    if not folders:
-        raise FileNotFoundError(f"language model {source}: the Python package {package!r} is not installed")
-    path = Path(folders[0]) / name
-    if not path.is_file():
-        raise FileNotFoundError(f"language model {source}: the package {package!r} has no file {name!r}")
-    return path
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_language_model(
@@ -100,7 +80,8 @@ def _base_model(spec: LanguageModelSpec) -> PreTrainedModel:
         return _from_gguf(spec)
     if kind == "random":
         torch.manual_seed(int(name))
-        return AutoModel.from_config(LlamaConfig(**{**SMOLLM2_135M, "num_hidden_layers": spec.layers}))
+        random: PreTrainedModel = AutoModel.from_config(LlamaConfig(**{**SMOLLM2_135M, "num_hidden_layers": spec.layers}))
+        return random
     if kind in ("file", "hub"):
         return keep_first_layers(AutoModel.from_pretrained(name, dtype=torch.float32), spec.layers)
     raise ValueError(f"language model source {spec.source!r}: expected package:, file:, hub: or random:")
@@ -125,8 +106,8 @@ def _from_gguf(spec: LanguageModelSpec) -> PreTrainedModel:
     cached = _cache_folder() / f"{digest[:32]}-layers{spec.layers}"
     if not cached.is_dir():
         _convert(path, spec.layers, cached)
-    model = AutoModel.from_config(AutoConfig.from_pretrained(cached), dtype=torch.float32)
-    model.load_state_dict(load_file(cached / "model.safetensors"))
+    model: PreTrainedModel = AutoModel.from_config(AutoConfig.from_pretrained(cached), dtype=torch.float32)
+    model.load_state_dict(load_file(cached / "model.safetensors"))  # copies: the file stays free
     return model
 
 

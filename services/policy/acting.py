@@ -1,12 +1,13 @@
 """One Act: validate -> retrieve -> remember -> decide -> commit (architecture section 4), and the whole step rule.
 
-Contract: nothing is visible before the commit, and the commit is atomic, so an Act may die between any two lines and be
-retried anywhere. On the good path Redis is asked once, at the end: what is known of an episode is kept from its last commit and is
-only a guess that the commit checks. Acts of one episode go one after the other in this process; between processes the
-commit decides.
+Contract: nothing is visible before the commit, and the commit is atomic, so an Act may die between any two lines and
+be retried anywhere. On the good path Redis is asked once, at the end: what is known of an episode is kept from its
+last commit and is only a guess that the commit checks. Acts of one episode go one after the other in this process;
+between processes the commit decides.
 
-Failure policy: every refusal is a ServiceError with a reason of docs/protocol.md. If another replica has gone on meanwhile, the
-guess is dropped and the Act runs once more; if that happens again, it is COMMIT_CONFLICT, which may be retried.
+Failure policy: every refusal is a ServiceError with a reason of docs/protocol.md. If another replica has gone on
+meanwhile, the guess is dropped and the Act runs once more; if that happens again, it is COMMIT_CONFLICT, which may be
+retried.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from services.domain.frame import Frame, frame_fingerprint
 from services.domain.history import MemoryStep, extend_history
 from services.policy import refusals
 from services.policy.agents import Agents, PolicyAgent
-from services.policy.episodes import AlreadyCommitted, Committed, EpisodeState, EpisodeStore, Refused, Step, new_episode
+from services.policy.episodes import AlreadyCommitted, Committed, EpisodeState, EpisodeStore, Step, new_episode
 from services.policy.model import choose_action
 from services.policy.peers import Memory, Retrieval
 from services.policy.validation import check_episode_id, check_observation, check_step
@@ -59,6 +60,23 @@ class _Answer:
     committed: int
     replayed: bool = False
     rebuilt: bool = False
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """What one Act works with."""
+
+    request: agent_pb2.ActRequest
+    state: EpisodeState
+    agent: PolicyAgent
+    frame: Frame
+    deadline: float | None
+    clock: _Clock
+
+    @property
+    def deterministic(self) -> bool:
+        own = self.request.HasField("deterministic")
+        return self.request.deterministic if own else self.state.deterministic
 
 
 class Actor:
@@ -116,7 +134,7 @@ class Actor:
             if request.step <= state.committed:
                 return self._response(_replay(state, request.step, stored, state.committed, frame), None)
             _check_next(state, request.step)
-            answer = await self._take(request, state, agent, frame, deadline, clock)
+            answer = await self._take(_Turn(request, state, agent, frame, deadline, clock))
             if answer:
                 return self._response(answer, None if answer.replayed else clock.timing())
             self.forget(request.episode_id)  # another replica has gone on
@@ -142,85 +160,58 @@ class Actor:
             request.episode_id, agent=bundle.name, agent_digest=bundle.digest, deterministic=request.deterministic
         )
 
-    async def _take(
-        self,
-        request: agent_pb2.ActRequest,
-        state: EpisodeState,
-        agent: PolicyAgent,
-        frame: Frame,
-        deadline: float | None,
-        clock: _Clock,
-    ) -> _Answer | None:
+    async def _take(self, turn: _Turn) -> _Answer | None:
         """Computes and commits the next step; None if the episode has changed under it."""
-        deterministic = request.deterministic if request.HasField("deterministic") else state.deterministic
+        state, step = turn.state, turn.request.step
         try:
-            record, rebuilt = await self._compute(state, request.step, agent, frame, deterministic, deadline, clock)
+            record, rebuilt = await self._compute(turn)
         except ServiceError as error:
             if error.reason == "HISTORY_MISMATCH":
                 return None
             raise
         started = time.monotonic()
-        outcome = await self._store.commit(state, request.step, record, record.history_digest)
-        clock.lap("commit", started)
+        outcome = await self._store.commit(state, step, record, record.history_digest)
+        turn.clock.lap("commit", started)
         if isinstance(outcome, Committed):
             length = state.length + len(record.tokens)
-            self._learn(replace(state, committed=request.step, history=record.history_digest, length=length))
-            return _Answer(state, request.step, record, request.step, rebuilt=rebuilt)
+            self._learn(replace(state, committed=step, history=record.history_digest, length=length))
+            return _Answer(state, step, record, step, rebuilt=rebuilt)
+        self.forget(state.episode_id)
         if isinstance(outcome, AlreadyCommitted):
-            self.forget(state.episode_id)
-            return _replay(state, request.step, outcome.step, outcome.committed, frame)
-        return self._refused(outcome, state.episode_id, request.step)
+            return _replay(state, step, outcome.step, outcome.committed, turn.frame)
+        if outcome.reason == "STALE":
+            return None
+        raise refusals.of_commit(outcome.reason, state.episode_id, step, outcome.committed)
 
-    async def _compute(
-        self,
-        state: EpisodeState,
-        step: int,
-        agent: PolicyAgent,
-        frame: Frame,
-        deterministic: bool,
-        deadline: float | None,
-        clock: _Clock,
-    ) -> tuple[Step, bool]:
+    async def _compute(self, turn: _Turn) -> tuple[Step, bool]:
+        """The step as it will be committed, and whether the memory state was rebuilt for it."""
+        state, step, agent, deadline = turn.state, turn.request.step, turn.agent, turn.deadline
         digest = agent.bundle.digest
-        encoding = asyncio.ensure_future(agent.encode.submit(frame, deadline=deadline))  # meanwhile
+        encoding = asyncio.ensure_future(agent.encode.submit(turn.frame, deadline=deadline))  # meanwhile
         encoding.add_done_callback(lambda task: task.cancelled() or task.exception())  # if nobody waits for it any more
         try:
             now = time.monotonic()
-            tokens = await self._retrieval.words(digest, frame, deadline=deadline)
-            now = clock.lap("retrieval", now)
+            tokens = await self._retrieval.words(digest, turn.frame, deadline=deadline)
+            now = turn.clock.lap("retrieval", now)
             words = tuple(token.id for token in tokens)
-            remembered, rebuilt = await self._memory.remember(
-                digest, MemoryStep(state.episode_id, step, words, state.history), deadline=deadline
-            )
-            now = clock.lap("memory", now)
+            memory_step = MemoryStep(state.episode_id, step, words, state.history)
+            remembered, rebuilt = await self._memory.remember(digest, memory_step, deadline=deadline)
+            now = turn.clock.lap("memory", now)
             logits, value = await agent.decide.submit((await encoding, remembered.vector), deadline=deadline)
-            clock.lap("policy", now)
+            turn.clock.lap("policy", now)
         finally:
             encoding.cancel()
-        action, log_prob = choose_action(logits, seed=state.seed, step=step, deterministic=deterministic)
+        action, log_prob = choose_action(logits, seed=state.seed, step=step, deterministic=turn.deterministic)
         record = Step(
             tokens=tokens,
             action=agent_pb2.Action(discrete=action),
             value=value,
             log_prob=log_prob,
-            frame_fingerprint=frame_fingerprint(frame),
+            frame_fingerprint=frame_fingerprint(turn.frame),
             history_digest=extend_history(state.history, words),
         )
         record.time.GetCurrentTime()
         return record, rebuilt
-
-    def _refused(self, outcome: Refused, episode_id: str, step: int) -> None:
-        """Raises what the client is told; returns if the Act should run again."""
-        self.forget(episode_id)
-        if outcome.reason == "STALE":
-            return
-        if outcome.reason == "NOT_FOUND":
-            raise refusals.episode_not_found(episode_id)
-        if outcome.reason == "TOO_OLD":
-            raise refusals.step_too_old(episode_id, step, outcome.committed)
-        if outcome.reason == "ENDED":
-            raise refusals.episode_ended(episode_id, outcome.committed)
-        raise refusals.step_gap(episode_id, step, outcome.committed)
 
     def _learn(self, state: EpisodeState) -> None:
         self._known[state.episode_id] = state

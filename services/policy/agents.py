@@ -18,8 +18,8 @@ from services.domain.bundle import AgentBundle
 from services.domain.frame import Frame
 from services.domain.history import history_reach
 from services.domain.settings import AgentSettings
+from services.domain.vocabulary import Vocabulary
 from services.policy.model import ActorCritic, load_actor_critic
-from services.retrieval.vocabulary import Vocabulary
 from services.runtime.batching import Batcher, in_thread
 from services.runtime.errors import ServiceError
 

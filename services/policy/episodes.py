@@ -1,9 +1,11 @@
 """`EpisodeStore`: episodes in Redis, and the one atomic commit on which every promise rests.
 
-Contract: `commit` appends a step exactly if it is the next one of an episode that has not ended and whose history is the one the
-step was computed from; otherwise it changes nothing and says what is committed. It may be repeated. Policy is the only writer.
+Contract: `commit` appends a step exactly if it is the next one of an episode that has not ended and whose history is
+the one the step was computed from; otherwise it changes nothing and says what is committed. It may be repeated.
+Policy is the only writer.
 
-Failure policy: Redis away is STORE_UNAVAILABLE. Whether a commit that got no answer took place is unknown; asking again tells.
+Failure policy: Redis away is STORE_UNAVAILABLE. Whether a commit that got no answer took place is unknown; asking
+again tells.
 """
 
 import hashlib
@@ -142,7 +144,7 @@ class EpisodeStore:
     async def steps(self, episode_id: str, *, first: int, limit: int) -> list[tuple[int, Step]]:
         """Committed steps from `first` on, oldest first."""
         with store_errors():
-            entries = await self._client.xrange(history_key(episode_id), entry_id(first), count=limit)
+            entries: list[Any] = await self._client.xrange(history_key(episode_id), entry_id(first), count=limit) or []
         return [_numbered(*entry) for entry in entries]
 
     async def watch(self, episode_id: str, *, first: int, wait: float) -> list[tuple[int, Step]]:
@@ -157,6 +159,7 @@ class EpisodeStore:
     async def page(self, cursor: int, size: int) -> tuple[int, list[EpisodeState]]:
         """Some episodes, and the cursor for more; 0 begins and ends."""
         with store_errors():
+            keys: list[Any]
             cursor, keys = await self._client.scan(cursor, match=episode_key("*").replace("{", "[{]"), count=max(size, 10))
             names = sorted({episode_of_key(key.decode()) for key in keys})
             found = [await self.read(name) for name in names]

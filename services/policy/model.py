@@ -66,13 +66,13 @@ class ActorCritic(nn.Module):
         for module in self.cnn.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.xavier_uniform_(module.weight, gain=2**0.5)
-                nn.init.zeros_(module.bias)
         for head in (self.actor, self.critic):
             for module in head.modules():
                 if isinstance(module, nn.Linear):
-                    nn.init.orthogonal_(module.weight, gain=2**0.5)
-                    nn.init.zeros_(module.bias)
-        nn.init.orthogonal_(self.actor[-1].weight, gain=output_gain)
+                    nn.init.orthogonal_(module.weight, gain=output_gain if module is self.actor[-1] else 2**0.5)
+        for name, parameter in self.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(parameter)
 
 
 def _head(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

@@ -1,11 +1,12 @@
 """Retrieval and memory as policy sees them: one frame, one step at a time. Over gRPC, concurrent callers share a call.
 
-Failure policy: a service that cannot be reached is UNAVAILABLE with its own reason; the channel connects again by itself. Errors of
-single items are passed on as they are.
+Failure policy: a service that cannot be reached is UNAVAILABLE with its own reason; the channel connects again by
+itself. Errors of single items are passed on as they are.
 """
 
+import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import grpc
@@ -68,9 +69,9 @@ class _Peer:
             return [f"{self._name}: {error.code().name}"]
         return [] if reply.status == health_pb2.HealthCheckResponse.SERVING else [f"{self._name}: not serving"]
 
-    async def _call(self, call: Callable[..., Awaitable[Reply]], request: Any, timeout: float) -> Reply:
+    async def _call(self, call: Callable[..., Awaitable[Reply]], request: Any, seconds: float) -> Reply:
         try:
-            return await call(request, timeout=timeout)
+            return await call(request, timeout=seconds)
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from error
 
@@ -139,12 +140,10 @@ class MemoryPeer(_Peer):
         return [_remembered(result) for result in reply.results]
 
 
-def _timeout(deadlines: Any) -> float:
+def _timeout(deadlines: Iterable[float | None]) -> float:
     """Seconds until the last of the callers gives up; the others leave the batch by themselves."""
-    given = list(deadlines)
-    if any(deadline is None for deadline in given):
-        return CALL_TIMEOUT
-    return max(0.001, min(CALL_TIMEOUT, max(given) - time.monotonic()))
+    latest = max(math.inf if deadline is None else deadline for deadline in deadlines)
+    return max(0.001, min(CALL_TIMEOUT, latest - time.monotonic()))
 
 
 def _image(frame: Frame) -> agent_pb2.Image:

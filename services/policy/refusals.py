@@ -60,3 +60,14 @@ def agent_mismatch(episode_id: str, agent: str, asked: str) -> ServiceError:
     """An episode keeps the agent that it began with."""
     text = f"agent: episode {episode_id!r} began with agent {agent!r} and keeps it; {asked!r} was asked for"
     return _refusal(_Code.FAILED_PRECONDITION, "AGENT_MISMATCH", text, episode_id)
+
+
+def of_commit(reason: str, episode_id: str, step: int, committed: int) -> ServiceError:
+    """What a refused commit tells the client; reason as in `services.policy.episodes.Refused`."""
+    if reason == "NOT_FOUND":
+        return episode_not_found(episode_id)
+    if reason == "TOO_OLD":
+        return step_too_old(episode_id, step, committed)
+    if reason == "ENDED":
+        return episode_ended(episode_id, committed)
+    return step_gap(episode_id, step, committed)

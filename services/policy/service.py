@@ -1,6 +1,7 @@
 """AgentService: proto <-> `Actor` and `EpisodeStore`.
 
-Contract: the public door (agent.proto). Failure policy: every failure is a ServiceError; items of a batch or stream fail alone.
+Contract: the public door (agent.proto). Failure policy: every failure is a ServiceError; items of a batch or stream
+fail alone.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from services.policy.agents import Agents
 from services.policy.episodes import EpisodeState, EpisodeStore, Step, new_episode
 from services.policy.peers import Memory
 from services.policy.validation import check_episode_id, check_page_size, check_page_token, check_seed, check_step
-from services.runtime.errors import ServiceError, invalid
+from services.runtime.errors import Context, ServiceError, invalid
 
 log = logging.getLogger(__name__)
 WATCH_WAIT = 0.5  # seconds between looks at whether a watched episode has ended
@@ -47,12 +48,12 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         self._max_watchers, self._watchers = max_watchers, 0
         self._background: set[asyncio.Task[None]] = set()
 
-    async def Act(self, request: agent_pb2.ActRequest, context: grpc.aio.ServicerContext) -> agent_pb2.ActResponse:  # noqa: N802
+    async def Act(self, request: agent_pb2.ActRequest, context: Context) -> agent_pb2.ActResponse:  # noqa: N802
         """See agent.proto."""
         return await self._actor.act(request, deadline=_deadline(context))
 
     async def ActBatch(  # noqa: N802
-        self, request: agent_pb2.ActBatchRequest, context: grpc.aio.ServicerContext
+        self, request: agent_pb2.ActBatchRequest, context: Context
     ) -> agent_pb2.ActBatchResponse:
         """See agent.proto."""
         if len(request.requests) > self._max_batch_items:
@@ -66,7 +67,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         return agent_pb2.ActBatchResponse(results=await asyncio.gather(*acts))
 
     async def ActStream(  # noqa: N802
-        self, requests: AsyncIterator[agent_pb2.ActStreamRequest], context: grpc.aio.ServicerContext
+        self, requests: AsyncIterator[agent_pb2.ActStreamRequest], context: Context
     ) -> AsyncIterator[agent_pb2.ActStreamResponse]:
         """See agent.proto. Requests of different episodes overlap; those of one episode wait for each other."""
         replies: asyncio.Queue[asyncio.Task[agent_pb2.ActResult] | None] = asyncio.Queue(STREAM_DEPTH)
@@ -100,7 +101,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
             return agent_pb2.ActResult(status=item_status(ServiceError(grpc.StatusCode.INTERNAL, "INTERNAL", text)))
 
     async def CreateEpisode(  # noqa: N802
-        self, request: agent_pb2.CreateEpisodeRequest, context: grpc.aio.ServicerContext
+        self, request: agent_pb2.CreateEpisodeRequest, context: Context
     ) -> agent_pb2.CreateEpisodeResponse:
         """See agent.proto."""
         bundle = self._agents.find(request.agent).bundle
@@ -118,7 +119,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         return agent_pb2.CreateEpisodeResponse(episode=_episode(state))
 
     async def EndEpisode(  # noqa: N802
-        self, request: agent_pb2.EndEpisodeRequest, context: grpc.aio.ServicerContext
+        self, request: agent_pb2.EndEpisodeRequest, context: Context
     ) -> agent_pb2.EndEpisodeResponse:
         """See agent.proto."""
         state = await self._store.end(check_episode_id(request.episode_id))
@@ -137,13 +138,13 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
             log.info("slot of %r not freed: %s", episode_id, error)
 
     async def GetEpisode(  # noqa: N802
-        self, request: agent_pb2.GetEpisodeRequest, context: grpc.aio.ServicerContext
+        self, request: agent_pb2.GetEpisodeRequest, context: Context
     ) -> agent_pb2.GetEpisodeResponse:
         """See agent.proto."""
         return agent_pb2.GetEpisodeResponse(episode=_episode(await self._read(request.episode_id)))
 
     async def ListEpisodes(  # noqa: N802
-        self, request: agent_pb2.ListEpisodesRequest, context: grpc.aio.ServicerContext
+        self, request: agent_pb2.ListEpisodesRequest, context: Context
     ) -> agent_pb2.ListEpisodesResponse:
         """See agent.proto."""
         size = check_page_size(request.page_size, "page_size")
@@ -152,7 +153,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         return agent_pb2.ListEpisodesResponse(episodes=[_episode(state) for state in states], next_page_token=token)
 
     async def GetMemory(  # noqa: N802
-        self, request: agent_pb2.GetMemoryRequest, context: grpc.aio.ServicerContext
+        self, request: agent_pb2.GetMemoryRequest, context: Context
     ) -> agent_pb2.GetMemoryResponse:
         """See agent.proto."""
         limit = check_page_size(request.limit, "limit")
@@ -162,7 +163,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         return agent_pb2.GetMemoryResponse(steps=[self._memory_step(state, *one) for one in steps])
 
     async def WatchMemory(  # noqa: N802
-        self, request: agent_pb2.WatchMemoryRequest, context: grpc.aio.ServicerContext
+        self, request: agent_pb2.WatchMemoryRequest, context: Context
     ) -> AsyncIterator[agent_pb2.WatchMemoryResponse]:
         """See agent.proto."""
         first = check_step(request.from_step, "from_step")
@@ -185,13 +186,13 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
             self._watchers -= 1
 
     async def ListAgents(  # noqa: N802
-        self, request: agent_pb2.ListAgentsRequest, context: grpc.aio.ServicerContext
+        self, request: agent_pb2.ListAgentsRequest, context: Context
     ) -> agent_pb2.ListAgentsResponse:
         """See agent.proto."""
         return agent_pb2.ListAgentsResponse(agents=self._agents.describe())
 
     async def GetAgent(  # noqa: N802
-        self, request: agent_pb2.GetAgentRequest, context: grpc.aio.ServicerContext
+        self, request: agent_pb2.GetAgentRequest, context: Context
     ) -> agent_pb2.GetAgentResponse:
         """See agent.proto."""
         agent = self._agents.find(request.agent)
@@ -216,7 +217,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         )
 
 
-def _deadline(context: grpc.aio.ServicerContext) -> float | None:
+def _deadline(context: Context) -> float | None:
     left = context.time_remaining()
     return None if left is None else time.monotonic() + left
 

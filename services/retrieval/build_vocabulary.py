@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from services.domain.vocabulary import Vocabulary
 from services.retrieval.clip_model import FORMS, ClipModel, load_clip
 from services.retrieval.language_words import load_language_words
 from services.retrieval.overlap import LanguageModelWords, Mode, clip_strings, overlap
 from services.retrieval.prompts import load_prompts
-from services.retrieval.vocabulary import Vocabulary
 
 ROWS = 512  # texts in one forward
 log = logging.getLogger(__name__)

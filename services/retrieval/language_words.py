@@ -9,22 +9,13 @@ Failure: ValueError names the spec and what was expected; FileNotFoundError name
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 
+from services.domain.sources import package_file
 from services.retrieval.overlap import LanguageModelWords
 
 _CONTROL = 3  # GGUF token type of control tokens
-
-
-def package_file(name: str) -> Path:
-    """Path of `PACKAGE/FILE`; looks the package up without running its code, which may need packages that are absent."""
-    package, _, file = name.partition("/")
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations or not file:
-        raise ValueError(f"package spec {name!r}: expected PACKAGE/FILE of an installed package")
-    return Path(next(iter(spec.submodule_search_locations))) / file
 
 
 def _byte_decoder() -> dict[str, int]:
@@ -83,7 +74,7 @@ def load_language_words(spec: str) -> LanguageModelWords:
         return _hugging_face(rest)
     if scheme not in ("package", "file") or not rest:
         raise ValueError(f"language model spec: expected package:NAME/FILE, file:PATH or hub:NAME, got {spec!r}")
-    path = package_file(rest) if scheme == "package" else Path(rest)
+    path = package_file(spec) if scheme == "package" else Path(rest)
     if not path.exists():
         raise FileNotFoundError(f"language model spec {spec!r}: no such file")
     if path.suffix == ".gguf":

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from services.domain.frame import frame_fingerprint
+from services.domain.vocabulary import Vocabulary
 from services.retrieval.clip_model import preprocess_cfg
-from services.retrieval.fingerprint import frame_fingerprint
 from services.retrieval.preprocess import Frame, Mode, Preprocessing
-from services.retrieval.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)

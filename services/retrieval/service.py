@@ -17,12 +17,12 @@ from services.domain.bundle import AgentBundle
 from services.domain.frame import Frame, InvalidFrame, decode_frame
 from services.domain.settings import AgentSettings
 from services.domain.status import item_status
+from services.domain.vocabulary import Vocabulary
 from services.retrieval.clip_model import load_clip
 from services.retrieval.model import Retrieved, TokenRetriever
 from services.retrieval.telemetry import export_cache
-from services.retrieval.vocabulary import Vocabulary
 from services.runtime.batching import Batcher, in_thread
-from services.runtime.errors import ServiceError, invalid
+from services.runtime.errors import Context, ServiceError, invalid
 
 MAX_PAGE = 10_000
 
@@ -79,7 +79,7 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
         return [agent_pb2.Token(text=word.text, similarity=word.similarity, id=word.row) for word in found]
 
     async def Retrieve(  # noqa: N802
-        self, request: retrieval_pb2.RetrieveRequest, context: grpc.aio.ServicerContext
+        self, request: retrieval_pb2.RetrieveRequest, context: Context
     ) -> retrieval_pb2.RetrieveResponse:
         """See retrieval.proto."""
         agent = self._agent(request.agent_digest)
@@ -103,7 +103,7 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
         return retrieval_pb2.RetrieveResult(words=retrieval_pb2.RetrievedWords(tokens=tokens))
 
     async def GetVocabulary(  # noqa: N802
-        self, request: retrieval_pb2.GetVocabularyRequest, context: grpc.aio.ServicerContext
+        self, request: retrieval_pb2.GetVocabularyRequest, context: Context
     ) -> retrieval_pb2.GetVocabularyResponse:
         """See retrieval.proto."""
         vocabulary = self._agent(request.agent_digest).vocabulary

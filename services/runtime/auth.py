@@ -1,8 +1,8 @@
 """Bearer tokens with scopes, from a file.
 
-A line is `TOKEN [NAME [SCOPES]]`, scopes separated by commas (default: all); `#` begins a comment. Tokens are compared in constant
-time. Failure policy: no or an unknown token gives UNAUTHENTICATED, a token without the scope PERMISSION_DENIED; an unreadable or
-empty file stops the start.
+A line is `TOKEN [NAME [SCOPES]]`, scopes separated by commas (default: all); `#` begins a comment. Tokens are
+compared in constant time. Failure policy: no or an unknown token gives UNAUTHENTICATED, a token without the scope
+PERMISSION_DENIED; an unreadable or empty file stops the start.
 """
 
 import hmac

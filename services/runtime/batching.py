@@ -1,8 +1,8 @@
 """One run for whoever is waiting: concurrent callers share a batch.
 
-Contract: `submit` queues an item and returns its own result. A batch starts as soon as a run slot is free and `max_wait`
-has passed since its first item, or `max_size` items wait. The event loop never computes: `run` is async, and `in_thread` moves
-blocking work to a thread of its own.
+Contract: `submit` queues an item and returns its own result. A batch starts as soon as a run slot is free and
+`max_wait` has passed since its first item, or `max_size` items wait. The event loop never computes: `run` is async,
+and `in_thread` moves blocking work to a thread of its own.
 
 Failure policy: an item whose result is an exception fails alone; if the whole run fails, every item of the batch gets that
 error. A full queue raises RESOURCE_EXHAUSTED at once; an item whose deadline has passed or whose caller is gone is dropped

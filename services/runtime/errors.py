@@ -6,12 +6,13 @@ No traceback ever crosses the wire.
 """
 
 from collections.abc import Mapping
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
+Context = grpc.aio.ServicerContext[Any, Any]
 DETAILS_KEY = "grpc-status-details-bin"
 
 
@@ -90,7 +91,7 @@ def from_status(status: status_pb2.Status) -> ServiceError:
     return ServiceError(code, info.reason, status.message, metadata=dict(info.metadata), retry_after=retry_after)
 
 
-async def abort(context: grpc.aio.ServicerContext, error: ServiceError, domain: str) -> NoReturn:
+async def abort(context: Context, error: ServiceError, domain: str) -> NoReturn:
     """Ends a call with this error."""
     trailing: list[tuple[str, str | bytes]] = [(DETAILS_KEY, to_status(error, domain).SerializeToString())]
     if error.retry_after is not None:

@@ -1,8 +1,8 @@
 """Starts and stops a gRPC server with health, reflection and the guard.
 
-Contract: health (grpc.health.v1) is served for every service and for the empty name; it follows `ready`, which is asked every half
-second and returns what is missing, so NOT_SERVING has a reason in the log. On SIGTERM or SIGINT health turns NOT_SERVING,
-running calls get `stop_grace` seconds, and the process ends with 0.
+Contract: health (grpc.health.v1) is served for every service and for the empty name; it follows `ready`, which is
+asked every half second and returns what is missing, so NOT_SERVING has a reason in the log. On SIGTERM or SIGINT
+health turns NOT_SERVING, running calls get `stop_grace` seconds, and the process ends with 0.
 
 Failure policy: an address in use, or one beyond loopback without tokens, stops the start with one line.
 """

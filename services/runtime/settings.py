@@ -1,7 +1,7 @@
 """Settings that every service has, read from the environment (prefix SHELM_).
 
-Contract: one typed object per service, printed at start with secrets masked. Failure policy: a bad value stops the start with
-the name of the variable.
+Contract: one typed object per service, printed at start with secrets masked. Failure policy: a bad value stops the
+start with the name of the variable.
 """
 
 import sys

@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from services.memory.language_model import SlotCache, history_reach
+from services.domain.history import history_reach
+from services.memory.language_model import SlotCache
 from services.memory.transformer_xl import REBUILD_CHUNK, TransformerXL
 from services.memory.transformer_xl_layer import TransformerXLConfig
 from services.memory.transformer_xl_weights import assemble_transformer_xl

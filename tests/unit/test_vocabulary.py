@@ -9,12 +9,13 @@ import torch
 from gguf import GGUFWriter
 from safetensors.torch import save_file
 
+from services.domain.sources import package_file
+from services.domain.vocabulary import Vocabulary
 from services.retrieval import build_vocabulary as builder
 from services.retrieval.clip_model import ClipModel, load_clip
-from services.retrieval.language_words import byte_level_words, load_language_words, package_file
+from services.retrieval.language_words import byte_level_words, load_language_words
 from services.retrieval.overlap import LanguageModelWords, clip_strings, overlap
 from services.retrieval.prompts import AVALON, PSYCHLAB, load_prompts
-from services.retrieval.vocabulary import Vocabulary
 from training.clip.folder import build, export
 
 torch.set_num_threads(1)
@@ -130,7 +131,7 @@ def test_a_packages_file_is_found_without_importing_the_package(tmp_path: Path, 
     (tmp_path / "explosive_package").mkdir()
     (tmp_path / "explosive_package" / "__init__.py").write_text("raise RuntimeError('imported')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert package_file("explosive_package/lm.gguf") == tmp_path / "explosive_package" / "lm.gguf"
+    assert package_file("package:explosive_package/lm.gguf") == tmp_path / "explosive_package" / "lm.gguf"
 
 
 def test_embeddings_are_the_plain_mean_over_prompts(clip: ClipModel) -> None:

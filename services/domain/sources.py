@@ -1,0 +1,27 @@
+"""Files that other Python packages ship, named `package:PACKAGE/FILE`.
+
+Failure policy: FileNotFoundError names the package or the file that is missing. Nothing of the package is executed.
+"""
+
+import hashlib
+import importlib.util
+from pathlib import Path
+
+
+def package_file(source: str) -> Path:
+    """Path of `package:PACKAGE/FILE` without importing the package."""
+    package, _, name = source.removeprefix("package:").partition("/")
+    found = importlib.util.find_spec(package)
+    folders = found.submodule_search_locations if found else None
+    if not folders:
+        raise FileNotFoundError(f"{source}: the Python package {package!r} is not installed")
+    path = Path(folders[0]) / name
+    if not path.is_file():
+        raise FileNotFoundError(f"{source}: the package {package!r} has no file {name!r}")
+    return path
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
