@@ -6,7 +6,8 @@ served with. An episode of row r is named "r:n"; a step's words are appended exa
 Failure policy: an engine's error ends the training; nothing is papered over.
 """
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -17,12 +18,7 @@ from services.domain.history import MemoryStep, MemoryVector, empty_history
 from services.memory.model import MemorySlots
 
 Frames = NDArray[np.uint8]
-
-
-class Words(Protocol):
-    """Frames uint8 (rows, height, width, 3) -> vocabulary rows of each frame's words."""
-
-    def __call__(self, frames: Frames) -> list[tuple[int, ...]]: ...
+Words = Callable[[Frames], list[tuple[int, ...]]]  # (rows, height, width, 3) -> vocabulary rows of each frame's words
 
 
 class MemoryVecEnv(VecEnvWrapper):
@@ -42,21 +38,22 @@ class MemoryVecEnv(VecEnvWrapper):
 
     def reset(self) -> dict[str, NDArray[Any]]:
         """First observations of new episodes in all rows."""
-        frames = self.venv.reset()
+        frames: Any = self.venv.reset()
         for row in range(self.num_envs):
             self._begin(row)
         return self._observe(frames)
 
     def step_wait(self) -> tuple[dict[str, NDArray[Any]], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
         """As stable-baselines3 expects; the last observation of a truncated episode has its memory vector too."""
+        frames: Any
         frames, rewards, dones, infos = self.venv.step_wait()
-        for row in np.flatnonzero(dones):
+        for row in np.flatnonzero(dones).tolist():
             last = infos[row]["terminal_observation"]
             # Only a truncated episode's last value is ever asked for.
             truncated = infos[row]["TimeLimit.truncated"]
             memory = self._remember(last[None], [row])[0] if truncated else np.zeros(self._dimension, np.float32)
             infos[row]["terminal_observation"] = {"frame": last, "memory": memory}
-            self._begin(int(row))
+            self._begin(row)
         return self._observe(frames), rewards, dones, infos
 
     @property

@@ -15,7 +15,7 @@ from torch.distributions import Categorical
 from services.domain.bundle import PolicyPart
 from services.policy.model import ActorCritic
 
-Observation = dict[str, Tensor]
+Observation = Any  # stable-baselines3's wide type; always a dict of tensors here
 
 
 class ServedPolicy(ActorCriticPolicy):
@@ -40,7 +40,8 @@ class ServedPolicy(ActorCriticPolicy):
             actions=int(actions.n),
             output_gain=self._output_gain,
         )
-        self.optimizer = self.optimizer_class(self.served.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
+        optimizer: Any = self.optimizer_class
+        self.optimizer = optimizer(self.served.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
 
     def _judge(self, obs: Observation) -> tuple[Categorical, Tensor]:
         logits, values = self.served.decide(self.served.encode(obs["frame"]), obs["memory"])
@@ -85,11 +86,12 @@ class MemoryStatistics(BaseCallback):
         if self.seen >= self.rollouts:
             return
         self.seen += 1
-        memory = torch.as_tensor(self.model.rollout_buffer.observations["memory"], dtype=torch.float64).flatten(0, 1)
+        model: Any = self.model
+        memory = torch.as_tensor(model.rollout_buffer.observations["memory"], dtype=torch.float64).flatten(0, 1)
         self._count += len(memory)
         self._sum, self._squares = self._sum + memory.sum(0), self._squares + (memory**2).sum(0)
         mean = self._sum / self._count
         deviation = (self._squares / self._count - mean**2).clamp_min(1e-8).sqrt()
-        served = self.model.policy.served
+        served = model.policy.served
         served.memory_mean.copy_(mean)
         served.memory_scale.copy_(1 / deviation)

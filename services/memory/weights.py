@@ -58,14 +58,16 @@ def load_language_model(
     """Loads the model of `spec` with the embeddings of the vocabulary's words; word_ids: int64 (rows,)."""
     if spec.kind == "transformer_xl":
         return _transformer_xl(spec, word_ids, tokens_per_step, device)
-    model = _base_model(spec).to(device)
-    return CausalLanguageModel(model=model, word_ids=word_ids, window=spec.window, tokens_per_step=tokens_per_step)
+    model: Any = _base_model(spec)
+    return CausalLanguageModel(
+        model=model.to(device), word_ids=word_ids, window=spec.window, tokens_per_step=tokens_per_step
+    )
 
 
 def _transformer_xl(spec: LanguageModelSpec, word_ids: Tensor, tokens_per_step: int, device: str) -> LanguageModel:
     from services.memory import wt103
 
-    common = {"layers": spec.layers, "window": spec.window, "tokens_per_step": tokens_per_step}
+    common: dict[str, Any] = {"layers": spec.layers, "window": spec.window, "tokens_per_step": tokens_per_step}
     kind, _, name = spec.source.partition(":")
     if kind == "random":
         return wt103.random_transformer_xl(int(name), word_ids=word_ids, **common).to(device)

@@ -73,7 +73,7 @@ class AlreadyCommitted:
 
 @dataclass(frozen=True)
 class Refused:
-    """Nothing changed. reason: NOT_FOUND, TOO_OLD, GAP, ENDED or STALE (the step was computed from another history)."""
+    """Nothing changed. reason: NOT_FOUND, TOO_OLD, GAP, ENDED or STALE (the step was computed from another state)."""
 
     reason: str
     committed: int
@@ -100,7 +100,6 @@ class EpisodeStore:
         """Appends `record` as `step`, after which the history's digest is `history`; creates the episode at step 0."""
         arguments = [
             step,
-            record.frame_fingerprint,
             state.history,
             history,
             record.SerializeToString(),
@@ -159,11 +158,10 @@ class EpisodeStore:
     async def page(self, cursor: int, size: int) -> tuple[int, list[EpisodeState]]:
         """Some episodes, and the cursor for more; 0 begins and ends."""
         with store_errors():
-            keys: list[Any]
-            cursor, keys = await self._client.scan(cursor, match=episode_key("*").replace("{", "[{]"), count=max(size, 10))
-            names = sorted({episode_of_key(key.decode()) for key in keys})
-            found = [await self.read(name) for name in names]
-        return int(cursor), [state for state, _ in found if state]
+            scanned: Any = await self._client.scan(cursor, match=episode_key("*"), count=max(size, 10))
+        names = sorted({episode_of_key(key.decode()) for key in scanned[1]})
+        states = [(await self.read(name))[0] for name in names]
+        return int(scanned[0]), [state for state in states if state]
 
     def _creation(self, state: EpisodeState) -> list[Any]:
         empty = empty_history(state.agent_digest)

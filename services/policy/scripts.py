@@ -3,7 +3,7 @@
 KEYS: the episode's hash, its stream. Times are microseconds since 1970, time to live is milliseconds.
 """
 
-from services.domain.keys import FINGERPRINT_FIELD, STEP_FIELD
+from services.domain.keys import STEP_FIELD
 
 # ARGV of creation, from index `at` on: now, ttl, agent, agent digest, seed, deterministic, digest of the empty history.
 _CREATION = """
@@ -26,36 +26,33 @@ return redis.call('HGETALL', KEYS[1])
 """
 )
 
-# ARGV: step, frame fingerprint, digest before, digest after, record, tokens, retained steps, then the creation's.
+# ARGV: step, digest before, digest after, record, tokens, retained steps, then the creation's.
 COMMIT = (
     _CREATION
     + f"""
 local step = tonumber(ARGV[1])
 if step == 0 then
-  create_if_missing(8)
+  create_if_missing(7)
 elseif redis.call('EXISTS', KEYS[1]) == 0 then
   return {{'NOT_FOUND', -1}}
 end
-local known = redis.call('HMGET', KEYS[1], 'committed', 'ended', 'history')
+local known = redis.call('HMGET', KEYS[1], 'committed', 'ended', 'history', 'seed', 'deterministic')
 local committed = tonumber(known[1])
 if step <= committed then
   local id = string.format('%d-0', step + 1)
   local entries = redis.call('XRANGE', KEYS[2], id, id)
   if #entries == 0 then return {{'TOO_OLD', committed}} end
-  local fields = entries[1][2]
-  for i = 1, #fields, 2 do
-    if fields[i] == '{STEP_FIELD}' then return {{'COMMITTED', committed, fields[i + 1]}} end
-  end
+  return {{'COMMITTED', committed, entries[1][2][2]}}  -- an entry has one field, whose value follows its name
 end
 if step > committed + 1 then return {{'GAP', committed}} end
 if known[2] == '1' then return {{'ENDED', committed}} end
-if known[3] ~= ARGV[3] then return {{'STALE', committed}} end
-redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[7], string.format('%d-0', step + 1),
-  '{FINGERPRINT_FIELD}', ARGV[2], '{STEP_FIELD}', ARGV[5])
-redis.call('HINCRBY', KEYS[1], 'length', ARGV[6])
-redis.call('HSET', KEYS[1], 'committed', ARGV[1], 'history', ARGV[4], 'updated_us', ARGV[8])
-redis.call('PEXPIRE', KEYS[1], ARGV[9])
-redis.call('PEXPIRE', KEYS[2], ARGV[9])
+-- The step must have been computed from the episode as it is: its history, its seed, its way to choose.
+if known[3] ~= ARGV[2] or known[4] ~= ARGV[11] or known[5] ~= ARGV[12] then return {{'STALE', committed}} end
+redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[6], string.format('%d-0', step + 1), '{STEP_FIELD}', ARGV[4])
+redis.call('HINCRBY', KEYS[1], 'length', ARGV[5])
+redis.call('HSET', KEYS[1], 'committed', ARGV[1], 'history', ARGV[3], 'updated_us', ARGV[7])
+redis.call('PEXPIRE', KEYS[1], ARGV[8])
+redis.call('PEXPIRE', KEYS[2], ARGV[8])
 return {{'OK', step}}
 """
 )

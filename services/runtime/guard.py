@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 _OPEN = ("/grpc.health.v1.", "/grpc.reflection.")
 
 
-class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscriptable when it runs
     """scopes: method name -> scope that its caller needs; methods not named need `act`."""
 
     def __init__(self, *, domain: str, tokens: tuple[Token, ...], scopes: Mapping[str, str]) -> None:

@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -52,7 +53,7 @@ class GrpcServer:
         tokens = _tokens(settings, listen)
         self._settings, self._listen, self._ready = settings, listen, ready
         self._names = ["", *services]
-        self._health = health.aio.HealthServicer()
+        self._health: Any = health.aio.HealthServicer()  # type: ignore[attr-defined]  # its stubs lack aio
         size = settings.max_message_bytes
         options = [
             ("grpc.max_receive_message_length", size),

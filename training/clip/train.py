@@ -70,7 +70,7 @@ class Trainer:
         loss = contrastive(self.model.logit_scale.exp() * images @ texts.T, batch)
         self.optimizer.param_groups[0]["lr"] = learning_rate(iteration, options.iterations)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.model.logit_scale.data.clamp_(max=4.6052)  # ln 100, as CLIP bounds it

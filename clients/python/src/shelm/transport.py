@@ -36,7 +36,7 @@ class Transport:
         if token and not tls and not LOOPBACK.match(target):
             logger.warning("the token travels unencrypted to %s; use tls=True (--tls)", target)
         self._channel = _channel(target, tls=tls)
-        self._stub: Any = agent_pb2_grpc.AgentServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated
+        self._stub: Any = agent_pb2_grpc.AgentServiceStub(self._channel)
 
     def close(self) -> None:
         """Closes the channel; calls that still run fail with CANCELLED."""

