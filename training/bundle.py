@@ -48,7 +48,8 @@ def make_bundle(
         },
         "policy": settings["policy"],
         "provenance": {
-            "training": {key: value for key, value in settings.items() if key not in ("policy", "out", "resume")}
+            "policy": {key: value for key, value in settings.items() if key not in ("policy", "out", "resume")},
+            "clip": json.loads((clip.parent / "training.json").read_text())["settings"],
         },
     }
     return write_manifest(out, manifest)

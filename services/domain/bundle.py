@@ -10,6 +10,7 @@ raises `InvalidBundle`, whose text names the bundle and the file or field.
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -171,5 +172,17 @@ def _check_files(folder: Path, manifest: AgentManifest) -> None:
         if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
             raise InvalidBundle(f"agent bundle {folder}: file {name} was altered: its SHA-256 is not {expected}")
     needed = {manifest.retrieval.vocabulary, manifest.policy.weights}
+    for source in (manifest.retrieval.clip, manifest.memory.source):
+        if source.startswith("file:"):
+            needed |= _files_of(folder, source)
     if unlisted := needed - manifest.files.keys():
         raise InvalidBundle(f"agent bundle {folder}: {MANIFEST}: files: {sorted(unlisted)[0]} is not listed")
+
+
+def _files_of(folder: Path, source: str) -> set[str]:
+    """What a model source of the bundle consists of; a folder outside gives names that no bundle may list."""
+    name = source.removeprefix("file:")
+    found = {os.path.join(name, file) for file in hash_files(folder / name)}
+    if not found:
+        raise InvalidBundle(f"agent bundle {folder}: {source} holds no file")
+    return {os.path.normpath(file) for file in found}

@@ -62,6 +62,8 @@ def _decode_file(data: bytes, kind: str, height: int, width: int) -> Frame:
                 raise InvalidFrame(
                     "data", f"expected a {kind} of {width}x{height}, got one of {file.size[0]}x{file.size[1]}"
                 )
+            if file.mode.startswith("I"):  # Pillow would clip them to 255 rather than scale them
+                raise InvalidFrame("data", f"expected a {kind} with 8 bits per channel, got one with 16")
             return np.asarray(file.convert("RGB"))
     except InvalidFrame:
         raise

@@ -117,6 +117,8 @@ class Batcher(Generic[Item, Result]):
         results: Sequence[Result | Exception]
         try:
             results = await self._run([waiting.item for waiting in batch])
+            if len(results) != len(batch):
+                raise RuntimeError(f"the {self._name} run answered {len(results)} of {len(batch)} items")
         except Exception as error:  # the callers are told; this task must not end the service
             results = [error] * len(batch)
         finally:

@@ -82,13 +82,16 @@ def to_status(error: ServiceError, domain: str) -> status_pb2.Status:
 def from_status(status: status_pb2.Status) -> ServiceError:
     """The reverse of `to_status`, for errors of services behind this one."""
     code = next((c for c in grpc.StatusCode if c.value[0] == status.code), grpc.StatusCode.UNKNOWN)
-    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
-    retry_after = None
+    info, retry, bad = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo(), error_details_pb2.BadRequest()
+    retry_after, field = None, ""
     for detail in status.details:
         detail.Unpack(info)
         if detail.Unpack(retry):
             retry_after = retry.retry_delay.ToMilliseconds() / 1000
-    return ServiceError(code, info.reason, status.message, metadata=dict(info.metadata), retry_after=retry_after)
+        if detail.Unpack(bad) and bad.field_violations:
+            field = bad.field_violations[0].field
+    metadata = dict(info.metadata)
+    return ServiceError(code, info.reason, status.message, metadata=metadata, field=field, retry_after=retry_after)
 
 
 async def abort(context: Context, error: ServiceError, domain: str) -> NoReturn:

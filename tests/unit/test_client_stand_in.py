@@ -208,7 +208,7 @@ def _raise_next(script: deque[Failure | None]) -> None:
 def serving(stand_in: StandIn, port: int = 0) -> Iterator[str]:
     """Serves it until the block ends, on a free port unless one is given; gives the target."""
     server = grpc.server(futures.ThreadPoolExecutor(8))
-    agent_pb2_grpc.add_AgentServiceServicer_to_server(stand_in, server)  # type: ignore[no-untyped-call]  # generated
+    agent_pb2_grpc.add_AgentServiceServicer_to_server(stand_in, server)
     health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
     port = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()

@@ -102,7 +102,7 @@ def test_a_hugging_face_tokenizer_folder_gives_its_words(tmp_path: Path) -> None
 
     tokenizer = Tokenizer(models.BPE(vocab={"<eos>": 0, "k": 1, "ey": 2, "Ġkey": 3, "Ġball": 4}, merges=[]))
     tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(), decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>")  # type: ignore[no-untyped-call]
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>")
     fast.save_pretrained(tmp_path)
     words = load_language_words(f"file:{tmp_path}")
     assert words.whole == {"key": 3, "ball": 4}

@@ -151,7 +151,7 @@ class AgentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetMemory(self, request, context):
-        """Returns the words that an episode remembers, step by step, oldest first.
+        """Returns the words that an episode remembers, step by step, oldest first. Steps that are no longer retained are left out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

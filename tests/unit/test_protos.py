@@ -1,0 +1,115 @@
+"""The contracts: fixed names and numbers, comments, generated stubs, and what counts as a break."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from shelm.v1 import agent_pb2
+
+ROOT = Path(__file__).parents[2]
+BUF = Path(sys.executable).with_name("buf")
+
+# Architecture section 5: these names and numbers are fixed.
+FIXED = {
+    "ActRequest": {"episode_id": 1, "step": 2, "observation": 3, "agent": 4, "deterministic": 5},
+    "Image": {"encoding": 1, "height": 2, "width": 3, "data": 4},
+    "ActResponse": {
+        "episode_id": 1,
+        "step": 2,
+        "action": 3,
+        "committed_step": 4,
+        "replayed": 5,
+        "tokens": 6,
+        "value": 7,
+        "log_prob": 8,
+        "memory": 9,
+        "agent_digest": 10,
+        "timing": 11,
+    },
+    "Action": {"discrete": 1, "continuous": 2},
+    "Token": {"text": 1, "similarity": 2, "id": 3},
+    "Memory": {"length": 1, "window": 2, "rebuilt": 3},
+    "GetMemoryRequest": {"episode_id": 1, "from_step": 2, "limit": 3},
+    "GetMemoryResponse": {"steps": 1},
+    "MemoryStep": {"step": 1, "tokens": 2, "action": 3, "in_window": 4, "time": 5},
+}
+METHODS = {
+    "Act",
+    "ActBatch",
+    "ActStream",
+    "CreateEpisode",
+    "EndEpisode",
+    "GetEpisode",
+    "ListEpisodes",
+    "GetMemory",
+    "WatchMemory",
+    "ListAgents",
+    "GetAgent",
+}
+
+
+def buf(*arguments: str, where: Path = ROOT / "protos") -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(BUF), *arguments], cwd=where, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("message", sorted(FIXED))
+def test_the_public_messages_keep_their_names_and_numbers(message: str) -> None:
+    fields = agent_pb2.DESCRIPTOR.message_types_by_name[message].fields_by_name
+    numbers = {name: field.number for name, field in fields.items()}
+    assert FIXED[message].items() <= numbers.items()
+
+
+def test_the_public_service_has_exactly_the_calls_of_the_architecture() -> None:
+    service = agent_pb2.DESCRIPTOR.services_by_name["AgentService"]
+    assert set(service.methods_by_name) == METHODS
+
+
+def test_buf_finds_every_message_and_field_commented_and_well_formed() -> None:
+    result = buf("lint")
+    assert result.returncode == 0, result.stdout
+
+
+def test_buf_lint_refuses_a_field_without_a_comment(tmp_path: Path) -> None:
+    copy = shutil.copytree(ROOT / "protos", tmp_path / "protos")
+    path = copy / "shelm/v1/agent.proto"
+    path.write_text(path.read_text().replace("  // The word.\n", "", 1))
+    result = buf("lint", where=copy)
+    assert result.returncode == 100
+    assert "Field" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("string episode_id = 1;", "string episode_id = 15;"),
+        ("uint64 committed_step = 4;", "string committed_step = 4;"),
+        ("  rpc GetAgent(GetAgentRequest) returns (GetAgentResponse);\n", ""),
+    ],
+)
+def test_buf_breaking_refuses_a_changed_contract(tmp_path: Path, old: str, new: str) -> None:
+    copy = shutil.copytree(ROOT / "protos", tmp_path / "protos")
+    path = copy / "shelm/v1/agent.proto"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    assert buf("breaking", "--against", str(ROOT / "protos"), where=copy).returncode == 100
+
+
+def test_buf_breaking_accepts_the_contract_as_it_is(tmp_path: Path) -> None:
+    copy = shutil.copytree(ROOT / "protos", tmp_path / "protos")
+    result = buf("breaking", "--against", str(ROOT / "protos"), where=copy)
+    assert result.returncode == 0, result.stdout
+
+
+def test_the_stubs_are_those_that_the_protos_give(tmp_path: Path) -> None:
+    protos = sorted(str(path.relative_to(ROOT / "protos")) for path in (ROOT / "protos").rglob("*.proto"))
+    outputs = [f"--{kind}_out={tmp_path}" for kind in ("python", "pyi", "grpc_python")]
+    command = [sys.executable, "-m", "grpc_tools.protoc", "-I.", *outputs, *protos]
+    subprocess.run(command, cwd=ROOT / "protos", check=True, timeout=120)
+    committed = ROOT / "clients/python/src/shelm/v1"
+    names = {path.name for path in committed.glob("*_pb2*.py*")}
+    assert {"agent_pb2.py", "retrieval_pb2_grpc.py", "memory_pb2.pyi", "episode_pb2.py"} <= names
+    for name in names:
+        assert (committed / name).read_text() == (tmp_path / "shelm/v1" / name).read_text(), name
