@@ -20,7 +20,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
@@ -135,7 +135,7 @@ class RunLog(BaseCallback):
         folder = self._options.out
         torch.save(state, folder / "checkpoint.tmp")
         (folder / "checkpoint.tmp").replace(folder / "checkpoint.pt")
-        save_file(policy.served.state_dict(), folder / "policy.tmp")
+        (folder / "policy.tmp").write_bytes(save(policy.served.state_dict()))  # save_file would make it unreadable to others
         (folder / "policy.tmp").replace(folder / "policy.safetensors")
         self._saved_at = self.num_timesteps
 

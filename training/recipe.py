@@ -12,7 +12,7 @@ from training.ppo import SMOLLM2
 
 CLIP, RUN = "runs/clip-minigrid", "runs/minigrid-memory"
 TASKS = ("MiniGrid-MemoryS7-v0", "MiniGrid-MemoryS11-v0")
-STEPS = 1_000_000
+STEPS = 1_024_000
 
 
 def parts() -> list[list[str]]:

@@ -123,8 +123,12 @@ def manifest_digest(content: dict[str, Any]) -> str:
 
 def hash_files(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of a bundle that defines the agent, by path."""
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in _file_names(folder)}
+
+
+def _file_names(folder: Path) -> list[str]:
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in (MANIFEST, "README.md"))
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+    return [str(p.relative_to(folder)) for p in files]
 
 
 def write_manifest(folder: Path, content: dict[str, Any]) -> AgentBundle:
@@ -182,7 +186,7 @@ def _check_files(folder: Path, manifest: AgentManifest) -> None:
 def _files_of(folder: Path, source: str) -> set[str]:
     """What a model source of the bundle consists of; a folder outside gives names that no bundle may list."""
     name = source.removeprefix("file:")
-    found = {os.path.join(name, file) for file in hash_files(folder / name)}
+    found = {os.path.normpath(os.path.join(name, file)) for file in _file_names(folder / name)}
     if not found:
         raise InvalidBundle(f"agent bundle {folder}: {source} holds no file")
-    return {os.path.normpath(file) for file in found}
+    return found

@@ -10,6 +10,7 @@ import io
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
+from PIL import UnidentifiedImageError
 from shelm.v1 import agent_pb2
 
 Frame = NDArray[np.uint8]
@@ -67,5 +68,7 @@ def _decode_file(data: bytes, kind: str, height: int, width: int) -> Frame:
             return np.asarray(file.convert("RGB"))
     except InvalidFrame:
         raise
+    except UnidentifiedImageError:  # its own text names an object of this process
+        raise InvalidFrame("data", f"expected a {kind} file, the {len(data)} bytes are none") from None
     except Exception as error:  # Pillow raises many kinds (OSError, SyntaxError, struct.error, DecompressionBombError, ...)
         raise InvalidFrame("data", f"expected a {kind} file of {len(data)} bytes, it cannot be decoded: {error}") from None

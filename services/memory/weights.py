@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, LlamaConfig, PreTrainedModel
 
@@ -121,7 +121,8 @@ def _convert(path: Path, layers: int, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         folder = Path(scratch) / "model"
         model.config.save_pretrained(folder)
-        save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / "model.safetensors")
+        tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+        (folder / "model.safetensors").write_bytes(save(tensors))  # save_file would make it unreadable to others
         with contextlib.suppress(OSError):  # another process was first
             os.replace(folder, target)
 

@@ -111,6 +111,7 @@ class Agents:
         """By name or digest; empty is the default."""
         agent = self._by_name.get(name) or self._by_digest.get(name) if name else self.default
         if agent is None:
+            name = name[:64]  # errors travel in headers, which are small
             known = ", ".join(self._by_name)
             text = f"agent: no agent {name!r}; this server has {known}"
             raise ServiceError(grpc.StatusCode.NOT_FOUND, "AGENT_NOT_FOUND", text, metadata={"agent": name}, field="agent")

@@ -58,7 +58,7 @@ def episode_exists(episode_id: str, field: str) -> ServiceError:
 
 def agent_mismatch(episode_id: str, agent: str, asked: str) -> ServiceError:
     """An episode keeps the agent that it began with."""
-    text = f"agent: episode {episode_id!r} began with agent {agent!r} and keeps it; {asked!r} was asked for"
+    text = f"agent: episode {episode_id!r} began with agent {agent!r} and keeps it; {asked[:64]!r} was asked for"
     return _refusal(_Code.FAILED_PRECONDITION, "AGENT_MISMATCH", text, episode_id)
 
 

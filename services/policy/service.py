@@ -75,6 +75,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         try:
             while (task := await replies.get()) is not None:
                 yield agent_pb2.ActStreamResponse(result=await task)
+            await reader  # raises if a request could not be read
         finally:
             reader.cancel()
 

@@ -45,7 +45,7 @@ def check_page_size(size: int, field: str) -> int:
 
 def check_page_token(token: str) -> int:
     """A cursor that an earlier page gave, or empty."""
-    if token and not (token.isdecimal() and len(token) <= 20):
+    if token and not (token.isdecimal() and len(token) <= 20 and int(token) < 2**64):  # what Redis can count to
         raise invalid("page_token", f"expected next_page_token of an earlier page, got {token[:40]!r}")
     return int(token or 0)
 

@@ -1,7 +1,8 @@
 """The interceptor around every call: authentication, error translation, metrics.
 
 Contract: a `ServiceError` ends the call with its details; any other exception is logged with its traceback and ends the call
-with INTERNAL and nothing but a reference to the log. Health and reflection need no token.
+with INTERNAL and nothing but a reference to the log. Messages are read here, after authentication: one that is not the
+method's message is INVALID_ARGUMENT. Health and reflection need no token.
 """
 
 import logging
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from services.runtime.auth import Token, authorize
 from services.runtime.errors import ServiceError, abort
@@ -35,31 +37,32 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
         return self._unary(handler, details.method)
 
     def _unary(self, handler: Any, method: str) -> Any:
-        async def call(request: Any, context: Any) -> Any:
+        async def call(request: bytes, context: Any) -> Any:
             try:
                 self._check(method, context)
-                reply = await handler.unary_unary(request, context)
+                reply = await handler.unary_unary(_parse(handler, request), context)
             except Exception as error:
                 await self._fail(method, context, error)
             CALLS.labels(method, "OK").inc()
             return reply
 
-        return grpc.unary_unary_rpc_method_handler(call, handler.request_deserializer, handler.response_serializer)
+        return grpc.unary_unary_rpc_method_handler(call, None, handler.response_serializer)
 
     def _streaming(self, handler: Any, method: str) -> Any:
         inner = handler.stream_stream if handler.request_streaming else handler.unary_stream
+        parse = _parse_all if handler.request_streaming else _parse
         make = grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
 
         async def call(request: Any, context: Any) -> AsyncIterator[Any]:
             try:
                 self._check(method, context)
-                async for reply in inner(request, context):
+                async for reply in inner(parse(handler, request), context):
                     yield reply
             except Exception as error:
                 await self._fail(method, context, error)
             CALLS.labels(method, "OK").inc()
 
-        return make(call, handler.request_deserializer, handler.response_serializer)
+        return make(call, None, handler.response_serializer)
 
     def _check(self, method: str, context: Any) -> None:
         if self._tokens:
@@ -76,3 +79,16 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
             error = ServiceError(grpc.StatusCode.INTERNAL, "INTERNAL", text, metadata={"reference": reference})
         CALLS.labels(method, error.code.name).inc()
         await abort(context, error, self._domain)
+
+
+def _parse(handler: Any, message: bytes) -> Any:
+    try:
+        return handler.request_deserializer(message)
+    except DecodeError:
+        text = f"the {len(message)} bytes are not the protobuf message that this method takes"
+        raise ServiceError(grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_MESSAGE", text) from None
+
+
+async def _parse_all(handler: Any, messages: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+    async for message in messages:
+        yield _parse(handler, message)

@@ -4,6 +4,7 @@ Contract: one typed object per service, printed at start with secrets masked. Fa
 start with the name of the variable.
 """
 
+import re
 import sys
 from typing import TypeVar
 
@@ -62,6 +63,8 @@ def load_settings(kind: type[Settings]) -> Settings:
 
 def describe(settings: BaseSettings) -> str:
     """All values on one line; passwords inside URLs are masked."""
-    import re
+    return " ".join(f"{key}={_masked(str(value))}" for key, value in settings.model_dump().items())
 
-    return " ".join(f"{key}={re.sub(r'//[^@/]*@', '//***@', str(value))}" for key, value in settings.model_dump().items())
+
+def _masked(value: str) -> str:
+    return re.sub(r"(?<=[?&]password=)[^&]*", "***", re.sub(r"//[^/]*@", "//***@", value))

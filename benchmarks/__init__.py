@@ -1,0 +1,1 @@
+"""Measurements; every figure in docs/ names the command that made it."""

@@ -1,0 +1,138 @@
+"""Training: the fast environments, the memory wrapper on the serving engines, and a short run that is interrupted."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from transformers import AutoModel, LlamaConfig
+
+from services.domain.history import MemoryStep, MemoryVector
+from services.memory.causal_lm import CausalLanguageModel
+from services.memory.model import MemorySlots
+from training import ppo
+from training.environments import MiniGridVecEnv
+from training.memory_env import MemoryVecEnv
+
+S7 = "MiniGrid-MemoryS7-v0"
+WORDS = 50
+
+
+def tiny_slots(rows: int) -> MemorySlots:
+    config = LlamaConfig(
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        vocab_size=WORDS,
+    )
+    torch.manual_seed(0)
+    model = CausalLanguageModel(
+        model=AutoModel.from_config(config), word_ids=torch.arange(WORDS), window=8, tokens_per_step=1
+    )
+    return MemorySlots(language_model=model, vocabulary_size=WORDS, agent_digest="test", slots=rows)
+
+
+def word_of(frame: NDArray[np.uint8]) -> int:
+    return int(frame.astype(np.int64).sum() % WORDS)
+
+
+def wrapped(environment: MiniGridVecEnv, fed: list[list[int]] | None = None) -> MemoryVecEnv:
+    def words(frames: NDArray[np.uint8]) -> list[tuple[int, ...]]:
+        found: list[tuple[int, ...]] = [(word_of(frame),) for frame in frames]
+        if fed is not None:
+            fed.append([word[0] for word in found])
+        return found
+
+    slots = tiny_slots(environment.num_envs)
+    return MemoryVecEnv(environment, words=words, slots=slots, agent_digest="test", dimension=16)
+
+
+def test_a_row_that_ends_goes_on_with_the_first_frame_of_its_next_episode() -> None:
+    environment = MiniGridVecEnv([(S7, 4), ("MiniGrid-MemoryS11-v0", 4)], seed=3)
+    frames: Any = environment.reset()
+    assert frames.shape == (8, 3, 56, 56)
+    assert frames.dtype == np.uint8
+    rng = np.random.default_rng(0)
+    lengths = np.zeros(8, int)
+    ended = 0
+    for _ in range(400):
+        frames, rewards, dones, infos = environment.step(rng.choice([0, 1, 2, 2], 8))
+        lengths += 1
+        for row in np.flatnonzero(dones):
+            info = infos[row]
+            assert info["episode"]["l"] == lengths[row]
+            assert info["episode"]["r"] == pytest.approx(rewards[row])  # MiniGrid-Memory pays at the end alone
+            assert info["environment"] == (S7 if row < 4 else "MiniGrid-MemoryS11-v0")
+            assert not np.array_equal(info["terminal_observation"], frames[row])
+            lengths[row], ended = 0, ended + 1
+        assert all(not info for info, done in zip(infos, dones, strict=True) if not done)
+    assert ended > 5
+    environment.close()
+
+
+def test_each_step_of_an_episode_enters_its_memory_once_and_a_new_episode_begins_empty() -> None:
+    fed: list[list[int]] = []
+    environment = wrapped(MiniGridVecEnv([(S7, 3)], seed=1), fed)
+    rng = np.random.default_rng(1)
+    observation: Any = environment.reset()
+    plain = [tiny_slots(1) for _ in range(3)]
+    words: list[list[int]] = [[fed[0][row]] for row in range(3)]
+    ended = 0
+    for _ in range(150):
+        fed.clear()
+        observation, _, dones, _ = environment.step(rng.choice([0, 1, 2, 2], 3))
+        for row in range(3):
+            word = word_of(observation["frame"][row].transpose(1, 2, 0))
+            words[row] = [word] if dones[row] else [*words[row], word]
+            ended += int(dones[row])
+            if len(words[row]) > 1:
+                before = words[row][:-1]
+                plain[row].rebuild("e", len(before), before, b"h")
+                (answer,) = plain[row].remember([MemoryStep("e", len(before), (word,), b"h")])
+                assert isinstance(answer, MemoryVector)
+                np.testing.assert_allclose(observation["memory"][row], answer.vector, atol=1e-5)
+    assert ended > 2
+
+
+def test_the_last_observation_of_a_truncated_episode_has_its_own_memory_vector() -> None:
+    environment = wrapped(MiniGridVecEnv([(S7, 2)], seed=5))
+    environment.reset()
+    for _ in range(300):  # turning on the spot until the time limit of 245 steps
+        observation, _, dones, infos = environment.step(np.zeros(2, int))
+        if dones.any():
+            row = int(np.flatnonzero(dones)[0])
+            assert infos[row]["TimeLimit.truncated"]
+            last: Any = infos[row]["terminal_observation"]
+            assert last["memory"].any()
+            assert isinstance(observation, dict)
+            assert not np.allclose(last["memory"], observation["memory"][row])
+            return
+    pytest.fail("no episode was truncated")
+
+
+def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    common = ["--out", str(tmp_path), "--method", "cnn", "--task", f"{S7}:16", "--rollout", "16", "--checkpoint-every", "1"]
+    ppo.main([*common, "--steps", "512"])
+    first = load_file(tmp_path / "policy.safetensors")
+    ppo.main([*common, "--steps", "1024", "--resume"])
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["steps"] for row in rows] == [256, 512, 768, 1024]
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["steps"] == 1024
+    second = load_file(tmp_path / "policy.safetensors")
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
+    common = ["--out", str(tmp_path), "--method", "cnn", "--task", f"{S7}:16", "--rollout", "16", "--steps", "256"]
+    ppo.main(common)
+    first = load_file(tmp_path / "policy.safetensors")
+    ppo.main([*common, "--resume"])
+    second = load_file(tmp_path / "policy.safetensors")
+    assert all(torch.equal(first[name], second[name]) for name in first)
