@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from huggingface_hub import snapshot_download
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, LlamaConfig, PreTrainedModel
@@ -28,6 +29,8 @@ from transformers import AutoConfig, AutoModel, LlamaConfig, PreTrainedModel
 from services.domain.sources import file_sha256, package_file
 from services.memory.causal_lm import CausalLanguageModel
 from services.memory.language_model import LanguageModel
+
+TRANSFORMER_XL_FILES = ["config.json", "model.safetensors", "pytorch_model.bin", "vocab.*"]
 
 # Shape of SmolLM2-135M, for `random:SEED`.
 SMOLLM2_135M: dict[str, Any] = {
@@ -71,9 +74,10 @@ def _transformer_xl(spec: LanguageModelSpec, word_ids: Tensor, tokens_per_step: 
     kind, _, name = spec.source.partition(":")
     if kind == "random":
         return wt103.random_transformer_xl(int(name), word_ids=word_ids, **common).to(device)
-    if kind == "file":
-        return wt103.load_transformer_xl(Path(name), word_ids=word_ids, **common).to(device)
-    raise ValueError(f"language model source {spec.source!r}: transformer_xl takes file:FOLDER or random:SEED")
+    if kind in ("file", "hub"):
+        folder = Path(name) if kind == "file" else Path(snapshot_download(name, allow_patterns=TRANSFORMER_XL_FILES))
+        return wt103.load_transformer_xl(folder, word_ids=word_ids, **common).to(device)
+    raise ValueError(f"language model source {spec.source!r}: transformer_xl takes file:FOLDER, hub:NAME or random:SEED")
 
 
 def _base_model(spec: LanguageModelSpec) -> PreTrainedModel:
