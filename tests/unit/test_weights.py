@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import AutoModel, LlamaConfig
 
+from services.domain.sources import file_sha256, package_file
 from services.memory import weights
 from services.memory.causal_lm import CausalLanguageModel
 from services.memory.transformer_xl import TransformerXL
@@ -39,7 +40,7 @@ def test_the_converted_first_layers_are_those_of_the_package_file(tmp_path: Path
     with monkeypatch.context() as patch:
         patch.setattr(weights, "_convert", None)  # must not be needed again
         assert torch.equal(first, vector(causal(SMOLLM2), [0, 1, 2, 1]))
-    path = weights.package_file(SMOLLM2)
+    path = package_file(SMOLLM2)
     whole = AutoModel.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
     whole.layers, whole.config.num_hidden_layers = whole.layers[:2], 2
     with torch.inference_mode():
@@ -53,8 +54,8 @@ def test_an_altered_package_file_is_refused_by_its_digest() -> None:
 
 
 def test_the_pinned_digest_is_that_of_the_file() -> None:
-    path = weights.package_file(SMOLLM2)
-    assert weights.file_sha256(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+    path = package_file(SMOLLM2)
+    assert file_sha256(path) == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(
