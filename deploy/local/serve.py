@@ -20,7 +20,8 @@ def main() -> int:
     try:
         stack.start()
         print(f"ready: agents act at {stack.target}; pids and logs are in {stack.folder}", flush=True)
-        stack.wait()
+        status = stack.wait()
+        print(f"the process manager ended by itself with status {status}; ending the services", file=sys.stderr)
     except KeyboardInterrupt:
         return 0
     except CannotRun as error:
@@ -30,7 +31,7 @@ def main() -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         stack.stop()
-    return 1  # the process manager ended by itself
+    return 1
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ Failure policy: a service that refuses to start (exit status 2: a setting is wro
 """
 
 import contextlib
+import ctypes
 import os
 import shlex
 import signal
@@ -69,6 +70,12 @@ def free_port() -> int:
         return port
 
 
+def _end_with_parent() -> None:
+    """Asks Linux to end this process when its parent dies, so that a killed `make serve` leaves nothing running."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
 class Stack:
     """Retrieval, memory, policy and, unless SHELM_REDIS_URL names one, a Redis."""
 
@@ -93,13 +100,15 @@ class Stack:
         return f"127.0.0.1:{port}" if host in ("0.0.0.0", "[::]", "") else self.environment["SHELM_LISTEN"]
 
     def start(self) -> None:
-        """Starts everything and waits until it is ready."""
+        """Starts everything and waits until it is ready; for the main thread, whose end would end it all."""
         self._check_free(self.environment["SHELM_LISTEN"])
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "supervisord.conf"
         config.write_text(self._config())
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)]
-        self._process = subprocess.Popen(command, env=self.environment)
+        for pid_file in self.folder.glob("*.pid"):  # of an earlier run: those numbers may be somebody else's now
+            pid_file.unlink()
+        self._process = subprocess.Popen(command, env=self.environment, preexec_fn=_end_with_parent)  # noqa: PLW1509 - it only calls prctl
         try:
             self._wait_ready()
         except BaseException:
@@ -112,15 +121,19 @@ class Stack:
         return self._process.wait()
 
     def stop(self) -> None:
-        """Ends every process."""
-        if self._process is None or self._process.poll() is not None:
+        """Ends every process, also those that a killed process manager has left behind."""
+        if self._process is None:
             return
-        self._process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        self._process.send_signal(signal.SIGTERM)  # does nothing if it has ended
+        try:
             self._process.wait(STOP_TIMEOUT)
-            return
-        self._process.kill()
-        self._process.wait()
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.returncode != 0:
+            for pid_file in self.folder.glob("*.pid"):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid_file.read_text()), signal.SIGKILL)
 
     def __enter__(self) -> "Stack":
         self.start()
@@ -162,7 +175,7 @@ class Stack:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host.strip("[]"), int(port)))
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, OverflowError) as error:  # the last: a port above 65535
                 raise CannotRun(f"SHELM_LISTEN={listen}: {error}") from None
 
     def _wait_ready(self) -> None:

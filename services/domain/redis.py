@@ -18,6 +18,12 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from services.runtime.errors import ServiceError
 
 
+def check_redis_url(value: str) -> str:
+    """A validator for the address of a Redis."""
+    redis.asyncio.connection.parse_url(value)  # ValueError
+    return value
+
+
 def connect_redis(url: str, *, timeout: float, max_connections: int = 256) -> "redis.asyncio.Redis":
     """A client; connections are made when they are needed. timeout: seconds for one answer."""
     return redis.asyncio.Redis.from_url(

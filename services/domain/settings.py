@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pydantic import Field
+import torch
+from pydantic import Field, field_validator
 
 from services.domain.bundle import AgentBundle, InvalidBundle, load_bundle
 from services.runtime.settings import ServerSettings
@@ -16,6 +17,15 @@ class AgentSettings(ServerSettings):
     agents: str = Field(
         "models/minigrid-memory", description="folders of agent bundles, separated by commas; the first is the default"
     )
+
+    @field_validator("device")
+    @classmethod
+    def _usable_device(cls, value: str) -> str:
+        try:
+            torch.empty(0, device=value)
+        except (RuntimeError, AssertionError) as error:  # torch has no one kind for this
+            raise ValueError(str(error).partition("\n")[0]) from None
+        return value
 
     def load_bundles(self) -> list[AgentBundle]:
         """Verified bundles, the default first; InvalidBundle names the folder and the file at fault."""

@@ -4,7 +4,7 @@ import torch
 from pydantic import Field, field_validator
 from shelm.v1 import memory_pb2_grpc
 
-from services.domain.redis import connect_redis
+from services.domain.redis import check_redis_url, connect_redis
 from services.domain.settings import DOMAIN, AgentSettings
 from services.memory.history import HistoryReader
 from services.memory.service import MemoryServicer, load_agent
@@ -22,6 +22,7 @@ class MemorySettings(AgentSettings):
     slots: int = Field(512, gt=0, description="episodes whose memory state is kept, per agent")
 
     _address = field_validator("memory_listen")(check_address)
+    _redis = field_validator("redis_url")(check_redis_url)
 
 
 async def main() -> None:

@@ -1,8 +1,8 @@
 """MemoryService: proto <-> `MemorySlots`, one queue per agent.
 
-Contract: concurrent items share a forward. A slot miss is an answer of the engine; the service reads the history,
-rebuilds, and asks again, so a caller only sees `rebuilt=true`. Failure policy: a bad item fails alone with its field;
-a history that Redis does not hold gives HISTORY_MISMATCH.
+Contract: concurrent items share a forward. A slot miss is an answer of the engine; the service reads the history, rebuilds
+and takes the step in one go, so a caller only sees `rebuilt=true`, however few slots there are. Failure policy: a bad
+item fails alone with its field; a history that Redis does not hold gives HISTORY_MISMATCH.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import grpc
 import torch
@@ -27,7 +27,7 @@ from services.runtime.batching import Batcher, in_thread
 from services.runtime.errors import Context, ServiceError, invalid
 
 Answer = MemoryVector | SlotMiss
-REBUILD_TRIES = 3  # an eviction between rebuild and step costs one more
+Result = TypeVar("Result")
 
 
 class Histories(Protocol):
@@ -88,24 +88,18 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
     async def remember(self, agent_digest: str, step: MemoryStep, *, deadline: float | None) -> tuple[MemoryVector, bool]:
         """One step; the vector and whether the memory state was rebuilt. Also the way in for a policy nearby."""
         agent = self._agent(agent_digest)
-        for tried in range(REBUILD_TRIES):
-            try:
-                answer = await agent.batcher.submit(step, deadline=deadline)
-            except ValueError as error:
-                field, _, problem = str(error).partition(": ")
-                raise invalid(field, problem) from None
-            if isinstance(answer, MemoryVector):
-                return answer, tried > 0
-            await self._rebuild(agent, step, answer)
-        text = "the memory slots are too few for the episodes that run at once"
-        raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after=0.5)
+        try:
+            answer = await agent.batcher.submit(step, deadline=deadline)
+        except ValueError as error:
+            field, _, problem = str(error).partition(": ")
+            raise invalid(field, problem) from None
+        if isinstance(answer, MemoryVector):
+            return answer, False
+        words = await self._histories.last_words(step.episode_id, step=step.step, steps=answer.steps, digest=step.history)
+        return await self._in_engine(agent, lambda: _rebuild_and_remember(agent.slots, step, words)), True
 
-    async def _rebuild(self, agent: MemoryAgent, step: MemoryStep, miss: SlotMiss) -> None:
-        words = await self._histories.last_words(step.episode_id, step=step.step, steps=miss.steps, digest=step.history)
-        await self._in_engine(agent, lambda: agent.slots.rebuild(step.episode_id, step.step, words, step.history))
-
-    async def _in_engine(self, agent: MemoryAgent, work: Callable[[], object]) -> None:
-        await asyncio.get_running_loop().run_in_executor(agent.executor, work)
+    async def _in_engine(self, agent: MemoryAgent, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(agent.executor, work)
 
     async def forget(self, episode_ids: Sequence[str]) -> int:
         """Drops the slots of episodes; returns how many there were."""
@@ -149,9 +143,18 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
 
     def _agent(self, digest: str) -> MemoryAgent:
         if digest not in self._agents:
-            text = f"agent_digest: no agent {digest!r} is loaded here"
+            text = f"agent_digest: no agent {digest[:64]!r} is loaded here"
             raise ServiceError(grpc.StatusCode.NOT_FOUND, "AGENT_NOT_FOUND", text)
         return self._agents[digest]
+
+
+def _rebuild_and_remember(slots: MemorySlots, step: MemoryStep, words: Sequence[int]) -> MemoryVector:
+    """Both at once, so that no other episode takes the slot in between, however few there are."""
+    slots.rebuild(step.episode_id, step.step, words, step.history)
+    (answer,) = slots.remember([step])
+    if not isinstance(answer, MemoryVector):
+        raise RuntimeError(f"a slot that was just rebuilt answers {answer!r}")
+    return answer
 
 
 def _stats(agent: MemoryAgent) -> memory_pb2.AgentMemoryStats:

@@ -5,7 +5,7 @@ from pydantic import Field
 
 from services.policy.door import DoorSettings, open_door
 from services.policy.peers import MemoryPeer, RetrievalPeer, connect
-from services.runtime.server import run, serve_until_stopped
+from services.runtime.server import CannotStart, load_tokens, run, serve_until_stopped
 from services.runtime.settings import load_settings
 from services.runtime.telemetry import configure_logging
 
@@ -23,14 +23,24 @@ async def main() -> None:
     configure_logging("policy", settings.log_level)
     torch.set_num_threads(settings.torch_threads)
     size, limits = settings.max_message_bytes, {"max_batch": settings.max_batch, "max_queue": settings.max_queue}
-    retrieval = RetrievalPeer(connect(settings.retrieval_target, size), **limits)
-    memory = MemoryPeer(connect(settings.memory_target, size), **limits)
+    token = _peer_token(settings)
+    retrieval = RetrievalPeer(connect(settings.retrieval_target, size), token=token, **limits)
+    memory = MemoryPeer(connect(settings.memory_target, size), token=token, **limits)
 
     async def peers_ready() -> list[str]:
         return [*await retrieval.missing(), *await memory.missing()]
 
     server = open_door(settings, retrieval, memory, peers_ready)
     await serve_until_stopped(server, "policy", settings, settings.listen)
+
+
+def _peer_token(settings: PolicySettings) -> str:
+    """The token for retrieval and memory, which are given the same file: the first one that may act."""
+    tokens = load_tokens(settings)
+    able = [token.secret for token in tokens if token.scopes & {"act", "admin"}]
+    if tokens and not able:
+        raise CannotStart("SHELM_TOKENS_FILE: no token may act, and policy needs one to call retrieval and memory")
+    return able[0] if able else ""
 
 
 if __name__ == "__main__":

@@ -15,39 +15,20 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
 from shelm.v1 import agent_pb2
 
 from services.domain.frame import Frame, frame_fingerprint
-from services.domain.history import MemoryStep, extend_history
 from services.policy import refusals
 from services.policy.agents import Agents, PolicyAgent
 from services.policy.episodes import AlreadyCommitted, Committed, EpisodeState, EpisodeStore, Step, new_episode
-from services.policy.model import choose_action
-from services.policy.peers import Memory, Retrieval
+from services.policy.pipeline import Clock, Pipeline, Turn
 from services.policy.validation import check_episode_id, check_observation, check_step
 from services.runtime.errors import ServiceError, deadline_passed, queue_full
 
 TRIES = 2
-
-
-@dataclass
-class _Clock:
-    """Time of each stage in seconds."""
-
-    started: float = field(default_factory=time.monotonic)
-    stages: dict[str, float] = field(default_factory=dict)
-
-    def lap(self, stage: str, since: float) -> float:
-        now = time.monotonic()
-        self.stages[stage] = self.stages.get(stage, 0) + now - since
-        return now
-
-    def timing(self) -> agent_pb2.Timing:
-        micros = {f"{stage}_us": int(seconds * 1e6) for stage, seconds in self.stages.items()}
-        return agent_pb2.Timing(total_us=int((time.monotonic() - self.started) * 1e6), **micros)
 
 
 @dataclass(frozen=True)
@@ -62,23 +43,6 @@ class _Answer:
     rebuilt: bool = False
 
 
-@dataclass(frozen=True)
-class _Turn:
-    """What one Act works with."""
-
-    request: agent_pb2.ActRequest
-    state: EpisodeState
-    agent: PolicyAgent
-    frame: Frame
-    deadline: float | None
-    clock: _Clock
-
-    @property
-    def deterministic(self) -> bool:
-        own = self.request.HasField("deterministic")
-        return self.request.deterministic if own else self.state.deterministic
-
-
 class Actor:
     """Takes steps of episodes. max_in_flight: Acts under way at once; more are refused."""
 
@@ -87,12 +51,11 @@ class Actor:
         *,
         agents: Agents,
         store: EpisodeStore,
-        retrieval: Retrieval,
-        memory: Memory,
+        pipeline: Pipeline,
         max_in_flight: int,
         known_episodes: int = 100_000,
     ) -> None:
-        self._agents, self._store, self._retrieval, self._memory = agents, store, retrieval, memory
+        self._agents, self._store, self._pipeline = agents, store, pipeline
         self._max_in_flight, self._in_flight = max_in_flight, 0
         self._known_episodes = known_episodes
         self._known: OrderedDict[str, EpisodeState] = OrderedDict()  # as of this process's last commits
@@ -124,7 +87,7 @@ class Actor:
     async def _act(self, request: agent_pb2.ActRequest, deadline: float | None) -> agent_pb2.ActResponse:
         if deadline is not None and deadline <= time.monotonic():
             raise deadline_passed()
-        clock = _Clock()
+        clock = Clock()
         for _ in range(TRIES):
             state, stored = await self._look_up(request)
             agent = self._agents.pinned(state.agent_digest)
@@ -134,7 +97,7 @@ class Actor:
             if request.step <= state.committed:
                 return self._response(_replay(state, request.step, stored, state.committed, frame), None)
             _check_next(state, request.step)
-            answer = await self._take(_Turn(request, state, agent, frame, deadline, clock))
+            answer = await self._take(Turn(request, state, agent, frame, deadline, clock))
             if answer:
                 return self._response(answer, None if answer.replayed else clock.timing())
             self.forget(request.episode_id)  # another replica has gone on
@@ -160,11 +123,11 @@ class Actor:
             request.episode_id, agent=bundle.name, agent_digest=bundle.digest, deterministic=request.deterministic
         )
 
-    async def _take(self, turn: _Turn) -> _Answer | None:
+    async def _take(self, turn: Turn) -> _Answer | None:
         """Computes and commits the next step; None if the episode has changed under it."""
         state, step = turn.state, turn.request.step
         try:
-            record, rebuilt = await self._compute(turn)
+            record, rebuilt = await self._pipeline.compute(turn)
         except ServiceError as error:
             if error.reason == "HISTORY_MISMATCH":
                 return None
@@ -182,36 +145,6 @@ class Actor:
         if outcome.reason == "STALE":
             return None
         raise refusals.of_commit(outcome.reason, state.episode_id, step, outcome.committed)
-
-    async def _compute(self, turn: _Turn) -> tuple[Step, bool]:
-        """The step as it will be committed, and whether the memory state was rebuilt for it."""
-        state, step, agent, deadline = turn.state, turn.request.step, turn.agent, turn.deadline
-        digest = agent.bundle.digest
-        encoding = asyncio.ensure_future(agent.encode.submit(turn.frame, deadline=deadline))  # meanwhile
-        encoding.add_done_callback(lambda task: task.cancelled() or task.exception())  # if nobody waits for it any more
-        try:
-            now = time.monotonic()
-            tokens = await self._retrieval.words(digest, turn.frame, deadline=deadline)
-            now = turn.clock.lap("retrieval", now)
-            words = tuple(token.id for token in tokens)
-            memory_step = MemoryStep(state.episode_id, step, words, state.history)
-            remembered, rebuilt = await self._memory.remember(digest, memory_step, deadline=deadline)
-            now = turn.clock.lap("memory", now)
-            logits, value = await agent.decide.submit((await encoding, remembered.vector), deadline=deadline)
-            turn.clock.lap("policy", now)
-        finally:
-            encoding.cancel()
-        action, log_prob = choose_action(logits, seed=state.seed, step=step, deterministic=turn.deterministic)
-        record = Step(
-            tokens=tokens,
-            action=agent_pb2.Action(discrete=action),
-            value=value,
-            log_prob=log_prob,
-            frame_fingerprint=frame_fingerprint(turn.frame),
-            history_digest=extend_history(state.history, words),
-        )
-        record.time.GetCurrentTime()
-        return record, rebuilt
 
     def _learn(self, state: EpisodeState) -> None:
         self._known[state.episode_id] = state

@@ -3,12 +3,13 @@
 from pydantic import Field, field_validator
 from shelm.v1 import agent_pb2_grpc
 
-from services.domain.redis import connect_redis
+from services.domain.redis import check_redis_url, connect_redis
 from services.domain.settings import DOMAIN, AgentSettings
 from services.policy.acting import Actor
 from services.policy.agents import Agents, load_agent
 from services.policy.episodes import EpisodeStore
 from services.policy.peers import Memory, Retrieval
+from services.policy.pipeline import Pipeline
 from services.policy.service import SCOPES, AgentServicer
 from services.runtime.server import GrpcServer, Ready
 from services.runtime.settings import check_address
@@ -27,6 +28,7 @@ class DoorSettings(AgentSettings):
     max_watchers: int = Field(128, gt=0, description="WatchMemory calls at once; each holds one Redis connection")
 
     _address = field_validator("listen")(check_address)
+    _redis = field_validator("redis_url")(check_redis_url)
 
 
 def open_door(settings: DoorSettings, retrieval: Retrieval, memory: Memory, peers_ready: Ready) -> GrpcServer:
@@ -37,7 +39,8 @@ def open_door(settings: DoorSettings, retrieval: Retrieval, memory: Memory, peer
     connections = settings.max_watchers + settings.max_in_flight
     client = connect_redis(settings.redis_url, timeout=settings.redis_timeout, max_connections=connections)
     store = EpisodeStore(client, ttl=settings.episode_ttl, retained=settings.retained_steps)
-    actor = Actor(agents=agents, store=store, retrieval=retrieval, memory=memory, max_in_flight=settings.max_in_flight)
+    pipeline = Pipeline(retrieval, memory)
+    actor = Actor(agents=agents, store=store, pipeline=pipeline, max_in_flight=settings.max_in_flight)
     servicer = AgentServicer(
         agents=agents,
         store=store,

@@ -57,8 +57,9 @@ def connect(target: str, max_message_bytes: int) -> grpc.aio.Channel:
 class _Peer:
     """One service behind this one."""
 
-    def __init__(self, channel: grpc.aio.Channel, *, name: str, service: str) -> None:
+    def __init__(self, channel: grpc.aio.Channel, *, name: str, service: str, token: str) -> None:
         self._name, self._service = name, service
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._health = health_pb2_grpc.HealthStub(channel)
 
     async def missing(self) -> list[str]:
@@ -71,7 +72,7 @@ class _Peer:
 
     async def _call(self, call: Callable[..., Awaitable[Reply]], request: Any, seconds: float) -> Reply:
         try:
-            return await call(request, timeout=seconds)
+            return await call(request, timeout=seconds, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from error
 
@@ -88,8 +89,8 @@ class _Peer:
 class RetrievalPeer(_Peer):
     """`Retrieval` over gRPC."""
 
-    def __init__(self, channel: grpc.aio.Channel, *, max_batch: int, max_queue: int) -> None:
-        super().__init__(channel, name="retrieval", service="shelm.v1.RetrievalService")
+    def __init__(self, channel: grpc.aio.Channel, *, token: str = "", max_batch: int, max_queue: int) -> None:
+        super().__init__(channel, name="retrieval", service="shelm.v1.RetrievalService", token=token)
         self._stub = retrieval_pb2_grpc.RetrievalServiceStub(channel)
         # Two calls may be under way, so that the next batch travels while one is computed.
         self._calls: Batcher[tuple[str, Frame, float | None], list[agent_pb2.Token]] = Batcher(
@@ -115,8 +116,8 @@ class RetrievalPeer(_Peer):
 class MemoryPeer(_Peer):
     """`Memory` over gRPC."""
 
-    def __init__(self, channel: grpc.aio.Channel, *, max_batch: int, max_queue: int) -> None:
-        super().__init__(channel, name="memory", service="shelm.v1.MemoryService")
+    def __init__(self, channel: grpc.aio.Channel, *, token: str = "", max_batch: int, max_queue: int) -> None:
+        super().__init__(channel, name="memory", service="shelm.v1.MemoryService", token=token)
         self._stub = memory_pb2_grpc.MemoryServiceStub(channel)
         self._calls: Batcher[tuple[str, MemoryStep, float | None], tuple[MemoryVector, bool]] = Batcher(
             self._remember, name="memory call", max_size=max_batch, max_queue=max_queue, concurrency=2

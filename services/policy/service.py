@@ -10,14 +10,14 @@ import time
 from collections.abc import AsyncIterator
 
 import grpc
-from google.protobuf.timestamp_pb2 import Timestamp
 from shelm.v1 import agent_pb2, agent_pb2_grpc
 
 from services.domain.status import item_status
 from services.policy import refusals
 from services.policy.acting import Actor
 from services.policy.agents import Agents
-from services.policy.episodes import EpisodeState, EpisodeStore, Step, new_episode
+from services.policy.convert import episode_message, memory_step
+from services.policy.episodes import EpisodeState, EpisodeStore, new_episode
 from services.policy.peers import Memory
 from services.policy.validation import check_episode_id, check_page_size, check_page_token, check_seed, check_step
 from services.runtime.errors import Context, ServiceError, invalid
@@ -117,7 +117,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         for name in ("agent_digest", "seed", "deterministic"):
             if getattr(state, name) != getattr(wanted, name):
                 raise refusals.episode_exists(request.episode_id, name.removesuffix("_digest"))
-        return agent_pb2.CreateEpisodeResponse(episode=_episode(state))
+        return agent_pb2.CreateEpisodeResponse(episode=episode_message(state))
 
     async def EndEpisode(  # noqa: N802
         self, request: agent_pb2.EndEpisodeRequest, context: Context
@@ -130,7 +130,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         task = asyncio.create_task(self._free_slot(request.episode_id))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-        return agent_pb2.EndEpisodeResponse(episode=_episode(state))
+        return agent_pb2.EndEpisodeResponse(episode=episode_message(state))
 
     async def _free_slot(self, episode_id: str) -> None:
         try:
@@ -142,7 +142,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         self, request: agent_pb2.GetEpisodeRequest, context: Context
     ) -> agent_pb2.GetEpisodeResponse:
         """See agent.proto."""
-        return agent_pb2.GetEpisodeResponse(episode=_episode(await self._read(request.episode_id)))
+        return agent_pb2.GetEpisodeResponse(episode=episode_message(await self._read(request.episode_id)))
 
     async def ListEpisodes(  # noqa: N802
         self, request: agent_pb2.ListEpisodesRequest, context: Context
@@ -151,7 +151,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         size = check_page_size(request.page_size, "page_size")
         cursor, states = await self._store.page(check_page_token(request.page_token), size)
         token = str(cursor) if cursor else ""
-        return agent_pb2.ListEpisodesResponse(episodes=[_episode(state) for state in states], next_page_token=token)
+        return agent_pb2.ListEpisodesResponse(episodes=[episode_message(state) for state in states], next_page_token=token)
 
     async def GetMemory(  # noqa: N802
         self, request: agent_pb2.GetMemoryRequest, context: Context
@@ -161,7 +161,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         first = check_step(request.from_step, "from_step")
         state = await self._read(request.episode_id)
         steps = await self._store.steps(state.episode_id, first=first, limit=limit)
-        return agent_pb2.GetMemoryResponse(steps=[self._memory_step(state, *one) for one in steps])
+        return agent_pb2.GetMemoryResponse(steps=[memory_step(state, *one, window=self._window(state)) for one in steps])
 
     async def WatchMemory(  # noqa: N802
         self, request: agent_pb2.WatchMemoryRequest, context: Context
@@ -179,7 +179,9 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
                 state, _ = await self._store.read(request.episode_id)
                 for step, record in steps:
                     if state:
-                        yield agent_pb2.WatchMemoryResponse(step=self._memory_step(state, step, record))
+                        yield agent_pb2.WatchMemoryResponse(
+                            step=memory_step(state, step, record, window=self._window(state))
+                        )
                     first = step + 1
                 if state and state.ended and first > state.committed:
                     return
@@ -205,41 +207,10 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
             raise refusals.episode_not_found(episode_id)
         return state
 
-    def _memory_step(self, state: EpisodeState, step: int, record: Step) -> agent_pb2.MemoryStep:
-        newest = (step + 1) * len(record.tokens) - 1  # position of the step's last word
-        window = self._agents.window(state.agent_digest)
-        return agent_pb2.MemoryStep(
-            step=step,
-            tokens=record.tokens,
-            action=record.action,
-            in_window=newest > state.length - window,
-            time=record.time,
-            value=record.value,
-        )
+    def _window(self, state: EpisodeState) -> int:
+        return self._agents.window(state.agent_digest)
 
 
 def _deadline(context: Context) -> float | None:
     left = context.time_remaining()
     return None if left is None else time.monotonic() + left
-
-
-def _timestamp(micros: int) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromMicroseconds(micros)
-    return stamp
-
-
-def _episode(state: EpisodeState) -> agent_pb2.Episode:
-    return agent_pb2.Episode(
-        episode_id=state.episode_id,
-        agent=state.agent,
-        agent_digest=state.agent_digest,
-        seed=state.seed,
-        deterministic=state.deterministic,
-        committed_step=state.committed if state.committed >= 0 else None,
-        ended=state.ended,
-        create_time=_timestamp(state.created_us),
-        update_time=_timestamp(state.updated_us),
-        expire_time=_timestamp(time.time_ns() // 1000 + state.ttl_ms * 1000),
-        memory_length=state.length,
-    )

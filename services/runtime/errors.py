@@ -69,7 +69,7 @@ def to_status(error: ServiceError, domain: str) -> status_pb2.Status:
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     if error.retry_after is not None:
         delay = duration_pb2.Duration()
-        delay.FromMilliseconds(int(error.retry_after * 1000))
+        delay.FromMilliseconds(round(error.retry_after * 1000))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     packed = []
     for detail in details:
@@ -98,6 +98,6 @@ async def abort(context: Context, error: ServiceError, domain: str) -> NoReturn:
     """Ends a call with this error."""
     trailing: list[tuple[str, str | bytes]] = [(DETAILS_KEY, to_status(error, domain).SerializeToString())]
     if error.retry_after is not None:
-        trailing.append(("grpc-retry-pushback-ms", str(int(error.retry_after * 1000))))
+        trailing.append(("grpc-retry-pushback-ms", str(round(error.retry_after * 1000))))
     await context.abort(error.code, error.message, trailing_metadata=tuple(trailing))
     raise AssertionError("abort returned")

@@ -36,6 +36,10 @@ class CannotStart(RuntimeError):  # noqa: N818
     """The server cannot start; the text says what to change."""
 
 
+class CannotListen(CannotStart):
+    """The address is taken, which may pass: unlike with a wrong setting, starting again makes sense."""
+
+
 class GrpcServer:
     """One listening server with some gRPC services."""
 
@@ -75,7 +79,7 @@ class GrpcServer:
         try:
             port = self._server.add_insecure_port(self._listen)
         except RuntimeError:
-            raise CannotStart(f"cannot listen on {self._listen}: the address is in use or not of this machine") from None
+            raise CannotListen(f"cannot listen on {self._listen}: the address is in use or not of this machine") from None
         await self._check_ready()
         await self._server.start()
         self._monitor = asyncio.create_task(self._watch_ready())
@@ -106,12 +110,19 @@ class GrpcServer:
             await self._health.set(name, _NOT_SERVING if missing else _SERVING)
 
 
+def load_tokens(settings: ServerSettings) -> tuple[Token, ...]:
+    """The tokens of the settings' file, none without one; CannotStart if the file cannot be used."""
+    if not settings.tokens_file:
+        return ()
+    try:
+        return read_tokens(Path(settings.tokens_file))
+    except (OSError, ValueError) as error:
+        raise CannotStart(f"SHELM_TOKENS_FILE: {error}") from None
+
+
 def _tokens(settings: ServerSettings, listen: str) -> tuple[Token, ...]:
     if settings.tokens_file:
-        try:
-            return read_tokens(Path(settings.tokens_file))
-        except (OSError, ValueError) as error:
-            raise CannotStart(f"SHELM_TOKENS_FILE: {error}") from None
+        return load_tokens(settings)
     if not is_loopback(listen) and not settings.allow_anonymous:
         raise CannotStart(
             f"refusing to listen on {listen} without tokens: anyone could act and read memories. "
@@ -136,7 +147,7 @@ async def serve_until_stopped(server: GrpcServer, name: str, settings: ServerSet
 
 
 def run(main: Awaitable[None]) -> None:
-    """Runs a service's main coroutine; a refused start is one line and exit status 2."""
+    """Runs a service's main coroutine; a refused start is one line and exit status 2, or 1 if it may succeed later."""
 
     async def guarded() -> None:
         await main
@@ -145,4 +156,4 @@ def run(main: Awaitable[None]) -> None:
         asyncio.run(guarded())
     except (CannotStart, ValueError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, CannotListen) else 2)

@@ -31,6 +31,11 @@ class ServerSettings(BaseSettings):
     device: str = Field("cpu", description="torch device of the models")
     log_level: str = "INFO"
 
+    @field_validator("metrics_listen")
+    @classmethod
+    def _address_or_off(cls, value: str) -> str:
+        return check_address(value) if value else value
+
     @field_validator("log_level")
     @classmethod
     def _known_level(cls, value: str) -> str:

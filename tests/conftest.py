@@ -1,0 +1,86 @@
+"""Running services for the tests, each started once a session and only if a test asks for it.
+
+A test that takes `deployment` (or what is built on it) runs once for every way of deploying. When it fails, the end of
+the services' logs is part of the report.
+"""
+
+import os
+import uuid
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import pytest
+from support.deployment import DEPLOYMENTS, Deployment, Standalone
+from support.door import Door
+from support.frames import Frame, collect_frames
+
+# Limits so small that a test can reach them.
+CRAMPED = {
+    "SHELM_RETAINED_STEPS": "64",
+    "SHELM_EPISODE_TTL": "6",
+    "SHELM_SLOTS": "2",
+    "SHELM_MAX_IN_FLIGHT": "6",
+    "SHELM_MAX_BATCH_ITEMS": "6",
+    "SHELM_MAX_WATCHERS": "2",
+}
+
+
+@pytest.fixture(scope="session")
+def _no_settings() -> Iterator[None]:
+    """No SHELM_* variable of the caller's shell reaches a server."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("SHELM_")]:
+            patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def frames() -> tuple[Frame, ...]:
+    """96 different MiniGrid frames."""
+    return collect_frames(96)
+
+
+@pytest.fixture(scope="session", params=list(DEPLOYMENTS))
+def deployment(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, _no_settings: None
+) -> Iterator[Deployment]:
+    """The services, deployed in each way."""
+    with DEPLOYMENTS[request.param](tmp_path_factory.mktemp(request.param)).running() as running:
+        yield running
+
+
+@pytest.fixture
+def door(deployment: Deployment) -> Door:
+    """The public API of the deployment."""
+    return deployment.door
+
+
+@pytest.fixture(scope="session")
+def replica(deployment: Deployment) -> Iterator[Door]:
+    """A second process with a public door on the same Redis."""
+    with deployment.replica() as other:
+        yield other
+
+
+@pytest.fixture(scope="session")
+def cramped(tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iterator[Deployment]:
+    """A server whose limits are small; see CRAMPED."""
+    with Standalone(tmp_path_factory.mktemp("cramped"), CRAMPED).running() as running:
+        yield running
+
+
+@pytest.fixture
+def name() -> str:
+    """A fresh episode_id."""
+    return f"test:{uuid.uuid4().hex}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Adds the services' logs to the report of a failure."""
+    report = yield
+    if report.failed:
+        for value in getattr(item, "funcargs", {}).values():
+            if isinstance(value, Deployment):
+                report.sections.append((f"logs of {value.name}", value.logs()))
+    return report

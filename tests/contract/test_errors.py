@@ -1,0 +1,234 @@
+"""What a caller is told when a call fails: gRPC code, reason, field, and whether waiting helps (architecture section 5)."""
+
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import pytest
+from shelm.v1 import agent_pb2
+from support.deployment import Deployment
+from support.door import Door, act_request, stored
+from support.frames import Frame, raw
+from support.refusals import Code, refused, refused_item
+from support.waiting import wait_for
+
+WRONG_FIELDS = [
+    ("episode_id", {"episode_id": ""}, "1..128", "0"),
+    ("episode_id", {"episode_id": "x" * 129}, "1..128", "129"),
+    ("episode_id", {"episode_id": "no spaces"}, "[A-Za-z0-9._:-]", "no spaces"),
+    ("step", {"step": 2**53}, str(2**53 - 1), str(2**53)),
+    ("observation.encoding", {"encoding": 0}, "RAW_RGB8", "0"),
+    ("observation.height", {"height": 55}, "56", "55"),
+    ("observation.width", {"width": 57}, "56", "57"),
+    ("observation.data", {"data": bytes(9407)}, "9408", "9407"),
+    ("observation.data", {"encoding": 2, "data": b"not a file"}, "PNG", "10 bytes"),
+]
+
+
+@pytest.mark.parametrize(("field", "changes", "expected", "given"), WRONG_FIELDS)
+def test_a_wrong_field_is_named_with_the_expected_and_the_given_value(  # noqa: PLR0917
+    door: Door, name: str, frames: Sequence[Frame], field: str, changes: dict[str, Any], expected: str, given: str
+) -> None:
+    request = act_request(name, 0, raw(frames[0]))
+    for key, value in changes.items():
+        setattr(request.observation if key in ("encoding", "height", "width", "data") else request, key, value)
+    refusal = refused(lambda: door.call("Act", request))
+    assert refusal.kind == (Code.INVALID_ARGUMENT, "INVALID_FIELD")
+    assert list(refusal.fields) == [field]
+    for text in (refusal.message, refusal.fields[field]):
+        assert text.startswith(field)
+        assert expected in text
+        assert given in text
+
+
+@pytest.mark.parametrize("agent", ["nobody", "x" * 20_000, "né"], ids=["short", "long", "not ASCII"])
+def test_an_unknown_agent_is_not_found_by_any_call_that_names_one(
+    door: Door, name: str, frames: Sequence[Frame], agent: str
+) -> None:
+    for call in (
+        lambda: door.agent(agent),
+        lambda: door.create(name, agent=agent),
+        lambda: door.act(name, 0, frames[0], agent=agent),
+    ):
+        refusal = refused(call)
+        assert (refusal.kind, list(refusal.fields)) == ((Code.NOT_FOUND, "AGENT_NOT_FOUND"), ["agent"])
+    assert refused(lambda: door.episode(name)).code == Code.NOT_FOUND
+
+
+def test_an_unknown_episode_is_not_found_by_any_call_that_reads_or_ends_one(door: Door, name: str) -> None:
+    for call in (door.episode, door.memory, door.end, lambda name: list(door.watch(name))):
+        refusal = refused(lambda call=call: call(name))  # type: ignore[misc]
+        assert (refusal.kind, refusal.metadata) == ((Code.NOT_FOUND, "EPISODE_NOT_FOUND"), {"episode_id": name})
+
+
+def test_a_method_that_does_not_exist_is_unimplemented(door: Door) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        door.channel.unary_unary("/shelm.v1.AgentService/Reset", None, None)(b"", timeout=10)
+    error: Any = caught.value
+    assert error.code() == Code.UNIMPLEMENTED
+
+
+def test_a_deadline_that_is_over_commits_nothing_or_what_the_retry_replays(
+    door: Door, name: str, frames: Sequence[Frame]
+) -> None:
+    door.act(name, 0, frames[0])
+    with pytest.raises(grpc.RpcError) as caught:
+        door.act(name, 1, frames[1], seconds=0.0005)
+    error: Any = caught.value
+    assert error.code() == Code.DEADLINE_EXCEEDED
+    answer = door.act(name, 1, frames[1])
+    assert stored(door.act(name, 1, frames[1])) == stored(answer)
+    assert [one.step for one in door.memory(name)] == [0, 1]
+
+
+def test_deadlines_of_every_length_never_lose_or_double_a_step(door: Door, name: str, frames: Sequence[Frame]) -> None:
+    late = 0
+    for step, frame in enumerate(frames[:40]):
+        try:
+            door.act(name, step, frame, seconds=0.0005 * (1 + step))  # from hopeless to comfortable
+        except grpc.RpcError as error:
+            late += 1
+            failure: Any = error
+            assert failure.code() == Code.DEADLINE_EXCEEDED
+        assert door.act(name, step, frame).step == step
+        assert len(door.memory(name)) == step + 1
+    assert late > 0
+
+
+def test_too_many_acts_at_once_are_refused_with_the_time_to_wait(
+    cramped: Deployment, name: str, frames: Sequence[Frame]
+) -> None:
+    door, most = cramped.door, 6
+    names = [f"{name}:{i}" for i in range(most)]
+    with ThreadPoolExecutor(most) as threads:
+        with cramped.redis_paused():
+            held = [threads.submit(_outcome, door, one, frames[0]) for one in names]
+            refusal = wait_for_refusal(door, f"{name}:more", frames[0])
+        assert refusal.kind == (Code.RESOURCE_EXHAUSTED, "QUEUE_FULL")
+        assert refusal.retry_after is not None
+        assert 0 < refusal.retry_after <= 10
+        assert refusal.pushback == str(int(refusal.retry_after * 1000))
+        outcomes = {one.result(60) for one in held}
+    assert outcomes <= {"committed", "UNAVAILABLE"}  # Redis may have been away for too long for some
+    assert not door.act(f"{name}:more", 0, frames[0]).replayed
+    for one in names:
+        door.act(one, 0, frames[0])
+        assert len(door.memory(one)) == 1
+
+
+def wait_for_refusal(door: Door, name: str, frame: Frame) -> Any:
+    """Acts until the server is full; what it says then."""
+    found: list[Any] = []
+
+    def full() -> bool:
+        found.append(refused(lambda: door.act(name, 0, frame, seconds=30)))
+        return bool(found[-1].code == Code.RESOURCE_EXHAUSTED)
+
+    wait_for("the server is full", full, seconds=20)
+    return found[-1]
+
+
+def _outcome(door: Door, name: str, frame: Frame) -> str:
+    try:
+        door.act(name, 0, frame)
+    except grpc.RpcError as error:
+        failure: Any = error
+        return str(failure.code().name)
+    return "committed"
+
+
+def test_too_many_watchers_are_refused_with_the_time_to_wait(
+    cramped: Deployment, name: str, frames: Sequence[Frame]
+) -> None:
+    door = cramped.door
+    door.act(name, 0, frames[0])
+    watchers = [door.watch(name) for _ in range(2)]
+    try:
+        for watcher in watchers:
+            assert next(watcher).step.step == 0
+        refusal = refused(lambda: next(door.watch(name)))
+        assert refusal.kind == (Code.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS")
+        assert refusal.retry_after
+        assert refusal.pushback == str(int(refusal.retry_after * 1000))
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
+    wait_for("a watcher's place is free again", lambda: _can_watch(door, name), seconds=20)
+
+
+def _can_watch(door: Door, name: str) -> bool:
+    watcher = door.watch(name)
+    try:
+        return bool(next(watcher).step.step == 0)
+    except grpc.RpcError:
+        return False
+    finally:
+        watcher.cancel()
+
+
+@pytest.mark.parametrize("method", ["Act", "GetEpisode", "GetMemory", "WatchMemory", "CreateEpisode", "ActBatch"])
+def test_an_internal_failure_gives_a_reference_and_no_traceback(
+    deployment: Deployment, name: str, frames: Sequence[Frame], method: str
+) -> None:
+    door, damaged = deployment.door, f"shelm:{{{name}}}:episode"
+    deployment.redis().hset(damaged, "agent", "half an episode")  # what no service ever writes
+    calls = {
+        "Act": lambda: door.act(name, 0, frames[0]),
+        "GetEpisode": lambda: door.episode(name),
+        "GetMemory": lambda: door.memory(name),
+        "WatchMemory": lambda: next(door.watch(name)),
+        "CreateEpisode": lambda: door.create(name),
+    }
+    try:
+        if method == "ActBatch":
+            bad, good = door.act_batch([act_request(name, 0, frames[0]), act_request(f"{name}:good", 0, frames[0])])
+            refusal = refused_item(bad)
+            assert good.response.episode_id == f"{name}:good"
+        else:
+            refusal = refused(calls[method])
+            reference = refusal.metadata["reference"]
+            assert reference in refusal.message
+            assert re.search(rf"reference {reference}.*Traceback", deployment.logs(200), re.DOTALL)
+    finally:
+        deployment.redis().delete(damaged)
+    assert refusal.kind == (Code.INTERNAL, "INTERNAL")
+    assert "KeyError" not in refusal.message
+
+
+def test_a_message_that_is_no_protobuf_is_refused_as_the_callers_mistake(door: Door) -> None:
+    act = door.channel.unary_unary("/shelm.v1.AgentService/Act", None, None)
+    refusal = refused(lambda: act(b"\xff\xff\xff\xff", timeout=10))
+    assert refusal.kind == (Code.INVALID_ARGUMENT, "MALFORMED_MESSAGE")
+
+
+def test_a_stream_message_that_is_no_protobuf_is_refused_as_the_callers_mistake(door: Door) -> None:
+    stream = door.channel.stream_stream("/shelm.v1.AgentService/ActStream", None, None)
+    refusal = refused(lambda: list(stream(iter([b"\xff\xff\xff\xff"]), timeout=10)))
+    assert refusal.kind == (Code.INVALID_ARGUMENT, "MALFORMED_MESSAGE")
+
+
+@pytest.mark.parametrize("token", ["x", "-1", "9" * 20, "1" * 5000])
+def test_a_page_token_that_no_page_gave_is_an_invalid_argument(door: Door, token: str) -> None:
+    refusal = refused(lambda: door.call("ListEpisodes", agent_pb2.ListEpisodesRequest(page_token=token)))
+    assert (refusal.kind, list(refusal.fields)) == ((Code.INVALID_ARGUMENT, "INVALID_FIELD"), ["page_token"])
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "field"),
+    [
+        ("ListEpisodes", agent_pb2.ListEpisodesRequest(page_size=1001), "page_size"),
+        ("GetMemory", agent_pb2.GetMemoryRequest(episode_id="x", limit=1001), "limit"),
+        ("GetMemory", agent_pb2.GetMemoryRequest(episode_id="x", from_step=2**53), "from_step"),
+        ("GetMemory", agent_pb2.GetMemoryRequest(episode_id="a/b"), "episode_id"),
+        ("GetEpisode", agent_pb2.GetEpisodeRequest(), "episode_id"),
+        ("EndEpisode", agent_pb2.EndEpisodeRequest(episode_id="ü"), "episode_id"),
+        ("CreateEpisode", agent_pb2.CreateEpisodeRequest(episode_id="x", seed=2**63), "seed"),
+        ("CreateEpisode", agent_pb2.CreateEpisodeRequest(episode_id="x\n"), "episode_id"),
+    ],
+)
+def test_every_method_names_the_wrong_field(door: Door, method: str, request_: Any, field: str) -> None:
+    refusal = refused(lambda: door.call(method, request_))
+    assert refusal.kind == (Code.INVALID_ARGUMENT, "INVALID_FIELD")
+    assert list(refusal.fields) == [field]

@@ -1,0 +1,138 @@
+"""The internal contract of memory: words in, memory vectors out; its state is soft, a pure function of the history."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from shelm.v1 import memory_pb2, memory_pb2_grpc
+from support.deployment import APART, Deployment
+from support.door import Door, play
+from support.frames import Frame
+from support.refusals import Code, refusal_of
+from support.waiting import wait_for
+
+from services.domain.history import empty_history, extend_history
+
+pytestmark = pytest.mark.parametrize("deployment", APART, indirect=True)
+ROUNDING = 1e-4  # of a memory vector that is rebuilt in one pass, absolute
+
+
+class Remembering:
+    """Remembers steps of one episode directly at the memory service, without policy."""
+
+    def __init__(self, stub: Any, door: Door, name: str) -> None:
+        self.stub, self.name, self.digest = stub, name, door.agent().digest
+
+    def ask(self, step: int, words: Sequence[int], history: bytes, **changes: Any) -> Any:
+        """The result for one item."""
+        values = {"episode_id": self.name, "agent_digest": self.digest, **changes}
+        item = memory_pb2.RememberItem(step=step, word_ids=words, history_digest=history, **values)
+        return self.stub.Remember(memory_pb2.RememberRequest(items=[item]), timeout=30).results[0]
+
+    def stats(self) -> Any:
+        """The statistics of the agent."""
+        agents = self.stub.GetMemoryStats(memory_pb2.GetMemoryStatsRequest(), timeout=30).agents
+        return next(one for one in agents if one.agent_digest == self.digest)
+
+    def forget(self, *names: str) -> int:
+        """How many slots were dropped."""
+        dropped: int = self.stub.Forget(memory_pb2.ForgetRequest(episode_ids=names or [self.name]), timeout=30).dropped
+        return dropped
+
+
+@pytest.fixture
+def remembering(deployment: Deployment, name: str) -> Iterator[Remembering]:
+    with grpc.insecure_channel(deployment.memory_target) as channel:
+        yield Remembering(memory_pb2_grpc.MemoryServiceStub(channel), deployment.door, name)
+
+
+def vector(result: Any) -> Any:
+    """The memory vector of a result that must be one."""
+    assert result.WhichOneof("outcome") == "remembered", result
+    return np.frombuffer(result.remembered.vector, "<f4")
+
+
+def committed(deployment: Deployment, name: str) -> list[tuple[list[int], bytes]]:
+    """Words of each committed step, and the history's digest before it."""
+    history = empty_history(deployment.door.agent().digest)
+    found = []
+    for step in deployment.door.memory(name):
+        words = [token.id for token in step.tokens]
+        found.append((words, history))
+        history = extend_history(history, words)
+    return found
+
+
+def test_remembering_a_step_again_gives_the_same_vector(
+    deployment: Deployment, remembering: Remembering, frames: Sequence[Frame]
+) -> None:
+    play(deployment.door, remembering.name, frames[:3])
+    words, history = committed(deployment, remembering.name)[-1]
+    before = remembering.stats()
+    first, again = (remembering.ask(2, words, history) for _ in range(2))
+    assert first.remembered == again.remembered
+    assert not again.remembered.rebuilt
+    assert remembering.stats().repeats >= before.repeats + 2
+    assert remembering.stats().rebuilds == before.rebuilds
+    assert vector(first).shape[0] > 0
+
+
+def test_a_forgotten_memory_is_rebuilt_to_the_same_vector(
+    deployment: Deployment, remembering: Remembering, frames: Sequence[Frame]
+) -> None:
+    play(deployment.door, remembering.name, frames[:40])
+    words, history = committed(deployment, remembering.name)[-1]
+    kept = vector(remembering.ask(39, words, history))
+    used = remembering.stats().used
+    assert remembering.forget() == 1
+    assert remembering.stats().used == used - 1
+    assert remembering.forget() == 0
+    rebuilt = remembering.ask(39, words, history)
+    assert rebuilt.remembered.rebuilt
+    assert np.abs(vector(rebuilt) - kept).max() < ROUNDING
+
+
+def test_other_words_give_another_vector(deployment: Deployment, remembering: Remembering, frames: Sequence[Frame]) -> None:
+    play(deployment.door, remembering.name, frames[:3])
+    words, history = committed(deployment, remembering.name)[-1]
+    kept = vector(remembering.ask(2, words, history))
+    others = [(word + 1) % deployment.door.agent().vocabulary_size for word in words]
+    assert np.abs(vector(remembering.ask(2, others, history)) - kept).max() > 100 * ROUNDING
+
+
+def test_a_history_that_is_not_the_committed_one_is_refused(
+    deployment: Deployment, remembering: Remembering, frames: Sequence[Frame]
+) -> None:
+    play(deployment.door, remembering.name, frames[:3])
+    words, _ = committed(deployment, remembering.name)[-1]
+    refusal = refusal_of(remembering.ask(2, words, bytes(16)).status)
+    assert refusal.kind == (Code.FAILED_PRECONDITION, "HISTORY_MISMATCH")
+    unknown = refusal_of(remembering.ask(2, words, bytes(16), episode_id=f"{remembering.name}:unknown").status)
+    assert unknown.kind == (Code.FAILED_PRECONDITION, "HISTORY_MISMATCH")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "field"),
+    [
+        ({"words": []}, Code.INVALID_ARGUMENT, ["items[0].word_ids"]),
+        ({"words": [2**31]}, Code.INVALID_ARGUMENT, ["items[0].word_ids"]),
+        ({"history": b""}, Code.INVALID_ARGUMENT, ["items[0].history_digest"]),
+        ({"agent_digest": "0" * 64}, Code.NOT_FOUND, []),
+    ],
+)
+def test_a_wrong_item_fails_with_its_field(
+    remembering: Remembering, changes: dict[str, Any], code: grpc.StatusCode, field: list[str]
+) -> None:
+    values: dict[str, Any] = {"words": [0], "history": empty_history(remembering.digest), **changes}
+    refusal = refusal_of(remembering.ask(0, **values).status)
+    assert (refusal.code, list(refusal.fields)) == (code, field)
+
+
+def test_an_ended_episode_gives_its_slot_back(door: Door, remembering: Remembering, frames: Sequence[Frame]) -> None:
+    play(door, remembering.name, frames[:2])
+    used = remembering.stats().used
+    door.end(remembering.name)
+    wait_for("the slot is free", lambda: remembering.stats().used < used, seconds=20)
+    assert remembering.forget() == 0

@@ -1,0 +1,126 @@
+"""What stops the start: one clear line that names what to change, exit status 2, nothing left listening."""
+
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from support.deployment import REPOSITORY, environment_with
+
+from deploy.local.stack import free_port
+
+SECONDS = 120.0
+BUNDLE = REPOSITORY / "models" / "minigrid-memory"
+
+
+def start(service: str, settings: Mapping[str, str]) -> list[str]:
+    """The lines that a service prints when it refuses to start."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"services.{service}"],
+        env=environment_with({"SHELM_LISTEN": f"127.0.0.1:{free_port()}", "SHELM_LOG_LEVEL": "ERROR", **settings}),
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    return done.stderr.splitlines()
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A copy of the agent bundle, to be damaged."""
+    return Path(shutil.copytree(BUNDLE, tmp_path / "bundle"))
+
+
+def test_every_bad_setting_is_named_on_a_line_of_its_own() -> None:
+    bad = {
+        "SHELM_LISTEN": "nowhere",
+        "SHELM_MAX_IN_FLIGHT": "0",
+        "SHELM_EPISODE_TTL": "-1",
+        "SHELM_SLOTS": "many",
+        "SHELM_LOG_LEVEL": "LOUD",
+    }
+    lines = start("standalone", bad)
+    assert len(lines) == len(bad)
+    for name, value in bad.items():
+        (line,) = [line for line in lines if line.startswith(f"{name}:")]
+        assert repr(value) in line
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SHELM_REDIS_URL", "nonsense"),
+        ("SHELM_METRICS_LISTEN", "nonsense"),
+        ("SHELM_DEVICE", "abacus"),
+        ("SHELM_RETAINED_STEPS", "61"),
+        ("SHELM_TOKENS_FILE", "no-such-file"),
+        ("SHELM_AGENTS", "no-such-folder"),
+        ("SHELM_AGENTS", "models/minigrid-memory,models/minigrid-memory"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_named_on_one_line(name: str, value: str) -> None:
+    (line,) = start("policy", {name: value})
+    assert name in line or (name == "SHELM_AGENTS" and value in line)
+
+
+@pytest.mark.parametrize("service", ["policy", "standalone"])
+def test_listening_beyond_this_machine_without_tokens_is_refused(service: str) -> None:
+    (line,) = start(service, {"SHELM_LISTEN": f"0.0.0.0:{free_port()}"})
+    assert "0.0.0.0" in line
+    assert "SHELM_TOKENS_FILE" in line
+
+
+@pytest.mark.parametrize("service", ["retrieval", "memory"])
+def test_the_inner_services_do_not_listen_beyond_this_machine_without_tokens_either(service: str) -> None:
+    (line,) = start(service, {f"SHELM_{service.upper()}_LISTEN": f"0.0.0.0:{free_port()}"})
+    assert "0.0.0.0" in line
+    assert "SHELM_TOKENS_FILE" in line
+
+
+@pytest.mark.parametrize("content", ["# none\n", "token name fly\n", "token name read\n"], ids=["empty", "scope", "no act"])
+def test_a_token_file_that_cannot_work_stops_the_start(tmp_path: Path, content: str) -> None:
+    (tmp_path / "tokens").write_text(content)
+    (line,) = start("policy", {"SHELM_TOKENS_FILE": str(tmp_path / "tokens")})
+    assert line.startswith("SHELM_TOKENS_FILE")
+
+
+@pytest.mark.parametrize("file", ["agent.json", "policy.safetensors", "clip/open_clip_config.json"])
+def test_a_missing_file_of_the_bundle_is_named(bundle: Path, file: str) -> None:
+    (bundle / file).unlink()
+    (line,) = start("policy", {"SHELM_AGENTS": str(bundle)})
+    assert file in line
+    assert "missing" in line
+
+
+def test_an_altered_file_of_the_bundle_is_named(bundle: Path) -> None:
+    weights = bundle / "policy.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    (line,) = start("policy", {"SHELM_AGENTS": str(bundle)})
+    assert "policy.safetensors" in line
+    assert "altered" in line
+
+
+def test_an_altered_manifest_is_named(bundle: Path) -> None:
+    manifest = bundle / "agent.json"
+    manifest.write_text(manifest.read_text().replace('"window": 32', '"window": 31'))
+    (line,) = start("policy", {"SHELM_AGENTS": str(bundle)})
+    assert "agent.json was altered" in line
+
+
+def test_an_address_in_use_stops_the_start() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        *_, line = start("policy", {"SHELM_LISTEN": address})  # gRPC's own log comes first
+    assert line.startswith(f"cannot listen on {address}")

@@ -1,0 +1,119 @@
+"""Bearer tokens with scopes: who may act, who may only read; and that the services behind the door still work."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from shelm.v1 import agent_pb2
+from support.deployment import DEPLOYMENTS, Deployment
+from support.door import Door, act_request
+from support.frames import Frame
+from support.refusals import Code, refused
+
+TOKENS = """
+# TOKEN NAME SCOPES
+secret-of-actor   actor  act,read
+secret-of-player  player act
+secret-of-reader  reader read
+secret-of-admin   admin  admin
+secret-of-anybody
+"""
+Call = Callable[[Door, str], object]
+
+
+@pytest.fixture(scope="module", params=list(DEPLOYMENTS))
+def guarded(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, _no_settings: None
+) -> Iterator[Deployment]:
+    """The services with a token file."""
+    folder = tmp_path_factory.mktemp("guarded")
+    tokens = folder / "tokens"
+    tokens.write_text(TOKENS)
+    with DEPLOYMENTS[request.param](folder / "run", {"SHELM_TOKENS_FILE": str(tokens)}).running() as running:
+        yield running
+
+
+@pytest.fixture
+def episode(guarded: Deployment, name: str, frames: Sequence[Frame]) -> str:
+    """An episode with two steps."""
+    with Door(guarded.target, token="secret-of-actor") as door:
+        for step in range(2):
+            door.act(name, step, frames[step])
+    return name
+
+
+def read_calls(name: str) -> list[Callable[[Door], object]]:
+    return [
+        lambda door: door.episode(name),
+        lambda door: door.memory(name),
+        lambda door: next(door.watch(name)),
+        lambda door: door.agent(),
+        lambda door: door.call("ListAgents", agent_pb2.ListAgentsRequest()),
+        lambda door: door.call("ListEpisodes", agent_pb2.ListEpisodesRequest()),
+    ]
+
+
+def act_calls(name: str, frames: Sequence[Frame]) -> list[Callable[[Door], object]]:
+    return [
+        lambda door: door.act(name, 1, frames[1]),
+        lambda door: door.act_batch([act_request(name, 1, frames[1])]),
+        lambda door: list(door.act_stream([act_request(name, 1, frames[1])])),
+        lambda door: door.create(f"{name}:created"),
+        lambda door: door.end(name),
+    ]
+
+
+@pytest.mark.parametrize("token", ["", "secret", "secret-of-actor2", "SECRET-OF-ACTOR", "#", "actor"])
+def test_without_a_valid_token_every_method_is_unauthenticated(
+    guarded: Deployment, episode: str, frames: Sequence[Frame], token: str
+) -> None:
+    with Door(guarded.target, token=token) as door:
+        for call in read_calls(episode) + act_calls(episode, frames):
+            refusal = refused(lambda call=call: call(door))  # type: ignore[misc]
+            assert refusal.kind == (Code.UNAUTHENTICATED, "UNAUTHENTICATED")
+            assert "secret" not in refusal.message
+    with Door(guarded.target, token="secret-of-admin") as door:
+        assert not door.episode(episode).ended
+
+
+def test_a_token_to_read_reads_everything_and_changes_nothing(
+    guarded: Deployment, episode: str, frames: Sequence[Frame]
+) -> None:
+    with Door(guarded.target, token="secret-of-reader") as door:
+        for call in read_calls(episode):
+            call(door)
+        for call in act_calls(episode, frames):
+            refusal = refused(lambda call=call: call(door))  # type: ignore[misc]
+            assert (refusal.kind, refusal.metadata) == ((Code.PERMISSION_DENIED, "PERMISSION_DENIED"), {"scope": "act"})
+        assert not door.episode(episode).ended
+
+
+def test_a_token_to_act_acts_and_reads_nothing(guarded: Deployment, episode: str, frames: Sequence[Frame]) -> None:
+    with Door(guarded.target, token="secret-of-player") as door:
+        for call in read_calls(episode):
+            refusal = refused(lambda call=call: call(door))  # type: ignore[misc]
+            assert (refusal.kind, refusal.metadata) == ((Code.PERMISSION_DENIED, "PERMISSION_DENIED"), {"scope": "read"})
+        for call in act_calls(episode, frames):
+            call(door)
+
+
+@pytest.mark.parametrize("token", ["secret-of-admin", "secret-of-anybody"])
+def test_a_token_for_everything_acts_and_reads(
+    guarded: Deployment, episode: str, frames: Sequence[Frame], token: str
+) -> None:
+    with Door(guarded.target, token=token) as door:
+        for call in read_calls(episode) + act_calls(episode, frames):
+            call(door)
+
+
+def test_health_needs_no_token(guarded: Deployment) -> None:
+    with Door(guarded.target) as door:
+        assert door.serving()
+        assert door.serving("shelm.v1.AgentService")
+
+
+def test_no_log_holds_a_token(guarded: Deployment, episode: str, frames: Sequence[Frame]) -> None:
+    with Door(guarded.target, token="secret-of-nobody") as door:
+        refused(lambda: door.act(episode, 2, frames[2]))
+    logs = guarded.logs(100_000)
+    assert "serves on" in logs
+    assert "secret-of" not in logs

@@ -1,0 +1,75 @@
+"""What happens while Redis, retrieval or memory is away, and that everything goes on by itself when it is back."""
+
+import os
+import signal
+from collections.abc import Sequence
+
+import pytest
+from support.deployment import APART, Deployment, Standalone
+from support.door import lines, play
+from support.frames import Frame
+from support.refusals import Code, Refusal, refused
+from support.waiting import wait_for
+
+SERVICE = "shelm.v1.AgentService"
+
+
+def check_says_when_to_retry(refusal: Refusal, reason: str) -> None:
+    assert refusal.kind == (Code.UNAVAILABLE, reason)
+    assert refusal.retry_after is not None
+    assert 0 < refusal.retry_after <= 10
+    assert refusal.pushback == str(int(refusal.retry_after * 1000))
+
+
+def test_while_redis_does_not_answer_acts_are_unavailable_and_health_says_so(
+    deployment: Deployment, name: str, frames: Sequence[Frame]
+) -> None:
+    door = deployment.door
+    answers = play(door, name, frames[:3])
+    before = deployment.pids()
+    with deployment.redis_paused():
+        check_says_when_to_retry(refused(lambda: door.act(name, 3, frames[3])), "STORE_UNAVAILABLE")
+        check_says_when_to_retry(refused(lambda: door.episode(name)), "STORE_UNAVAILABLE")
+        for service in ("", SERVICE):
+            wait_for("health says NOT_SERVING", lambda service=service: not door.serving(service), seconds=20)  # type: ignore[misc]
+    for service in ("", SERVICE):
+        wait_for("health says SERVING", lambda service=service: door.serving(service), seconds=20)  # type: ignore[misc]
+    answers.append(door.act(name, 3, frames[3]))
+    assert lines(door.memory(name)) == lines(answers)
+    assert deployment.pids() == before
+
+
+def test_redis_may_die_and_return_without_a_restart_of_the_service(
+    cramped: Standalone, name: str, frames: Sequence[Frame]
+) -> None:
+    door, service = cramped.door, cramped.pids()["standalone"]
+    answers = play(door, name, frames[:3])
+    cramped.redis_process.process.kill()
+    check_says_when_to_retry(refused(lambda: door.act(name, 3, frames[3])), "STORE_UNAVAILABLE")
+    wait_for("health says NOT_SERVING", lambda: not door.serving() and not door.serving(SERVICE), seconds=20)
+    cramped.redis_process.start()
+    wait_for("health says SERVING", lambda: door.serving() and door.serving(SERVICE), seconds=20)
+    assert lines(door.memory(name)) == lines(answers)  # acknowledged means kept
+    assert door.act(name, 3, frames[3]).memory.length == 4
+    assert cramped.pids()["standalone"] == service
+
+
+@pytest.mark.parametrize("deployment", APART, indirect=True)
+@pytest.mark.parametrize("part", ["retrieval", "memory"])
+def test_while_a_model_service_is_away_acts_are_unavailable_and_then_go_on(
+    deployment: Deployment, name: str, frames: Sequence[Frame], part: str
+) -> None:
+    before = deployment.pids()
+    door = deployment.door
+    undisturbed = play(door, f"{name}:alone", frames[:6], deterministic=True, seed=1)
+    answers = play(door, name, frames[:5], deterministic=True, seed=1)
+    os.kill(before[part], signal.SIGKILL)
+    refusal = refused(lambda: door.act(name, 5, frames[5]))
+    check_says_when_to_retry(refusal, f"{part.upper()}_UNAVAILABLE")
+    assert door.act(name, 4, frames[4]).replayed  # what is committed needs no model
+    assert len(door.memory(name)) == 5
+    wait_for(f"{part} is back", lambda: deployment.pids()[part] != before[part] and door.serving(), seconds=120)
+    answers.append(door.act(name, 5, frames[5]))
+    assert lines(answers) == lines(undisturbed)
+    assert answers[-1].memory.rebuilt == (part == "memory")
+    assert deployment.pids()["policy"] == before["policy"]

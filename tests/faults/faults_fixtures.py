@@ -1,0 +1,43 @@
+"""One stack for the tests that kill services, and the undisturbed episodes that theirs are compared with."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+
+import pytest
+from faults_episodes import Outcome, Plan, plans, play_undisturbed
+from faults_serve import Serve, serving
+from support.frames import Frame
+
+COUNT = 8
+
+
+@pytest.fixture(scope="session")
+def shared_serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """A stack that outlives the tests, because everything in it is started again."""
+    with serving(tmp_path_factory.mktemp("serve") / "run") as serve:
+        yield serve
+
+
+@pytest.fixture
+def serve(shared_serve: Serve) -> Serve:
+    """The stack, ready."""
+    assert shared_serve.alive, shared_serve.errors
+    shared_serve.wait_serving()
+    return shared_serve
+
+
+@pytest.fixture(scope="session")
+def episode_plans(frames: Sequence[Frame]) -> list[Plan]:
+    """Eight different episodes; those with an even number are deterministic, the others drawn."""
+    return plans(frames, COUNT)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(shared_serve: Serve, episode_plans: list[Plan]) -> list[list[Outcome]]:
+    """What comes of the episodes when nothing happens."""
+    with shared_serve.client(retry_for=0) as client:
+        found = play_undisturbed(client, episode_plans, f"undisturbed:{uuid.uuid4().hex}")
+    for outcomes in found:
+        assert len({outcome.words for outcome in outcomes}) > 1, "with one word only, nothing could go wrong"
+    assert any(len({outcome.action for outcome in outcomes}) > 1 for outcomes in found[1::2])
+    return found

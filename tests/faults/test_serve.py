@@ -1,0 +1,156 @@
+"""`python -m deploy.local.serve`: how it starts, refuses to start, and ends."""
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+from faults_serve import START_SECONDS, STOP_SECONDS, Serve, serving
+from support.waiting import wait_for
+
+pytestmark = pytest.mark.timeout(240)
+
+Run = Callable[..., Serve]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    """Starts serve with some settings; stopped in any case."""
+    started: list[Serve] = []
+
+    def start(**settings: str) -> Serve:
+        started.append(Serve(tmp_path / f"run-{len(started)}", **settings))
+        return started[-1]
+
+    yield start
+    for serve in started:
+        serve.stop()
+
+
+def wait_ended(serve: Serve, seconds: float) -> int:
+    """Its exit status."""
+    wait_for("serve has ended", lambda: not serve.alive, seconds=seconds)
+    return serve.process.returncode
+
+
+def bound(one: socket.socket, host: str, port: int) -> bool:
+    """Whether the socket could be bound."""
+    with contextlib.suppress(OSError):
+        one.bind((host, port))
+        return True
+    return False
+
+
+@pytest.mark.parametrize("how", ["terminate", "control-c"])
+def test_a_signal_ends_every_process_in_good_order(tmp_path: Path, how: str) -> None:
+    with serving(tmp_path / "run") as serve:
+        pids = serve.pids()
+        supervisor = psutil.Process(int((serve.folder / "supervisord.pid").read_text()))
+        assert supervisor.ppid() == serve.process.pid
+        for service, pid in pids.items():
+            process = psutil.Process(pid)
+            assert process.ppid() == supervisor.pid, f"{service}.pid names the service, not a shell around it"
+            command = " ".join(process.cmdline())
+            assert "-server" in command if service == "redis" else f"-m services.{service}" in command
+        assert {process.pid for process in serve.processes()} >= {*pids.values(), supervisor.pid, serve.process.pid}
+        began = time.monotonic()
+        if how == "terminate":
+            serve.process.send_signal(signal.SIGTERM)
+        else:  # a terminal signals the whole group: supervisor too
+            os.killpg(serve.process.pid, signal.SIGINT)
+        assert wait_ended(serve, STOP_SECONDS) == 0
+        assert time.monotonic() - began < STOP_SECONDS
+        assert serve.processes() == []
+        assert serve.errors == ""
+        for service in ("retrieval", "memory", "policy"):
+            assert f"{service} stops" in (serve.folder / f"{service}.log").read_text(), "it was asked, not killed"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_the_start_ends_every_process(run: Run, number: signal.Signals) -> None:
+    serve = run()
+    wait_for("the services are starting", (serve.folder / "policy.pid").exists, seconds=START_SECONDS)
+    serve.process.send_signal(number)
+    assert wait_ended(serve, STOP_SECONDS) == 0
+    assert serve.processes() == []
+    assert "Traceback" not in serve.errors
+
+
+def test_an_address_in_use_is_said_in_one_line(run: Run) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        serve = run(SHELM_LISTEN=address)
+        assert wait_ended(serve, 60) == 1
+    [line] = serve.errors.splitlines()
+    assert line.startswith(f"SHELM_LISTEN={address}: ")
+    assert "in use" in line
+    assert serve.processes() == []
+    assert serve.output == ""
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:99999", "127.0.0.1:port", "nowhere.invalid:1"])
+def test_an_address_that_is_none_is_said_in_one_line(run: Run, address: str) -> None:
+    serve = run(SHELM_LISTEN=address)
+    assert wait_ended(serve, 60) == 1
+    [line] = serve.errors.splitlines()
+    assert line.startswith(f"SHELM_LISTEN={address}: ")
+
+
+BAD_SETTINGS = [
+    ("SHELM_AGENTS", "models/nothing-here", "agent bundle models/nothing-here: agent.json is missing"),
+    ("SHELM_LISTEN", "0.0.0.0:{port}", "refusing to listen on 0.0.0.0:{port} without tokens"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), BAD_SETTINGS, ids=[name for name, _, _ in BAD_SETTINGS])
+def test_a_bad_setting_ends_serve_with_a_clear_message(run: Run, name: str, value: str, message: str) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    serve = run(**{name: value.format(port=port)})
+    assert wait_ended(serve, START_SECONDS) == 1
+    assert message.format(port=port) in serve.errors
+    assert "refuses to start" in serve.errors
+    assert "Traceback" not in serve.errors
+    assert serve.processes() == []
+    assert serve.output == ""
+
+
+def test_a_service_whose_port_is_taken_while_it_restarts_comes_back_once_the_port_is_free(run: Run) -> None:
+    serve = run()
+    serve.wait_started()
+    log = serve.folder / "policy.log"
+    host, _, port = serve.target.rpartition(":")
+    serve.kill("policy")
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        wait_for("the killed policy's port is free", lambda: bound(taken, host, int(port)), seconds=5)
+        taken.listen()
+        refusal = f"cannot listen on {serve.target}"
+        wait_for("policy has met the taken port", lambda: refusal in log.read_text(), seconds=START_SECONDS)
+        assert not serve.serving
+    serve.wait_serving()
+    assert serve.alive
+
+
+def test_a_killed_process_manager_ends_serve_and_leaves_no_service_behind(run: Run) -> None:
+    serve = run()
+    serve.wait_started()
+    os.kill(int((serve.folder / "supervisord.pid").read_text()), signal.SIGKILL)
+    assert wait_ended(serve, STOP_SECONDS) == 1
+    assert "the process manager ended by itself with status -9" in serve.errors
+    wait_for("no service runs", lambda: serve.processes() == [], seconds=STOP_SECONDS)
+
+
+def test_a_killed_serve_leaves_no_service_behind(run: Run) -> None:
+    serve = run()
+    serve.wait_started()
+    serve.process.kill()
+    wait_for("no service runs", lambda: serve.processes() == [], seconds=STOP_SECONDS)

@@ -1,0 +1,133 @@
+"""The command line against the real services: play, memory, agents, ping."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from shelm import Client
+from shelm.results import EpisodeInfo
+from support.deployment import Deployment, environment_with
+from support.door import Door, lines, play
+from support.frames import Frame
+from support.waiting import wait_for
+
+from deploy.local.stack import free_port
+
+SECONDS = 180.0
+KEYS = ["env", "episodes", "mean_return", "steps", "acts_per_second", "replayed", "distinct_words"]
+
+
+def command(target: str, *arguments: str) -> list[str]:
+    """A command line of `shelm`."""
+    return [sys.executable, "-m", "shelm.cli", *arguments, "--target", target]
+
+
+def shelm(target: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Runs `shelm` to its end."""
+    return subprocess.run(
+        command(target, *arguments),
+        env=environment_with({}),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def test_play_prints_every_step_and_ends_with_the_summary(deployment: Deployment) -> None:
+    before = {one.episode_id for one in all_episodes(deployment.door)}
+    done = shelm(deployment.target, "play", "--env", "MiniGrid-MemoryS7-v0", "--episodes", "2", "--seed", "3")
+    assert (done.returncode, done.stderr) == (0, "")
+    *steps, last = done.stdout.splitlines()
+    summary = json.loads(last)
+    assert list(summary) == KEYS
+    assert (summary["env"], summary["episodes"], summary["replayed"]) == ("MiniGrid-MemoryS7-v0", 2, 0)
+    assert 0 <= summary["mean_return"] <= 1
+    assert summary["acts_per_second"] > 0
+    played = [one for one in all_episodes(deployment.door) if one.episode_id not in before]
+    assert [one.ended for one in played] == [True, True]
+    assert sum(one.memory_length for one in played) == summary["steps"] * deployment.door.agent().tokens_per_step
+    words = {token.text for one in played for step in deployment.door.memory(one.episode_id) for token in step.tokens}
+    assert len(words) == summary["distinct_words"] > 0
+    step_lines = [line for line in steps if re.search(r"^ *\d+  .+ -> \w+", line)]
+    assert len(step_lines) == summary["steps"]
+
+
+def all_episodes(door: Door) -> list[EpisodeInfo]:
+    """Every episode of the server."""
+    with Client(door.target) as client:
+        return list(client.list_episodes())
+
+
+def test_playing_again_with_the_same_seed_takes_the_same_steps(deployment: Deployment) -> None:
+    arguments = ("play", "--env", "MiniGrid-MemoryS7-v0", "--episodes", "1", "--seed", "5", "--json")
+    runs = [shelm(deployment.target, *arguments) for _ in range(2)]
+    told = [[json.loads(line) for line in run.stdout.splitlines()[:-1]] for run in runs]
+    assert told[0]
+    taken = [[(one["step"], one["words"], one["action"], one["reward"]) for one in run] for run in told]
+    assert taken[0] == taken[1]
+
+
+def test_memory_prints_the_words_of_an_episode(deployment: Deployment, name: str, frames: Sequence[Frame]) -> None:
+    door, names = deployment.door, deployment.door.agent().action_space.names
+    answers = play(door, name, frames[:6])
+    done = shelm(deployment.target, "memory", name, "--from", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    printed = done.stdout.splitlines()
+    assert len(printed) == 4
+    for line, (words, action) in zip(printed, lines(answers[2:]), strict=True):
+        assert line.startswith("*")
+        assert all(word in line for word in words)
+        assert line.endswith(f"-> {names[action]}")
+
+
+def test_memory_follows_an_episode_until_it_ends(deployment: Deployment, name: str, frames: Sequence[Frame]) -> None:
+    door, printed = deployment.door, list[str]()
+    door.act(name, 0, frames[0])
+    follower = subprocess.Popen(
+        command(deployment.target, "memory", name, "--follow"),
+        env=environment_with({}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert follower.stdout is not None
+        printed.append(follower.stdout.readline())  # it is there
+        for step in range(1, 4):
+            door.act(name, step, frames[step])
+            printed.append(follower.stdout.readline())  # live: the episode goes on only when it is printed
+        door.end(name)
+        wait_for("the follower ends", lambda: follower.poll() is not None)
+        printed += follower.stdout.read().splitlines()
+        assert follower.returncode == 0
+    finally:
+        follower.kill()
+        follower.communicate()
+    assert [int(line.split()[1]) for line in printed] == [0, 1, 2, 3]
+
+
+def test_agents_prints_the_default_agent_with_a_star(deployment: Deployment) -> None:
+    agent = deployment.door.agent()
+    done = shelm(deployment.target, "agents")
+    assert (done.returncode, done.stderr) == (0, "")
+    first = done.stdout.splitlines()[0]
+    assert first.startswith(f"* {agent.name}  {agent.digest[:12]}  56x56x3  {agent.action_space.discrete} actions")
+
+
+def test_ping_says_that_the_server_serves(deployment: Deployment) -> None:
+    done = shelm(deployment.target, "ping")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(rf"{re.escape(deployment.target)} serves \(\d+\.\d ms\)\n", done.stdout)
+
+
+def test_a_wrong_target_or_name_fails_with_one_line(deployment: Deployment) -> None:
+    nobody = shelm(f"127.0.0.1:{free_port()}", "ping", "--timeout", "2")
+    unknown = shelm(deployment.target, "memory", "no-such-episode")
+    for done in (nobody, unknown):
+        assert (done.returncode, done.stdout) == (1, "")
+        assert len(done.stderr.splitlines()) == 1
+        assert done.stderr.startswith("shelm: ")
+    assert "no-such-episode" in unknown.stderr

@@ -1,0 +1,264 @@
+"""Ways to run the services. The contract tests run against each of `DEPLOYMENTS`: a compliance suite.
+
+Contract: a `Deployment` has started when `start` returns and has left no process when `stop` returns, also after a
+start that failed. To add a way to deploy, subclass it and add it to `DEPLOYMENTS`.
+
+Failure policy: a service that does not get ready raises `NotReady` with the end of its logs.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+
+from deploy.local.redis_server import redis_command
+from deploy.local.stack import Stack, free_port
+from support.door import Door
+from support.waiting import wait_for
+
+REPOSITORY = Path(__file__).parents[2]
+START_SECONDS = 120.0  # the machine may be busy
+STOP_SECONDS = 30.0
+
+
+class Process:
+    """One child process whose output goes to a file."""
+
+    def __init__(self, command: list[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self.log_path = log
+        with log.open("ab") as output:
+            self._child = subprocess.Popen(
+                command, stdout=output, stderr=output, cwd=REPOSITORY, env=environment_with(environment or {})
+            )
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._child.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._child.poll() is None
+
+    def stop(self) -> None:
+        """Ends it in good order if it can, and in any case."""
+        if self.alive:
+            self._child.send_signal(signal.SIGCONT)
+            self._child.terminate()
+        try:
+            self._child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self._child.kill()
+        self._child.wait()
+
+
+class RedisProcess:
+    """A real Redis, keeping every acknowledged commit; it may be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._port = folder, free_port()
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self._process: Process | None = None
+
+    @property
+    def process(self) -> Process:
+        """The process as it runs now."""
+        assert self._process is not None
+        return self._process
+
+    def start(self) -> None:
+        """Starts it and waits until it answers."""
+        self._process = Process(redis_command(self._port, self._folder / "redis"), self._folder / "redis.log")
+        with redis.Redis.from_url(self.url) as client:
+            wait_for("redis answers", lambda: answers(client), seconds=START_SECONDS)
+
+    def stop(self) -> None:
+        """Ends it."""
+        if self._process:
+            self._process.stop()
+
+
+class Deployment(ABC):
+    """The services as one way of deploying runs them."""
+
+    name: str
+    apart = False  # retrieval and memory are processes with doors of their own
+    retrieval_target = ""  # where they are, if they are apart
+    memory_target = ""
+
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        """folder: for logs and Redis's files. settings: SHELM_* variables."""
+        self.folder, self.settings = folder, dict(settings or {})
+        self.target = f"127.0.0.1:{free_port()}"
+        self.door = Door(self.target)
+
+    @property
+    @abstractmethod
+    def redis_url(self) -> str:
+        """Where the episodes are."""
+
+    @abstractmethod
+    def pids(self) -> dict[str, int]:
+        """Process id of each process as it runs now, Redis included."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Starts everything; returns when the public API is ready."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Ends every process."""
+
+    @abstractmethod
+    def replica_command(self) -> tuple[list[str], dict[str, str]]:
+        """What starts one more public door on the same Redis: command and SHELM_* settings, but for SHELM_LISTEN."""
+
+    def redis(self) -> "redis.Redis":
+        """A client of the Redis that holds the episodes."""
+        return redis.Redis.from_url(self.redis_url, socket_timeout=10)
+
+    def logs(self, count: int = 30) -> str:
+        """The last lines of every log."""
+        return "\n".join(f"--- {path.name}\n{tail(path, count)}" for path in sorted(self.folder.glob("*.log")))
+
+    @contextmanager
+    def running(self) -> "Iterator[Deployment]":
+        """Started on entry, stopped on exit."""
+        try:
+            self.start()
+            yield self
+        finally:
+            self.door.close()
+            self.stop()
+
+    @contextmanager
+    def replica(self) -> Iterator[Door]:
+        """One more process with a public door on the same Redis."""
+        command, settings = self.replica_command()
+        target = f"127.0.0.1:{free_port()}"
+        process = Process(command, self.folder / "replica.log", {**settings, "SHELM_LISTEN": target})
+        try:
+            with Door(target) as door:
+                wait_ready(door, process)
+                yield door
+        finally:
+            process.stop()
+
+    @contextmanager
+    def redis_paused(self) -> Iterator[None]:
+        """Redis answers nothing, but is not gone."""
+        pid = self.pids()["redis"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
+class Processes(Deployment):
+    """Retrieval, memory, policy and Redis as processes under supervisor: `make serve`."""
+
+    name = "processes"
+    apart = True
+
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        super().__init__(folder, settings)
+        self._stack = Stack(folder, {**self.settings, "SHELM_LISTEN": self.target})
+        self.retrieval_target = self._stack.environment["SHELM_RETRIEVAL_TARGET"]
+        self.memory_target = self._stack.environment["SHELM_MEMORY_TARGET"]
+
+    @property
+    def redis_url(self) -> str:
+        return self._stack.environment["SHELM_REDIS_URL"]
+
+    def pids(self) -> dict[str, int]:
+        return {name: self._stack.pid(name) for name in ("redis", "retrieval", "memory", "policy")}
+
+    def start(self) -> None:
+        self._stack.start()
+
+    def stop(self) -> None:
+        self._stack.stop()
+
+    def replica_command(self) -> tuple[list[str], dict[str, str]]:
+        names = ("SHELM_RETRIEVAL_TARGET", "SHELM_MEMORY_TARGET", "SHELM_REDIS_URL")
+        known = {name: self._stack.environment[name] for name in names}
+        return [sys.executable, "-m", "services.policy"], {**self.settings, **known}
+
+
+class Standalone(Deployment):
+    """Everything in one process, Redis in another."""
+
+    name = "standalone"
+
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        super().__init__(folder, settings)
+        self.redis_process = RedisProcess(folder)
+        self._process: Process | None = None
+
+    @property
+    def redis_url(self) -> str:
+        return self.redis_process.url
+
+    def pids(self) -> dict[str, int]:
+        assert self._process is not None
+        return {"redis": self.redis_process.process.pid, "standalone": self._process.pid}
+
+    def start(self) -> None:
+        self.redis_process.start()
+        command, settings = self.replica_command()
+        self._process = Process(command, self.folder / "standalone.log", {**settings, "SHELM_LISTEN": self.target})
+        wait_ready(self.door, self._process)
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.stop()
+        self.redis_process.stop()
+
+    def replica_command(self) -> tuple[list[str], dict[str, str]]:
+        return [sys.executable, "-m", "services.standalone"], {**self.settings, "SHELM_REDIS_URL": self.redis_url}
+
+
+DEPLOYMENTS: dict[str, type[Deployment]] = {kind.name: kind for kind in (Processes, Standalone)}
+APART = [name for name, kind in DEPLOYMENTS.items() if kind.apart]
+
+
+class NotReady(RuntimeError):  # noqa: N818
+    """A process did not get ready; the text is the end of its log."""
+
+
+def wait_ready(door: Door, process: Process) -> None:
+    """Waits until health says SERVING."""
+    wait_for(f"{door.target} serves", lambda: door.serving() or not process.alive, seconds=START_SECONDS)
+    if not process.alive:
+        raise NotReady(tail(process.log_path, 30))
+
+
+def environment_with(settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process with these SHELM_* settings and no other."""
+    return {**{name: value for name, value in os.environ.items() if not name.startswith("SHELM_")}, **settings}
+
+
+def answers(client: "redis.Redis") -> bool:
+    """Whether Redis answers."""
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def tail(path: Path, count: int) -> str:
+    """The last lines of a file."""
+    return "\n".join(path.read_text(errors="replace").splitlines()[-count:])

@@ -1,0 +1,191 @@
+"""Agent bundles: what is checked before one is served, and what its digest depends on."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.domain.bundle import MANIFEST, AgentBundle, InvalidBundle, load_bundle, manifest_digest, write_manifest
+
+CONTENT: dict[str, Any] = {
+    "format": 1,
+    "name": "tiny",
+    "description": "For tests",
+    "environments": ["MiniGrid-MemoryS7-v0"],
+    "observation": {"height": 56, "width": 56},
+    "actions": {"discrete": 7, "names": ["left", "right"]},
+    "retrieval": {"clip": "file:clip", "vocabulary": "vocabulary.safetensors", "k": 1},
+    "memory": {"kind": "causal_lm", "source": "package:a/b.gguf", "layers": 2, "window": 32, "dimension": 576},
+    "policy": {"weights": "policy.safetensors"},
+    "provenance": {"seed": 1},
+}
+FILES = ("clip/config.json", "clip/model.safetensors", "policy.safetensors", "vocabulary.safetensors")
+
+
+def make_bundle(folder: Path, files: tuple[str, ...] = FILES, **changes: Any) -> AgentBundle:
+    for name in files:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"content of {name}")
+    return write_manifest(folder, {**CONTENT, **changes})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A good bundle."""
+    return make_bundle(tmp_path / "tiny").folder
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], object], *, digest: bool = True) -> None:
+    """Changes the manifest; with `digest` its digest is made right again."""
+    content = json.loads((folder / MANIFEST).read_text())
+    change(content)
+    if digest:
+        content["digest"] = manifest_digest(content)
+    (folder / MANIFEST).write_text(json.dumps(content))
+
+
+def test_a_bundle_lists_every_file_and_loads_again(folder: Path) -> None:
+    bundle = load_bundle(folder)
+    assert tuple(bundle.manifest.files) == FILES
+    assert bundle.name == "tiny"
+    assert bundle.path("policy.safetensors").read_text() == "content of policy.safetensors"
+    assert bundle.source("file:clip") == f"file:{folder / 'clip'}"
+    assert bundle.source("package:a/b.gguf") == "package:a/b.gguf"
+    assert len(bundle.digest) == 64
+
+
+def test_the_digest_stays_when_the_bundle_moves(folder: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(folder, tmp_path / "elsewhere")
+    assert load_bundle(moved).digest == load_bundle(folder).digest
+
+
+def test_the_digest_does_not_depend_on_the_order_in_which_files_were_made(folder: Path, tmp_path: Path) -> None:
+    assert make_bundle(tmp_path / "other", files=FILES[::-1]).digest == load_bundle(folder).digest
+
+
+def test_the_order_and_layout_of_the_manifest_do_not_matter(folder: Path) -> None:
+    digest = load_bundle(folder).digest
+    content = json.loads((folder / MANIFEST).read_text())
+    content["files"] = dict(reversed(content["files"].items()))
+    (folder / MANIFEST).write_text(json.dumps(dict(reversed(content.items())), indent=7))
+    assert load_bundle(folder).digest == digest
+
+
+def test_the_model_card_defines_nothing(folder: Path) -> None:
+    digest = load_bundle(folder).digest
+    (folder / "README.md").write_text("# Tiny")
+    assert load_bundle(folder).digest == digest
+    assert write_manifest(folder, CONTENT).digest == digest
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_file_is_part_of_the_digest(tmp_path: Path, folder: Path, name: str) -> None:
+    other = shutil.copytree(folder, tmp_path / "other")
+    (other / name).write_text("other content")
+    assert write_manifest(other, CONTENT).digest != load_bundle(folder).digest
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(InvalidBundle, match=f"tiny: file {name} is missing"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_altered_file_is_named(folder: Path, name: str) -> None:
+    path = folder / name
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InvalidBundle, match=f"tiny: file {name} was altered"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_weights_that_the_manifest_does_not_list_are_refused(folder: Path, name: str) -> None:
+    edit(folder, lambda content: content["files"].pop(name))
+    with pytest.raises(InvalidBundle, match=f"files: {name} is not listed"):
+        load_bundle(folder)
+
+
+def test_a_file_added_to_a_model_folder_later_is_refused(folder: Path) -> None:
+    """A loader might prefer it to the listed ones."""
+    (folder / "clip" / "model.bin").write_text("newer")
+    with pytest.raises(InvalidBundle, match=r"files: clip/model\.bin is not listed"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("outside", ["../secret", "clip/../../secret"])
+def test_a_file_outside_the_bundle_is_refused(folder: Path, outside: str) -> None:
+    (folder.parent / "secret").write_text("secret")
+    edit(folder, lambda content: content["files"].update({outside: "0" * 64}))
+    with pytest.raises(InvalidBundle, match=f"file {outside} lies outside the bundle"):
+        load_bundle(folder)
+
+
+def test_a_link_out_of_the_bundle_is_refused(folder: Path) -> None:
+    (folder.parent / "secret").write_text("content of policy.safetensors")
+    (folder / "policy.safetensors").unlink()
+    (folder / "policy.safetensors").symlink_to(folder.parent / "secret")
+    with pytest.raises(InvalidBundle, match=r"file policy\.safetensors lies outside the bundle"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("clip", ["file:../clip", "file:clip/../../clip"])
+def test_a_model_folder_outside_the_bundle_is_refused(folder: Path, clip: str) -> None:
+    shutil.copytree(folder / "clip", folder.parent / "clip")
+    edit(folder, lambda content: content["retrieval"].update(clip=clip))
+    with pytest.raises(InvalidBundle, match=r"files: \.\./clip/config\.json is not listed"):
+        load_bundle(folder)
+
+
+def test_a_model_folder_that_is_not_there_is_refused(folder: Path) -> None:
+    edit(folder, lambda content: content["memory"].update(source="file:language"))
+    with pytest.raises(InvalidBundle, match="file:language holds no file"):
+        load_bundle(folder)
+
+
+def test_an_altered_manifest_does_not_match_its_digest(folder: Path) -> None:
+    edit(folder, lambda content: content.update(description="Something else"), digest=False)
+    with pytest.raises(InvalidBundle, match=r"agent\.json was altered: it does not match its digest"):
+        load_bundle(folder)
+
+
+BAD_VALUES: list[tuple[str, Callable[[dict[str, Any]], object]]] = [
+    ("format", lambda content: content.update(format=2)),
+    ("name", lambda content: content.update(name="no spaces")),
+    ("observation.height", lambda content: content["observation"].update(height=0)),
+    ("actions.discrete", lambda content: content["actions"].update(discrete="many")),
+    ("retrieval.k", lambda content: content["retrieval"].update(k=65)),
+    ("memory.kind", lambda content: content["memory"].update(kind="lstm")),
+    ("memory.window", lambda content: content["memory"].update(window=1)),
+    ("policy.weights", lambda content: content["policy"].pop("weights")),
+    ("policy.wights", lambda content: content["policy"].update(wights="x")),
+    ("files", lambda content: content.pop("files")),
+]
+
+
+@pytest.mark.parametrize(("field", "change"), BAD_VALUES, ids=[field for field, _ in BAD_VALUES])
+def test_a_bad_value_is_refused_with_its_field(folder: Path, field: str, change: Callable[[dict[str, Any]], object]) -> None:
+    edit(folder, change)
+    with pytest.raises(InvalidBundle, match=rf"tiny: agent\.json: {field}: "):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [("{", "is not JSON"), ("[]", "is not a JSON object"), ("\xff", "is not JSON")]
+)
+def test_a_manifest_that_cannot_be_read_is_refused(folder: Path, text: str, problem: str) -> None:
+    (folder / MANIFEST).write_bytes(text.encode("latin-1"))
+    with pytest.raises(InvalidBundle, match=problem):
+        load_bundle(folder)
+
+
+def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidBundle, match=r"agent\.json is missing"):
+        load_bundle(tmp_path / "nowhere")
