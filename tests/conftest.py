@@ -17,7 +17,7 @@ from support.frames import Frame, collect_frames
 # Limits so small that a test can reach them.
 CRAMPED = {
     "SHELM_RETAINED_STEPS": "64",
-    "SHELM_EPISODE_TTL": "6",
+    "SHELM_EPISODE_TTL": "10",
     "SHELM_SLOTS": "2",
     "SHELM_MAX_IN_FLIGHT": "6",
     "SHELM_MAX_BATCH_ITEMS": "6",

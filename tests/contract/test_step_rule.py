@@ -10,7 +10,7 @@ from support.frames import Frame, file_bytes, jpeg, png
 from support.refusals import Code, refused
 
 RETAINED = 64  # SHELM_RETAINED_STEPS of the cramped server
-TTL = 6.0  # SHELM_EPISODE_TTL of the cramped server, in seconds
+TTL = 10.0  # SHELM_EPISODE_TTL of the cramped server, in seconds
 
 
 def test_the_next_step_is_computed_committed_and_returned(door: Door, name: str, frames: Sequence[Frame]) -> None:

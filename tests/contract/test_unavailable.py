@@ -68,7 +68,9 @@ def test_while_a_model_service_is_away_acts_are_unavailable_and_then_go_on(
     check_says_when_to_retry(refusal, f"{part.upper()}_UNAVAILABLE")
     assert door.act(name, 4, frames[4]).replayed  # what is committed needs no model
     assert len(door.memory(name)) == 5
-    wait_for(f"{part} is back", lambda: deployment.pids()[part] != before[part] and door.serving(), seconds=120)
+    wait_for(f"{part} is away", lambda: not door.serving(), seconds=20)
+    wait_for(f"{part} is back", door.serving, seconds=120)
+    assert deployment.pids()[part] != before[part]
     answers.append(door.act(name, 5, frames[5]))
     assert lines(answers) == lines(undisturbed)
     assert answers[-1].memory.rebuilt == (part == "memory")

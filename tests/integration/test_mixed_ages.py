@@ -94,6 +94,7 @@ def test_a_drawn_action_depends_on_the_seed_and_not_on_the_name(door: Door, name
     assert any(drawn[0] != other for other in drawn[2:])
 
 
+@pytest.mark.parametrize("deployment", ["standalone"], indirect=True)  # the one with plenty of slots to compare with
 @pytest.mark.parametrize("created", WAYS[:2], ids=str)
 def test_few_slots_cost_rebuilds_and_change_nothing(
     door: Door, cramped: Deployment, name: str, frames: Sequence[Frame], created: dict[str, Any]
