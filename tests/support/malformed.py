@@ -1,4 +1,4 @@
-"""Malformed Acts: some thirty kinds, each made anew from a seeded generator, with the status that it is documented to get."""
+"""Malformed Acts: some thirty kinds, each made anew from a seeded generator, with the status that each must get."""
 
 import io
 import struct
