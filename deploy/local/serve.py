@@ -17,6 +17,7 @@ def main() -> int:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)  # also where a shell has started it in the background, with SIGINT ignored
     try:
         stack.start()
         print(f"ready: agents act at {stack.target}; pids and logs are in {stack.folder}", flush=True)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 import grpc
@@ -96,17 +97,16 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         if isinstance(answer, MemoryVector):
             return answer, False
         words = await self._histories.last_words(step.episode_id, step=step.step, steps=answer.steps, digest=step.history)
-        return await self._in_engine(agent, lambda: _rebuild_and_remember(agent.slots, step, words)), True
+        return await self._in_engine(agent, partial(_rebuild_and_remember, agent.slots, step, words)), True
 
     async def _in_engine(self, agent: MemoryAgent, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(agent.executor, work)
 
     async def forget(self, episode_ids: Sequence[str]) -> int:
         """Drops the slots of episodes; returns how many there were."""
-        dropped: list[bool] = []
-        for agent in self._agents.values():
-            await self._in_engine(agent, lambda slots=agent.slots: dropped.extend(slots.forget(i) for i in episode_ids))  # type: ignore[misc]
-        return sum(dropped)
+        return sum(
+            [await self._in_engine(agent, partial(_forget, agent.slots, episode_ids)) for agent in self._agents.values()]
+        )
 
     async def Remember(  # noqa: N802
         self, request: memory_pb2.RememberRequest, context: Context
@@ -168,3 +168,7 @@ def _stats(agent: MemoryAgent) -> memory_pb2.AgentMemoryStats:
         rebuilds=counts.rebuilds,
         evictions=counts.evictions,
     )
+
+
+def _forget(slots: MemorySlots, episode_ids: Sequence[str]) -> int:
+    return sum(slots.forget(episode_id) for episode_id in episode_ids)

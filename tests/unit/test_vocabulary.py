@@ -116,10 +116,15 @@ def test_a_transformer_xl_word_list_gives_every_word(tmp_path: Path) -> None:
     assert words_of(words, "words") == words_of(word_list("key", "lava"), "words")
 
 
-@pytest.mark.parametrize("spec", ["", "gguf", "file:", "package:", "http://x", "package:nosuchpackage_/x.gguf"])
+@pytest.mark.parametrize("spec", ["", "gguf", "file:", "package:", "http://x"])
 def test_a_bad_language_model_spec_is_refused_by_name(spec: str) -> None:
     with pytest.raises(ValueError, match="spec"):
         load_language_words(spec)
+
+
+def test_a_missing_package_is_named() -> None:
+    with pytest.raises(FileNotFoundError, match="'nosuchpackage_' is not installed"):
+        load_language_words("package:nosuchpackage_/x.gguf")
 
 
 def test_a_missing_language_model_file_is_named(tmp_path: Path) -> None:
@@ -130,6 +135,7 @@ def test_a_missing_language_model_file_is_named(tmp_path: Path) -> None:
 def test_a_packages_file_is_found_without_importing_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "explosive_package").mkdir()
     (tmp_path / "explosive_package" / "__init__.py").write_text("raise RuntimeError('imported')\n")
+    (tmp_path / "explosive_package" / "lm.gguf").touch()
     monkeypatch.syspath_prepend(str(tmp_path))
     assert package_file("package:explosive_package/lm.gguf") == tmp_path / "explosive_package" / "lm.gguf"
 
