@@ -67,7 +67,7 @@ def measure(target: str, episodes: int, frames: list[NDArray[np.uint8]]) -> dict
         thread.join()
     seconds = time.perf_counter() - started
     p50, p99 = np.percentile(latencies, [50, 99])
-    return {"acts_per_second": len(latencies) / seconds, "p50_ms": p50 * 1000, "p99_ms": p99 * 1000}
+    return {"acts_per_second": len(latencies) / seconds, "p50_ms": float(p50) * 1000, "p99_ms": float(p99) * 1000}
 
 
 def bytes_per_step(url: str, target: str, frames: list[NDArray[np.uint8]]) -> float:
