@@ -27,6 +27,7 @@ from shelm import Client
 from shelm.gym import minigrid_env
 
 from deploy.local.stack import Stack, free_port
+from services.domain.keys import episode_key, history_key
 
 EPISODES = (1, 4, 16)
 ROUNDS = 3
@@ -77,7 +78,7 @@ def bytes_per_step(url: str, target: str, frames: list[NDArray[np.uint8]]) -> fl
     with Client(target) as client:
         for frame in frames:
             client.act(frame, name)
-    keys = [f"shelm:{{{name}}}:history", f"shelm:{{{name}}}:episode"]
+    keys = [history_key(name), episode_key(name)]
     return float(sum(store.memory_usage(key, samples=0) for key in keys)) / len(frames)
 
 

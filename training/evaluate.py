@@ -27,10 +27,10 @@ from training.engines import AGENT, Engines, load_engines
 ROWS = 16  # episodes side by side
 
 
-def load_policy(run: dict[str, Any], folder: Path, actions: int) -> ActorCritic:
-    """The actor-critic of a run."""
+def load_policy(run: dict[str, Any], folder: Path) -> ActorCritic:
+    """The actor-critic of a run; its tensors say how many actions and memory features it has."""
     weights = load_file(folder / "policy.safetensors")
-    memory = len(weights["memory_mean"])
+    memory, actions = len(weights["memory_mean"]), len(weights["actor.3.bias"])
     model = ActorCritic(PolicyPart(**run["policy"]), height=56, width=56, memory=memory, actions=actions)
     model.load_state_dict(weights)
     return model.eval()
@@ -98,11 +98,11 @@ def main() -> None:
     torch.set_num_threads(1)
     run = json.loads((options.run / "run.json").read_text())
     engines = load_engines(run, rows=ROWS) if run["method"] == "shelm" else None
+    policy = load_policy(run, options.run)
     done: list[Episode] = []
     for first in tqdm(range(0, options.episodes, ROWS), unit="batch"):
         last = min(first + ROWS, options.episodes)
         batch = [Episode(options.env, options.first_seed + i) for i in range(first, last)]
-        policy = load_policy(run, options.run, int(batch[0].env.action_space.n))
         play(policy, engines, batch, deterministic=options.deterministic, forget=options.forget)
         done += batch
     returns = [episode.total for episode in done]

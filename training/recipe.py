@@ -8,7 +8,7 @@ the recipe.
 import subprocess
 import sys
 
-from training.ppo import SMOLLM2
+from training.clip.train import LANGUAGE_MODEL
 
 CLIP, RUN = "runs/clip-minigrid", "runs/minigrid-memory"
 TASKS = ("MiniGrid-MemoryS7-v0", "MiniGrid-MemoryS11-v0")
@@ -25,7 +25,7 @@ def parts() -> list[list[str]]:
     names = ["--out", "models/minigrid-memory", "--name", "minigrid-memory", "--description", about]
     return [
         ["training.clip.train", "--out", CLIP, "--resume"],
-        ["services.retrieval.build_vocabulary", "--clip", clip, "--language-model", SMOLLM2, "--out", vocabulary],
+        ["services.retrieval.build_vocabulary", "--clip", clip, "--language-model", LANGUAGE_MODEL, "--out", vocabulary],
         ["training.ppo", "--out", RUN, *tasks, "--steps", str(STEPS), *inputs, "--resume"],
         ["training.bundle", "--run", RUN, *names, *environments],
     ]

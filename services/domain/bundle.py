@@ -17,6 +17,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from services.domain.sources import file_sha256
+
 MANIFEST = "agent.json"
 
 
@@ -123,7 +125,7 @@ def manifest_digest(content: dict[str, Any]) -> str:
 
 def hash_files(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of a bundle that defines the agent, by path."""
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in _file_names(folder)}
+    return {name: file_sha256(folder / name) for name in _file_names(folder)}
 
 
 def _file_names(folder: Path) -> list[str]:
@@ -173,7 +175,7 @@ def _check_files(folder: Path, manifest: AgentManifest) -> None:
             raise InvalidBundle(f"agent bundle {folder}: file {name} lies outside the bundle")
         if not path.is_file():
             raise InvalidBundle(f"agent bundle {folder}: file {name} is missing")
-        if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+        if file_sha256(path) != expected:
             raise InvalidBundle(f"agent bundle {folder}: file {name} was altered: its SHA-256 is not {expected}")
     needed = {manifest.retrieval.vocabulary, manifest.policy.weights}
     for source in (manifest.retrieval.clip, manifest.memory.source):

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor
+
+from services.domain.tensors import write_tensors
 
 FORMAT = "shelm-vocabulary-1"
 
@@ -53,8 +54,7 @@ class Vocabulary:
             "words": torch.frombuffer(bytearray(text), dtype=torch.uint8),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Not save_file: it makes files that only their owner can read, and services run as other users.
-        path.write_bytes(save(tensors, metadata={**self.provenance, "format": FORMAT}))
+        write_tensors(path, tensors, {**self.provenance, "format": FORMAT})
 
     @classmethod
     def load(cls, path: Path) -> Vocabulary:

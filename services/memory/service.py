@@ -6,26 +6,24 @@ item fails alone with its field; a history that Redis does not hold gives HISTOR
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
-import grpc
 import torch
 from shelm.v1 import memory_pb2, memory_pb2_grpc
 
 from services.domain.bundle import AgentBundle
 from services.domain.history import MemoryStep, MemoryVector
 from services.domain.settings import AgentSettings
-from services.domain.status import item_status
+from services.domain.status import agent_not_loaded, item_status
 from services.domain.vocabulary import Vocabulary
 from services.memory.model import MemorySlots, SlotMiss
 from services.memory.weights import LanguageModelSpec, load_language_model
 from services.runtime.batching import Batcher, in_thread
-from services.runtime.errors import Context, ServiceError, invalid
+from services.runtime.errors import Context, ServiceError, deadline_of, invalid
 
 Answer = MemoryVector | SlotMiss
 Result = TypeVar("Result")
@@ -112,8 +110,7 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         self, request: memory_pb2.RememberRequest, context: Context
     ) -> memory_pb2.RememberResponse:
         """See memory.proto."""
-        left = context.time_remaining()
-        deadline = None if left is None else time.monotonic() + left
+        deadline = deadline_of(context)
         items = enumerate(request.items)
         return memory_pb2.RememberResponse(
             results=await asyncio.gather(*(self._result(i, one, deadline) for i, one in items))
@@ -143,8 +140,7 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
 
     def _agent(self, digest: str) -> MemoryAgent:
         if digest not in self._agents:
-            text = f"agent_digest: no agent {digest[:64]!r} is loaded here"
-            raise ServiceError(grpc.StatusCode.NOT_FOUND, "AGENT_NOT_FOUND", text)
+            raise agent_not_loaded(digest)
         return self._agents[digest]
 
 

@@ -22,11 +22,12 @@ from typing import Any, Literal
 
 import torch
 from huggingface_hub import snapshot_download
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, LlamaConfig, PreTrainedModel
 
 from services.domain.sources import file_sha256, package_file
+from services.domain.tensors import write_tensors
 from services.memory.causal_lm import CausalLanguageModel
 from services.memory.language_model import LanguageModel
 
@@ -126,7 +127,7 @@ def _convert(path: Path, layers: int, target: Path) -> None:
         folder = Path(scratch) / "model"
         model.config.save_pretrained(folder)
         tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-        (folder / "model.safetensors").write_bytes(save(tensors))  # save_file would make it unreadable to others
+        write_tensors(folder / "model.safetensors", tensors)
         with contextlib.suppress(OSError):  # another process was first
             os.replace(folder, target)
 

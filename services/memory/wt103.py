@@ -20,9 +20,9 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from services.domain.tensors import write_tensors
 from services.memory.transformer_xl import TransformerXL
 from services.memory.transformer_xl_layer import TransformerXLConfig
 from services.memory.transformer_xl_weights import (
@@ -126,7 +126,7 @@ def convert(source: Path, target: Path) -> None:
         raise ValueError(f"{source}: the vocabulary has {len(words)} words, config.json says {config.vocab_size}")
     weights = {name: tensors(name, shape).contiguous() for name, shape in published_shapes(config).items()}
     target.mkdir(parents=True, exist_ok=True)
-    save_file(weights, target / "model.safetensors")
+    write_tensors(target / "model.safetensors", weights)
     (target / "vocabulary.json").write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
     shutil.copyfile(source / "config.json", target / "config.json")
 

@@ -6,7 +6,6 @@ fail alone.
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator
 
 import grpc
@@ -20,7 +19,7 @@ from services.policy.convert import episode_message, memory_step
 from services.policy.episodes import EpisodeState, EpisodeStore, new_episode
 from services.policy.peers import Memory
 from services.policy.validation import check_episode_id, check_page_size, check_page_token, check_seed, check_step
-from services.runtime.errors import Context, ServiceError, invalid
+from services.runtime.errors import Context, ServiceError, deadline_of, invalid
 
 log = logging.getLogger(__name__)
 WATCH_WAIT = 0.5  # seconds between looks at whether a watched episode has ended
@@ -50,7 +49,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
 
     async def Act(self, request: agent_pb2.ActRequest, context: Context) -> agent_pb2.ActResponse:  # noqa: N802
         """See agent.proto."""
-        return await self._actor.act(request, deadline=_deadline(context))
+        return await self._actor.act(request, deadline=deadline_of(context))
 
     async def ActBatch(  # noqa: N802
         self, request: agent_pb2.ActBatchRequest, context: Context
@@ -62,7 +61,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise invalid("requests", f"expected each episode once, got {twice[:128]!r} more than once")
-        deadline = _deadline(context)
+        deadline = deadline_of(context)
         acts = (self._item(one, f"requests[{i}]", deadline) for i, one in enumerate(request.requests))
         return agent_pb2.ActBatchResponse(results=await asyncio.gather(*acts))
 
@@ -209,8 +208,3 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
 
     def _window(self, state: EpisodeState) -> int:
         return self._agents.window(state.agent_digest)
-
-
-def _deadline(context: Context) -> float | None:
-    left = context.time_remaining()
-    return None if left is None else time.monotonic() + left

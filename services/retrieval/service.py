@@ -5,24 +5,22 @@ frame INVALID_ARGUMENT naming its field.
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import grpc
 from shelm.v1 import agent_pb2, retrieval_pb2, retrieval_pb2_grpc
 
 from services.domain.bundle import AgentBundle
 from services.domain.frame import Frame, InvalidFrame, decode_frame
 from services.domain.settings import AgentSettings
-from services.domain.status import item_status
+from services.domain.status import agent_not_loaded, item_status
 from services.domain.vocabulary import Vocabulary
 from services.retrieval.clip_model import load_clip
 from services.retrieval.model import Retrieved, TokenRetriever
 from services.retrieval.telemetry import export_cache
 from services.runtime.batching import Batcher, in_thread
-from services.runtime.errors import Context, ServiceError, invalid
+from services.runtime.errors import Context, ServiceError, deadline_of, invalid
 
 MAX_PAGE = 10_000
 
@@ -83,8 +81,7 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
     ) -> retrieval_pb2.RetrieveResponse:
         """See retrieval.proto."""
         agent = self._agent(request.agent_digest)
-        left = context.time_remaining()
-        deadline = None if left is None else time.monotonic() + left
+        deadline = deadline_of(context)
         frames = enumerate(request.frames)
         results = await asyncio.gather(*(self._result(agent, i, image, deadline) for i, image in frames))
         return retrieval_pb2.RetrieveResponse(results=results)
@@ -122,6 +119,5 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
 
     def _agent(self, digest: str) -> RetrievalAgent:
         if digest not in self._agents:
-            text = f"agent_digest: no agent {digest[:64]!r} is loaded here"
-            raise ServiceError(grpc.StatusCode.NOT_FOUND, "AGENT_NOT_FOUND", text)
+            raise agent_not_loaded(digest)
         return self._agents[digest]

@@ -5,6 +5,7 @@ with ErrorInfo, with BadRequest if a field is to blame, and with RetryInfo (and 
 No traceback ever crosses the wire.
 """
 
+import time
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -14,6 +15,12 @@ from google.rpc import error_details_pb2, status_pb2
 
 Context = grpc.aio.ServicerContext[Any, Any]
 DETAILS_KEY = "grpc-status-details-bin"
+
+
+def deadline_of(context: Context) -> float | None:
+    """When the caller gives up, in `time.monotonic`; None if it waits for ever."""
+    left = context.time_remaining()
+    return None if left is None else time.monotonic() + left
 
 
 class ServiceError(Exception):

@@ -13,7 +13,8 @@ from typing import Any
 import open_clip
 import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
-from safetensors.torch import save
+
+from services.domain.tensors import write_tensors
 
 MODEL_CFG: dict[str, Any] = {
     "embed_dim": 128,
@@ -43,5 +44,4 @@ def export(model: open_clip.CLIP, folder: Path) -> None:
     config = {"model_cfg": MODEL_CFG, "preprocess_cfg": PREPROCESS_CFG}
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
     tensors = {name: value.detach().to(torch.float16).contiguous() for name, value in model.state_dict().items()}
-    # Not save_file: it makes files that only their owner can read, and services run as other users.
-    (folder / "open_clip_model.safetensors").write_bytes(save(tensors, metadata={"format": "pt"}))
+    write_tensors(folder / "open_clip_model.safetensors", tensors, {"format": "pt"})
