@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
-from shelm.gym import minigrid_env
 from tqdm import tqdm
 
 from services.domain.bundle import PolicyPart
 from services.domain.history import MemoryStep, MemoryVector, empty_history
 from services.policy.model import ActorCritic, choose_action
 from training.engines import AGENT, Engines, load_engines
+from training.environments import single_environment
 
 ROWS = 16  # episodes side by side
 
@@ -40,7 +40,7 @@ class Episode:
     """One episode with its own environment."""
 
     def __init__(self, env_id: str, seed: int) -> None:
-        self.env = minigrid_env(env_id)
+        self.env = single_environment(env_id)
         self.frame: NDArray[np.uint8] = self.env.reset(seed=seed)[0]
         self.seed, self.steps, self.total, self.done = seed, 0, 0.0, False
         self.remembered, self.history = 0, empty_history(AGENT)

@@ -14,6 +14,7 @@ import argparse
 import json
 import time
 from collections import defaultdict, deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from services.domain.bundle import PolicyPart
 from services.domain.tensors import write_tensors
 from training.clip.train import LANGUAGE_MODEL
 from training.engines import AGENT, load_engines
-from training.environments import MiniGridVecEnv
+from training.environments import vector_environment
 from training.memory_env import MemoryVecEnv
 from training.policy import MemoryStatistics, ServedPolicy
 
@@ -50,6 +51,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rollout", type=int, default=128)
     parser.add_argument("--learning-rate", type=float, default=5e-4)
+    parser.add_argument("--decay", action="store_true", help="let the learning rate fall linearly to 0")
     parser.add_argument("--entropy", type=float, default=0.01)
     parser.add_argument("--gae-lambda", type=float, default=0.95)
     parser.add_argument("--checkpoint-every", type=int, default=50_000)
@@ -84,7 +86,7 @@ class NoMemoryVecEnv(VecEnvWrapper):
 def make_environment(options: argparse.Namespace) -> VecEnv:
     """The tasks, with the memory of the method around them."""
     tasks = [(name, int(rows)) for name, _, rows in (task.rpartition(":") for task in options.task)]
-    environment = MiniGridVecEnv(tasks, seed=options.seed)
+    environment = vector_environment(tasks, seed=options.seed)
     return NoMemoryVecEnv(environment) if options.method == "cnn" else _remembering(environment, options)
 
 
@@ -145,12 +147,13 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
     shape = PolicyPart(weights="policy.safetensors", channels=(32, 64), features=256)
+    environment = make_environment(options)
     model = PPO(
         ServedPolicy,
-        make_environment(options),
-        learning_rate=options.learning_rate,
+        environment,
+        learning_rate=_schedule(options.learning_rate, linear=options.decay),
         n_steps=options.rollout,
-        batch_size=options.rollout * 16 // 8,
+        batch_size=options.rollout * environment.num_envs // 8,
         n_epochs=3,
         gamma=0.99,
         gae_lambda=options.gae_lambda,
@@ -172,6 +175,11 @@ def main(arguments: list[str] | None = None) -> None:
         _resume(model, statistics, options.out / "checkpoint.pt")
     model.learn(options.steps - model.num_timesteps, callback=[statistics, log], reset_num_timesteps=False)
     log.save()
+
+
+def _schedule(initial: float, *, linear: bool) -> Callable[[float], float]:
+    """Learning rate by the fraction of training that is left."""
+    return lambda left: initial * left if linear else initial
 
 
 def _resume(model: PPO, statistics: MemoryStatistics, path: Path) -> None:

@@ -16,7 +16,7 @@ from support.frames import Frame
 from services.domain.bundle import load_bundle
 from services.policy.model import load_actor_critic
 from training.engines import load_engines
-from training.environments import MiniGridVecEnv
+from training.environments.minigrid import MiniGridVecEnv
 from training.memory_env import MemoryVecEnv
 
 BUNDLE = Path(__file__).parents[2] / "models/minigrid-memory"

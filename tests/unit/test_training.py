@@ -15,7 +15,7 @@ from services.domain.history import MemoryStep, MemoryVector
 from services.memory.causal_lm import CausalLanguageModel
 from services.memory.model import MemorySlots
 from training import ppo
-from training.environments import MiniGridVecEnv
+from training.environments.minigrid import MiniGridVecEnv
 from training.memory_env import MemoryVecEnv
 
 S7 = "MiniGrid-MemoryS7-v0"

@@ -14,6 +14,7 @@ import envpool
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
+from shelm.gym import minigrid_env
 from stable_baselines3.common.vec_env import VecEnv
 
 from training.clip.tiles import render
@@ -105,3 +106,14 @@ class MiniGridVecEnv(VecEnv):
 
 def _frames(views: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(render(views).transpose(0, 3, 1, 2))
+
+
+def vector_environment(tasks: Sequence[tuple[str, int]], *, seed: int) -> MiniGridVecEnv:
+    """See training.environments."""
+    return MiniGridVecEnv(tasks, seed=seed)
+
+
+def single_environment(env_id: str) -> gymnasium.Env[Any, Any]:
+    """MiniGrid itself, with its own renderer."""
+    environment: gymnasium.Env[Any, Any] = minigrid_env(env_id)
+    return environment

@@ -1,0 +1,41 @@
+"""Every environment that agents are trained and evaluated on, behind two functions.
+
+`vector_environment` is for training: many rows side by side, observations uint8 (rows, 3, height, width). The info of a row
+that ended has `terminal_observation`, `TimeLimit.truncated`, `environment` (its id) and `episode` ({"r": return, "l":
+length}). `single_environment` is for evaluation: the environment itself, observations uint8 (height, width, 3).
+
+Which family an id belongs to is told by its first part: `MiniGrid-`, `MiniWorld-`, `shelm/` (our own).
+Failure policy: an unknown id raises ValueError naming it.
+"""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import gymnasium
+from stable_baselines3.common.vec_env import VecEnv
+
+_FAMILIES = {"MiniGrid-": "minigrid", "MiniWorld-": "miniworld", "shelm/": "own"}
+
+
+def _family(env_id: str) -> Any:
+    """The module of the environment's family; imported late, because each brings its own renderer."""
+    for prefix, module in _FAMILIES.items():
+        if env_id.startswith(prefix):
+            return import_module(f"training.environments.{module}")
+    raise ValueError(f"environment: expected an id that begins with one of {sorted(_FAMILIES)}, got {env_id!r}")
+
+
+def vector_environment(tasks: Sequence[tuple[str, int]], *, seed: int) -> VecEnv:
+    """tasks: (environment id, rows) pairs of one family, side by side."""
+    family = _family(tasks[0][0])
+    if any(_family(env_id) is not family for env_id, _ in tasks):
+        raise ValueError(f"tasks: all must be of one family, got {[env_id for env_id, _ in tasks]}")
+    environment: VecEnv = family.vector_environment(tasks, seed=seed)
+    return environment
+
+
+def single_environment(env_id: str) -> gymnasium.Env[Any, Any]:
+    """One environment by id."""
+    environment: gymnasium.Env[Any, Any] = _family(env_id).single_environment(env_id)
+    return environment
