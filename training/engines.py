@@ -1,18 +1,25 @@
-"""The serving engines as training and evaluation use them: frames -> words, and memory slots."""
+"""The engines that a run's settings name, as training and evaluation use them.
 
-from collections.abc import Callable
+Failure policy: what the engines raise for a missing file or a wrong setting.
+"""
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
 from services.domain.vocabulary import Vocabulary
+from services.memory.causal_lm import CausalLanguageModel
+from services.memory.language_model import LanguageModel
 from services.memory.model import MemorySlots
 from services.memory.weights import LanguageModelSpec, load_language_model
-from services.retrieval.clip_model import load_clip
+from services.retrieval.clip_model import load_clip, preprocess_cfg
 from services.retrieval.model import TokenRetriever
+from services.retrieval.preprocess import Preprocessing
+from training.helm import ClipInputs, FrozenHopfield
+from training.memory import EmbeddingMemory, Frames, Memory, NoMemory, WordMemory, Words
 
 AGENT = "training"  # stands for the bundle's digest, which does not exist yet
 
@@ -21,20 +28,63 @@ AGENT = "training"  # stands for the bundle's digest, which does not exist yet
 class Engines:
     """words: frames uint8 (rows, height, width, 3) -> vocabulary rows per frame. dimension: of the memory vector."""
 
-    words: Callable[[NDArray[np.uint8]], list[tuple[int, ...]]]
+    words: Words
     slots: MemorySlots
     dimension: int
 
+    def memory(self) -> WordMemory:
+        """SHELM's memory over these engines."""
+        return WordMemory(words=self.words, slots=self.slots, agent_digest=AGENT, dimension=self.dimension)
+
 
 def load_engines(run: dict[str, Any], *, rows: int) -> Engines:
-    """The engines that a run's settings name, with a slot for each of `rows` environments."""
+    """The engines of SHELM, with a slot for each of `rows` environments."""
     vocabulary = Vocabulary.load(Path(run["vocabulary"]))
-    retriever = TokenRetriever(model=load_clip(run["clip"]).model, vocabulary=vocabulary, k=run["k"], device="cpu")
-    spec = LanguageModelSpec(kind="causal_lm", source=run["language_model"], layers=run["layers"], window=run["window"])
-    model = load_language_model(spec, word_ids=vocabulary.token_ids, tokens_per_step=run["k"])
+    retriever = TokenRetriever(
+        model=load_clip(run["clip"]).model, vocabulary=vocabulary, k=run["k"], device="cpu", cache_frames=100_000
+    )
+    model = _language_model(run, vocabulary.token_ids, tokens_per_step=run["k"])
     slots = MemorySlots(language_model=model, vocabulary_size=len(vocabulary), agent_digest=AGENT, slots=rows)
 
-    def words(frames: NDArray[np.uint8]) -> list[tuple[int, ...]]:
+    def words(frames: Frames) -> list[tuple[int, ...]]:
         return [tuple(word.row for word in found) for found in retriever.retrieve(list(frames))]
 
     return Engines(words, slots, model.dimension)
+
+
+def load_memory(run: dict[str, Any], *, rows: int, pixels: int) -> Memory:
+    """The memory of the run's method; pixels: height * width of its frames."""
+    method = run["method"]
+    if method == "shelm":
+        return load_engines(run, rows=rows).memory()
+    if method in ("helm", "helmv2"):
+        return _embedding_memory(run, rows, pixels)
+    return NoMemory()
+
+
+def _language_model(run: dict[str, Any], word_ids: Tensor, *, tokens_per_step: int) -> LanguageModel:
+    spec = LanguageModelSpec(kind="causal_lm", source=run["language_model"], layers=run["layers"], window=run["window"])
+    return load_language_model(spec, word_ids=word_ids, tokens_per_step=tokens_per_step)
+
+
+def _embedding_memory(run: dict[str, Any], rows: int, pixels: int) -> EmbeddingMemory:
+    model = _language_model(run, torch.arange(run["tokens"]), tokens_per_step=1)
+    assert isinstance(model, CausalLanguageModel)
+    if run["method"] == "helm":
+        embed: Any = FrozenHopfield(embeddings=model.embeddings, pixels=pixels, beta=run["beta"])
+    else:
+        embed = _clip_inputs(run["clip"], model.embeddings)
+    return EmbeddingMemory(embed=embed, language_model=model, rows=rows)
+
+
+def _clip_inputs(clip: str, embeddings: Tensor) -> ClipInputs:
+    model: Any = load_clip(clip).model
+    preprocess = Preprocessing(cfg=preprocess_cfg(model), mode="model", device=torch.device("cpu"))
+    visual = model.visual.eval()
+
+    @torch.inference_mode()
+    def encode(frames: Frames) -> Tensor:
+        features: Tensor = visual(preprocess(list(frames)))
+        return features.float()
+
+    return ClipInputs(encode=encode, features=visual.output_dim, embeddings=embeddings)

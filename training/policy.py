@@ -3,7 +3,6 @@
 Failure policy: none of its own.
 """
 
-from functools import cache
 from typing import Any
 
 import gymnasium
@@ -15,6 +14,7 @@ from torch.distributions import Categorical
 
 from services.domain.bundle import PolicyPart
 from services.policy.model import ActorCritic
+from training.distinct import distinct
 
 Observation = Any  # stable-baselines3's wide type; always a dict of tensors here
 
@@ -79,26 +79,6 @@ class ServedPolicy(ActorCriticPolicy):
     def predict_values(self, obs: Observation) -> Tensor:
         """Values."""
         return self._judge(obs)[1][:, None]
-
-
-def distinct(frames: Tensor) -> tuple[list[int], Tensor, Tensor]:
-    """uint8 (rows, ...) -> a mark of each distinct frame, the row where it first stands, each row's index among them.
-
-    Grid worlds show a hundred frames over and over: encoding each once gives the same features and gradients in a fraction
-    of the time. A mark is a random projection of the frame's bytes to 64 bits.
-    """
-    flat = frames.flatten(1)
-    words = flat[:, : flat.shape[1] // 8 * 8].contiguous().view(torch.int64)
-    marks = (words * _projection(words.shape[1])).sum(1) + flat[:, words.shape[1] * 8 :].sum(1)
-    marks, rows = torch.unique(marks, return_inverse=True)
-    first = torch.full((len(marks),), len(frames)).scatter_reduce_(0, rows, torch.arange(len(frames)), "amin")
-    return marks.tolist(), first, rows
-
-
-@cache
-def _projection(size: int) -> Tensor:
-    """Odd random factors, always the same."""
-    return torch.randint(-(2**62), 2**62, (size,), generator=torch.Generator().manual_seed(0)) * 2 + 1
 
 
 class MemoryStatistics(BaseCallback):

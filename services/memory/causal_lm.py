@@ -68,13 +68,13 @@ class CausalLanguageModel:
         self._head_dim: int = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self._model = model.eval().requires_grad_(False)
         embeddings: Tensor = model.get_input_embeddings().weight.detach()  # type: ignore[operator]
-        self._embeddings = embeddings[word_ids.to(embeddings.device)].clone()
+        self.embeddings = embeddings[word_ids.to(embeddings.device)].clone()
         model.set_input_embeddings(nn.Embedding(1, self.dimension))  # the other rows are never read (quirk Q13)
 
     @property
     def device(self) -> torch.device:
         """Where the model lives."""
-        return self._embeddings.device
+        return self.embeddings.device
 
     def new_cache(self, slots: int) -> SlotCache:
         """See `LanguageModel.new_cache`."""
@@ -85,18 +85,23 @@ class CausalLanguageModel:
             head_dim=self._head_dim,
             window=self.window,
             tokens_per_step=self.tokens_per_step,
-            dtype=self._embeddings.dtype,
+            dtype=self.embeddings.dtype,
             device=self.device,
         )
 
     @torch.inference_mode()
     def step(self, cache: SlotCache, slots: Tensor, lengths: Tensor, words: Tensor) -> Tensor:
         """See `LanguageModel.step`."""
-        slots, lengths, words = (t.to(self.device) for t in (slots, lengths, words))
-        count = words.shape[1]
+        return self.step_inputs(cache, slots, lengths, self.embeddings[words.to(self.device)])
+
+    @torch.inference_mode()
+    def step_inputs(self, cache: SlotCache, slots: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor:
+        """As `step`, with input vectors (rows, tokens_per_step, width) in place of words."""
+        slots, lengths = slots.to(self.device), lengths.to(self.device)
+        count = inputs.shape[1]
         positions = lengths[:, None] + torch.arange(count, device=self.device)
         held = cache.held_positions(lengths + count)
-        hidden = self._forward(words, positions, held, _Step(cache, slots, positions))
+        hidden = self._forward(inputs, positions, held, _Step(cache, slots, positions))
         return hidden[:, -1].float()
 
     @torch.inference_mode()
@@ -113,12 +118,11 @@ class CausalLanguageModel:
             positions = first + start + torch.arange(chunk.shape[1], device=self.device)[None]
             oldest = first + max(0, start - keep)
             keys = torch.arange(oldest, first + start + chunk.shape[1], device=self.device)[None]
-            self._forward(chunk, positions, keys, band)
+            self._forward(self.embeddings[chunk], positions, keys, band)
         self._store(cache, slot, length, band)
 
-    def _forward(self, words: Tensor, positions: Tensor, keys: Tensor, past: Cache) -> Tensor:
+    def _forward(self, inputs: Tensor, positions: Tensor, keys: Tensor, past: Cache) -> Tensor:
         seen = reachable(positions, keys, window=self.window, empty_visible=False)
-        inputs = self._embeddings[words]
         # Added to the scores, not a bool: models without scaled-dot-product attention would add True as 1.
         mask = torch.zeros_like(seen, dtype=inputs.dtype).masked_fill(~seen, torch.finfo(inputs.dtype).min)
         out = self._model(

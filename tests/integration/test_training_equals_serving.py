@@ -55,9 +55,7 @@ def test_words_actions_and_values_in_training_are_those_that_are_served(
         "k": manifest["retrieval"]["k"],
     }
     engines = load_engines(run, rows=4)
-    environment = MemoryVecEnv(
-        Replay(frames, 4), words=engines.words, slots=engines.slots, agent_digest="training", dimension=engines.dimension
-    )
+    environment = MemoryVecEnv(Replay(frames, 4), engines.memory())
     policy = load_actor_critic(load_bundle(BUNDLE))
     observation = environment.reset()
     for step, frame in enumerate(frames):

@@ -16,7 +16,10 @@ from services.memory.causal_lm import CausalLanguageModel
 from services.memory.model import MemorySlots
 from training import ppo
 from training.environments.minigrid import MiniGridVecEnv
+from training.evaluate import evaluate
+from training.memory import WordMemory
 from training.memory_env import MemoryVecEnv
+from training.presets import METHODS
 
 S7 = "MiniGrid-MemoryS7-v0"
 WORDS = 50
@@ -38,6 +41,10 @@ def tiny_slots(rows: int) -> MemorySlots:
     return MemorySlots(language_model=model, vocabulary_size=WORDS, agent_digest="test", slots=rows)
 
 
+def command(out: Path, method: str) -> list[str]:
+    return ["--out", str(out), "--method", method, "--env", S7, "--task", f"{S7}:16", "--rollout", "16"]
+
+
 def word_of(frame: NDArray[np.uint8]) -> int:
     return int(frame.astype(np.int64).sum() % WORDS)
 
@@ -50,7 +57,7 @@ def wrapped(environment: MiniGridVecEnv, fed: list[list[int]] | None = None) -> 
         return found
 
     slots = tiny_slots(environment.num_envs)
-    return MemoryVecEnv(environment, words=words, slots=slots, agent_digest="test", dimension=16)
+    return MemoryVecEnv(environment, WordMemory(words=words, slots=slots, agent_digest="test", dimension=16))
 
 
 def test_a_row_that_ends_goes_on_with_the_first_frame_of_its_next_episode() -> None:
@@ -116,8 +123,22 @@ def test_the_last_observation_of_a_truncated_episode_has_its_own_memory_vector()
     pytest.fail("no episode was truncated")
 
 
-def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
-    common = ["--out", str(tmp_path), "--method", "cnn", "--task", f"{S7}:16", "--rollout", "16", "--checkpoint-every", "1"]
+@pytest.mark.parametrize("method", METHODS)
+def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path: Path, method: str) -> None:
+    common = [
+        "--out",
+        str(tmp_path),
+        "--method",
+        method,
+        "--env",
+        S7,
+        "--task",
+        f"{S7}:16",
+        "--rollout",
+        "16",
+        "--checkpoint-every",
+        "1",
+    ]
     ppo.main([*common, "--steps", "512"])
     first = load_file(tmp_path / "policy.safetensors")
     ppo.main([*common, "--steps", "1024", "--resume"])
@@ -127,10 +148,27 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     assert state["steps"] == 1024
     second = load_file(tmp_path / "policy.safetensors")
     assert any(not torch.equal(first[name], second[name]) for name in first)
+    result = evaluate(tmp_path, S7, episodes=3, first_seed=0, deterministic=True, forget=False)
+    assert result["method"] == method
+    assert len(result["returns"]) == len(result["lengths"]) == 3
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
-    common = ["--out", str(tmp_path), "--method", "cnn", "--task", f"{S7}:16", "--rollout", "16", "--steps", "256"]
+    method = "cnn"
+    common = [
+        "--out",
+        str(tmp_path),
+        "--method",
+        method,
+        "--env",
+        S7,
+        "--task",
+        f"{S7}:16",
+        "--rollout",
+        "16",
+        "--steps",
+        "256",
+    ]
     ppo.main(common)
     first = load_file(tmp_path / "policy.safetensors")
     ppo.main([*common, "--resume"])

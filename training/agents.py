@@ -1,0 +1,95 @@
+"""Trained agents as evaluation plays them: one object per run, for every method.
+
+Failure policy: weights that do not fit the run's settings raise what torch raises.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from services.domain.bundle import PolicyPart
+from services.policy.model import ActorCritic, choose_action
+from training.engines import load_memory
+from training.memory import Memory
+from training.recurrent import load_policy
+
+Frames = NDArray[np.uint8]  # (rows, height, width, 3)
+Place = tuple[int, int, int]  # row of the memory, episode seed, step
+
+
+class Agent(Protocol):
+    """Acts in several episodes at once, each in its own row."""
+
+    def begin(self, row: int) -> None:
+        """The row's episode begins, or its past is forgotten."""
+
+    def act(self, frames: Frames, places: Sequence[Place], *, deterministic: bool) -> list[Any]:
+        """One action per frame; a drawn action depends on its episode's seed and step alone."""
+
+
+def load_agent(run: dict[str, Any], folder: Path, *, rows: int) -> Agent:
+    """The agent of a run (the content of its run.json) for `rows` episodes side by side."""
+    weights = load_file(folder / "policy.safetensors")
+    height, width = run["frame"]
+    if run["method"] == "lstm":
+        return LstmAgent(weights, height, width)
+    memory = load_memory(run, rows=rows, pixels=height * width)
+    if (folder / "memory.safetensors").exists():
+        memory.load_state_dict(load_file(folder / "memory.safetensors"))
+    actions = len(weights["actor.3.bias"])
+    policy = ActorCritic(PolicyPart(**run["policy"]), height=height, width=width, memory=memory.dimension, actions=actions)
+    policy.load_state_dict(weights)
+    return MemoryAgent(policy.eval(), memory)
+
+
+class MemoryAgent:
+    """An actor-critic over a memory, which may be none."""
+
+    def __init__(self, policy: ActorCritic, memory: Memory) -> None:
+        self._policy, self._memory = policy, memory
+
+    def begin(self, row: int) -> None:
+        """See `Agent`."""
+        self._memory.begin(row)
+
+    def act(self, frames: Frames, places: Sequence[Place], *, deterministic: bool) -> list[Any]:
+        """See `Agent`."""
+        memory = torch.from_numpy(self._memory.remember(frames, [row for row, _, _ in places]))
+        features = self._policy.encode(torch.from_numpy(frames).permute(0, 3, 1, 2))
+        logits, _ = self._policy.decide(features, memory)
+        return [
+            choose_action(row, seed=seed, step=step, deterministic=deterministic)[0]
+            for row, (_, seed, step) in zip(logits.numpy(), places, strict=True)
+        ]
+
+
+class LstmAgent:
+    """The recurrent policy of sb3-contrib, with one LSTM state per row."""
+
+    def __init__(self, weights: dict[str, torch.Tensor], height: int, width: int) -> None:
+        self._policy = load_policy(weights, height=height, width=width)
+        self._states: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def begin(self, row: int) -> None:
+        """See `Agent`."""
+        self._states.pop(row, None)
+
+    def act(self, frames: Frames, places: Sequence[Place], *, deterministic: bool) -> list[Any]:
+        """See `Agent`."""
+        rows = [row for row, _, _ in places]
+        zeros = torch.zeros(self._policy.lstm_hidden_state_shape[::2])
+        hidden, cell = (torch.stack([self._states.get(row, (zeros, zeros))[i] for row in rows], dim=1) for i in (0, 1))
+        observations = torch.from_numpy(frames).permute(0, 3, 1, 2)
+        distribution, (hidden, cell) = self._policy.get_distribution(observations, (hidden, cell), torch.zeros(len(rows)))
+        for i, row in enumerate(rows):
+            self._states[row] = hidden[:, i], cell[:, i]
+        logits: Any = distribution.distribution
+        return [
+            choose_action(row, seed=seed, step=step, deterministic=deterministic)[0]
+            for row, (_, seed, step) in zip(logits.logits.numpy(), places, strict=True)
+        ]

@@ -1,0 +1,134 @@
+"""What an agent remembers of each row's episode, for every method: frames in, memory vectors out.
+
+- `WordMemory` (SHELM): the very engines that the services run, so what a policy is trained on is what it is served with.
+- `EmbeddingMemory` (HELM, HELMv2): a frame becomes one input vector of the language model, without words.
+- `NoMemory`: a constant zero, for methods without memory or with their own (LSTM).
+
+A step's frame is appended exactly once, by `remember`; `begin` starts a row's next episode. Training and evaluation use the
+same object. Failure policy: an engine's error ends the training; nothing is papered over.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from services.domain.history import MemoryStep, MemoryVector, empty_history
+from services.memory.causal_lm import CausalLanguageModel
+from services.memory.model import MemorySlots
+
+Frames = NDArray[np.uint8]  # (rows, height, width, 3)
+Vectors = NDArray[np.float32]  # (rows, dimension)
+Words = Callable[[Frames], list[tuple[int, ...]]]  # vocabulary rows of each frame's words
+
+
+class Memory(Protocol):
+    """One memory for all rows of a vector environment."""
+
+    dimension: int
+
+    def begin(self, row: int) -> None:
+        """A new episode begins in `row`: nothing is remembered."""
+
+    def remember(self, frames: Frames, rows: Sequence[int]) -> Vectors:
+        """Appends one frame to each of several rows' episodes; returns their memory vectors."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What was learned about frames (statistics), to be kept with the policy."""
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """The reverse of `state_dict`."""
+
+
+class NoMemory:
+    """Remembers nothing."""
+
+    dimension = 1
+
+    def begin(self, row: int) -> None:
+        """Nothing to forget."""
+
+    def remember(self, frames: Frames, rows: Sequence[int]) -> Vectors:
+        """Zeros."""
+        return np.zeros((len(rows), 1), np.float32)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Nothing."""
+
+
+class WordMemory(NoMemory):
+    """Words by retrieval, vectors by memory slots. An episode of row r is named "r:n"."""
+
+    def __init__(self, *, words: Words, slots: MemorySlots, agent_digest: str, dimension: int) -> None:
+        self.dimension = dimension
+        self._words, self._slots = words, slots
+        self._empty = empty_history(agent_digest)
+        self._episodes: dict[int, int] = {}
+        self._steps: dict[int, int] = {}
+        self._histories: dict[int, bytes] = {}
+
+    def begin(self, row: int) -> None:
+        """See `Memory`."""
+        self._slots.forget(self._name(row))
+        self._episodes[row] = self._episodes.get(row, -1) + 1
+        self._steps[row], self._histories[row] = 0, self._empty
+
+    def remember(self, frames: Frames, rows: Sequence[int]) -> Vectors:
+        """See `Memory`."""
+        words = self._words(frames)
+        steps = [
+            MemoryStep(self._name(row), self._steps[row], word, self._histories[row])
+            for row, word in zip(rows, words, strict=True)
+        ]
+        vectors = []
+        for row, answer in zip(rows, self._slots.remember(steps), strict=True):
+            if not isinstance(answer, MemoryVector):
+                raise RuntimeError(f"row {row}: the memory lost an episode in the middle: {answer}")
+            vectors.append(answer.vector)
+            self._histories[row] = answer.history
+            self._steps[row] += 1
+        return np.stack(vectors)
+
+    def _name(self, row: int) -> str:
+        return f"{row}:{self._episodes.get(row)}"
+
+
+class EmbeddingMemory:
+    """Frames become language-model inputs directly; no words, so nothing that a person could read."""
+
+    def __init__(self, *, embed: Any, language_model: CausalLanguageModel, rows: int) -> None:
+        """embed: a module of training.helm: frames uint8 (n, height, width, 3) -> float32 (n, width of the model)."""
+        self.dimension = language_model.dimension
+        self._embed, self._model = embed, language_model
+        self._cache = language_model.new_cache(rows)
+        self._lengths = torch.zeros(rows, dtype=torch.int64)
+
+    def begin(self, row: int) -> None:
+        """See `Memory`."""
+        self._cache.clear(row)
+        self._lengths[row] = 0
+
+    @torch.inference_mode()
+    def remember(self, frames: Frames, rows: Sequence[int]) -> Vectors:
+        """See `Memory`."""
+        slots = torch.tensor(list(rows))
+        inputs = self._embed(frames)[:, None]
+        vectors: Vectors = self._model.step_inputs(self._cache, slots, self._lengths[slots], inputs).numpy()
+        self._lengths[slots] += 1
+        return vectors
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """See `Memory`."""
+        state: dict[str, Tensor] = self._embed.state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """See `Memory`."""
+        self._embed.load_state_dict(state)

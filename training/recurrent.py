@@ -1,0 +1,62 @@
+"""LSTM-PPO ("Impala-PPO", paper-facts section 9) as sb3-contrib's RecurrentPPO with the paper's sizes.
+
+A small CNN (16 and 32 channels, 256 features), one LSTM layer of 256, heads of 128 and 512 units. The heads are
+sb3-contrib's own: without the layer normalisation of the other methods. Failure policy: none of its own.
+"""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from torch import Tensor
+
+from services.domain.bundle import PolicyPart
+from services.policy.model import ActorCritic
+from training.distinct import distinct
+
+SHAPE = PolicyPart(weights="policy.safetensors", channels=(16, 32), features=256)
+
+
+class FrameFeatures(BaseFeaturesExtractor):
+    """The actor-critic's CNN alone; each distinct frame of a batch is encoded once."""
+
+    def __init__(self, observation_space: gymnasium.spaces.Box) -> None:
+        super().__init__(observation_space, SHAPE.features)
+        _, height, width = observation_space.shape
+        self.cnn = ActorCritic(SHAPE, height=height, width=width, memory=1, actions=1).cnn
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """float32 (rows, 3, height, width) in [0, 1] -> float32 (rows, features)."""
+        _, first, rows = distinct((observations * 255).byte())
+        features: Tensor = self.cnn(observations[first])
+        return features[rows]
+
+
+POLICY: dict[str, Any] = {  # actor and critic share the CNN and the LSTM
+    "features_extractor_class": FrameFeatures,
+    "lstm_hidden_size": 256,
+    "shared_lstm": True,
+    "enable_critic_lstm": False,
+    "net_arch": {"pi": [128], "vf": [512]},
+    "activation_fn": torch.nn.ReLU,
+}
+
+
+def own_tensors(policy: Any) -> dict[str, Tensor]:
+    """The policy's tensors, each once: actor and critic name the shared CNN again."""
+    again = ("pi_features_extractor.", "vf_features_extractor.")
+    return {name: value for name, value in policy.state_dict().items() if not name.startswith(again)}
+
+
+def load_policy(tensors: dict[str, Tensor], *, height: int, width: int) -> RecurrentActorCriticPolicy:
+    """The policy whose `own_tensors` these are; KeyError names a tensor that is missing."""
+    frames = gymnasium.spaces.Box(0, 255, (3, height, width), np.uint8)
+    actions = gymnasium.spaces.Discrete(len(tensors["action_net.bias"]))
+    policy = RecurrentActorCriticPolicy(frames, actions, lambda _: 0.0, **POLICY)
+    for name, value in own_tensors(policy).items():
+        value.detach().copy_(tensors[name])
+    policy.set_training_mode(False)
+    return policy

@@ -1,0 +1,99 @@
+"""What a training run leaves behind: progress bar, log.jsonl, TensorBoard curves, checkpoints.
+
+`log.jsonl` has one line per rollout: steps, seconds of training so far, the mean return of the last 100 episodes of
+each environment. `checkpoint.pt` holds everything needed to go on; `policy.safetensors` (and, where a memory learned
+statistics, `memory.safetensors`) what is evaluated and served. Files are replaced by one rename, so a killed run leaves
+whole ones.
+"""
+
+import json
+import time
+from collections import defaultdict, deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecNormalize
+from tqdm import tqdm
+
+from services.domain.tensors import write_tensors
+from training.memory import Memory
+from training.policy import MemoryStatistics, ServedPolicy
+from training.recurrent import own_tensors
+
+RECENT = 100  # episodes
+
+
+class RunLog(BaseCallback):
+    """Logs every rollout and saves every `every` steps."""
+
+    def __init__(self, folder: Path, *, steps: int, every: int, memory: Memory, statistics: MemoryStatistics) -> None:
+        super().__init__()
+        self._folder, self._every, self._memory, self._statistics = folder, every, memory, statistics
+        self._recent: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=RECENT))
+        self._saved_at, self._before, self._started = 0, 0.0, time.monotonic()
+        self._bar = tqdm(total=steps, unit="step", smoothing=0.05, mininterval=5)
+
+    def resume(self) -> None:
+        """Goes on from the folder's checkpoint; lines that were logged after it are dropped, their steps come again."""
+        model: Any = self.model
+        state = torch.load(self._folder / "checkpoint.pt", weights_only=True)
+        model.policy.load_state_dict(state["policy"])
+        model.policy.optimizer.load_state_dict(state["optimizer"])
+        model.num_timesteps = self._saved_at = state["steps"]
+        self._statistics.load_state_dict(state["statistics"])
+        self._memory.load_state_dict(state["memory"])
+        if rewards := self._rewards():
+            rewards.mean, rewards.var, rewards.count = state["rewards"]
+        lines = [json.loads(line) for line in (self._folder / "log.jsonl").read_text().splitlines()]
+        kept = [line for line in lines if line["steps"] <= state["steps"]]
+        self._before = kept[-1]["seconds"]
+        (self._folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept))
+
+    def save(self) -> None:
+        """Writes the checkpoint and the weights."""
+        policy: Any = self.model.policy
+        rewards = self._rewards()
+        state = {
+            "policy": policy.state_dict(),
+            "optimizer": policy.optimizer.state_dict(),
+            "steps": self.num_timesteps,
+            "statistics": self._statistics.state_dict(),
+            "memory": self._memory.state_dict(),
+            "rewards": [float(rewards.mean), float(rewards.var), float(rewards.count)] if rewards else None,
+        }
+        torch.save(state, self._folder / "checkpoint.tmp")
+        (self._folder / "checkpoint.tmp").replace(self._folder / "checkpoint.pt")
+        self._write("policy", policy.served.state_dict() if isinstance(policy, ServedPolicy) else own_tensors(policy))
+        if state["memory"]:
+            self._write("memory", self._memory.state_dict())
+        self._saved_at = self.num_timesteps
+
+    def _write(self, name: str, tensors: dict[str, torch.Tensor]) -> None:
+        write_tensors(self._folder / f"{name}.tmp", {key: value.contiguous() for key, value in tensors.items()})
+        (self._folder / f"{name}.tmp").replace(self._folder / f"{name}.safetensors")
+
+    def _rewards(self) -> Any:
+        """The running statistics of returns by which rewards are scaled, if they are."""
+        environment = self.model.get_env()
+        return environment.ret_rms if isinstance(environment, VecNormalize) else None
+
+    def _on_step(self) -> bool:
+        for info in self.locals["infos"]:
+            if "episode" in info:
+                self._recent[info["environment"]].append(info["episode"]["r"])
+        return True
+
+    def _on_rollout_end(self) -> None:
+        returns = {name: round(float(np.mean(recent)), 4) for name, recent in sorted(self._recent.items())}
+        seconds = round(self._before + time.monotonic() - self._started, 1)
+        with (self._folder / "log.jsonl").open("a") as file:
+            file.write(json.dumps({"steps": self.num_timesteps, "seconds": seconds, "returns": returns}) + "\n")
+        for name, value in returns.items():
+            self.logger.record(f"return/{name}", value)
+        self._bar.update(self.num_timesteps - self._bar.n)
+        self._bar.set_postfix(returns)
+        if self.num_timesteps - self._saved_at >= self._every:
+            self.save()

@@ -1,0 +1,144 @@
+"""Runs the studies of docs/results: `python -m training.study [--jobs 2] [--only PATTERN] [--list]`.
+
+Every run is trained (`training.ppo --resume`, one thread), evaluated on fixed episodes with drawn and with greedy actions,
+and its raw files are put into docs/results/runs/NAME: run.json, log.jsonl, evaluation-*.json. A run whose raw files are
+there is skipped, so the command can be stopped and given again at any time; `make results` makes tables and plots of them.
+
+Failure policy: a run that fails is named with its log file, the others go on, and the command ends with status 1.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+
+RESULTS = Path("docs/results/runs")
+RUNS = Path("runs")
+EPISODES, FIRST_SEED = 200, 1_000_000
+KEPT_LINES = 400  # of a learning curve
+
+S11 = "MiniGrid-MemoryS11-v0"
+MINIGRID = {
+    "doorkey5": "MiniGrid-DoorKey-5x5-v0",
+    "doorkey6": "MiniGrid-DoorKey-6x6-v0",
+    "unlock": "MiniGrid-Unlock-v0",
+    "obstacles": "MiniGrid-Dynamic-Obstacles-Random-5x5-v0",
+    "redblue": "MiniGrid-RedBlueDoors-6x6-v0",
+    "keycorridor": "MiniGrid-KeyCorridorS3R1-v0",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run and how it is evaluated."""
+
+    name: str
+    env: str
+    method: str
+    seed: int
+    options: tuple[str, ...] = field(default=())
+
+    def training(self) -> list[str]:
+        """Arguments of training.ppo."""
+        names = ["--out", str(RUNS / self.name), "--env", self.env, "--method", self.method]
+        return [*names, "--seed", str(self.seed), "--resume", *self.options]
+
+    def evaluations(self) -> dict[str, list[str]]:
+        """Arguments of training.evaluate by the name of the result."""
+        common = ["--run", str(RUNS / self.name), "--env", self.env, "--episodes", str(EPISODES)]
+        common += ["--first-seed", str(FIRST_SEED)]
+        kinds = {"drawn": common, "greedy": [*common, "--deterministic"]}
+        if self.method == "shelm":
+            kinds["forgetting"] = [*common, "--forget"]
+        return kinds
+
+
+def runs() -> Iterator[Run]:
+    """All runs, the most telling first."""
+    for seed in range(5):
+        yield Run(f"s11-shelm-{seed}", S11, "shelm", seed)
+    for seed in range(3):
+        yield Run(f"s11-cnn-{seed}", S11, "cnn", seed)
+    for seed in range(3):
+        for method in ("helmv2", "lstm", "helm"):
+            yield Run(f"s11-{method}-{seed}", S11, method, seed)
+        if seed < 2:
+            yield from _minigrid(seed)
+            yield from _memory_variants(seed)
+
+
+def _minigrid(seed: int) -> Iterator[Run]:
+    for short, env in MINIGRID.items():
+        for method in ("shelm", "cnn", "lstm"):
+            yield Run(f"{short}-{method}-{seed}", env, method, seed)
+
+
+def _memory_variants(seed: int) -> Iterator[Run]:
+    """How much language model the memory needs: its depth, and whether it must be pretrained."""
+    for layers in (1, 4):
+        yield Run(f"s11-layers{layers}-{seed}", S11, "shelm", seed, ("--layers", str(layers)))
+    yield Run(f"s11-untrained-{seed}", S11, "shelm", seed, ("--language-model", f"random:{seed}"))
+
+
+def finished(run: Run) -> bool:
+    """Whether the run's raw files are there."""
+    return all((RESULTS / run.name / f"evaluation-{kind}.json").exists() for kind in run.evaluations())
+
+
+def perform(run: Run) -> bool:
+    """Trains and evaluates one run; False if a part failed."""
+    folder = RUNS / run.name
+    folder.mkdir(parents=True, exist_ok=True)
+    print("begin", run.name, flush=True)
+    with (folder / "output.txt").open("a") as output:
+        parts = [["training.ppo", *run.training()]]
+        for kind, arguments in run.evaluations().items():
+            parts.append(["training.evaluate", *arguments, "--out", str(folder / f"evaluation-{kind}.json")])
+        for part in parts:
+            if subprocess.run([sys.executable, "-m", *part], stdout=output, stderr=output, check=False).returncode:
+                print("FAILED", run.name, "see", folder / "output.txt", flush=True)
+                return False
+    _keep(run)
+    print("end", run.name, flush=True)
+    return True
+
+
+def _keep(run: Run) -> None:
+    """Copies the raw files; a learning curve is thinned to at most `KEPT_LINES` lines, the last always among them."""
+    source, target = RUNS / run.name, RESULTS / run.name
+    target.mkdir(parents=True, exist_ok=True)
+    lines = (source / "log.jsonl").read_text().splitlines(keepends=True)
+    every = -(-len(lines) // KEPT_LINES)
+    (target / "log.jsonl").write_text("".join(lines[::-1][::every][::-1]))
+    settings = json.loads((source / "run.json").read_text())
+    settings["commit"] = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    (target / "run.json").write_text(json.dumps(settings, indent=2) + "\n")
+    for kind in run.evaluations():  # last: they say that the run is finished
+        (target / f"evaluation-{kind}.json").write_text((source / f"evaluation-{kind}.json").read_text())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=2, help="runs at once, one thread each")
+    parser.add_argument("--only", default="*", metavar="PATTERN", help="names of runs, with * and ?")
+    parser.add_argument("--list", action="store_true", help="say which runs are finished, and do nothing")
+    options = parser.parse_args(arguments)
+    wanted = [run for run in runs() if fnmatch(run.name, options.only)]
+    if options.list:
+        print("\n".join(f"{'finished' if finished(run) else 'open    '} {run.name}" for run in wanted))
+        return
+    with ThreadPoolExecutor(options.jobs) as jobs:
+        if not all(list(jobs.map(perform, [run for run in wanted if not finished(run)]))):
+            sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
