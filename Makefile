@@ -4,8 +4,12 @@ BIN := .venv/bin
 UV := $(BIN)/uv pip
 PROTOS := $(wildcard protos/shelm/v1/*.proto)
 STUBS := clients/python/src
+ENV ?= MiniGrid-MemoryS11-v0
+METHOD ?= shelm
+SEED ?= 0
+JOBS ?= 2
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint format bench protos train lock clean
+.PHONY: help setup demo serve test lint format bench protos train curves study results lock clean
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -48,8 +52,17 @@ protos: setup  ## Generate the stubs from protos/
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=$(STUBS) --pyi_out=$(STUBS) --grpc_python_out=$(STUBS) $(PROTOS)
 	rm -f $(STUBS)/shelm/v1/episode_pb2_grpc.py
 
-train: setup  ## Train the shipped agent again: small CLIP, vocabulary, policy (about 1.5 hours on two cores)
-	$(BIN)/python -m training.recipe
+train: setup  ## Train and evaluate an agent: make train [ENV=MiniGrid-MemoryS11-v0] [METHOD=shelm|helm|helmv2|lstm|cnn] [SEED=0]
+	$(BIN)/python -m training.recipe --env $(ENV) --method $(METHOD) --seed $(SEED)
+
+curves: setup  ## Show the learning curves of all runs, live
+	$(BIN)/tensorboard --logdir runs
+
+study: setup  ## Train and evaluate everything in docs/results again; goes on where it stopped (JOBS=2)
+	$(BIN)/python -m training.study --jobs $(JOBS)
+
+results: setup  ## Make the tables and plots of docs/results from the raw files
+	$(BIN)/python -m training.report
 
 lock: setup  ## Pin requirements.in again
 	$(UV) compile --quiet --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" requirements.in -o requirements.txt

@@ -12,8 +12,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
+from services.domain.action_space import ActionSpace
 from services.domain.bundle import PolicyPart
-from services.policy.model import ActorCritic, choose_action
+from services.policy.heads import Head, action_heads, choose, choose_action, row_sizes
+from services.policy.model import ActorCritic
 from training.engines import load_memory
 from training.memory import Memory
 from training.recurrent import load_policy
@@ -41,17 +43,25 @@ def load_agent(run: dict[str, Any], folder: Path, *, rows: int) -> Agent:
     memory = load_memory(run, rows=rows, pixels=height * width)
     if (folder / "memory.safetensors").exists():
         memory.load_state_dict(load_file(folder / "memory.safetensors"))
-    actions = len(weights["actor.3.bias"])
-    policy = ActorCritic(PolicyPart(**run["policy"]), height=height, width=width, memory=memory.dimension, actions=actions)
+    space = ActionSpace.model_validate(run["actions"])
+    outputs, deviations = row_sizes(space)
+    policy = ActorCritic(
+        PolicyPart(**run["policy"]),
+        height=height,
+        width=width,
+        memory=memory.dimension,
+        actions=outputs,
+        deviations=deviations,
+    )
     policy.load_state_dict(weights)
-    return MemoryAgent(policy.eval(), memory)
+    return MemoryAgent(policy.eval(), memory, action_heads(space))
 
 
 class MemoryAgent:
     """An actor-critic over a memory, which may be none."""
 
-    def __init__(self, policy: ActorCritic, memory: Memory) -> None:
-        self._policy, self._memory = policy, memory
+    def __init__(self, policy: ActorCritic, memory: Memory, heads: Sequence[Head]) -> None:
+        self._policy, self._memory, self._heads = policy, memory, heads
 
     def begin(self, row: int) -> None:
         """See `Agent`."""
@@ -61,10 +71,10 @@ class MemoryAgent:
         """See `Agent`."""
         memory = torch.from_numpy(self._memory.remember(frames, [row for row, _, _ in places]))
         features = self._policy.encode(torch.from_numpy(frames).permute(0, 3, 1, 2))
-        logits, _ = self._policy.decide(features, memory)
+        parameters, _ = self._policy.decide(features, memory)
         return [
-            choose_action(row, seed=seed, step=step, deterministic=deterministic)[0]
-            for row, (_, seed, step) in zip(logits.numpy(), places, strict=True)
+            choose(self._heads, row, seed=seed, step=step, deterministic=deterministic)[0]
+            for row, (_, seed, step) in zip(parameters.numpy(), places, strict=True)
         ]
 
 

@@ -1,8 +1,8 @@
 """Puts an agent bundle together from what training wrote: `python -m training.bundle --run runs/NAME --out models/NAME ...`.
 
 Copies the CLIP model, the vocabulary and the policy weights into the bundle, names the language model with its
-SHA-256, and writes the manifest with the run's settings as provenance. Failure policy: a missing file is named; the
-bundle is verified by loading it.
+SHA-256, and writes the manifest with the run's settings as provenance. Failure policy: a missing file is named; a run
+of another method than SHELM is refused with ValueError; the bundle is verified by loading it.
 """
 
 import argparse
@@ -11,32 +11,37 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from services.domain.bundle import AgentBundle, write_manifest
+from services.domain.bundle import AgentBundle, load_bundle, write_manifest
 from services.domain.sources import file_sha256, package_file
+from training.environments import single_environment
 
-MINIGRID_ACTIONS = ["left", "right", "forward", "pickup", "drop", "toggle", "done"]
 SMOLLM2_WIDTH = 576
 
 
-def make_bundle(
-    out: Path, *, run: Path, clip: Path, vocabulary: Path, name: str, description: str, environments: list[str]
-) -> AgentBundle:
-    """Writes the bundle folder; files of an older bundle in it are removed, except its model card."""
+def make_bundle(out: Path, *, run: Path, name: str, description: str, environments: list[str]) -> AgentBundle:
+    """Writes the bundle folder; files of an older bundle in it are replaced, except its model card.
+
+    environments: the ids that the agent was trained for; the first says what the actions are called.
+    """
     settings = json.loads((run / "run.json").read_text())
-    for old in (out / "clip", out / "agent.json"):
-        shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink(missing_ok=True)
+    if settings["method"] != "shelm":
+        raise ValueError(f"run {run}: only SHELM agents can be served, this one's method is {settings['method']}")
+    clip = Path(settings["clip"].removeprefix("file:"))
+    provenance = {"policy": _policy_provenance(settings), "clip": _clip_provenance(clip)}
     out.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(clip, out / "clip")
-    shutil.copy(vocabulary, out / "vocabulary.safetensors")
-    shutil.copy(run / "policy.safetensors", out / "policy.safetensors")
+    for source, target in ((clip, out / "clip"), (Path(settings["vocabulary"]), out / "vocabulary.safetensors")):
+        _copy(source, target)
+    _copy(run / "policy.safetensors", out / "policy.safetensors")
+    (out / "agent.json").unlink(missing_ok=True)
     source = settings["language_model"]
+    height, width = settings["frame"]
     manifest: dict[str, Any] = {
         "format": 1,
         "name": name,
         "description": description,
         "environments": environments,
-        "observation": {"height": 56, "width": 56},
-        "actions": {"discrete": len(MINIGRID_ACTIONS), "names": MINIGRID_ACTIONS},
+        "observation": {"height": height, "width": width},
+        "actions": _actions(environments[0], settings["actions"]),
         "retrieval": {"clip": "file:clip", "vocabulary": "vocabulary.safetensors", "k": settings["k"]},
         "memory": {
             "kind": "causal_lm",
@@ -47,12 +52,41 @@ def make_bundle(
             "dimension": SMOLLM2_WIDTH,
         },
         "policy": settings["policy"],
-        "provenance": {
-            "policy": {key: value for key, value in settings.items() if key not in ("policy", "out", "resume")},
-            "clip": json.loads((clip.parent / "training.json").read_text())["settings"],
-        },
+        "provenance": provenance,
     }
     return write_manifest(out, manifest)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.resolve() == target.resolve():
+        return
+    if source.is_dir():
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target)
+    else:
+        shutil.copy(source, target)
+
+
+def _actions(env_id: str, space: dict[str, Any]) -> dict[str, Any]:
+    """The run's action space, with the environment's own names for discrete actions."""
+    if "discrete" not in space:
+        return space
+    env = single_environment(env_id)
+    names = [action.name for action in getattr(env.unwrapped, "actions", ())][: space["discrete"]]
+    env.close()
+    return {"discrete": space["discrete"], "names": names}
+
+
+def _policy_provenance(settings: dict[str, Any]) -> dict[str, Any]:
+    places = ("policy", "out", "resume", "clip", "vocabulary", "tokens", "beta", "threads", "checkpoint_every")
+    return {key: value for key, value in settings.items() if key not in places}
+
+
+def _clip_provenance(clip: Path) -> Any:
+    """The settings of the CLIP's own training: beside it, or in the bundle that it is taken from."""
+    if (clip.parent / "training.json").exists():
+        return json.loads((clip.parent / "training.json").read_text())["settings"]
+    return load_bundle(clip.parent).manifest.provenance["clip"]
 
 
 def main() -> None:
@@ -60,8 +94,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--clip", type=Path, default=Path("runs/clip-minigrid/export"))
-    parser.add_argument("--vocabulary", type=Path, default=Path("runs/clip-minigrid/vocabulary.safetensors"))
     parser.add_argument("--name", required=True)
     parser.add_argument("--description", required=True)
     parser.add_argument("--environment", action="append", required=True)
@@ -69,8 +101,6 @@ def main() -> None:
     bundle = make_bundle(
         options.out,
         run=options.run,
-        clip=options.clip,
-        vocabulary=options.vocabulary,
         name=options.name,
         description=options.description,
         environments=options.environment,

@@ -13,7 +13,9 @@ from torch import Tensor
 from torch.distributions import Categorical
 
 from services.domain.bundle import PolicyPart
+from services.policy.heads import row_sizes
 from services.policy.model import ActorCritic
+from training.actions import FlatDistribution, action_space_of, distribution
 from training.distinct import distinct
 
 Observation = Any  # stable-baselines3's wide type; always a dict of tensors here
@@ -28,9 +30,9 @@ class ServedPolicy(ActorCriticPolicy):
         super().__init__(*args, **kwargs)
 
     def _build(self, lr_schedule: Any) -> None:
-        spaces, actions = self.observation_space, self.action_space
+        spaces, self._actions = self.observation_space, action_space_of(self.action_space)
         assert isinstance(spaces, gymnasium.spaces.Dict)
-        assert isinstance(actions, gymnasium.spaces.Discrete)
+        outputs, deviations = row_sizes(self._actions)
         frame, memory = spaces["frame"].shape, spaces["memory"].shape
         assert frame is not None
         assert memory is not None
@@ -39,7 +41,8 @@ class ServedPolicy(ActorCriticPolicy):
             height=frame[1],
             width=frame[2],
             memory=memory[0],
-            actions=int(actions.n),
+            actions=outputs,
+            deviations=deviations,
             output_gain=self._output_gain,
         )
         optimizer: Any = self.optimizer_class
@@ -61,20 +64,20 @@ class ServedPolicy(ActorCriticPolicy):
             self._known.update((marks[at], row) for at, row in zip(new, encoded, strict=True))
         return torch.stack([self._known[mark] for mark in marks])[rows]
 
-    def _judge(self, obs: Observation) -> tuple[Categorical, Tensor]:
-        logits, values = self.served.decide(self._encode(obs["frame"]), obs["memory"])
-        return Categorical(logits=logits), values
+    def _judge(self, obs: Observation) -> tuple[Categorical | FlatDistribution, Tensor]:
+        parameters, values = self.served.decide(self._encode(obs["frame"]), obs["memory"])
+        return distribution(self._actions, parameters), values
 
     def forward(self, obs: Observation, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Actions, values and log-probabilities."""
-        distribution, values = self._judge(obs)
-        actions = distribution.logits.argmax(dim=1) if deterministic else distribution.sample()
-        return actions, values[:, None], distribution.log_prob(actions)
+        drawn_from, values = self._judge(obs)
+        actions = drawn_from.mode if deterministic else drawn_from.sample()
+        return actions, values[:, None], drawn_from.log_prob(actions)
 
     def evaluate_actions(self, obs: Observation, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Values, log-probabilities of `actions`, entropies."""
-        distribution, values = self._judge(obs)
-        return values[:, None], distribution.log_prob(actions), distribution.entropy()
+        drawn_from, values = self._judge(obs)
+        return values[:, None], drawn_from.log_prob(actions), drawn_from.entropy()
 
     def predict_values(self, obs: Observation) -> Tensor:
         """Values."""

@@ -22,6 +22,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from services.domain.bundle import PolicyPart
+from training.actions import action_space_of
 from training.engines import load_memory
 from training.environments import vector_environment
 from training.memory import Memory
@@ -67,6 +68,7 @@ def make_environment(run: dict[str, Any]) -> tuple[VecEnv, Memory]:
     shape = environment.observation_space.shape
     assert shape is not None
     run["frame"] = list(shape[1:])
+    run["actions"] = action_space_of(environment.action_space).model_dump(mode="json", by_alias=True, exclude_none=True)
     memory = load_memory(run, rows=environment.num_envs, pixels=shape[1] * shape[2])
     if run["method"] != "lstm":
         environment = MemoryVecEnv(environment, memory)

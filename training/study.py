@@ -19,7 +19,8 @@ from pathlib import Path
 
 RESULTS = Path("docs/results/runs")
 RUNS = Path("runs")
-EPISODES, FIRST_SEED = 200, 1_000_000
+EPISODES, FIRST_SEED = 100, 1_000_000
+S11_EPISODES, FORGETTING_EPISODES = 200, 50
 KEPT_LINES = 400  # of a learning curve
 
 S11 = "MiniGrid-MemoryS11-v0"
@@ -50,11 +51,12 @@ class Run:
 
     def evaluations(self) -> dict[str, list[str]]:
         """Arguments of training.evaluate by the name of the result."""
-        common = ["--run", str(RUNS / self.name), "--env", self.env, "--episodes", str(EPISODES)]
-        common += ["--first-seed", str(FIRST_SEED)]
-        kinds = {"drawn": common, "greedy": [*common, "--deterministic"]}
-        if self.method == "shelm":
-            kinds["forgetting"] = [*common, "--forget"]
+        episodes = S11_EPISODES if self.env == S11 else EPISODES
+        common = ["--run", str(RUNS / self.name), "--env", self.env, "--first-seed", str(FIRST_SEED)]
+        kinds = {"drawn": [*common, "--episodes", str(episodes)]}
+        kinds["greedy"] = [*kinds["drawn"], "--deterministic"]
+        if self.env == S11 and self.method == "shelm":
+            kinds["forgetting"] = [*common, "--episodes", str(FORGETTING_EPISODES), "--forget"]
         return kinds
 
 

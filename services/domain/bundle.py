@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from services.domain.action_space import ActionSpace
 from services.domain.sources import file_sha256
 
 MANIFEST = "agent.json"
@@ -35,13 +36,6 @@ class ObservationPart(_Part):
 
     height: int = Field(gt=0, le=4096)
     width: int = Field(gt=0, le=4096)
-
-
-class ActionPart(_Part):
-    """The discrete actions of the agent."""
-
-    discrete: int = Field(gt=0)
-    names: tuple[str, ...] = ()
 
 
 class RetrievalPart(_Part):
@@ -82,7 +76,7 @@ class AgentManifest(_Part):
     description: str
     environments: tuple[str, ...]
     observation: ObservationPart
-    actions: ActionPart
+    actions: ActionSpace
     retrieval: RetrievalPart
     memory: MemoryPart
     policy: PolicyPart

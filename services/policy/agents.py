@@ -19,13 +19,15 @@ from services.domain.frame import Frame
 from services.domain.history import history_reach
 from services.domain.settings import AgentSettings
 from services.domain.vocabulary import Vocabulary
+from services.policy.convert import action_space_message
+from services.policy.heads import Head, action_heads
 from services.policy.model import ActorCritic, load_actor_critic
 from services.runtime.batching import Batcher, in_thread
 from services.runtime.errors import ServiceError
 
 Features = NDArray[np.float32]  # (features,)
 Memory = NDArray[np.float32]  # (dimension,)
-Logits = NDArray[np.float32]  # (actions,)
+Parameters = NDArray[np.float32]  # one row of services.policy.heads
 
 
 class PolicyEngine:
@@ -41,11 +43,11 @@ class PolicyEngine:
         return list(self._model.encode(batch.to(self._device)).cpu().numpy())
 
     @torch.inference_mode()
-    def decide(self, pairs: Sequence[tuple[Features, Memory]]) -> list[tuple[Logits, float]]:
-        """(features, memory vector) each -> (logits, value) each."""
+    def decide(self, pairs: Sequence[tuple[Features, Memory]]) -> list[tuple[Parameters, float]]:
+        """(features, memory vector) each -> (parameters of the action distribution, value) each."""
         features, memory = (torch.from_numpy(np.stack(part)).to(self._device) for part in zip(*pairs, strict=True))
-        logits, values = self._model.decide(features, memory)
-        return list(zip(logits.cpu().numpy(), values.tolist(), strict=True))
+        parameters, values = self._model.decide(features, memory)
+        return list(zip(parameters.cpu().numpy(), values.tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,9 @@ class PolicyAgent:
 
     bundle: AgentBundle
     vocabulary_size: int
+    heads: tuple[Head, ...]
     encode: Batcher[Frame, Features]
-    decide: Batcher[tuple[Features, Memory], tuple[Logits, float]]
+    decide: Batcher[tuple[Features, Memory], tuple[Parameters, float]]
 
     @property
     def k(self) -> int:
@@ -76,7 +79,7 @@ class PolicyAgent:
             digest=manifest.digest,
             description=manifest.description,
             observation=agent_pb2.ObservationSpec(height=size.height, width=size.width),
-            action_space=agent_pb2.ActionSpace(discrete=manifest.actions.discrete, names=manifest.actions.names),
+            action_space=action_space_message(manifest.actions),
             window=self.window,
             tokens_per_step=self.k,
             vocabulary_size=self.vocabulary_size,
@@ -93,6 +96,7 @@ def load_agent(bundle: AgentBundle, settings: AgentSettings) -> PolicyAgent:
     return PolicyAgent(
         bundle=bundle,
         vocabulary_size=len(Vocabulary.load(bundle.path(bundle.manifest.retrieval.vocabulary))),
+        heads=action_heads(bundle.manifest.actions),
         encode=Batcher(in_thread(engine.encode, executor), name="policy encode", max_wait=settings.max_wait, **limits),
         decide=Batcher(in_thread(engine.decide, executor), name="policy decide", max_wait=settings.max_wait, **limits),
     )

@@ -1,11 +1,36 @@
-"""What is stored of an episode -> the messages of the public contract."""
+"""Actions, action spaces, and what is stored of an episode -> the messages of the public contract."""
 
 import time
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from shelm.v1 import agent_pb2
 
+from services.domain.action_space import ActionSpace, SingleSpace
 from services.policy.episodes import EpisodeState, Step
+from services.policy.heads import Choice
+
+
+def action_message(choice: Choice) -> agent_pb2.Action:
+    """What was chosen; equal choices are equal bytes."""
+    if isinstance(choice, dict):
+        parts = [agent_pb2.NamedAction(name=name, action=action_message(part)) for name, part in choice.items()]
+        return agent_pb2.Action(dict=agent_pb2.DictAction(parts=parts))
+    if isinstance(choice, int):
+        return agent_pb2.Action(discrete=choice)
+    return agent_pb2.Action(continuous=agent_pb2.FloatVector(values=choice))
+
+
+def action_space_message(space: SingleSpace) -> agent_pb2.ActionSpace:
+    """What clients are told of an action space."""
+    if isinstance(space, ActionSpace) and space.parts:
+        parts = [
+            agent_pb2.NamedActionSpace(name=name, space=action_space_message(part)) for name, part in space.parts.items()
+        ]
+        return agent_pb2.ActionSpace(dict=agent_pb2.DictActionSpace(parts=parts))
+    if space.continuous is None:
+        return agent_pb2.ActionSpace(discrete=space.discrete, names=space.names)
+    low, high = (agent_pb2.FloatVector(values=bound) for bound in space.continuous.arrays())
+    return agent_pb2.ActionSpace(continuous=space.size, names=space.names, low=low, high=high)
 
 
 def memory_step(state: EpisodeState, step: int, record: Step, *, window: int) -> agent_pb2.MemoryStep:

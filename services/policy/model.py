@@ -4,19 +4,18 @@ CNN and heads are the paper's; sizes are settings of the bundle. Differences on 
 same distribution as the paper's softmax), the argmax is per row (Q2), and the memory vector is standardised per feature by
 the buffers `memory_mean` and `memory_scale`, which are 0 and 1 for the paper's plain concatenation.
 
-Actions are drawn by a generator seeded with (episode seed, step) alone, so that an action depends on nothing but its own
-episode. Failure policy: shapes that do not fit raise what torch raises.
+What an action is drawn from, a row of parameters, is services.policy.heads'. Failure policy: shapes that do not fit raise
+what torch raises.
 """
 
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from services.domain.bundle import AgentBundle, PolicyPart
+from services.policy.heads import row_sizes
 
 
 def _conv_sizes(side: int) -> tuple[tuple[int, int], tuple[int, int], int]:
@@ -34,9 +33,21 @@ class ActorCritic(nn.Module):
     memory_scale: Tensor
 
     def __init__(
-        self, shape: PolicyPart, *, height: int, width: int, memory: int, actions: int, output_gain: float = 2**0.5
+        self,
+        shape: PolicyPart,
+        *,
+        height: int,
+        width: int,
+        memory: int,
+        actions: int,
+        deviations: int = 0,
+        output_gain: float = 2**0.5,
     ) -> None:
-        """memory: dimension of the memory vector. output_gain: of the actor's last layer (Q22)."""
+        """Sizes; `actions` and `deviations` are `row_sizes` of the action space.
+
+        memory: dimension of the memory vector. actions: outputs of the actor. deviations: learned log standard deviations,
+        one for each continuous dimension. output_gain: of the actor's last layer (Q22).
+        """
         super().__init__()
         first, second, _ = _conv_sizes(min(height, width))
         one, two = shape.channels
@@ -48,6 +59,7 @@ class ActorCritic(nn.Module):
         joint = shape.features + memory
         self.actor = _head(joint, shape.actor_hidden, actions)
         self.critic = _head(joint, shape.critic_hidden, 1)
+        self.log_std = nn.Parameter(torch.zeros(deviations)) if deviations else None
         self.register_buffer("memory_mean", torch.zeros(memory))
         self.register_buffer("memory_scale", torch.ones(memory))
         self._initialise(output_gain)
@@ -58,9 +70,12 @@ class ActorCritic(nn.Module):
         return out
 
     def decide(self, features: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Features and float32 (rows, memory) -> logits (rows, actions) and values (rows,)."""
+        """Features and float32 (rows, memory) -> parameters (rows, actions + deviations) and values (rows,)."""
         joint = torch.cat([features, (memory - self.memory_mean) * self.memory_scale], dim=1)
-        return self.actor(joint), self.critic(joint).squeeze(1)
+        parameters, values = self.actor(joint), self.critic(joint).squeeze(1)
+        if self.log_std is not None:
+            parameters = torch.cat([parameters, self.log_std.expand(len(parameters), -1)], dim=1)
+        return parameters, values
 
     def _initialise(self, output_gain: float) -> None:
         for module in self.cnn.modules():
@@ -83,12 +98,14 @@ def _head(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 def load_actor_critic(bundle: AgentBundle) -> ActorCritic:
     """The bundle's actor-critic with its weights, frozen; ValueError names the file whose tensors do not fit."""
     manifest = bundle.manifest
+    actions, deviations = row_sizes(manifest.actions)
     model = ActorCritic(
         manifest.policy,
         height=manifest.observation.height,
         width=manifest.observation.width,
         memory=manifest.memory.dimension,
-        actions=manifest.actions.discrete,
+        actions=actions,
+        deviations=deviations,
     )
     path = bundle.path(manifest.policy.weights)
     _load(model, path)
@@ -100,21 +117,3 @@ def _load(model: ActorCritic, path: Path) -> None:
         model.load_state_dict(load_file(path))
     except RuntimeError as error:
         raise ValueError(f"policy weights {path}: {error}") from None
-
-
-def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Log-probabilities of one row of logits, in double precision."""
-    shifted = logits.astype(np.float64) - logits.max()
-    result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum())
-    return result
-
-
-def choose_action(logits: NDArray[np.float32], *, seed: int, step: int, deterministic: bool) -> tuple[int, float]:
-    """One row of logits -> action and its log-probability; a drawn action depends on (logits, seed, step) alone."""
-    log_probs = log_softmax(logits)
-    if deterministic:
-        action = int(logits.argmax())
-    else:
-        uniform = np.random.Generator(np.random.Philox(key=[seed, step])).random()
-        action = int(np.searchsorted(np.cumsum(np.exp(log_probs)), uniform, side="right").clip(0, len(logits) - 1))
-    return action, float(log_probs[action])

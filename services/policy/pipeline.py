@@ -14,8 +14,9 @@ from shelm.v1 import agent_pb2
 from services.domain.frame import Frame, frame_fingerprint
 from services.domain.history import MemoryStep, extend_history
 from services.policy.agents import PolicyAgent
+from services.policy.convert import action_message
 from services.policy.episodes import EpisodeState, Step
-from services.policy.model import choose_action
+from services.policy.heads import choose
 from services.policy.peers import Memory, Retrieval
 
 
@@ -76,14 +77,14 @@ class Pipeline:
             memory_step = MemoryStep(state.episode_id, step, words, state.history)
             remembered, rebuilt = await self._memory.remember(digest, memory_step, deadline=deadline)
             now = turn.clock.lap("memory", now)
-            logits, value = await agent.decide.submit((await encoding, remembered.vector), deadline=deadline)
+            parameters, value = await agent.decide.submit((await encoding, remembered.vector), deadline=deadline)
             turn.clock.lap("policy", now)
         finally:
             encoding.cancel()
-        action, log_prob = choose_action(logits, seed=state.seed, step=step, deterministic=turn.deterministic)
+        action, log_prob = choose(agent.heads, parameters, seed=state.seed, step=step, deterministic=turn.deterministic)
         record = Step(
             tokens=tokens,
-            action=agent_pb2.Action(discrete=action),
+            action=action_message(action),
             value=value,
             log_prob=log_prob,
             frame_fingerprint=frame_fingerprint(turn.frame),

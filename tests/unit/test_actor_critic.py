@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from services.domain.bundle import PolicyPart
 from services.policy.agents import PolicyEngine
-from services.policy.model import ActorCritic, _load, choose_action, log_softmax
+from services.policy.heads import choose_action, log_softmax
+from services.policy.model import ActorCritic, _load
 
 PAPER = PolicyPart(weights="policy.safetensors")
 SMALL = PolicyPart(weights="policy.safetensors", channels=(4, 8), features=16, actor_hidden=8, critic_hidden=8)

@@ -156,11 +156,27 @@ def test_an_altered_manifest_does_not_match_its_digest(folder: Path) -> None:
         load_bundle(folder)
 
 
+BOX: dict[str, Any] = {"low": [0], "high": [1]}
 BAD_VALUES: list[tuple[str, Callable[[dict[str, Any]], object]]] = [
     ("format", lambda content: content.update(format=2)),
     ("name", lambda content: content.update(name="no spaces")),
     ("observation.height", lambda content: content["observation"].update(height=0)),
     ("actions.discrete", lambda content: content["actions"].update(discrete="many")),
+    ("actions", lambda content: content.update(actions={"names": ["left"]})),
+    ("actions", lambda content: content["actions"].update(continuous=BOX)),
+    ("actions", lambda content: content.update(actions={"continuous": BOX, "names": ["x", "y"]})),
+    ("actions", lambda content: content.update(actions={"dict": {"a": {"discrete": 2}}, "names": ["x"]})),
+    ("actions.continuous", lambda content: content.update(actions={"continuous": {**BOX, "low": [1]}})),
+    ("actions.continuous", lambda content: content.update(actions={"continuous": {**BOX, "low": [0, 0]}})),
+    # Different numbers, but the same float32.
+    ("actions.continuous", lambda content: content.update(actions={"continuous": {"low": [1], "high": [1 + 1e-9]}})),
+    (r"actions.continuous.high.0", lambda content: content.update(actions={"continuous": {**BOX, "high": [1e39]}})),
+    ("actions.continuous.low", lambda content: content.update(actions={"continuous": {"low": [], "high": []}})),
+    ("actions.dict", lambda content: content.update(actions={"dict": {}})),
+    ("actions.dict.a b", lambda content: content.update(actions={"dict": {"a b": {"discrete": 2}}})),
+    ("actions.dict.a.discrete", lambda content: content.update(actions={"dict": {"a": {"discrete": 0}}})),
+    ("actions.dict.a", lambda content: content.update(actions={"dict": {"a": {}}})),
+    ("actions.dict.a.dict", lambda content: content.update(actions={"dict": {"a": {"dict": {"b": {"discrete": 2}}}}})),
     ("retrieval.k", lambda content: content["retrieval"].update(k=65)),
     ("memory.kind", lambda content: content["memory"].update(kind="lstm")),
     ("memory.window", lambda content: content["memory"].update(window=1)),
@@ -173,8 +189,28 @@ BAD_VALUES: list[tuple[str, Callable[[dict[str, Any]], object]]] = [
 @pytest.mark.parametrize(("field", "change"), BAD_VALUES, ids=[field for field, _ in BAD_VALUES])
 def test_a_bad_value_is_refused_with_its_field(folder: Path, field: str, change: Callable[[dict[str, Any]], object]) -> None:
     edit(folder, change)
-    with pytest.raises(InvalidBundle, match=rf"tiny: agent\.json: {field}: "):
+    with pytest.raises(InvalidBundle, match=rf"tiny: agent\.json: {field}(\.\[key\])?: "):
         load_bundle(folder)
+
+
+GOOD_ACTIONS: list[dict[str, Any]] = [
+    {"discrete": 7},
+    {"continuous": BOX, "names": ["x"]},
+    {"dict": {"turn": {"discrete": 3, "names": ["left", "on", "right"]}, "move": {"continuous": BOX}}},
+]
+
+
+@pytest.mark.parametrize("actions", GOOD_ACTIONS, ids=[next(iter(actions)) for actions in GOOD_ACTIONS])
+def test_every_kind_of_action_space_loads_and_is_part_of_the_digest(
+    folder: Path, tmp_path: Path, actions: dict[str, Any]
+) -> None:
+    bundle = make_bundle(tmp_path / "other", actions=actions)
+    assert bundle.digest != load_bundle(folder).digest
+    assert bundle.manifest.actions.model_dump(mode="json", by_alias=True, exclude_unset=True) == {
+        **actions,
+        **({"dict": dict(sorted(actions["dict"].items()))} if "dict" in actions else {}),
+    }
+    assert make_bundle(tmp_path / "again", actions=dict(reversed(actions.items()))).digest == bundle.digest
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
-from shelm import Act, Client, ShelmError, errors
+from shelm import Act, Client, Discrete, ShelmError, errors
 from test_client_stand_in import Failure, StandIn, frame, serving
 
 UNAVAILABLE = Failure(grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
@@ -126,5 +126,6 @@ def test_a_watch_that_breaks_goes_on_at_the_next_step(client: Client, stand_in: 
 def test_reads_are_retried_too(client: Client, stand_in: StandIn) -> None:
     stand_in.before["GetAgent"].append(UNAVAILABLE)
     agent = client.agent()
-    assert (agent.observation_shape, agent.actions, agent.action_names[2]) == ((56, 56, 3), 3, "forward")
+    assert agent.observation_shape == (56, 56, 3)
+    assert agent.action_space == Discrete(3, ("left", "right", "forward"))
     assert [agent.name for agent in client.agents()] == ["stand-in"]

@@ -28,7 +28,7 @@ FIXED = {
         "agent_digest": 10,
         "timing": 11,
     },
-    "Action": {"discrete": 1, "continuous": 2},
+    "Action": {"discrete": 1, "continuous": 2, "dict": 3},
     "Token": {"text": 1, "similarity": 2, "id": 3},
     "Memory": {"length": 1, "window": 2, "rebuilt": 3},
     "GetMemoryRequest": {"episode_id": 1, "from_step": 2, "limit": 3},

@@ -4,7 +4,8 @@
 that ended has `terminal_observation`, `TimeLimit.truncated`, `environment` (its id) and `episode` ({"r": return, "l":
 length}). `single_environment` is for evaluation: the environment itself, observations uint8 (height, width, 3).
 
-Which family an id belongs to is told by its first part: `MiniGrid-`, `MiniWorld-`, `shelm/` (our own).
+Which family an id belongs to is told by its first part: `MiniGrid-`, `MiniWorld-`, `shelm/` (our own),
+`Avalon-`.
 Failure policy: an unknown id raises ValueError naming it.
 """
 
@@ -15,7 +16,7 @@ from typing import Any
 import gymnasium
 from stable_baselines3.common.vec_env import VecEnv
 
-_FAMILIES = {"MiniGrid-": "minigrid", "MiniWorld-": "miniworld", "shelm/": "own"}
+_FAMILIES = {"MiniGrid-": "minigrid", "MiniWorld-": "miniworld", "shelm/": "own", "Avalon-": "avalon"}
 
 
 def _family(env_id: str) -> Any:

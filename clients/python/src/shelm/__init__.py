@@ -8,12 +8,14 @@ from shelm import errors
 from shelm.client import Client
 from shelm.episode import Episode
 from shelm.errors import ShelmError
-from shelm.results import Act, Agent, EpisodeInfo, Memory, MemoryStep, Timing, Token
+from shelm.results import Act, Agent, Continuous, Discrete, EpisodeInfo, Memory, MemoryStep, Timing, Token
 
 __all__ = [
     "Act",
     "Agent",
     "Client",
+    "Continuous",
+    "Discrete",
     "Episode",
     "EpisodeInfo",
     "Memory",

@@ -6,14 +6,15 @@ environment included), replayed, distinct_words.
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from shelm.client import Client
 from shelm.errors import AgentNotFound
 from shelm.gym import Summary, Transition, minigrid_env
 from shelm.gym import play as run
-from shelm.show import JsonLines, Lines, Progress, step_line
+from shelm.results import ActionSpace, Discrete
+from shelm.show import JsonLines, Lines, Progress, space_text, step_line
 
 
 class CommandError(Exception):
@@ -23,14 +24,14 @@ class CommandError(Exception):
 def play(client: Client, arguments: argparse.Namespace) -> None:
     """Plays episodes, one line per step, and a JSON summary as the last line."""
     env = _environment(arguments.env)
-    names = client.agent(arguments.agent).action_names or _names(env)
+    space = client.agent(arguments.agent).action_space
     try:
         summary = run(
             client,
             env,
             episodes=arguments.episodes,
             seed=arguments.seed,
-            on_step=_printer(arguments, names),
+            on_step=_printer(arguments, _named(space, env)),
             agent=arguments.agent,
             deterministic=arguments.deterministic or None,
         )
@@ -41,11 +42,11 @@ def play(client: Client, arguments: argparse.Namespace) -> None:
 
 def memory(client: Client, arguments: argparse.Namespace) -> None:
     """Prints the words of an episode, one line per step; a star marks what attention can still reach."""
-    names = _names_in(client, arguments.episode)
+    space = _space_in(client, arguments.episode)
     read = client.watch_memory if arguments.follow else client.memory
     for step in read(arguments.episode, arguments.from_step):
         mark = "*" if step.in_window else " "
-        print(f"{mark} {step_line(step.step, step.tokens, step.action, names)}", flush=True)
+        print(f"{mark} {step_line(step.step, step.tokens, step.action, space)}", flush=True)
 
 
 def agents(client: Client, arguments: argparse.Namespace) -> None:
@@ -53,7 +54,7 @@ def agents(client: Client, arguments: argparse.Namespace) -> None:
     for agent in client.agents():
         mark = "*" if agent.default else " "
         shape = "x".join(map(str, agent.observation_shape))
-        space = f"{agent.actions} {'dimensions' if agent.continuous else 'actions'}"
+        space = space_text(agent.action_space)
         size = f"{agent.vocabulary_size} words, window {agent.window}"
         print(f"{mark} {agent.name}  {agent.digest[:12]}  {shape}  {space}  {size}  {agent.description}")
 
@@ -63,13 +64,13 @@ def ping(client: Client, arguments: argparse.Namespace) -> None:
     print(f"{arguments.target} serves ({arguments.seconds * 1000:.1f} ms)")
 
 
-def _names_in(client: Client, episode_id: str) -> tuple[str, ...]:
-    """Returns the action names of an episode's agent, none if that agent is served no more; raises EpisodeNotFound."""
+def _space_in(client: Client, episode_id: str) -> ActionSpace | None:
+    """Returns the action space of an episode's agent, None if that agent is served no more; raises EpisodeNotFound."""
     digest = client.get_episode(episode_id).agent_digest
     try:
-        return client.agent(digest).action_names
+        return client.agent(digest).action_space
     except AgentNotFound:
-        return ()
+        return None
 
 
 def _environment(env_id: str) -> Any:
@@ -84,15 +85,17 @@ def _environment(env_id: str) -> Any:
         raise CommandError(f"cannot make {env_id}: {error}; choose a gymnasium id whose package is installed") from None
 
 
-def _names(env: Any) -> tuple[str, ...]:
-    """Returns the action names that MiniGrid keeps in an enum, none for other environments."""
-    return tuple(action.name for action in getattr(env.unwrapped, "actions", ()))
+def _named(space: ActionSpace, env: Any) -> ActionSpace:
+    """Returns the space; discrete actions without names get those that MiniGrid keeps in an enum."""
+    if isinstance(space, Discrete) and not space.names:
+        return Discrete(space.n, tuple(action.name for action in getattr(env.unwrapped, "actions", ())))
+    return space
 
 
-def _printer(arguments: argparse.Namespace, names: Sequence[str]) -> Callable[[Transition], None]:
+def _printer(arguments: argparse.Namespace, space: ActionSpace) -> Callable[[Transition], None]:
     if arguments.quiet:
         return Progress(arguments.episodes)
-    return JsonLines(names) if arguments.json else Lines(arguments.episodes, names)
+    return JsonLines(space) if arguments.json else Lines(arguments.episodes, space)
 
 
 def _summary(env_id: str, summary: Summary) -> str:

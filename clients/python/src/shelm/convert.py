@@ -6,7 +6,20 @@ from datetime import datetime, timezone
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from shelm.results import Act, Action, Agent, EpisodeInfo, Memory, MemoryStep, Timing, Token
+from shelm.results import (
+    Act,
+    Action,
+    ActionSpace,
+    Agent,
+    Continuous,
+    Discrete,
+    EpisodeInfo,
+    Memory,
+    MemoryStep,
+    Part,
+    Timing,
+    Token,
+)
 from shelm.v1 import agent_pb2
 
 
@@ -58,15 +71,12 @@ def episode_from(episode: agent_pb2.Episode) -> EpisodeInfo:
 
 def agent_from(agent: agent_pb2.Agent) -> Agent:
     """Returns the message as an Agent."""
-    continuous = agent.action_space.WhichOneof("kind") == "continuous"
     return Agent(
         name=agent.name,
         digest=agent.digest,
         description=agent.description,
         observation_shape=(agent.observation.height, agent.observation.width, 3),
-        continuous=continuous,
-        actions=agent.action_space.continuous if continuous else agent.action_space.discrete,
-        action_names=tuple(agent.action_space.names),
+        action_space=_action_space(agent.action_space),
         window=agent.window,
         tokens_per_step=agent.tokens_per_step,
         vocabulary_size=agent.vocabulary_size,
@@ -76,9 +86,27 @@ def agent_from(agent: agent_pb2.Agent) -> Agent:
 
 
 def _action(action: agent_pb2.Action) -> Action:
+    if action.WhichOneof("kind") == "dict":
+        return {part.name: _part(part.action) for part in action.dict.parts}
+    return _part(action)
+
+
+def _part(action: agent_pb2.Action) -> Part:
     if action.WhichOneof("kind") == "continuous":
         return np.array(action.continuous.values, dtype=np.float32)
     return action.discrete
+
+
+def _action_space(space: agent_pb2.ActionSpace) -> ActionSpace:
+    if space.WhichOneof("kind") == "dict":
+        return {part.name: _single_space(part.space) for part in space.dict.parts}
+    return _single_space(space)
+
+
+def _single_space(space: agent_pb2.ActionSpace) -> Discrete | Continuous:
+    if space.WhichOneof("kind") == "continuous":
+        return Continuous(tuple(space.low.values), tuple(space.high.values), tuple(space.names))
+    return Discrete(space.discrete, tuple(space.names))
 
 
 def _tokens(tokens: Iterable[agent_pb2.Token]) -> list[Token]:

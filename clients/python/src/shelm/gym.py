@@ -86,7 +86,8 @@ def play(
 
     Episode i resets the environment with seed + i and draws its actions with seed + i, so a run can be repeated
     exactly. Observations are uint8 arrays (height, width, 3), or mappings that hold one under "image" or "obs".
-    `agent` "" means the client's.
+    `agent` "" means the client's. The environment is given the action as gymnasium has it: an int for Discrete, a float32
+    array for Box, a dict of these for Dict.
     """
     summary, began = Summary(), time.monotonic()
     for number in range(episodes):

@@ -9,8 +9,34 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-Action = int | NDArray[np.float32]
+Part = int | NDArray[np.float32]
 """Index of a discrete action, or a float32 vector (dimensions,) of a continuous one."""
+
+Action = Part | dict[str, Part]
+"""What the agent does; a dict has an entry for each part of a dict action space. gymnasium's step takes it as it is."""
+
+
+@dataclass(frozen=True)
+class Discrete:
+    """A choice among `n` actions."""
+
+    n: int
+    names: tuple[str, ...]
+    """Of the actions; empty if unknown."""
+
+
+@dataclass(frozen=True)
+class Continuous:
+    """A float32 vector within bounds."""
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    names: tuple[str, ...]
+    """Of the dimensions; empty if unknown."""
+
+
+ActionSpace = Discrete | Continuous | dict[str, Discrete | Continuous]
+"""What an agent can do; a dict has its parts in alphabetical order."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +136,7 @@ class Agent:
     description: str
     observation_shape: tuple[int, int, int]
     """(height, width, 3)."""
-    continuous: bool
-    actions: int
-    """Number of discrete actions, or dimensions of a continuous one."""
-    action_names: tuple[str, ...]
+    action_space: ActionSpace
     window: int
     tokens_per_step: int
     vocabulary_size: int

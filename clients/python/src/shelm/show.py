@@ -6,28 +6,57 @@ import time
 from collections.abc import Sequence
 
 from shelm.gym import Transition
-from shelm.results import Action, Token
+from shelm.results import Action, ActionSpace, Discrete, Token
 
 
-def step_line(step: int, tokens: Sequence[Token], action: Action, names: Sequence[str]) -> str:
+def step_line(step: int, tokens: Sequence[Token], action: Action, space: ActionSpace | None) -> str:
     """Returns a line such as `   3  doorway (0.93)  wall (0.88)  -> forward`."""
     words = "  ".join(f"{token.text} ({token.similarity:.2f})" for token in tokens)
-    return f"{step:4d}  {words}  -> {action_name(action, names)}"
+    return f"{step:4d}  {words}  -> {action_text(action, space)}"
 
 
-def action_name(action: Action, names: Sequence[str]) -> str:
-    """Returns the name of a discrete action, its number if it has none, or the values of a continuous one."""
+def action_text(action: Action, space: ActionSpace | None) -> str:
+    """Returns the name of a discrete action (its number if it has none), the values of a continuous one, or all parts.
+
+    For instance `forward`, `[0.25 -1.00]`, `jump=no  real=[0.25 -1.00]`. `space` None knows no names.
+    """
+    if isinstance(action, dict):
+        return "  ".join(f"{name}={action_text(part, _part_space(space, name))}" for name, part in action.items())
     if isinstance(action, int):
-        return names[action] if action < len(names) else str(action)
+        return _name(action, space)
     return "[" + " ".join(f"{value:.2f}" for value in action) + "]"
+
+
+def action_json(action: Action, space: ActionSpace | None) -> object:
+    """Returns the same for programs: a string, a list of numbers, or an object of both."""
+    if isinstance(action, dict):
+        return {name: action_json(part, _part_space(space, name)) for name, part in action.items()}
+    return _name(action, space) if isinstance(action, int) else [float(value) for value in action]
+
+
+def space_text(space: ActionSpace) -> str:
+    """Returns the size of an action space: `7 actions`, `2 dimensions`, `jump: 2 actions, real: 18 dimensions`."""
+    if isinstance(space, dict):
+        return ", ".join(f"{name}: {space_text(part)}" for name, part in space.items())
+    return f"{space.n} actions" if isinstance(space, Discrete) else f"{len(space.low)} dimensions"
+
+
+def _part_space(space: ActionSpace | None, name: str) -> ActionSpace | None:
+    """Returns the space of one part of a dict action."""
+    return space.get(name) if isinstance(space, dict) else None
+
+
+def _name(action: int, space: ActionSpace | None) -> str:
+    names = space.names if isinstance(space, Discrete) else ()
+    return names[action] if action < len(names) else str(action)
 
 
 class Lines:
     """Prints one line per step, and one before and after each episode."""
 
-    def __init__(self, episodes: int, names: Sequence[str]) -> None:
-        """Takes the number of episodes and the names of the actions."""
-        self._episodes, self._names, self._return = episodes, names, 0.0
+    def __init__(self, episodes: int, space: ActionSpace | None) -> None:
+        """Takes the number of episodes and the action space."""
+        self._episodes, self._space, self._return = episodes, space, 0.0
 
     def __call__(self, transition: Transition) -> None:
         """Prints one step."""
@@ -37,7 +66,7 @@ class Lines:
             print(f"{head}  {act.episode_id}")
         self._return += transition.reward
         note = "  (replayed)" if act.replayed else ""
-        print(step_line(act.step, act.tokens, act.action, self._names) + note, flush=True)
+        print(step_line(act.step, act.tokens, act.action, self._space) + note, flush=True)
         if transition.terminated or transition.truncated:
             print(f"{head}  return {self._return:.3f} in {act.step + 1} steps", flush=True)
 
@@ -45,9 +74,9 @@ class Lines:
 class JsonLines:
     """Prints one JSON object per step."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        """Takes the names of the actions."""
-        self._names = names
+    def __init__(self, space: ActionSpace | None) -> None:
+        """Takes the action space."""
+        self._space = space
 
     def __call__(self, transition: Transition) -> None:
         """Prints one step."""
@@ -56,7 +85,7 @@ class JsonLines:
             "episode_id": act.episode_id,
             "step": act.step,
             "words": [[token.text, round(token.similarity, 4)] for token in act.tokens],
-            "action": action_name(act.action, self._names),
+            "action": action_json(act.action, self._space),
             "reward": transition.reward,
             "replayed": act.replayed,
         }

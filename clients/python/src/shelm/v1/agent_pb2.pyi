@@ -35,12 +35,28 @@ class Image(_message.Message):
     def __init__(self, encoding: _Optional[_Union[Encoding, str]] = ..., height: _Optional[int] = ..., width: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class Action(_message.Message):
-    __slots__ = ("discrete", "continuous")
+    __slots__ = ("discrete", "continuous", "dict")
     DISCRETE_FIELD_NUMBER: _ClassVar[int]
     CONTINUOUS_FIELD_NUMBER: _ClassVar[int]
+    DICT_FIELD_NUMBER: _ClassVar[int]
     discrete: int
     continuous: FloatVector
-    def __init__(self, discrete: _Optional[int] = ..., continuous: _Optional[_Union[FloatVector, _Mapping]] = ...) -> None: ...
+    dict: DictAction
+    def __init__(self, discrete: _Optional[int] = ..., continuous: _Optional[_Union[FloatVector, _Mapping]] = ..., dict: _Optional[_Union[DictAction, _Mapping]] = ...) -> None: ...
+
+class DictAction(_message.Message):
+    __slots__ = ("parts",)
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    parts: _containers.RepeatedCompositeFieldContainer[NamedAction]
+    def __init__(self, parts: _Optional[_Iterable[_Union[NamedAction, _Mapping]]] = ...) -> None: ...
+
+class NamedAction(_message.Message):
+    __slots__ = ("name", "action")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    action: Action
+    def __init__(self, name: _Optional[str] = ..., action: _Optional[_Union[Action, _Mapping]] = ...) -> None: ...
 
 class FloatVector(_message.Message):
     __slots__ = ("values",)
@@ -305,14 +321,34 @@ class ObservationSpec(_message.Message):
     def __init__(self, height: _Optional[int] = ..., width: _Optional[int] = ...) -> None: ...
 
 class ActionSpace(_message.Message):
-    __slots__ = ("discrete", "continuous", "names")
+    __slots__ = ("discrete", "continuous", "dict", "names", "low", "high")
     DISCRETE_FIELD_NUMBER: _ClassVar[int]
     CONTINUOUS_FIELD_NUMBER: _ClassVar[int]
+    DICT_FIELD_NUMBER: _ClassVar[int]
     NAMES_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
     discrete: int
     continuous: int
+    dict: DictActionSpace
     names: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, discrete: _Optional[int] = ..., continuous: _Optional[int] = ..., names: _Optional[_Iterable[str]] = ...) -> None: ...
+    low: FloatVector
+    high: FloatVector
+    def __init__(self, discrete: _Optional[int] = ..., continuous: _Optional[int] = ..., dict: _Optional[_Union[DictActionSpace, _Mapping]] = ..., names: _Optional[_Iterable[str]] = ..., low: _Optional[_Union[FloatVector, _Mapping]] = ..., high: _Optional[_Union[FloatVector, _Mapping]] = ...) -> None: ...
+
+class DictActionSpace(_message.Message):
+    __slots__ = ("parts",)
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    parts: _containers.RepeatedCompositeFieldContainer[NamedActionSpace]
+    def __init__(self, parts: _Optional[_Iterable[_Union[NamedActionSpace, _Mapping]]] = ...) -> None: ...
+
+class NamedActionSpace(_message.Message):
+    __slots__ = ("name", "space")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    space: ActionSpace
+    def __init__(self, name: _Optional[str] = ..., space: _Optional[_Union[ActionSpace, _Mapping]] = ...) -> None: ...
 
 class Agent(_message.Message):
     __slots__ = ("name", "digest", "description", "observation", "action_space", "window", "tokens_per_step", "vocabulary_size", "environments", "default")

@@ -1,0 +1,37 @@
+"""Our own environments; so far continuous recognition, with the pictures for training and with those held out.
+
+Failure policy: an unknown id raises ValueError with the known ones; missing pictures raise `PicturesMissing`.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from training.environments.recognition.environment import RecognitionEnv, RecognitionVecEnv
+from training.environments.recognition.pictures import load_pictures, split_pictures, stamps_folder
+from training.environments.recognition.view import Gallery
+
+RECOGNITION, HELD_OUT = "shelm/ContinuousRecognition-v0", "shelm/ContinuousRecognitionHeldOut-v0"
+
+
+@cache
+def _galleries(folder: Path) -> dict[str, Gallery]:
+    training, held_out = split_pictures(load_pictures(folder))
+    return {RECOGNITION: Gallery(training), HELD_OUT: Gallery(held_out)}
+
+
+def gallery(env_id: str) -> Gallery:
+    """The pictures of an environment; all environments of a process share their rendered views."""
+    if env_id not in (RECOGNITION, HELD_OUT):
+        raise ValueError(f"environment: expected {RECOGNITION} or {HELD_OUT}, got {env_id!r}")
+    return _galleries(stamps_folder())[env_id]
+
+
+def vector_environment(tasks: Sequence[tuple[str, int]], *, seed: int) -> RecognitionVecEnv:
+    """See training.environments."""
+    return RecognitionVecEnv([(env_id, rows, gallery(env_id)) for env_id, rows in tasks], seed=seed)
+
+
+def single_environment(env_id: str) -> RecognitionEnv:
+    """See training.environments."""
+    return RecognitionEnv(gallery(env_id))

@@ -1,0 +1,124 @@
+"""Psychlab's continuous recognition ("have I seen this picture before?") as a gymnasium environment and a vector of them.
+
+Observation uint8 (64, 64, 3) for one, (rows, 3, 64, 64) for the vector; actions: stay, left, right, up, down. The rules are
+the level's (game.py). What differs from the level, on purpose:
+- The gaze turns in steps of 9.7 degrees on a grid of 7 x 3 cells instead of continuously with inertia, so a trial takes six
+  actions; an action stands for four frames of the level. The single frames of fixation and of the gap between trials
+  pass within an action. The gaze cannot leave the grid; the yaw at the start is one of the three middle cells.
+- The field of view is 63.5 degrees instead of 90, so that the picture fills three quarters of the frame.
+- The pictures are Tux Paint's stamps instead of photographs of objects. The room is one colour, without sky.
+- Every episode follows from its seed alone.
+
+Failure policy: an unknown action raises IndexError; stepping before the first reset raises AttributeError.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv
+
+from training.environments.recognition.game import Action, Game
+from training.environments.recognition.view import SIZE, Gallery
+
+
+class RecognitionEnv(gymnasium.Env[NDArray[np.uint8], int]):
+    """One player; `game` holds the truth."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
+    action_space = gymnasium.spaces.Discrete(len(Action))
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery, self.game = gallery, Game(len(gallery.pictures))
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+        """A new episode; without a seed it follows from the ones before."""
+        super().reset(seed=seed)
+        self.game.reset(self.np_random)
+        return self._frame(), {}
+
+    def step(self, action: int) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
+        """Turns the eye by one cell."""
+        reward, terminated, truncated = self.game.step(action)
+        return self._frame(), reward, terminated, truncated, {}
+
+    def _frame(self) -> NDArray[np.uint8]:
+        return np.ascontiguousarray(self._gallery.frames([self.game])[0].transpose(1, 2, 0))
+
+
+class RecognitionVecEnv(VecEnv):
+    """Rows 0..n-1 of the first task, then those of the second, and so on; row r begins with seed `seed * 1000 + r`."""
+
+    def __init__(self, tasks: Sequence[tuple[str, int, Gallery]], *, seed: int) -> None:
+        """tasks: (environment id, number of rows, pictures)."""
+        self._rngs = [np.random.default_rng(seed * 1000 + row) for row in range(sum(rows for _, rows, _ in tasks))]
+        self.names = [name for name, rows, _ in tasks for _ in range(rows)]
+        self.games = [Game(len(gallery.pictures)) for _, rows, gallery in tasks for _ in range(rows)]
+        self._parts: list[tuple[Gallery, list[Game]]] = []
+        at = 0
+        for _, rows, gallery in tasks:
+            self._parts.append((gallery, self.games[at : at + rows]))
+            at += rows
+        frames = gymnasium.spaces.Box(0, 255, (3, SIZE, SIZE), np.uint8)
+        super().__init__(len(self.games), frames, gymnasium.spaces.Discrete(len(Action)))
+        self._actions: list[int] = []
+        self._returns = np.zeros(self.num_envs)
+
+    def reset(self) -> NDArray[np.uint8]:
+        """First frames of new episodes, uint8 (rows, 3, 64, 64)."""
+        for game, rng in zip(self.games, self._rngs, strict=True):
+            game.reset(rng)
+        self._returns[:] = 0
+        return self._frames()
+
+    def step_async(self, actions: NDArray[Any]) -> None:
+        """Keeps the actions for `step_wait`."""
+        self._actions = actions.tolist()
+
+    def step_wait(self) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
+        """Steps every row; rows that ended are reset, as stable-baselines3 expects."""
+        outcomes = [game.step(action) for game, action in zip(self.games, self._actions, strict=True)]
+        rewards = np.array([reward for reward, _, _ in outcomes], np.float32)
+        dones = np.array([terminated or truncated for _, terminated, truncated in outcomes])
+        self._returns += rewards
+        frames = self._frames()
+        infos: list[dict[str, Any]] = [{} for _ in self.games]
+        for row in np.flatnonzero(dones).tolist():
+            infos[row] = self._info(row, frames[row], outcomes[row][2])
+            self.games[row].reset(self._rngs[row])
+            self._returns[row] = 0
+        return (self._frames() if dones.any() else frames), rewards, dones, infos
+
+    def _frames(self) -> NDArray[np.uint8]:
+        return np.concatenate([gallery.frames(games) for gallery, games in self._parts])
+
+    def _info(self, row: int, last: NDArray[np.uint8], truncated: bool) -> dict[str, Any]:
+        return {
+            "terminal_observation": last.copy(),
+            "TimeLimit.truncated": truncated,
+            "environment": self.names[row],
+            "episode": {"r": float(self._returns[row]), "l": self.games[row].steps},
+        }
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """Part of the interface; the rows share one object."""
+        return [getattr(self, attr_name, None)] * self.num_envs
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Not supported."""
+        raise NotImplementedError("rows have no settable attributes")
+
+    def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
+        """Not supported."""
+        raise NotImplementedError("rows have no methods")
+
+    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
+        """No row is wrapped."""
+        return [False] * self.num_envs
