@@ -28,7 +28,7 @@ Frame = NDArray[np.uint8]
 
 
 class Preprocessing:
-    """Turns frames of one size into float32 (rows, 3, size, size) on `device`."""
+    """Turns frames of one size into float32 (rows, 3, height, width) of the model on `device`."""
 
     def __init__(self, *, cfg: dict[str, Any], mode: Mode, device: torch.device) -> None:
         if mode not in MODES:
@@ -42,13 +42,9 @@ class Preprocessing:
         """frames: uint8 (height, width, 3), all of one size."""
         if self.mode == "reference":
             return self._reference(frames)
-        if self._already_sized(frames[0]):
+        if frames[0].shape[:2] == self.size:
             return self._normalised(self._pixels(frames))
         return torch.stack([self.transform(Image.fromarray(frame)) for frame in frames]).to(self.device)
-
-    def _already_sized(self, frame: Frame) -> bool:
-        # Only a square target: for others open_clip resizes along another path.
-        return frame.shape[:2] == self.size and self.size[0] == self.size[1]
 
     def _pixels(self, frames: list[Frame]) -> Tensor:
         """float32 (rows, 3, height, width) in [0, 1]."""

@@ -46,6 +46,11 @@ def normalise(frames: np.ndarray) -> Tensor:
     return (pixels - mean[:, None, None]) / std[:, None, None]
 
 
+def draw_images(rng: np.random.Generator, rows: int) -> Tensor:
+    """Normalised images of fresh synthetic views, float32 (rows, 3, 56, 56)."""
+    return normalise(render(np.stack([draw_view(rng) for _ in range(rows)])))
+
+
 def _word_target(said: Captions) -> dict[str, float]:
     share = NEAREST if said.others else 1.0
     return {said.word: share} | {other: (1 - share) / len(said.others) for other in said.others}

@@ -33,15 +33,20 @@ PREPROCESS_CFG: dict[str, Any] = {
 }
 
 
-def build() -> open_clip.CLIP:
+def build(model_cfg: dict[str, Any] = MODEL_CFG) -> open_clip.CLIP:
     """The model with fresh weights from torch's global generator."""
-    return open_clip.CLIP(**MODEL_CFG)
+    return open_clip.CLIP(**model_cfg)
 
 
-def export(model: open_clip.CLIP, folder: Path) -> None:
-    """Writes `model` to `folder`; see the module docstring."""
+def export(
+    model: open_clip.CLIP,
+    folder: Path,
+    model_cfg: dict[str, Any] = MODEL_CFG,
+    preprocess_cfg: dict[str, Any] = PREPROCESS_CFG,
+) -> None:
+    """Writes `model`, built from `model_cfg`, to `folder`; see the module docstring."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = {"model_cfg": MODEL_CFG, "preprocess_cfg": PREPROCESS_CFG}
+    config = {"model_cfg": model_cfg, "preprocess_cfg": preprocess_cfg}
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
     tensors = {name: value.detach().to(torch.float16).contiguous() for name, value in model.state_dict().items()}
     write_tensors(folder / "open_clip_model.safetensors", tensors, {"format": "pt"})

@@ -5,26 +5,35 @@ Contract: `sample` is a pure function of (seed, iteration) and the last `mine`; 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import open_clip
 import torch
+from torch import Tensor
 
-from training.clip.batches import normalise
+from training.clip.batches import draw_images
 from training.clip.captions import BARE_WORDS
-from training.clip.scenes import draw_view
-from training.clip.tiles import render
 
 VIEWS = 256  # views that are mined for wrongly winning words
 WINNERS = 8  # words kept per view
 
 
 class Negatives:
-    """Extra words: `words` minus the bare words."""
+    """Extra words: `words` minus `bare_words`. images: (generator, rows) -> normalised images to mine with."""
 
-    def __init__(self, *, words: list[str], seed: int) -> None:
-        self.words = [word for word in words if word not in BARE_WORDS]
-        self.seed = seed
-        self.tokens = open_clip.SimpleTokenizer(context_length=16)(self.words)
+    def __init__(
+        self,
+        *,
+        words: list[str],
+        seed: int,
+        bare_words: Sequence[str] = BARE_WORDS,
+        images: Callable[[np.random.Generator, int], Tensor] = draw_images,
+        context_length: int = 16,
+    ) -> None:
+        self.words = [word for word in words if word not in bare_words]
+        self.images, self.seed = images, seed
+        self.tokens = open_clip.SimpleTokenizer(context_length=context_length)(self.words)
         self.hard = np.arange(len(self.words))
 
     def sample(self, iteration: int, count: int) -> list[str]:
@@ -38,7 +47,6 @@ class Negatives:
     def mine(self, model: open_clip.CLIP, iteration: int) -> None:
         """Makes the words that now come nearest to fresh synthetic views the hard ones."""
         rng = np.random.default_rng((self.seed, iteration, 2))
-        views = np.stack([draw_view(rng) for _ in range(VIEWS)])
-        images = model.encode_image(normalise(render(views)), normalize=True)
+        images = model.encode_image(self.images(rng, VIEWS), normalize=True)
         words = torch.cat([model.encode_text(chunk, normalize=True) for chunk in self.tokens.split(1024)])
         self.hard = (images @ words.T).topk(min(WINNERS, len(self.words)), dim=1).indices.unique().numpy()

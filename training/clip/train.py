@@ -12,18 +12,23 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import open_clip
 import torch
+from torch import Tensor
 from torch.nn.functional import normalize
 from tqdm import trange
 
 from services.retrieval.language_words import load_language_words
 from services.retrieval.overlap import overlap
-from training.clip.batches import make_batch
-from training.clip.folder import build, export
+from training.clip.batches import Batch, draw_images, make_batch
+from training.clip.captions import BARE_WORDS
+from training.clip.folder import MODEL_CFG, PREPROCESS_CFG, build, export
 from training.clip.loss import contrastive
 from training.clip.negatives import Negatives
 
@@ -36,8 +41,25 @@ def learning_rate(iteration: int, iterations: int) -> float:
     return PEAK_RATE * min((iteration + 1) / WARM_UP, (iterations - iteration) / max(1, iterations - WARM_UP))
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Train the small CLIP on rendered MiniGrid scenes.")
+@dataclass(frozen=True)
+class Scenes:
+    """What a model is trained on, and its shape.
+
+    batch: (seed, iteration, rows, negatives) -> batch, a pure function. images: (generator, rows) -> normalised images.
+    """
+
+    bare_words: Sequence[str]
+    batch: Callable[[int, int, int, Sequence[str]], Batch]
+    images: Callable[[np.random.Generator, int], Tensor]
+    model_cfg: dict[str, Any]
+    preprocess_cfg: dict[str, Any]
+
+
+GRID = Scenes(BARE_WORDS, make_batch, draw_images, MODEL_CFG, PREPROCESS_CFG)
+
+
+def parse(description: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--iterations", type=int, default=600)
     parser.add_argument("--rows", type=int, default=128, help="images in a batch")
@@ -52,19 +74,27 @@ def parse() -> argparse.Namespace:
 class Trainer:
     """Model, optimiser and loss curve of one run."""
 
-    def __init__(self, *, options: argparse.Namespace) -> None:
+    def __init__(self, *, options: argparse.Namespace, scenes: Scenes = GRID) -> None:
         torch.manual_seed(options.seed)
-        self.options, self.model = options, build().train()
+        self.options, self.scenes, self.model = options, scenes, build(scenes.model_cfg).train()
         self.tokenizer = open_clip.SimpleTokenizer(context_length=self.model.context_length)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=PEAK_RATE, weight_decay=DECAY, betas=(0.9, 0.98))
         entries = overlap(load_language_words(options.language_model), "words")
-        self.negatives = Negatives(words=[entry.word for entry in entries], seed=options.seed)
+        words = [entry.word for entry in entries]
+        self.negatives = Negatives(
+            words=words,
+            seed=options.seed,
+            bare_words=scenes.bare_words,
+            images=scenes.images,
+            context_length=self.model.context_length,
+        )
         self.losses: list[float] = []
 
     def step(self, iteration: int) -> float:
         """One update; returns the loss."""
         options = self.options
-        batch = make_batch(options.seed, iteration, options.rows, self.negatives.sample(iteration, options.negatives))
+        negatives = self.negatives.sample(iteration, options.negatives)
+        batch = self.scenes.batch(options.seed, iteration, options.rows, negatives)
         images = self.model.encode_image(batch.images, normalize=True)
         texts = normalize(self.model.encode_text(self.tokenizer(batch.texts)), dim=-1)
         loss = contrastive(self.model.logit_scale.exp() * images @ texts.T, batch)
@@ -83,7 +113,7 @@ class Trainer:
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "losses": self.losses}
         torch.save(state, out / "checkpoint.tmp")
         os.replace(out / "checkpoint.tmp", out / "checkpoint.pt")
-        export(self.model, out / "export")
+        export(self.model, out / "export", self.scenes.model_cfg, self.scenes.preprocess_cfg)
         settings = {name: str(value) for name, value in vars(self.options).items()}
         (out / "training.json").write_text(json.dumps({"settings": settings, "losses": self.losses}) + "\n")
 
@@ -107,12 +137,13 @@ class Trainer:
                 self.save()
 
 
-def main() -> None:
-    options = parse()
+def train(scenes: Scenes, description: str) -> None:
+    """The whole command."""
+    options = parse(description)
     torch.set_num_threads(options.threads)
     if (options.out / "checkpoint.pt").exists() and not options.resume:
         raise SystemExit(f"{options.out}/checkpoint.pt exists: pass --resume to go on, or another --out")
-    trainer = Trainer(options=options)
+    trainer = Trainer(options=options, scenes=scenes)
     if options.resume:
         trainer.load()
     begin = time.monotonic()
@@ -121,4 +152,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    train(GRID, "Train the small CLIP on rendered MiniGrid scenes.")

@@ -52,7 +52,7 @@ class MiniWorldVecEnv(DummyVecEnv):
     def __init__(self, tasks: Sequence[tuple[str, int]], *, seed: int) -> None:
         self.names = [name for name, rows in tasks for _ in range(rows)]
         super().__init__([_row(name) for name in self.names])
-        counts = {int(env.action_space.n) for env in self.envs}
+        counts = {int(space.n) for space in self.get_attr("action_space")}
         if len(counts) > 1:
             raise ValueError(f"tasks: all need the same number of actions, got {sorted(counts)}")
         self.seed(seed * 1000)

@@ -1,14 +1,18 @@
 """MiniWorld without a display, and with several environments in one process.
 
-Contract: import MiniWorld's names from here alone: pyglet must be told that there is no display before MiniWorld is imported.
+Contract: import MiniWorld's names from here alone: pyglet must be told that there is no display before
+MiniWorld is imported.
 MiniWorld 2.1 compiles the static part of every world (rooms, signs) into display list number 1, and all environments of
 a process share one list space, so each would be drawn with the rooms of the one that was reset last. Here each
 environment has a list of its own (tests/unit/test_miniworld.py compares with environments that are alone).
+Mesa's software renderer and Triton, which torch loads late, each bring an LLVM; the process dies (segmentation fault) where
+Mesa's is loaded first, so Triton is imported here, if it is installed.
 Failure: without EGL the first environment raises what pyglet raises.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,9 +20,13 @@ import pyglet  # type: ignore[import-untyped]
 
 pyglet.options["headless"] = True
 
+with suppress(ImportError):
+    import triton  # type: ignore[import-untyped]  # noqa: F401
+
 import miniworld.miniworld as engine  # type: ignore[import-untyped]  # noqa: E402
 from miniworld.entity import (  # type: ignore[import-untyped]  # noqa: E402
     COLOR_NAMES,
+    COLORS,
     Ball,
     Box,
     Key,
@@ -32,6 +40,7 @@ from miniworld.params import DEFAULT_PARAMS  # type: ignore[import-untyped]  # n
 MiniWorldEnv = engine.MiniWorldEnv
 
 __all__ = [
+    "COLORS",
     "COLOR_NAMES",
     "DEFAULT_PARAMS",
     "Ball",

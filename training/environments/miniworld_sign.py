@@ -3,8 +3,9 @@
 The registered `MiniWorld-Sign-v0` always says BLUE and always wants the box, so it needs no memory (paper-facts section 7).
 Here every episode draws one of the six objects; the sign says its colour and, below, its kind ("RED" "KEY"). World,
 objects, actions and rewards are MiniWorld's: +1 for touching the named object, -1 for any other, which ends the episode;
-action 3 ends it too. Guessing one of the six gives -2/3 on average. The step limit is longer than MiniWorld's 20, which
-is too short for reading first.
+action 3 ends it too. From almost everywhere that the sign can be read, the named object is out of sight, so it must be
+remembered. Guessing one of the six gives -2/3 on average, touching none gives 0. The step limit is longer than
+MiniWorld's 20, which is too short for reading first.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Our own environments; so far continuous recognition, with the pictures for training and with those held out.
 
-Failure policy: an unknown id raises ValueError with the known ones; missing pictures raise `PicturesMissing`.
+Failure policy: an unknown id raises ValueError with the known ones; missing pictures raise `PicturesMissingError`.
 """
 
 from collections.abc import Sequence

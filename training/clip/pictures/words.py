@@ -1,8 +1,8 @@
 """Which one word of the vocabulary stands for a picture, and for the views that show none.
 
 Contract: a pure function of the pictures' names and the known words. Every name gets a word that occurs in it or is
-related to one that does, its head noun if possible; where several names share a noun, as many of them as possible get different words (a maximum matching), so that
-"red apple" may become "red". A name without any known word gets UNKNOWN.
+related to one that does, its head noun if possible; where several names share a noun, as many of them as possible get
+different words (a maximum matching), so that "red apple" may become "red". A name without any known word gets UNKNOWN.
 """
 
 import re
@@ -14,17 +14,20 @@ UNKNOWN = "thing"
 CROSS, NEW, OLD, LEFT, RIGHT = "cross", "new", "old", "left", "right"
 PLACES = (CROSS, NEW, OLD, LEFT, RIGHT)
 # "A bunch of grapes": the word before "of" says nothing.
-MEASURES = {"pair", "bunch", "cluster", "head", "string", "quarter", "glass", "couple", "baby", "plant", "some", "part"}
+MEASURES = {"pair", "bunch", "cluster", "head", "string", "quarter", "glass", "couple", "baby", "plant", "part"}
 # The head noun comes before these.
-BREAKS = {"with", "in", "for", "from", "is", "that", "covered", "playing", "dancing", "on", "at", "to", "resembles", "are"}
-BREAKS |= {"like", "used", "means", "inside", "ahead", "hatched", "was", "lets", "gets", "stands", "carries", "carry", "called"}
-EMPTY = BREAKS | set("the an and of you your it its our we this those who have has or has been can go not must now when up".split())
-EMPTY |= set("very his her their two first second last most other people let be if by just they these does which".split())
+_BREAKS = """with in for from is that covered playing dancing on at to resembles are like used means inside ahead hatched was
+lets gets stands carries carry called"""
+_EMPTY = """the an and of you your it its our we this those who have has or been can go not must now when up very his her
+their two first second last most other people let be if by just they these does which should also because
+some many another"""
+BREAKS = set(_BREAKS.split())
+EMPTY = BREAKS | set(_EMPTY.split())
 
 
 def candidates(name: str, known: Collection[str]) -> list[str]:
     """Words of `name` that are in `known`, the likely head noun first."""
-    tokens = re.findall(r"[a-z]+", name.replace("’s", "").replace("'s", ""))
+    tokens = re.findall(r"[a-z]+", name.replace("'s", ""))
     if len(tokens) > 2 and tokens[1] == "of" and tokens[0] in MEASURES:
         tokens = tokens[2:]
     end = next((at for at, token in enumerate(tokens) if at and token in BREAKS | {"of"}), len(tokens))

@@ -9,7 +9,7 @@ the level's (game.py). What differs from the level, on purpose:
 - The pictures are Tux Paint's stamps instead of photographs of objects. The room is one colour, without sky.
 - Every episode follows from its seed alone.
 
-Failure policy: an unknown action raises IndexError; stepping before the first reset raises AttributeError.
+Failure policy: an action above 4 raises IndexError; stepping before the first reset raises AttributeError.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from training.environments.recognition.game import Action, Game
 from training.environments.recognition.view import SIZE, Gallery
 
 
-class RecognitionEnv(gymnasium.Env[NDArray[np.uint8], int]):
+class RecognitionEnv(gymnasium.Env[NDArray[np.uint8], Any]):
     """One player; `game` holds the truth."""
 
     observation_space = gymnasium.spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)

@@ -1,10 +1,10 @@
 """The pictures of continuous recognition: Tux Paint's stamps, read from the installed package and never copied.
 
-Contract: every captioned PNG that is not a letter or a symbol, one per caption, in the order of the paths, cut to its visible
-part and drawn on white. The folder is `/usr/share/tuxpaint/stamps`, or the one that `SHELM_STAMPS` names. Pictures are
-split by a fixed seed: agents and the small CLIP are trained on the first part and meet the held-out part only in
-evaluation.
-Failure policy: `PicturesMissing` says what to install; a folder with too few pictures for an episode is a ValueError.
+Contract: every captioned PNG that is not a letter or a symbol, one per caption, in the order of the paths, cut to its
+visible part and drawn on white (on which it must be seen). The folder is `/usr/share/tuxpaint/stamps`, or the one that
+`SHELM_STAMPS` names. Pictures are split by a digest of their names: agents and the small CLIP are trained on the first
+part and meet the held-out part only in evaluation.
+Failure policy: `PicturesMissingError` says what to install; a folder with too few pictures for an episode is a ValueError.
 """
 
 import os
@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,9 @@ SIDE = 96  # pixels
 MARGIN = 2
 NEEDED = 60  # an episode may show as many new pictures
 HELD_OUT = 0.3
-SPLIT_SEED = 20_230_612
 
 
-class PicturesMissing(FileNotFoundError):
+class PicturesMissingError(FileNotFoundError):
     """The stamps are not installed."""
 
 
@@ -40,11 +40,11 @@ class Picture:
 
 
 def stamps_folder() -> Path:
-    """Where the stamps lie; PicturesMissing if nowhere."""
+    """Where the stamps lie; PicturesMissingError if nowhere."""
     folder = Path(os.environ.get(SETTING) or FOLDER)
     if not folder.is_dir():
         text = f"no stamps in {folder}: install the Debian package {PACKAGE} or set {SETTING} to its folder of stamps"
-        raise PicturesMissing(text)
+        raise PicturesMissingError(text)
     return folder
 
 
@@ -56,13 +56,15 @@ def load_pictures(folder: Path) -> tuple[Picture, ...]:
         caption = path.with_suffix(".txt")
         if "symbols" not in path.relative_to(folder).parts and caption.is_file():
             named.setdefault(picture_name(caption.read_text(encoding="utf-8")), path)
-    return tuple(Picture(name, draw(path)) for name, path in named.items() if name)
+    pictures = (Picture(name, draw(path)) for name, path in named.items() if name)
+    return tuple(picture for picture in pictures if (picture.pixels < 240).any())
 
 
 def picture_name(caption: str) -> str:
     """First sentence of the first line (the others are translations): "A brown hen." -> "brown hen"."""
-    sentence = re.split(r"[.!?—(]", caption.partition("\n")[0].strip(" \"“”–"))[0]
-    words = re.sub(r"[^a-z0-9’' -]", " ", sentence.lower()).split()
+    line = caption.partition("\n")[0].replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    sentence = re.split(r"[.!?(\N{EM DASH}]", re.sub(r"^\W+", "", line))[0]
+    words = re.sub(r"[^a-z0-9' -]", " ", sentence.lower()).split()
     return " ".join(words[1:] if words[:1] in (["a"], ["an"], ["the"]) else words)
 
 
@@ -80,9 +82,10 @@ def draw(path: Path) -> NDArray[np.uint8]:
 
 def split_pictures(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Picture]]:
     """(for training, held out), always the same for the same pictures."""
-    order = np.random.default_rng(SPLIT_SEED).permutation(len(pictures)).tolist()
-    held_out = order[: round(HELD_OUT * len(order))]
-    parts = [pictures[i] for i in sorted(order[len(held_out) :])], [pictures[i] for i in sorted(held_out)]
+    digests = [sha256(picture.name.encode()).digest() for picture in pictures]
+    last = sorted(digests)[round(HELD_OUT * len(digests))]  # so that one picture more moves hardly another
+    held_out = [picture for picture, digest in zip(pictures, digests, strict=True) if digest < last]
+    parts = [picture for picture, digest in zip(pictures, digests, strict=True) if digest >= last], held_out
     if any(len(part) < NEEDED for part in parts):
         sizes = [len(part) for part in parts]
         raise ValueError(f"pictures: an episode needs {NEEDED} in each part, training and held out, got {sizes}")

@@ -1,8 +1,8 @@
 """What the eye sees: a flat panel in perspective, from a fixed point, for each of the gaze's cells.
 
 Contract: a frame is a pure function of (picture or cross, gaze cell, colour of the button looked at), so each is rendered
-once and kept (about 0.3 MB a picture). Frames are uint8 (3, 64, 64). The panel is 112 units wide at a distance of 90.5, as in
-the level; the field of view is such that the panel just fills the frame when the eye looks at its middle.
+once and kept (about 0.3 MB a picture). Frames are uint8 (3, 64, 64). The panel is 112 units wide at a distance of 90.5, as
+in the level; the field of view is such that the panel just fills the frame when the eye looks at its middle.
 """
 
 from collections.abc import Sequence
@@ -87,6 +87,11 @@ class Gallery:
             if not self._rendered[content]:
                 self._render(content)
         return self._frames[contents, views]
+
+    def look_at(self, picture: Picture, cell: int) -> NDArray[np.uint8]:
+        """A picture that need not be of the gallery, from CELLS[cell] before any answer: uint8 (3, SIZE, SIZE)."""
+        frame: NDArray[np.uint8] = look(panel(picture), self._samples[[cell]])[0]
+        return frame
 
     def _render(self, content: int) -> None:
         picture = None if content == CROSS else self.pictures[content - 1]

@@ -1,0 +1,95 @@
+"""Which word wins on MiniWorld's own frames: `python -m training.clip.world.evaluate --out runs/clip-world`.
+
+Contract: reads OUT/export, writes OUT/evaluation.json. On the frames of each environment that show exactly one thing clearly
+(`CLEAR_TEST` pixels or more, nothing else at all): top-1 among the bare words; top-1 and top-4 over the whole vocabulary;
+confusions; and how often the thing's second word (its colour, or the kind on a sign) is among the first two. On frames
+that show nothing: the same for the place. The vocabulary's text embeddings are computed here, by the model itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from services.domain.vocabulary import Vocabulary
+from services.retrieval.build_vocabulary import build_vocabulary
+from services.retrieval.clip_model import load_clip
+from services.retrieval.language_words import load_language_words
+from services.retrieval.model import TokenRetriever
+from training.clip.evaluate import compare, only
+from training.clip.train import LANGUAGE_MODEL
+from training.clip.world.frames import ENVIRONMENTS, Frame, walk
+from training.clip.world.words import BARE_WORDS, Said, Seen, caption
+
+FRAMES, BATCH, CLEAR_TEST, TOP = 1000, 64, 24, 4
+
+
+def retrieve(retriever: TokenRetriever, frames: list[Frame]) -> list[list[str]]:
+    """The k words of each frame."""
+    chunks = (frames[begin : begin + BATCH] for begin in range(0, len(frames), BATCH))
+    return [[best.text for best in found] for chunk in chunks for found in retriever.retrieve(chunk)]
+
+
+def score(said: list[Said], task: list[list[str]], whole: list[list[str]]) -> dict[str, Any]:
+    """The figures of one set of frames."""
+    truth = [item.first for item in said]
+    second = [sorted(item.words, key=lambda word: -item.words[word])[1] for item in said if len(item.words) > 1]
+    pairs = [(item, found) for item, found in zip(said, whole, strict=True) if len(item.words) > 1]
+    return {
+        "frames": len(said),
+        "by_word": dict(Counter(truth)),
+        "task_words": compare(truth, [found[0] for found in task]),
+        "whole_vocabulary": compare(truth, [found[0] for found in whole]),
+        "whole_top4": sum(word in found for word, found in zip(truth, whole, strict=True)) / max(1, len(said)),
+        "second_word_in_top2": sum(word in found[:2] for word, (_, found) in zip(second, pairs, strict=True))
+        / max(1, len(second)),
+    }
+
+
+def single(things: list[Seen]) -> bool:
+    """Exactly one thing, and that clearly; of signs only those that can be read."""
+    return len(things) == 1 and things[0].pixels >= CLEAR_TEST and (things[0].kind != "sign" or len(things[0].text) > 0)
+
+
+def evaluate(environment: str, task: TokenRetriever, whole: TokenRetriever) -> dict[str, Any]:
+    """The figures of one environment; see the module docstring."""
+    met = walk(environment, FRAMES)
+    report: dict[str, Any] = {}
+    sets = {
+        "one_object": [row for row in met if single(row[1])],
+        "nothing": [row for row in met if not row[1]],
+    }
+    for name, rows in sets.items():
+        frames = [frame for frame, _, _ in rows]
+        said = [caption(things, place) for _, things, place in rows]
+        report[name] = score(said, retrieve(task, frames), retrieve(whole, frames))
+    return report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Evaluate the small CLIP of MiniWorld on the environments' own frames.")
+    parser.add_argument("--out", type=Path, default=Path("runs/clip-world"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    clip = load_clip(f"file:{options.out}/export")
+    words = load_language_words(LANGUAGE_MODEL)
+    vocabulary: Vocabulary = build_vocabulary(clip=clip, language_model=words, mode="words", prompts=["{}"])
+    whole = TokenRetriever(model=clip.model, vocabulary=vocabulary, k=TOP, device="cpu")
+    task = TokenRetriever(model=clip.model, vocabulary=only(vocabulary, BARE_WORDS), k=TOP, device="cpu")
+    report = {name: evaluate(name, task, whole) for name in tqdm(ENVIRONMENTS, desc="environments")}
+    result = {"rows": len(vocabulary), "environments": report}
+    (options.out / "evaluation.json").write_text(json.dumps(result, indent=2) + "\n")
+    for name, sets in report.items():
+        for kind, row in sets.items():
+            top1 = f"{row['task_words']['top1'] or 0:.3f} / {row['whole_vocabulary']['top1'] or 0:.3f}"
+            print(f"{name} {kind}: {row['frames']} frames, top-1 {top1}, top-4 {row['whole_top4']:.3f}, {row['by_word']}")
+
+
+if __name__ == "__main__":
+    main()

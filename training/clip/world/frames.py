@@ -1,0 +1,57 @@
+"""The environments' own frames, met on a random walk with what is in them known exactly; never used in training.
+
+Contract: deterministic in (environment, frames). Each frame is uint8 (60, 80, 3). SignVarying's agent starts before
+the sign in every second episode, because a random walk hardly ever comes to read it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.clip.world.visible import look, place
+from training.clip.world.words import Seen
+from training.environments.miniworld import single_environment
+from training.environments.miniworld_sign import ENV_ID as SIGN_VARYING
+
+ENVIRONMENTS = (
+    "MiniWorld-TMaze-v0",
+    "MiniWorld-YMaze-v0",
+    "MiniWorld-FourRooms-v0",
+    "MiniWorld-MazeS3Fast-v0",
+    "MiniWorld-PickupObjects-v0",
+    "MiniWorld-PutNext-v0",
+    "MiniWorld-CollectHealth-v0",
+    "MiniWorld-Sign-v0",
+    SIGN_VARYING,
+)
+SEED = 78_000
+EPISODE = 40  # steps after which a new world is drawn, for variety
+Frame = NDArray[np.uint8]
+
+
+def _before_the_sign(world: Any, rng: np.random.Generator) -> None:
+    world.agent.pos = np.array([rng.uniform(2.5, 6.0), 0, rng.uniform(8.0, 12.0)])
+    world.agent.dir = rng.uniform(-math.pi / 4, math.pi / 4)
+
+
+def walk(environment: str, frames: int) -> list[tuple[Frame, list[Seen], str]]:
+    """(frame, things in it, place) at each step."""
+    env = single_environment(environment)
+    world: Any = env.unwrapped
+    rng = np.random.default_rng(SEED)
+    env.reset(seed=SEED)
+    met = []
+    for step in range(frames):
+        met.append((*look(world), place(world)))
+        action = 2 if rng.random() < 0.4 else int(rng.integers(3))  # forward more often: else it turns on the spot
+        _, _, terminated, truncated, _ = env.step(action)
+        if terminated or truncated or (step + 1) % EPISODE == 0:
+            env.reset()
+            if environment == SIGN_VARYING and rng.random() < 0.5:
+                _before_the_sign(world, rng)
+    env.close()
+    return met
