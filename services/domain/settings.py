@@ -1,6 +1,7 @@
 """Settings about agents, shared by the three services."""
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 from pydantic import Field, field_validator
@@ -17,6 +18,10 @@ class AgentSettings(ServerSettings):
     agents: str = Field(
         "models/minigrid-memory", description="folders of agent bundles, separated by commas; the first is the default"
     )
+
+    engine: Literal["local", "triton"] = Field("local", description="where the models run: in the services, or in Triton")
+    triton_target: str = Field("127.0.0.1:8001", description="HOST:PORT of Triton's gRPC endpoint, with engine triton")
+    triton_timeout: float = Field(10.0, gt=0, description="seconds for one answer of a model in Triton")
 
     @field_validator("device")
     @classmethod

@@ -6,6 +6,7 @@ from shelm.v1 import memory_pb2_grpc
 
 from services.domain.redis import check_redis_url, connect_redis
 from services.domain.settings import DOMAIN, AgentSettings
+from services.domain.triton import connect_triton, model_name
 from services.memory.history import HistoryReader
 from services.memory.service import MemoryServicer, load_agent
 from services.runtime.server import GrpcServer, run, serve_until_stopped
@@ -30,11 +31,14 @@ async def main() -> None:
     settings = load_settings(MemorySettings)
     configure_logging("memory", settings.log_level)
     torch.set_num_threads(settings.torch_threads)
-    agents = [load_agent(bundle, settings, settings.slots) for bundle in settings.load_bundles()]
+    triton = connect_triton(settings)
+    bundles = settings.load_bundles()
+    agents = [load_agent(bundle, settings, settings.slots, triton) for bundle in bundles]
     servicer = MemoryServicer(agents, HistoryReader(connect_redis(settings.redis_url, timeout=settings.redis_timeout)))
 
     async def ready() -> list[str]:
-        return []  # it serves only once everything is loaded; steps that need no rebuild work without Redis
+        # Local models are loaded before it serves; steps that need no rebuild work without Redis.
+        return await triton.missing(model_name("memory", bundle.digest) for bundle in bundles) if triton else []
 
     server = GrpcServer(
         settings,

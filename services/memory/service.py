@@ -6,11 +6,9 @@ item fails alone with its field; a history that Redis does not hold gives HISTOR
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import torch
 from shelm.v1 import memory_pb2, memory_pb2_grpc
@@ -19,14 +17,15 @@ from services.domain.bundle import AgentBundle
 from services.domain.history import MemoryStep, MemoryVector
 from services.domain.settings import AgentSettings
 from services.domain.status import agent_not_loaded, item_status
+from services.domain.triton import model_name
 from services.domain.vocabulary import Vocabulary
-from services.memory.model import MemorySlots, SlotMiss
+from services.memory.engine import LocalMemory, MemoryEngine
+from services.memory.model import MemorySlots
+from services.memory.tensors import Counts
+from services.memory.triton import TritonMemory
 from services.memory.weights import LanguageModelSpec, load_language_model
-from services.runtime.batching import Batcher, in_thread
 from services.runtime.errors import Context, ServiceError, deadline_of, invalid
-
-Answer = MemoryVector | SlotMiss
-Result = TypeVar("Result")
+from services.runtime.triton import Triton
 
 
 class Histories(Protocol):
@@ -41,9 +40,7 @@ class MemoryAgent:
     """What memory needs of one agent."""
 
     bundle: AgentBundle
-    slots: MemorySlots
-    batcher: Batcher[MemoryStep, Answer]
-    executor: ThreadPoolExecutor  # the one thread that touches the slots
+    engine: MemoryEngine
 
 
 def load_slots(bundle: AgentBundle, *, device: str, slots: int) -> MemorySlots:
@@ -63,18 +60,12 @@ def load_slots(bundle: AgentBundle, *, device: str, slots: int) -> MemorySlots:
     return MemorySlots(language_model=model, vocabulary_size=len(vocabulary), agent_digest=bundle.digest, slots=slots)
 
 
-def load_agent(bundle: AgentBundle, settings: AgentSettings, slots: int) -> MemoryAgent:
-    """Loads one agent and gives it a queue and a thread."""
-    engine = load_slots(bundle, device=settings.device, slots=slots)
-    executor = ThreadPoolExecutor(1, thread_name_prefix="memory")
-    batcher: Batcher[MemoryStep, Answer] = Batcher(
-        in_thread(engine.remember, executor),
-        name="memory",
-        max_size=settings.max_batch,
-        max_wait=settings.max_wait,
-        max_queue=settings.max_queue,
-    )
-    return MemoryAgent(bundle, engine, batcher, executor)
+def load_agent(bundle: AgentBundle, settings: AgentSettings, slots: int, triton: Triton | None) -> MemoryAgent:
+    """One agent with its engine: its slots in this process, or the model in `triton`."""
+    if triton:
+        model = model_name("memory", bundle.digest)
+        return MemoryAgent(bundle, TritonMemory(triton, model, tokens_per_step=bundle.manifest.retrieval.k))
+    return MemoryAgent(bundle, LocalMemory(load_slots(bundle, device=settings.device, slots=slots), settings))
 
 
 class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
@@ -88,23 +79,18 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         """One step; the vector and whether the memory state was rebuilt. Also the way in for a policy nearby."""
         agent = self._agent(agent_digest)
         try:
-            answer = await agent.batcher.submit(step, deadline=deadline)
+            answer = await agent.engine.submit(step, deadline=deadline)
         except ValueError as error:
             field, _, problem = str(error).partition(": ")
             raise invalid(field, problem) from None
         if isinstance(answer, MemoryVector):
             return answer, False
         words = await self._histories.last_words(step.episode_id, step=step.step, steps=answer.steps, digest=step.history)
-        return await self._in_engine(agent, partial(_rebuild_and_remember, agent.slots, step, words)), True
-
-    async def _in_engine(self, agent: MemoryAgent, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(agent.executor, work)
+        return await agent.engine.rebuild(step, words, deadline=deadline), True
 
     async def forget(self, episode_ids: Sequence[str]) -> int:
         """Drops the slots of episodes; returns how many there were."""
-        return sum(
-            [await self._in_engine(agent, partial(_forget, agent.slots, episode_ids)) for agent in self._agents.values()]
-        )
+        return sum([await agent.engine.forget(episode_ids) for agent in self._agents.values()])
 
     async def Remember(  # noqa: N802
         self, request: memory_pb2.RememberRequest, context: Context
@@ -136,7 +122,8 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         self, request: memory_pb2.GetMemoryStatsRequest, context: Context
     ) -> memory_pb2.GetMemoryStatsResponse:
         """See memory.proto."""
-        return memory_pb2.GetMemoryStatsResponse(agents=[_stats(agent) for agent in self._agents.values()])
+        agents = [_stats(agent.bundle, await agent.engine.counts()) for agent in self._agents.values()]
+        return memory_pb2.GetMemoryStatsResponse(agents=agents)
 
     def _agent(self, digest: str) -> MemoryAgent:
         if digest not in self._agents:
@@ -144,27 +131,13 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         return self._agents[digest]
 
 
-def _rebuild_and_remember(slots: MemorySlots, step: MemoryStep, words: Sequence[int]) -> MemoryVector:
-    """Both at once, so that no other episode takes the slot in between, however few there are."""
-    slots.rebuild(step.episode_id, step.step, words, step.history)
-    (answer,) = slots.remember([step])
-    if not isinstance(answer, MemoryVector):
-        raise RuntimeError(f"a slot that was just rebuilt answers {answer!r}")
-    return answer
-
-
-def _stats(agent: MemoryAgent) -> memory_pb2.AgentMemoryStats:
-    counts = agent.slots.counts
+def _stats(bundle: AgentBundle, counts: Counts) -> memory_pb2.AgentMemoryStats:
     return memory_pb2.AgentMemoryStats(
-        agent_digest=agent.bundle.digest,
-        slots=agent.slots.capacity,
-        used=agent.slots.used,
+        agent_digest=bundle.digest,
+        slots=counts.slots,
+        used=counts.used,
         hits=counts.hits,
         repeats=counts.repeats,
         rebuilds=counts.rebuilds,
         evictions=counts.evictions,
     )
-
-
-def _forget(slots: MemorySlots, episode_ids: Sequence[str]) -> int:
-    return sum(slots.forget(episode_id) for episode_id in episode_ids)

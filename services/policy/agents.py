@@ -7,6 +7,7 @@ FAILED_PRECONDITION with reason AGENT_NOT_LOADED.
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import numpy as np
@@ -18,12 +19,15 @@ from services.domain.bundle import AgentBundle
 from services.domain.frame import Frame
 from services.domain.history import history_reach
 from services.domain.settings import AgentSettings
+from services.domain.triton import model_name
 from services.domain.vocabulary import Vocabulary
 from services.policy.convert import action_space_message
 from services.policy.heads import Head, action_heads
 from services.policy.model import ActorCritic, load_actor_critic
+from services.policy.triton import FramesAsTheyAre, triton_policy
 from services.runtime.batching import Batcher, in_thread
 from services.runtime.errors import ServiceError
+from services.runtime.triton import Queue, Triton
 
 Features = NDArray[np.float32]  # (features,)
 Memory = NDArray[np.float32]  # (dimension,)
@@ -57,8 +61,8 @@ class PolicyAgent:
     bundle: AgentBundle
     vocabulary_size: int
     heads: tuple[Head, ...]
-    encode: Batcher[Frame, Features]
-    decide: Batcher[tuple[Features, Memory], tuple[Parameters, float]]
+    encode: Queue[Frame, Any]  # what `decide` wants to know of a frame
+    decide: Queue[tuple[Any, Memory], tuple[Parameters, float]]
 
     @property
     def k(self) -> int:
@@ -88,17 +92,31 @@ class PolicyAgent:
         )
 
 
-def load_agent(bundle: AgentBundle, settings: AgentSettings) -> PolicyAgent:
-    """Loads one agent and gives it queues and a thread."""
-    engine = PolicyEngine(load_actor_critic(bundle), settings.device)
-    executor = ThreadPoolExecutor(1, thread_name_prefix="policy")
-    limits = {"max_size": settings.max_batch, "max_queue": settings.max_queue}
+def load_agent(bundle: AgentBundle, settings: AgentSettings, triton: Triton | None) -> PolicyAgent:
+    """One agent with its queues: before a thread of this process, or before the model in `triton`."""
+    encode: Queue[Frame, Any]
+    decide: Queue[tuple[Any, Memory], tuple[Parameters, float]]
+    if triton:
+        encode, decide = FramesAsTheyAre(), triton_policy(triton, model_name("policy", bundle.digest))
+    else:
+        encode, decide = _local(PolicyEngine(load_actor_critic(bundle), settings.device), settings)
     return PolicyAgent(
         bundle=bundle,
         vocabulary_size=len(Vocabulary.load(bundle.path(bundle.manifest.retrieval.vocabulary))),
         heads=action_heads(bundle.manifest.actions),
-        encode=Batcher(in_thread(engine.encode, executor), name="policy encode", max_wait=settings.max_wait, **limits),
-        decide=Batcher(in_thread(engine.decide, executor), name="policy decide", max_wait=settings.max_wait, **limits),
+        encode=encode,
+        decide=decide,
+    )
+
+
+def _local(
+    engine: PolicyEngine, settings: AgentSettings
+) -> tuple[Batcher[Frame, Features], Batcher[tuple[Features, Memory], tuple[Parameters, float]]]:
+    executor = ThreadPoolExecutor(1, thread_name_prefix="policy")
+    limits = {"max_size": settings.max_batch, "max_queue": settings.max_queue}
+    return (
+        Batcher(in_thread(engine.encode, executor), name="policy encode", max_wait=settings.max_wait, **limits),
+        Batcher(in_thread(engine.decide, executor), name="policy decide", max_wait=settings.max_wait, **limits),
     )
 
 

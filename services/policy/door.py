@@ -5,6 +5,7 @@ from shelm.v1 import agent_pb2_grpc
 
 from services.domain.redis import check_redis_url, connect_redis
 from services.domain.settings import DOMAIN, AgentSettings
+from services.domain.triton import connect_triton, model_name
 from services.policy.acting import Actor
 from services.policy.agents import Agents, load_agent
 from services.policy.episodes import EpisodeStore
@@ -33,7 +34,8 @@ class DoorSettings(AgentSettings):
 
 def open_door(settings: DoorSettings, retrieval: Retrieval, memory: Memory, peers_ready: Ready) -> GrpcServer:
     """The server of AgentService."""
-    agents = Agents([load_agent(bundle, settings) for bundle in settings.load_bundles()])
+    triton, bundles = connect_triton(settings), settings.load_bundles()
+    agents = Agents([load_agent(bundle, settings, triton) for bundle in bundles])
     agents.check_retained(settings.retained_steps)
     # One connection per watcher and per Act, so that watchers never keep an Act waiting.
     connections = settings.max_watchers + settings.max_in_flight
@@ -52,7 +54,8 @@ def open_door(settings: DoorSettings, retrieval: Retrieval, memory: Memory, peer
 
     async def ready() -> list[str]:
         await store.ping()
-        return await peers_ready()
+        models = await triton.missing(model_name("policy", bundle.digest) for bundle in bundles) if triton else []
+        return [*models, *await peers_ready()]
 
     return GrpcServer(
         settings,

@@ -5,6 +5,7 @@ from pydantic import Field, field_validator
 from shelm.v1 import retrieval_pb2_grpc
 
 from services.domain.settings import DOMAIN, AgentSettings
+from services.domain.triton import connect_triton, model_name
 from services.retrieval.service import RetrievalServicer, load_agent
 from services.runtime.server import GrpcServer, run, serve_until_stopped
 from services.runtime.settings import check_address, load_settings
@@ -25,11 +26,14 @@ async def main() -> None:
     settings = load_settings(RetrievalSettings)
     configure_logging("retrieval", settings.log_level)
     torch.set_num_threads(settings.torch_threads)
-    agents = [load_agent(bundle, settings, settings.cache_frames) for bundle in settings.load_bundles()]
+    triton = connect_triton(settings)
+    bundles = settings.load_bundles()
+    agents = [load_agent(bundle, settings, settings.cache_frames, triton) for bundle in bundles]
     servicer = RetrievalServicer(agents)
 
     async def ready() -> list[str]:
-        return []  # it serves only once everything is loaded
+        # Local models are loaded before it serves.
+        return await triton.missing(model_name("clip_image", bundle.digest) for bundle in bundles) if triton else []
 
     server = GrpcServer(
         settings,

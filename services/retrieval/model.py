@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,15 +26,7 @@ from services.domain.frame import frame_fingerprint
 from services.domain.vocabulary import Vocabulary
 from services.retrieval.clip_model import preprocess_cfg
 from services.retrieval.preprocess import Frame, Mode, Preprocessing
-
-
-@dataclass(frozen=True, slots=True)
-class Retrieved:
-    """One word of a frame: its row in the vocabulary, its text, its cosine similarity in [-1, 1]."""
-
-    row: int
-    text: str
-    similarity: float
+from services.retrieval.retrieved import Retrieved
 
 
 def check_frame(frame: NDArray[Any], index: int) -> None:

@@ -15,12 +15,16 @@ from services.domain.bundle import AgentBundle
 from services.domain.frame import Frame, InvalidFrame, decode_frame
 from services.domain.settings import AgentSettings
 from services.domain.status import agent_not_loaded, item_status
+from services.domain.triton import model_name
 from services.domain.vocabulary import Vocabulary
 from services.retrieval.clip_model import load_clip
-from services.retrieval.model import Retrieved, TokenRetriever
+from services.retrieval.model import TokenRetriever
+from services.retrieval.retrieved import Retrieved
 from services.retrieval.telemetry import export_cache
+from services.retrieval.triton import triton_retrieval
 from services.runtime.batching import Batcher, in_thread
 from services.runtime.errors import Context, ServiceError, deadline_of, invalid
+from services.runtime.triton import Queue, Triton
 
 MAX_PAGE = 10_000
 
@@ -31,7 +35,7 @@ class RetrievalAgent:
 
     bundle: AgentBundle
     vocabulary: Vocabulary
-    batcher: Batcher[Frame, list[Retrieved]]
+    frames: Queue[Frame, list[Retrieved]]
 
 
 def load_retriever(bundle: AgentBundle, *, device: str, cache_frames: int) -> tuple[TokenRetriever, Vocabulary]:
@@ -50,8 +54,12 @@ def load_retriever(bundle: AgentBundle, *, device: str, cache_frames: int) -> tu
     return retriever, vocabulary
 
 
-def load_agent(bundle: AgentBundle, settings: AgentSettings, cache_frames: int) -> RetrievalAgent:
-    """Loads one agent and gives it a queue and a thread."""
+def load_agent(bundle: AgentBundle, settings: AgentSettings, cache_frames: int, triton: Triton | None) -> RetrievalAgent:
+    """One agent with its queue: before a thread of this process, or before the model in `triton`."""
+    if triton:
+        vocabulary = Vocabulary.load(bundle.path(bundle.manifest.retrieval.vocabulary))
+        model = model_name("clip_image", bundle.digest)
+        return RetrievalAgent(bundle, vocabulary, triton_retrieval(triton, model, vocabulary.words))
     retriever, vocabulary = load_retriever(bundle, device=settings.device, cache_frames=cache_frames)
     export_cache(bundle.name, retriever)
     executor = ThreadPoolExecutor(1, thread_name_prefix="retrieval")
@@ -73,7 +81,7 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
 
     async def words(self, agent_digest: str, frame: Frame, *, deadline: float | None) -> list[agent_pb2.Token]:
         """The words of one frame; also the way in for a policy in the same process."""
-        found = await self._agent(agent_digest).batcher.submit(frame, deadline=deadline)
+        found = await self._agent(agent_digest).frames.submit(frame, deadline=deadline)
         return [agent_pb2.Token(text=word.text, similarity=word.similarity, id=word.row) for word in found]
 
     async def Retrieve(  # noqa: N802

@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 
 from services.domain.redis import connect_redis
+from services.domain.triton import PARTS, connect_triton, model_name
 from services.memory.history import HistoryReader
 from services.memory.service import MemoryServicer
 from services.memory.service import load_agent as load_memory
@@ -30,13 +31,15 @@ async def main() -> None:
     settings = load_settings(StandaloneSettings)
     configure_logging("standalone", settings.log_level)
     torch.set_num_threads(settings.torch_threads)
-    bundles = settings.load_bundles()
-    retrieval = RetrievalServicer([load_retrieval(bundle, settings, settings.cache_frames) for bundle in bundles])
+    triton, bundles = connect_triton(settings), settings.load_bundles()
+    frames = settings.cache_frames
+    retrieval = RetrievalServicer([load_retrieval(bundle, settings, frames, triton) for bundle in bundles])
     histories = HistoryReader(connect_redis(settings.redis_url, timeout=settings.redis_timeout))
-    memory = MemoryServicer([load_memory(bundle, settings, settings.slots) for bundle in bundles], histories)
+    memory = MemoryServicer([load_memory(bundle, settings, settings.slots, triton) for bundle in bundles], histories)
 
     async def peers_ready() -> list[str]:
-        return []
+        names = (model_name(part, bundle.digest) for bundle in bundles for part in PARTS)
+        return await triton.missing(names) if triton else []
 
     server = open_door(settings, retrieval, memory, peers_ready)
     await serve_until_stopped(server, "standalone", settings, settings.listen)

@@ -1,0 +1,85 @@
+"""What the memory service asks of its engine, and the engine in this process.
+
+Contract: `submit` takes one step; a slot miss is an answer. `rebuild` takes the history's last words and the step in one
+go, so that no other episode takes the slot in between, however few there are. Failure policy: a step that cannot be taken
+(unknown word, wrong number of words) raises ValueError "FIELD: PROBLEM".
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Protocol, TypeVar
+
+from services.domain.history import MemoryStep, MemoryVector
+from services.domain.settings import AgentSettings
+from services.memory.model import MemorySlots, SlotMiss
+from services.memory.tensors import Counts
+from services.runtime.batching import Batcher, in_thread
+
+Result = TypeVar("Result")
+
+
+class MemoryEngine(Protocol):
+    """Memory slots somewhere."""
+
+    async def submit(self, step: MemoryStep, *, deadline: float | None) -> MemoryVector | SlotMiss:
+        """Takes one step."""
+
+    async def rebuild(self, step: MemoryStep, words: Sequence[int], *, deadline: float | None) -> MemoryVector:
+        """Rebuilds the state before the step from the last words of its history, then takes the step."""
+
+    async def forget(self, episode_ids: Sequence[str]) -> int:
+        """Drops the slots of episodes; returns how many there were."""
+
+    async def counts(self) -> Counts:
+        """What happened since the start."""
+
+
+class LocalMemory:
+    """Memory slots in this process; one thread touches them."""
+
+    def __init__(self, slots: MemorySlots, settings: AgentSettings) -> None:
+        self._slots = slots
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="memory")
+        self._batcher: Batcher[MemoryStep, MemoryVector | SlotMiss] = Batcher(
+            in_thread(slots.remember, self._executor),
+            name="memory",
+            max_size=settings.max_batch,
+            max_wait=settings.max_wait,
+            max_queue=settings.max_queue,
+        )
+
+    async def submit(self, step: MemoryStep, *, deadline: float | None) -> MemoryVector | SlotMiss:
+        """See `MemoryEngine`."""
+        return await self._batcher.submit(step, deadline=deadline)
+
+    async def rebuild(self, step: MemoryStep, words: Sequence[int], *, deadline: float | None) -> MemoryVector:
+        """See `MemoryEngine`."""
+        return await self._run(partial(rebuild_and_remember, self._slots, step, words))
+
+    async def forget(self, episode_ids: Sequence[str]) -> int:
+        """See `MemoryEngine`."""
+        return await self._run(lambda: sum(self._slots.forget(episode_id) for episode_id in episode_ids))
+
+    async def counts(self) -> Counts:
+        """See `MemoryEngine`."""
+        return slot_counts(self._slots)
+
+    async def _run(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+def rebuild_and_remember(slots: MemorySlots, step: MemoryStep, words: Sequence[int]) -> MemoryVector:
+    """Both at once."""
+    slots.rebuild(step.episode_id, step.step, words, step.history)
+    (answer,) = slots.remember([step])
+    if not isinstance(answer, MemoryVector):
+        raise RuntimeError(f"a slot that was just rebuilt answers {answer!r}")
+    return answer
+
+
+def slot_counts(slots: MemorySlots) -> Counts:
+    """The counts of an engine."""
+    seen = slots.counts
+    return Counts(slots.capacity, slots.used, seen.hits, seen.repeats, seen.rebuilds, seen.evictions)

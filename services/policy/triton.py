@@ -1,0 +1,35 @@
+"""The actor-critic in a Triton server: model `policy`.
+
+Inputs FRAME uint8 (height, width, 3) and MEMORY float32 (dimension,); outputs PARAMETERS float32 (n,), one row of
+services.policy.heads, and VALUE float32 (1,). Failure policy: that of services.runtime.triton.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from services.domain.frame import Frame
+from services.runtime.triton import Triton, TritonModel
+
+Parameters = NDArray[Any]
+Memory = NDArray[Any]
+
+
+class FramesAsTheyAre:
+    """In place of encoding a frame beforehand: the model does it together with the decision."""
+
+    async def submit(self, item: Frame, *, deadline: float | None = None) -> Frame:
+        """The frame."""
+        return item
+
+
+def triton_policy(server: Triton, model: str) -> TritonModel[tuple[Frame, Memory], tuple[Parameters, float]]:
+    """The model as a queue of (frame, memory vector)."""
+
+    def decode(outputs: Mapping[str, NDArray[Any]]) -> tuple[Parameters, float]:
+        return outputs["PARAMETERS"], float(outputs["VALUE"][0])
+
+    return TritonModel(
+        server, model, name="policy decide", encode=lambda pair: {"FRAME": pair[0], "MEMORY": pair[1]}, decode=decode
+    )
