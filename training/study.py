@@ -8,7 +8,6 @@ Failure policy: a run that fails is named with its log file, the others go on, a
 """
 
 import argparse
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -117,11 +116,7 @@ def _keep(run: Run) -> None:
     lines = (source / "log.jsonl").read_text().splitlines(keepends=True)
     every = -(-len(lines) // KEPT_LINES)
     (target / "log.jsonl").write_text("".join(lines[::-1][::every][::-1]))
-    settings = json.loads((source / "run.json").read_text())
-    settings["commit"] = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    (target / "run.json").write_text(json.dumps(settings, indent=2) + "\n")
+    (target / "run.json").write_text((source / "run.json").read_text())
     for kind in run.evaluations():  # last: they say that the run is finished
         (target / f"evaluation-{kind}.json").write_text((source / f"evaluation-{kind}.json").read_text())
 

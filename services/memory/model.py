@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from services.domain.history import MemoryStep, MemoryVector, empty_history, extend_history, history_reach
+from services.domain.history import MemoryStep, MemoryVector, extend_history, history_reach
+from services.memory.checks import StepCheck
 from services.memory.language_model import LanguageModel
 
 
@@ -59,8 +60,10 @@ class MemorySlots:
     def __init__(self, *, language_model: LanguageModel, vocabulary_size: int, agent_digest: str, slots: int) -> None:
         self.capacity = slots
         self.counts = SlotCounts()
-        self._model, self._vocabulary_size = language_model, vocabulary_size
-        self._empty = empty_history(agent_digest)
+        self._model = language_model
+        self.check = StepCheck(
+            tokens_per_step=language_model.tokens_per_step, vocabulary_size=vocabulary_size, agent_digest=agent_digest
+        )
         self._cache = language_model.new_cache(slots)
         self._slots: OrderedDict[str, _Slot] = OrderedDict()  # least recently used first
         self._free = list(range(slots))[::-1]
@@ -98,7 +101,7 @@ class MemorySlots:
             needed = min(step, self.reach) * k
             if len(word_ids) < needed or len(word_ids) > step * k:
                 raise ValueError(f"history: expected {needed} to {step * k} words for step {step}, got {len(word_ids)}")
-            self._check_words(word_ids)
+            self.check.words(word_ids)
             self._model.rebuild(self._cache, slot.index, step * k, torch.tensor(list(word_ids), dtype=torch.int64))
         except BaseException:
             self.forget(episode_id)
@@ -133,7 +136,7 @@ class MemorySlots:
     def _prepare(self, step: MemoryStep, forward: _Forward) -> MemoryVector | SlotMiss | ValueError | None:
         """Answers at once, or puts the step into the forward and returns None."""
         try:
-            self._check(step)
+            self.check(step)
         except ValueError as error:
             return error
         slot = self._slots.get(step.episode_id)
@@ -145,7 +148,7 @@ class MemorySlots:
         if step.step == 0:  # an empty history needs no slot to start from
             slot = self._take(step.episode_id)
             self._cache.clear(slot.index)
-            slot.history = self._empty
+            slot.history = self.check.empty
         elif slot is None or slot.history != step.history:
             return SlotMiss(min(step.step, self.reach))
         self._slots.move_to_end(step.episode_id)
@@ -187,15 +190,3 @@ class MemorySlots:
             self._slots[episode_id] = _Slot(self._free.pop(), b"")
         self._slots.move_to_end(episode_id)
         return self._slots[episode_id]
-
-    def _check(self, step: MemoryStep) -> None:
-        if len(step.word_ids) != self._model.tokens_per_step:
-            raise ValueError(f"word_ids: expected {self._model.tokens_per_step} words, got {len(step.word_ids)}")
-        self._check_words(step.word_ids)
-        if step.step == 0 and step.history != self._empty:
-            raise ValueError("history_digest: step 0 follows the empty history, another digest was given")
-
-    def _check_words(self, word_ids: Sequence[int]) -> None:
-        for word in word_ids:
-            if not 0 <= word < self._vocabulary_size:
-                raise ValueError(f"word_ids: expected rows 0..{self._vocabulary_size - 1} of the vocabulary, got {word}")

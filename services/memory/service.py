@@ -19,6 +19,7 @@ from services.domain.settings import AgentSettings
 from services.domain.status import agent_not_loaded, item_status
 from services.domain.triton import model_name
 from services.domain.vocabulary import Vocabulary
+from services.memory.checks import StepCheck
 from services.memory.engine import LocalMemory, MemoryEngine
 from services.memory.model import MemorySlots
 from services.memory.tensors import Counts
@@ -63,8 +64,10 @@ def load_slots(bundle: AgentBundle, *, device: str, slots: int) -> MemorySlots:
 def load_agent(bundle: AgentBundle, settings: AgentSettings, slots: int, triton: Triton | None) -> MemoryAgent:
     """One agent with its engine: its slots in this process, or the model in `triton`."""
     if triton:
+        k, size = bundle.manifest.retrieval.k, len(Vocabulary.load(bundle.path(bundle.manifest.retrieval.vocabulary)))
+        check = StepCheck(tokens_per_step=k, vocabulary_size=size, agent_digest=bundle.digest)
         model = model_name("memory", bundle.digest)
-        return MemoryAgent(bundle, TritonMemory(triton, model, tokens_per_step=bundle.manifest.retrieval.k))
+        return MemoryAgent(bundle, TritonMemory(triton, model, tokens_per_step=k, check=check))
     return MemoryAgent(bundle, LocalMemory(load_slots(bundle, device=settings.device, slots=slots), settings))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.domain.history import DIGEST_BYTES, MemoryStep, MemoryVector
+from services.memory.checks import StepCheck
 from services.memory.model import SlotMiss
 from services.memory.tensors import Counts, Op, Status
 from services.runtime.triton import Row, Triton, TritonModel, text_of, text_tensor
@@ -22,7 +23,8 @@ Outputs = Mapping[str, NDArray[Any]]
 class TritonMemory:
     """The `MemoryEngine` of a Triton model."""
 
-    def __init__(self, server: Triton, model: str, *, tokens_per_step: int) -> None:
+    def __init__(self, server: Triton, model: str, *, tokens_per_step: int, check: StepCheck) -> None:
+        self._check = check  # Triton itself would refuse a wrong shape without naming the field
         self._nothing = MemoryStep("", 0, (0,) * tokens_per_step, bytes(DIGEST_BYTES))
         self._call: TritonModel[Row, Outputs] = TritonModel(
             server, model, name="memory", encode=lambda row: row, decode=lambda outputs: outputs
@@ -30,10 +32,13 @@ class TritonMemory:
 
     async def submit(self, step: MemoryStep, *, deadline: float | None) -> MemoryVector | SlotMiss:
         """See `MemoryEngine`."""
+        self._check(step)
         return _answer(await self._call.submit(_row(Op.REMEMBER, step), deadline=deadline))
 
     async def rebuild(self, step: MemoryStep, words: Sequence[int], *, deadline: float | None) -> MemoryVector:
         """See `MemoryEngine`."""
+        self._check(step)
+        self._check.words(words)
         row = {**_row(Op.REMEMBER, step), "PAST": np.array(words, np.int32)}
         answer = _answer(await self._call.submit(row, deadline=deadline))
         if not isinstance(answer, MemoryVector):

@@ -19,6 +19,8 @@ import redis
 
 from deploy.local.redis_server import redis_command
 from deploy.local.stack import Stack, free_port
+from deploy.triton.repository import main as write_models
+from deploy.triton.server import TritonServer
 from support.door import Door
 from support.waiting import wait_for
 
@@ -231,7 +233,35 @@ class Standalone(Deployment):
         return [sys.executable, "-m", "services.standalone"], {**self.settings, "SHELM_REDIS_URL": self.redis_url}
 
 
-DEPLOYMENTS: dict[str, type[Deployment]] = {kind.name: kind for kind in (Processes, Standalone)}
+class BehindTriton(Processes):
+    """The three services with every model in a real Triton Inference Server on the CPU; needs `make triton-setup`."""
+
+    name = "triton"
+
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        port = free_port()
+        engine = {"SHELM_ENGINE": "triton", "SHELM_TRITON_TARGET": f"127.0.0.1:{port}"}
+        super().__init__(folder, {**(settings or {}), **engine})
+        self.repository = folder / "repository"
+        self.triton = TritonServer(self.repository, port=port, folder=folder, environment=REPOSITORY / ".triton", poll=True)
+
+    def start(self) -> None:
+        bundles = self.settings.get("SHELM_AGENTS", str(REPOSITORY / "models/minigrid-memory")).split(",")
+        slots = self.settings.get("SHELM_SLOTS", "512")
+        write_models([*bundles, "--out", str(self.repository), "--slots", slots])
+        self.triton.start()
+        super().start()
+
+    def stop(self) -> None:
+        super().stop()
+        self.triton.stop()
+
+
+_KINDS = {kind.name: kind for kind in (Processes, Standalone, BehindTriton)}
+# Triton's environment is large, so it is tested by a command of its own: TEST_DEPLOYMENTS=triton.
+DEPLOYMENTS: dict[str, type[Deployment]] = {
+    name: _KINDS[name] for name in os.environ.get("TEST_DEPLOYMENTS", "processes,standalone").split(",")
+}
 APART = [name for name, kind in DEPLOYMENTS.items() if kind.apart]
 
 

@@ -1,0 +1,1 @@
+"""The models of agent bundles in a Triton Inference Server."""

@@ -1,0 +1,32 @@
+"""Which steps a memory can take; asked before any engine.
+
+Failure policy: a step that cannot be taken raises ValueError "FIELD: PROBLEM".
+"""
+
+from collections.abc import Sequence
+
+from services.domain.history import DIGEST_BYTES, MemoryStep, empty_history
+
+
+class StepCheck:
+    """The rules of one agent."""
+
+    def __init__(self, *, tokens_per_step: int, vocabulary_size: int, agent_digest: str) -> None:
+        self._tokens_per_step, self._vocabulary_size = tokens_per_step, vocabulary_size
+        self.empty = empty_history(agent_digest)
+
+    def __call__(self, step: MemoryStep) -> None:
+        """Checks one step."""
+        if len(step.word_ids) != self._tokens_per_step:
+            raise ValueError(f"word_ids: expected {self._tokens_per_step} words, got {len(step.word_ids)}")
+        self.words(step.word_ids)
+        if step.step == 0 and step.history != self.empty:
+            raise ValueError("history_digest: step 0 follows the empty history, another digest was given")
+        if len(step.history) != DIGEST_BYTES:
+            raise ValueError(f"history_digest: expected {DIGEST_BYTES} bytes, got {len(step.history)}")
+
+    def words(self, word_ids: Sequence[int]) -> None:
+        """Checks that all are in the vocabulary."""
+        for word in word_ids:
+            if not 0 <= word < self._vocabulary_size:
+                raise ValueError(f"word_ids: expected rows 0..{self._vocabulary_size - 1} of the vocabulary, got {word}")

@@ -1,0 +1,172 @@
+"""Every model behind a real Triton: same words and actions, its death costs a rebuild, new bundles join while it runs.
+
+`make test-triton` runs this and the contract suite. Triton is killed with SIGKILL and started again by the test, as an
+orchestrator would do.
+"""
+
+import shutil
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import tritonclient.grpc as tritongrpc
+from faults_episodes import Plan, Player, plans, play_undisturbed
+from shelm import Client, ShelmError
+from shelm.gym import minigrid_env, play
+from support.deployment import REPOSITORY, BehindTriton, Deployment, Process, Standalone, wait_ready
+from support.door import Door
+from support.frames import Frame
+from support.waiting import wait_for
+
+from deploy.local.stack import free_port
+from deploy.triton.repository import main as write_models
+from services.domain.bundle import load_bundle, write_manifest
+from services.domain.triton import PARTS, model_name
+
+pytestmark = [
+    pytest.mark.skipif(not (REPOSITORY / ".triton/bin/python").exists(), reason="needs `make triton-setup`"),
+    pytest.mark.timeout(600),
+]
+BUNDLE = REPOSITORY / "models/minigrid-memory"
+EPISODES, STEPS = 32, 24
+TASK = "MiniGrid-MemoryS11-v0"
+
+
+@pytest.fixture(scope="module")
+def behind(tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iterator[BehindTriton]:
+    with BehindTriton(tmp_path_factory.mktemp("triton")).running() as running:
+        assert isinstance(running, BehindTriton)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iterator[Deployment]:
+    with Standalone(tmp_path_factory.mktemp("local")).running() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def episode_plans(frames: Sequence[Frame]) -> list[Plan]:
+    return [Plan(one.frames, one.deterministic, one.seed) for one in plans([*frames] * 4, EPISODES, STEPS)]
+
+
+def client(deployment: Deployment) -> Client:
+    return Client(deployment.target, retry_for=120)
+
+
+def test_the_demos_words_and_actions_are_those_of_the_engine_in_the_process(behind: BehindTriton, local: Deployment) -> None:
+    def transcript(deployment: Deployment) -> list[tuple[object, ...]]:
+        seen: list[tuple[object, ...]] = []
+        with client(deployment) as connection:
+            play(
+                connection,
+                minigrid_env(TASK),
+                episodes=5,
+                seed=0,
+                on_step=lambda step: seen.append((*(token.text for token in step.act.tokens), step.act.action, step.reward)),
+            )
+        return seen
+
+    there, here = transcript(behind), transcript(local)
+    assert there == here
+    assert len(there) > 40
+
+
+def test_episodes_end_as_if_nothing_had_happened_when_triton_is_killed_among_32(
+    behind: BehindTriton, episode_plans: list[Plan]
+) -> None:
+    with client(behind) as connection:
+        undisturbed = play_undisturbed(connection, episode_plans, f"calm:{uuid.uuid4().hex}")
+        name = f"killed:{uuid.uuid4().hex}"
+        players = [Player(connection, f"{name}-{i}", plan) for i, plan in enumerate(episode_plans)]
+        half_way = threading.Barrier(EPISODES + 1)
+
+        def run(player: Player) -> None:
+            player.play(STEPS // 2)
+            half_way.wait(120)
+            player.play()
+
+        with ThreadPoolExecutor(EPISODES) as threads:
+            running = [threads.submit(run, player) for player in players]
+            half_way.wait(120)
+            time.sleep(0.1)  # so that Acts are under way
+            behind.triton.kill()
+            wait_for("the door says that it is not serving", lambda: not behind.door.serving())
+            behind.triton.start()
+            for one in running:
+                one.result(300)
+        for player, expected in zip(players, undisturbed, strict=True):
+            player.check(expected)
+        assert sum(act.memory.rebuilt for player in players for act in player.acts) >= EPISODES
+
+
+def test_triton_away_is_unavailable_and_nothing_is_committed(behind: BehindTriton, frames: Sequence[Frame]) -> None:
+    name = f"away:{uuid.uuid4().hex}"
+    with Client(behind.target, retry_for=0) as connection:
+        connection.act(frames[0], name, step=0)
+        behind.triton.kill()
+        try:
+            with pytest.raises(ShelmError) as caught:
+                connection.act(frames[1], name, step=1)
+            assert caught.value.code.name == "UNAVAILABLE"
+            assert connection.get_episode(name).committed_step == 0
+        finally:
+            behind.triton.start()
+        wait_for("the door serves again", behind.door.serving)
+        assert connection.act(frames[1], name, step=1).committed_step == 1
+
+
+def test_triton_puts_concurrent_episodes_into_one_batch(behind: BehindTriton, episode_plans: list[Plan]) -> None:
+    digest = load_bundle(BUNDLE).digest
+    with tritongrpc.InferenceServerClient(behind.triton.target) as triton, client(behind) as connection:
+
+        def seen() -> dict[str, tuple[int, int]]:
+            counts: dict[str, tuple[int, int]] = {}
+            for part in PARTS:
+                (stats,) = triton.get_inference_statistics(model_name(part, digest)).model_stats
+                counts[part] = (stats.inference_count, stats.execution_count)
+            return counts
+
+        before = seen()
+        play_undisturbed(connection, episode_plans, f"batch:{uuid.uuid4().hex}")
+        after = seen()
+    for part in PARTS:
+        rows, runs = (now - then for now, then in zip(after[part], before[part], strict=True))
+        assert rows == EPISODES * STEPS
+        assert rows / runs > 4, part
+
+
+def test_a_bundle_added_while_triton_runs_is_served_beside_the_old_one(
+    behind: BehindTriton, frames: Sequence[Frame], tmp_path: Path
+) -> None:
+    """The old services go on with their episode; new ones, as a rolling update starts them, serve both bundles."""
+    newer = tmp_path / "newer"
+    shutil.copytree(BUNDLE, newer)
+    content = load_bundle(BUNDLE).manifest.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    bundle = write_manifest(newer, {**content, "description": "A newer agent of the same name"})
+    name = f"rolling:{uuid.uuid4().hex}"
+    old = [behind.door.act(name, step, frames[step]) for step in range(3)]
+    write_models([str(newer), "--out", str(behind.repository)])
+    models = [model_name(part, bundle.digest) for part in PARTS]
+    with tritongrpc.InferenceServerClient(behind.triton.target) as triton:
+        wait_for("the new models are ready", lambda: all(triton.is_model_ready(model) for model in models), seconds=120)
+    settings = {**behind.settings, "SHELM_AGENTS": f"{newer},{BUNDLE}", "SHELM_REDIS_URL": behind.redis_url}
+    target = f"127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", "services.standalone"]
+    process = Process(command, tmp_path / "newer.log", {**settings, "SHELM_LISTEN": target})
+    try:
+        with Door(target) as door:
+            wait_ready(door, process)
+            fresh = door.act(f"{name}-new", 0, frames[0])
+            again = door.act(name, 3, frames[3])
+            last = behind.door.act(name, 4, frames[4])
+    finally:
+        process.stop()
+    assert fresh.agent_digest == bundle.digest != old[0].agent_digest
+    assert again.agent_digest == last.agent_digest == old[0].agent_digest
+    assert [token.text for token in fresh.tokens] == [token.text for token in old[0].tokens]

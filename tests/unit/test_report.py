@@ -1,0 +1,282 @@
+"""The report of the training results, from raw files whose figures are worked out by hand."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scipy import stats  # type: ignore[import-untyped]
+
+from training import study
+from training.report.__main__ import BEGIN, END, main
+from training.report.measures import Welch, holm, interquartile_mean, interval, steps_to, welch
+from training.report.plots import mean_curve
+from training.report.raw import load
+
+S7, UNLOCK = "MiniGrid-MemoryS7-v0", "MiniGrid-Unlock-v0"
+RUNS = {run.name: run for run in study.runs()}
+SHELM, CNN = [1.0, 0.5, 0.75, 0.25, 1.0], [0.5, 0.25, 0.25]  # scores of the runs by seed
+LINES = ((2048, 0.9), (30_720, 0.5), (100_352, 0.8), (200_704, 0.7), (800_768, 1.0))  # steps, mean return
+
+
+def evaluation(run: study.Run, kind: str, score: float, **other: Any) -> dict[str, Any]:
+    """Four episodes, of which the share `score` is solved with a return of 1."""
+    returns = [1.0] * int(score * 4) + [0.0] * (4 - int(score * 4))
+    flags = {"deterministic": kind == "greedy", "forget": kind == "forgetting"}
+    return {"method": run.method, "env": run.env, **flags, "first_seed": study.FIRST_SEED, "returns": returns, **other}
+
+
+def write_run(folder: Path, name: str, score: float, lines: tuple[tuple[int, float], ...] = LINES, **settings: Any) -> Path:
+    """The raw files of one run of the study; 100 steps a second, the other task of the curriculum always at 0.99."""
+    run, target = RUNS[name], folder / name
+    target.mkdir(parents=True)
+    about = {"env": run.env, "method": run.method, "seed": run.seed, "commit": "0123456789", "layers": 2}
+    (target / "run.json").write_text(json.dumps({**about, "language_model": "package:some", **settings}))
+    log = [{"steps": steps, "seconds": steps / 100, "returns": {S7: 0.99, run.env: value}} for steps, value in lines]
+    (target / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
+    for kind in run.evaluations():
+        content = evaluation(run, kind, 0.0 if kind == "forgetting" else score)
+        (target / f"evaluation-{kind}.json").write_text(json.dumps(content))
+    return target
+
+
+def write_page(folder: Path) -> Path:
+    """A page and no runs."""
+    (folder / "training.md").write_text(f"Written by hand.\n{BEGIN}\nold\n{END}\nThe end.\n")
+    return folder
+
+
+def write_study(folder: Path) -> Path:
+    """Five runs of SHELM, three without memory, two of other memories; on another task one against one."""
+    for seed, score in enumerate(SHELM):
+        write_run(folder / "runs", f"s11-shelm-{seed}", score)
+    for seed, score in enumerate(CNN):
+        write_run(folder / "runs", f"s11-cnn-{seed}", score, LINES[:2])
+    write_run(folder / "runs", "s11-layers1-0", 0.75, layers=1, commit="fedcba9876")
+    write_run(folder / "runs", "s11-untrained-1", 0.25, language_model="random:1")
+    write_run(folder / "runs", "unlock-shelm-0", 1.0)
+    write_run(folder / "runs", "unlock-cnn-0", 0.5)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_page(tmp_path)
+
+
+@pytest.fixture
+def results(folder: Path) -> Path:
+    return write_study(folder)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of the study as `write_study` writes it."""
+    return report(write_study(write_page(tmp_path_factory.mktemp("report"))))
+
+
+def report(folder: Path) -> str:
+    main(["--runs", str(folder / "runs"), "--out", str(folder)])
+    return (folder / "training.md").read_text()
+
+
+def section(page: str, heading: str) -> str:
+    return page.split(f"## {heading}\n")[1].partition("\n## ")[0]
+
+
+def row(text: str, start: str) -> list[str]:
+    """The cells of the one line of a table that begins with these cells."""
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {start} |")]
+    return line.strip("| ").split(" | ")
+
+
+def test_the_scores_of_a_method_are_the_ones_worked_out_by_hand(page: str) -> None:
+    text = section(page, study.S11)
+    seeds, steps, drawn, greedy, mean, solved, reached, speed = row(text.split("SHELM against")[0], "SHELM")[1:]
+    # The best and the worst of five are cut off: (1.0 + 0.5 + 0.75) / 3. The mean is 3.5 / 5.
+    assert drawn.split(" [")[0] == greedy.split(" [")[0] == "0.750"
+    assert (mean, solved) == ("0.700 / 0.700", "70 % / 70 %")
+    assert (seeds, steps, speed) == ("5 (0, 1, 2, 3, 4)", "800,768", "100")
+    assert reached == "100 k (100 k, 100 k, 100 k, 100 k, 100 k)"
+    low, high = interval(SHELM)
+    assert drawn == f"0.750 [{low:.3f}, {high:.3f}]"
+    assert min(SHELM) <= low < 0.75 < high <= max(SHELM)
+
+
+def test_of_three_runs_the_interquartile_mean_is_the_mean() -> None:
+    assert interquartile_mean(CNN) == pytest.approx(1 / 3)
+
+
+def test_an_interval_does_not_depend_on_what_was_drawn_before() -> None:
+    first = interval(SHELM)
+    assert interval(CNN) != first
+    assert interval(SHELM) == first
+
+
+def test_fewer_than_three_runs_are_given_as_they_are_without_an_interval(results: Path) -> None:
+    write_run(results / "runs", "unlock-shelm-1", 0.25)
+    text = section(report(results), UNLOCK)
+    assert row(text.split("SHELM against")[0], "SHELM")[3] == "1.000, 0.250"
+    assert "[" not in text.replace("![", "").replace("[95 %]", "").replace("[Learning", "")
+
+
+def test_welchs_test_is_scipys(page: str) -> None:
+    expected = stats.ttest_ind(SHELM, CNN, equal_var=False)
+    cells = row(section(page, study.S11).split("SHELM against")[1], "CNN-PPO")
+    assert cells[1:3] == ["5, 3", "0.367"]
+    assert cells[3:] == [
+        f"{expected.statistic:.2f}",
+        f"{expected.df:.1f}",
+        f"{expected.pvalue:.2g}",
+        f"{expected.pvalue:.2g}",
+    ]
+
+
+def test_several_methods_on_one_environment_are_corrected_for_together(results: Path) -> None:
+    for seed in range(3):
+        write_run(results / "runs", f"s11-lstm-{seed}", [0.25, 0.0, 0.25][seed])
+    text = section(report(results), study.S11).split("SHELM against")[1]
+    p_values = [stats.ttest_ind(SHELM, other, equal_var=False).pvalue for other in (CNN, [0.25, 0.0, 0.25])]
+    assert p_values[1] < p_values[0]
+    assert row(text, "LSTM-PPO")[-1] == f"{2 * p_values[1]:.2g}"
+    assert row(text, "CNN-PPO")[-1] == f"{max(p_values[0], 2 * p_values[1]):.2g}"
+
+
+def test_holms_correction_never_falls_and_never_exceeds_one() -> None:
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_one_run_against_one_is_too_few_for_a_test(page: str) -> None:
+    assert row(section(page, UNLOCK).split("SHELM against")[1], "CNN-PPO")[1:] == [
+        "1, 1",
+        "too few runs",
+        *"----",
+    ]
+
+
+@pytest.mark.parametrize(("first", "second"), [([1.0, 1.0], [0.5, 0.5]), ([0.5, 0.5], [0.5, 0.5])])
+def test_scores_without_any_spread_have_no_test(first: list[float], second: list[float]) -> None:
+    assert welch(first, second) is None
+
+
+def test_one_side_without_spread_is_tested() -> None:
+    test = welch([1.0, 1.0, 1.0], [0.5, 0.25, 0.75])
+    assert isinstance(test, Welch)
+    assert 0 < test.p < 1
+
+
+def test_runs_that_all_score_the_same_give_no_nan(folder: Path) -> None:
+    for seed in range(3):
+        write_run(folder / "runs", f"s11-shelm-{seed}", 1.0)
+        write_run(folder / "runs", f"s11-cnn-{seed}", 0.5)
+    page = report(folder)
+    assert "1.000 [1.000, 1.000]" in page
+    assert "no spread" in page
+    assert "nan" not in page.lower()
+    assert "inf" not in page.lower()
+
+
+def test_the_warm_up_and_the_other_task_do_not_count_as_having_reached_the_goal(results: Path, page: str) -> None:
+    # At 2,048 steps the curve is at 0.9, and the other task at 0.99 throughout.
+    done = {result.run.name: result for result in load(results / "runs")[0]}
+    assert steps_to(done["s11-shelm-0"]) == 100_352
+    assert steps_to(done["s11-cnn-0"]) is None
+    assert row(section(page, study.S11).split("SHELM against")[0], "CNN-PPO")[-2] == "not reached"
+
+
+def test_the_median_of_steps_takes_a_seed_that_never_reached_the_goal_for_the_slowest(folder: Path) -> None:
+    curves = (((50_176, 0.9), (800_768, 0.9)), ((150_528, 0.9), (800_768, 0.9)), ((50_176, 0.1), (800_768, 0.1)))
+    for seed, lines in enumerate(curves):
+        write_run(folder / "runs", f"s11-shelm-{seed}", 1.0, lines)
+    assert row(section(report(folder), study.S11), "SHELM")[-2] == "151 k (50 k, 151 k, not reached)"
+
+
+def test_memory_variants_stand_beside_the_memory_of_the_preset_and_not_among_the_methods(page: str) -> None:
+    text = section(page, f"Which memory: SHELM on {study.S11}")
+    assert row(text, "1 | pretrained")[2:5] == ["1 (0)", "800,768", "0.750"]
+    assert row(text, "2 | random")[2:5] == ["1 (1)", "800,768", "0.250"]
+    assert row(text, "2 | pretrained")[2] == "5 (0, 1, 2, 3, 4)"
+    assert "Commits: 0123456 (6 runs), fedcba9 (1 run)." in text
+    assert "fedcba9" not in section(page, study.S11)
+
+
+def test_forgetting_is_compared_on_the_same_episodes(results: Path) -> None:
+    run = RUNS["s11-shelm-1"]
+    # The first two of the four episodes with memory were solved: on the two episodes of the other side 1.0 against 0.5.
+    content = evaluation(run, "forgetting", 0.0, returns=[0.0, 1.0])
+    (results / "runs" / run.name / "evaluation-forgetting.json").write_text(json.dumps(content))
+    text = section(report(results), f"Without its past: SHELM on {study.S11}")
+    assert row(text, "1") == ["1", "2", "1.000", "0.500", "100 % / 50 %"]
+    assert row(text, "0") == ["0", "4", "1.000", "0.000", "100 % / 0 %"]
+
+
+def test_what_the_study_has_and_the_files_do_not_is_named_as_not_run(results: Path) -> None:
+    (results / "runs" / "s11-shelm-3" / "evaluation-forgetting.json").unlink()
+    page = report(results)
+    missing = section(page, "Not run")
+    assert f"- {study.S11}, shelm: seeds 3\n" in missing
+    assert f"- {study.S11}, layers1: seeds 1\n" in missing
+    assert f"- {UNLOCK}, cnn: seeds 1\n" in missing
+    assert f"- {study.MINIGRID['keycorridor']}, shelm: seeds 0, 1\n" in missing
+    assert f"## {study.MINIGRID['keycorridor']}" not in page
+    assert row(section(page, study.S11).split("SHELM against")[0], "SHELM")[1] == "4 (0, 1, 2, 4)"
+
+
+def test_without_any_run_the_page_says_so_and_has_no_tables(folder: Path) -> None:
+    page = report(folder)
+    assert page.startswith(f"Written by hand.\n{BEGIN}\n\n## Not run\n")
+    assert page.endswith(f"{END}\nThe end.\n")
+    assert "|" not in page
+    assert sum(len(line.split("seeds ")[1].split(", ")) for line in page.splitlines() if "seeds " in line) == len(RUNS)
+
+
+def test_making_the_report_twice_gives_the_same_bytes(results: Path) -> None:
+    def files() -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in [results / "training.md", *(results / "plots").iterdir()]}
+
+    page = report(results)
+    (results / "plots" / "gone.svg").write_text("of an environment that is no more")
+    first = files()
+    assert report(results) == page
+    assert files() == {name: content for name, content in first.items() if name != "gone.svg"}
+    assert set(first) == {"training.md", "gone.svg", f"{study.S11}.svg", f"{UNLOCK}.svg"}
+    assert page.startswith("Written by hand.\n")
+    assert "\nold\n" not in page
+
+
+def test_a_mean_curve_ends_where_the_first_of_its_runs_ends(folder: Path) -> None:
+    write_run(folder / "runs", "s11-shelm-0", 1.0, ((1000, 0.0), (3000, 1.0), (5000, 1.0)))
+    write_run(folder / "runs", "s11-shelm-1", 1.0, ((2000, 0.0), (3000, 0.5)))
+    steps, curve = mean_curve(load(folder / "runs")[0])
+    assert steps.tolist() == [2000, 3000]
+    assert curve.tolist() == [0.25, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("file", "field", "value"),
+    [
+        ("evaluation-greedy.json", "deterministic", False),
+        ("evaluation-drawn.json", "env", S7),
+        ("evaluation-drawn.json", "first_seed", 0),
+        ("evaluation-drawn.json", "returns", [1.0, float("nan")]),
+        ("run.json", "seed", 7),
+        ("run.json", "commit", ""),
+    ],
+)
+def test_raw_files_that_contradict_the_study_are_refused_by_file_and_field(
+    folder: Path, file: str, field: str, value: object
+) -> None:
+    target = write_run(folder / "runs", "s11-shelm-0", 1.0) / file
+    target.write_text(json.dumps({**json.loads(target.read_text()), field: value}))
+    with pytest.raises(ValueError, match=f"s11-shelm-0/{file}: {field}: "):
+        report(folder)
+
+
+def test_a_page_without_markers_is_left_alone(results: Path) -> None:
+    (results / "training.md").write_text("All by hand.\n")
+    with pytest.raises(ValueError, match=r"training\.md: marker: "):
+        report(results)
+    assert (results / "training.md").read_text() == "All by hand.\n"
+    assert not (results / "plots").exists()

@@ -1,0 +1,65 @@
+"""Makes every table and plot of the training results again: `python -m training.report`.
+
+Reads docs/results/runs/NAME/ (see training.study) and writes docs/results/plots/*.svg and, in docs/results/training.md,
+what stands between the two markers; the rest of that page is written by hand. The same raw files give the same bytes.
+Failure policy: raw files that contradict the study, or a page without markers, end the command with the file named.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from training.report import tables
+from training.report.plots import learning_curves
+from training.report.raw import Result, environments, load
+from training.study import RESULTS, S11, Run
+
+BEGIN = "<!-- Made by `python -m training.report` from here -->"
+END = "<!-- to here -->"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=RESULTS, help="raw files, a folder per run")
+    parser.add_argument("--out", type=Path, default=RESULTS.parent, help="folder of training.md and plots/")
+    options = parser.parse_args(arguments)
+    page, plots = options.out / "training.md", options.out / "plots"
+    before, rest = _split(page, page.read_text(), BEGIN)
+    _, after = _split(page, rest, END)
+    results, missing = load(options.runs)
+    plots.mkdir(exist_ok=True)
+    for old in plots.glob("*.svg"):
+        old.unlink()
+    page.write_text(f"{before}{BEGIN}\n\n{generated(results, missing, plots)}\n\n{END}{after}")
+
+
+def generated(results: list[Result], missing: list[Run], plots: Path) -> str:
+    """The text between the markers; draws the plots on the way."""
+    found = environments([result.run for result in results])
+    parts = [_environment(env, [result for result in results if result.run.env == env], plots) for env in found]
+    return "\n\n".join([*parts, f"## Not run\n\n{tables.not_run(missing)}"])
+
+
+def _environment(env: str, results: Sequence[Result], plots: Path) -> str:
+    parts = [f"## {env}"]
+    if found := tables.methods(results):
+        file = plots / f"{env.replace('/', '-')}.svg"
+        learning_curves(env, found, file)
+        parts += [f"![Learning curves on {env}](plots/{file.name})", tables.scores_table(found), tables.welch_table(found)]
+    if env == S11 and (variants := tables.variants_table(results)):
+        parts += [f"## Which memory: SHELM on {env}", variants]
+    if forgetting := tables.forgetting_table(results):
+        parts += [f"## Without its past: SHELM on {env}", forgetting]
+    return "\n\n".join(part.strip() for part in parts if part)
+
+
+def _split(page: Path, text: str, marker: str) -> tuple[str, str]:
+    before, found, after = text.partition(marker)
+    if not found:
+        raise ValueError(f"{page}: marker: expected {marker!r}")
+    return before, after
+
+
+if __name__ == "__main__":
+    main()

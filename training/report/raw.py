@@ -1,0 +1,103 @@
+"""Reads what training.study kept of its runs: run.json, log.jsonl, evaluation-*.json.
+
+Contract: a run counts only with all its files; else it is not run. Failure policy: a file that says something else than
+the study asked for, or a number that is not finite, raises ValueError naming the file and the field.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.study import FIRST_SEED, Run, runs
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One finished run.
+
+    steps: environment steps at the logged lines at which the run's environment had ended an episode, shape (n,). curve:
+    mean return of its last 100 training episodes there, shape (n,). trained: steps in all. seconds: of training.
+    returns: of the evaluation episodes by the name of the evaluation, shape (episodes,) each.
+    """
+
+    run: Run
+    settings: dict[str, Any]
+    steps: Floats
+    curve: Floats
+    trained: int
+    seconds: float
+    returns: dict[str, Floats]
+
+    def score(self, kind: str) -> float:
+        """Mean return of an evaluation: what is aggregated over runs."""
+        return float(self.returns[kind].mean())
+
+
+def load(folder: Path) -> tuple[list[Result], list[Run]]:
+    """The finished runs of the study in its order, and those that are not run."""
+    done: list[Result] = []
+    missing: list[Run] = []
+    for run in runs():
+        files = ["run.json", "log.jsonl", *(f"evaluation-{kind}.json" for kind in run.evaluations())]
+        if all((folder / run.name / file).exists() for file in files):
+            done.append(_result(run, folder / run.name))
+        else:
+            missing.append(run)
+    return done, missing
+
+
+def label(run: Run) -> str:
+    """What differs between runs on one environment, seeds apart: the method, or the variant of the memory."""
+    return run.name.rpartition("-")[0].rpartition("-")[2]
+
+
+def environments(these: Sequence[Run]) -> list[str]:
+    """Environment ids, one family after the other, within a family as the study has them."""
+    families = ("MiniGrid-", "MiniWorld-", "shelm/")
+    names = dict.fromkeys(run.env for run in these)
+    return sorted(names, key=lambda env: [env.startswith(family) for family in families], reverse=True)
+
+
+def _result(run: Run, folder: Path) -> Result:
+    settings = json.loads((folder / "run.json").read_text())
+    _expect(folder / "run.json", settings, {"env": run.env, "method": run.method, "seed": run.seed})
+    if not settings.get("commit"):
+        raise ValueError(f"{folder / 'run.json'}: commit: missing")
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    if not lines:
+        raise ValueError(f"{folder / 'log.jsonl'}: steps: no line")
+    own = [line for line in lines if run.env in line["returns"]]
+    curve = np.array([line["returns"][run.env] for line in own], np.float64)
+    _finite(folder / "log.jsonl", curve)
+    steps = np.array([line["steps"] for line in own], np.float64)
+    returns = dict(_evaluations(run, folder))
+    return Result(run, settings, steps, curve, int(lines[-1]["steps"]), float(lines[-1]["seconds"]), returns)
+
+
+def _evaluations(run: Run, folder: Path) -> Iterator[tuple[str, Floats]]:
+    for kind in run.evaluations():
+        file = folder / f"evaluation-{kind}.json"
+        content = json.loads(file.read_text())
+        asked = {"env": run.env, "method": run.method, "first_seed": FIRST_SEED}
+        _expect(file, content, {**asked, "deterministic": kind == "greedy", "forget": kind == "forgetting"})
+        returns = np.array(content["returns"], np.float64)
+        _finite(file, returns)
+        yield kind, returns
+
+
+def _expect(file: Path, content: dict[str, Any], asked: dict[str, Any]) -> None:
+    for field, value in asked.items():
+        if content.get(field) != value:
+            raise ValueError(f"{file}: {field}: the study asks for {value!r}, got {content.get(field)!r}")
+
+
+def _finite(file: Path, values: Floats) -> None:
+    if not (values.size and np.isfinite(values).all()):
+        raise ValueError(f"{file}: returns: expected one or more finite numbers")

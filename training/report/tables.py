@@ -1,0 +1,172 @@
+"""The generated part of docs/results/training.md as markdown.
+
+Contract: every table ends with what a score is and the commits of its runs; with fewer than three runs their scores stand
+in place of an aggregate with an interval.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean, median
+from typing import Any
+
+from training.report.measures import HIGHEST, SHARE, holm, interquartile_mean, interval, steps_to, welch
+from training.report.plots import NAMES
+from training.report.raw import Floats, Result, label
+from training.study import Run
+
+KINDS = ("drawn", "greedy")
+SCORES = ["seeds", "steps", "IQM, drawn [95 %]", "IQM, greedy [95 %]", "mean, drawn / greedy", "solved, drawn / greedy"]
+TRAINING = [f"steps to {SHARE}: median (each)", "steps/s"]
+NONE = "-"
+
+
+def methods(results: Iterable[Result]) -> dict[str, list[Result]]:
+    """Results without the memory variants, by method in the order of `NAMES`."""
+    found = defaultdict(list)
+    for result in results:
+        if not result.run.options:
+            found[result.run.method].append(result)
+    return {method: found[method] for method in NAMES if method in found}
+
+
+def scores_table(found: dict[str, list[Result]]) -> str:
+    """One environment, all methods."""
+    rows = [[NAMES[method], *_scores(results), *_training(results)] for method, results in found.items()]
+    return _table(["method", *SCORES, *TRAINING], rows, _flat(found))
+
+
+def welch_table(found: dict[str, list[Result]]) -> str:
+    """SHELM against every other method on one environment, drawn actions; empty where there is nothing to compare."""
+    others = {method: results for method, results in found.items() if method != "shelm"}
+    if "shelm" not in found or not others:
+        return ""
+    own = _drawn(found["shelm"])
+    tests = {method: welch(own, _drawn(results)) for method, results in others.items()}
+    done = {method: test for method, test in tests.items() if test}
+    corrected = dict(zip(done, holm([test.p for test in done.values()]), strict=True))
+    rows = []
+    for method, test in tests.items():
+        counts = [NAMES[method], f"{len(own)}, {len(others[method])}"]
+        if test:
+            figures = [f"{test.difference:z.3f}", f"{test.t:z.2f}", f"{test.degrees:.1f}", f"{test.p:.2g}"]
+            rows.append([*counts, *figures, f"{corrected[method]:.2g}"])
+        else:
+            few = min(len(own), len(others[method])) < 2
+            rows.append([*counts, "too few runs" if few else "no spread", *[NONE] * 4])
+    head = ["SHELM against", "runs", "difference of means", "t", "degrees of freedom", "p", "p, Holm"]
+    return _table(head, rows, _flat(found))
+
+
+def variants_table(results: Sequence[Result]) -> str:
+    """SHELM with other memories beside the one with the preset's; empty without them."""
+    found = defaultdict(list)
+    for result in results:
+        if result.run.method == "shelm":
+            random = result.settings["language_model"].startswith("random:")
+            found[random, result.settings["layers"]].append(result)
+    if not any(result.run.options for result in _flat(found)):
+        return ""
+    rows = [
+        [
+            str(layers),
+            "random" if random else "pretrained",
+            *_scores(found[random, layers]),
+            *_training(found[random, layers]),
+        ]
+        for random, layers in sorted(found)
+    ]
+    return _table(["layers", "weights", *SCORES, *TRAINING], rows, _flat(found))
+
+
+def forgetting_table(results: Sequence[Result]) -> str:
+    """SHELM and SHELM without its past on the same episodes, drawn actions; empty without such runs."""
+    own = [result for result in results if "forgetting" in result.returns and not result.run.options]
+    if not own:
+        return ""
+    rows = []
+    for result in own:
+        emptied = result.returns["forgetting"]
+        kept = result.returns["drawn"][: len(emptied)]
+        solved = f"{_share([kept])} / {_share([emptied])}"
+        rows.append([str(result.run.seed), str(len(emptied)), _number(kept.mean()), _number(emptied.mean()), solved])
+    kept_scores = [fmean(result.returns["drawn"][: len(result.returns["forgetting"])]) for result in own]
+    aggregates = [_aggregate(kept_scores), _aggregate([result.score("forgetting") for result in own])]
+    rows.append(["all", "IQM [95 %]" if len(own) > 2 else "each", *aggregates, ""])
+    head = ["seed", "episodes", "with its memory", "memory emptied before every step", "solved, with / emptied"]
+    return _table(head, rows, own, kind="forgetting")
+
+
+def not_run(missing: Sequence[Run]) -> str:
+    """What the study has and the raw files do not."""
+    seeds = defaultdict(list)
+    for run in missing:
+        seeds[run.env, label(run)].append(run.seed)
+    lines = [f"- {env}, {name}: seeds {', '.join(map(str, these))}" for (env, name), these in seeds.items()]
+    return "\n".join(lines) or "Nothing: every run of the study is here."
+
+
+def _scores(results: list[Result]) -> list[str]:
+    seeds = ", ".join(str(result.run.seed) for result in results)
+    steps = _range([result.trained for result in results])
+    each = [[result.score(kind) for result in results] for kind in KINDS]
+    means = " / ".join(_number(fmean(scores)) for scores in each)
+    return [f"{len(results)} ({seeds})", steps, *map(_aggregate, each), means, _solved(results)]
+
+
+def _training(results: list[Result]) -> list[str]:
+    speed = f"{median(result.trained / result.seconds for result in results):.0f}"
+    if HIGHEST.get(results[0].run.env, 1.0) is None:
+        return [NONE, speed]
+    each = [steps_to(result) for result in results]
+    if not any(each):
+        return [_steps(None), speed]
+    middle = median(float("inf") if steps is None else steps for steps in each)
+    return [f"{_steps(middle)} ({', '.join(_steps(steps) for steps in each)})", speed]
+
+
+def _solved(results: list[Result]) -> str:
+    if results[0].run.env in HIGHEST:
+        return NONE
+    return " / ".join(_share([result.returns[kind] for result in results]) for kind in KINDS)
+
+
+def _share(returns: Sequence[Floats]) -> str:
+    """Share of episodes with a return above 0, mean over runs."""
+    return f"{100 * fmean((values > 0).mean() for values in returns):.0f} %"
+
+
+def _aggregate(scores: Sequence[float]) -> str:
+    if len(scores) < 3:
+        return ", ".join(map(_number, scores))
+    low, high = interval(scores)
+    return f"{_number(interquartile_mean(scores))} [{_number(low)}, {_number(high)}]"
+
+
+def _steps(steps: float | None) -> str:
+    return "not reached" if steps is None or steps == float("inf") else f"{steps / 1000:.0f} k"
+
+
+def _range(values: Sequence[int]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _number(value: float) -> str:
+    return f"{value:z.3f}"
+
+
+def _drawn(results: Iterable[Result]) -> list[float]:
+    return [result.score("drawn") for result in results]
+
+
+def _flat(found: Mapping[Any, list[Result]]) -> list[Result]:
+    return [result for results in found.values() for result in results]
+
+
+def _table(head: list[str], rows: list[list[str]], results: Sequence[Result], *, kind: str = "drawn") -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    commits = Counter(result.settings["commit"][:7] for result in results)
+    named = ", ".join(f"{commit} ({count} run{'s' if count > 1 else ''})" for commit, count in sorted(commits.items()))
+    episodes = " or ".join(map(str, sorted({len(result.returns[kind]) for result in results})))
+    about = f"A score is a run's mean return over {episodes} evaluation episodes. Commits: {named}."
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{about}\n"
