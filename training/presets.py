@@ -33,11 +33,18 @@ ROWS = 32
 _WORLD: dict[str, Any] = {
     "clip": "file:runs/clip-world/export",
     "vocabulary": "runs/clip-world/vocabulary.safetensors",
+    "k": 2,  # what a thing is and its colour; on a sign the colour comes first
+    "window": 64,
     "normalise_reward": True,
 }
 _PICTURES: dict[str, Any] = {
     "clip": "file:runs/clip-pictures/export",
     "vocabulary": "runs/clip-pictures/vocabulary.safetensors",
+    # "Seen before?" needs attention over all words of an episode; two layers see the last few trials only.
+    "layers": 3,
+    "window": 255,
+    "rollout": 128,
+    "steps": 1_500_000,
 }
 _FAMILIES = {"MiniGrid-": {}, "MiniWorld-": _WORLD, "shelm/": _PICTURES}
 _ENVIRONMENTS: dict[str, dict[str, Any]] = {

@@ -23,6 +23,7 @@ S11_EPISODES, FORGETTING_EPISODES = 200, 50
 KEPT_LINES = 400  # of a learning curve
 
 S11 = "MiniGrid-MemoryS11-v0"
+RECOGNITION = "shelm/ContinuousRecognition-v0"
 MINIGRID = {
     "doorkey5": "MiniGrid-DoorKey-5x5-v0",
     "doorkey6": "MiniGrid-DoorKey-6x6-v0",
@@ -65,6 +66,8 @@ def runs() -> Iterator[Run]:
         yield Run(f"s11-shelm-{seed}", S11, "shelm", seed)
     for seed in range(3):
         yield Run(f"s11-cnn-{seed}", S11, "cnn", seed)
+    for method in ("shelm", "cnn"):
+        yield Run(f"recognition-{method}-0", RECOGNITION, method, 0)
     for seed in range(3):
         for method in ("helmv2", "lstm", "helm"):
             yield Run(f"s11-{method}-{seed}", S11, method, seed)

@@ -76,11 +76,9 @@ class TritonServer:
         self._shared |= _shared_memory() - before
 
     def kill(self) -> None:
-        """Ends the server at once, as a crash would; its stubs follow by themselves."""
+        """Ends the server and its stubs at once, as the end of a container would; a stub alone may linger."""
         assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-        self._clean()
+        self._end_session()
 
     def stop(self) -> None:
         """Ends it in good order if it can, and in any case."""
@@ -90,12 +88,13 @@ class TritonServer:
             self._process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_TIMEOUT)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # whatever is left of its session
-        self._process.wait()
-        self._clean()
+        self._end_session()
 
-    def _clean(self) -> None:
+    def _end_session(self) -> None:
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
         for path in self._shared:
             path.unlink(missing_ok=True)
         self._shared.clear()
