@@ -12,7 +12,7 @@ BUNDLE ?= models/minigrid-memory
 REPOSITORY ?= .run/triton/repository
 DEVICE ?= cpu
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint format triton-setup triton-repository test-triton bench protos train curves study results lock clean
+.PHONY: help setup demo serve test lint format triton-setup triton-repository test-triton images-check k8s-check stamps bench protos train curves study results lock clean
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -51,6 +51,13 @@ triton-repository: setup  ## Write a Triton model repository from agent bundles 
 test-triton: triton-setup  ## Run the contract suite with every model behind a real Triton
 	TEST_DEPLOYMENTS=triton $(BIN)/python -m pytest tests/contract tests/triton
 
+images-check: setup  ## Build and run the images without a container engine (root, debootstrap, 8 GB)
+	test -e .run/bookworm/usr/bin/python || debootstrap --variant=minbase --include=python-is-python3,python3-venv,ca-certificates bookworm .run/bookworm
+	$(BIN)/python -m deploy.docker.dry_run --base .run/bookworm
+
+k8s-check: setup  ## Render every Kubernetes overlay with every component and check it
+	$(BIN)/python -m deploy.k8s.check
+
 lint: setup  ## ruff, mypy (strict), buf
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -71,6 +78,9 @@ protos: setup  ## Generate the stubs from protos/
 
 train: setup  ## Train and evaluate an agent: make train [ENV=MiniGrid-MemoryS11-v0] [METHOD=shelm|helm|helmv2|lstm|cnn] [SEED=0]
 	$(BIN)/python -m training.recipe --env $(ENV) --method $(METHOD) --seed $(SEED)
+
+stamps:  ## Fetch Tux Paint's pictures without root; then set SHELM_STAMPS=.run/stamps/usr/share/tuxpaint/stamps
+	mkdir -p .run/stamps && cd .run/stamps && apt-get download tuxpaint-stamps-default && dpkg-deb -x tuxpaint-stamps-default_*.deb . && rm *.deb
 
 curves: setup  ## Show the learning curves of all runs, live
 	$(BIN)/tensorboard --logdir runs

@@ -1,0 +1,30 @@
+"""Converts the language models that agent bundles name, for the image's SHELM_CACHE: `python convert.py BUNDLES`.
+
+BUNDLES is a folder of bundles, of which only the manifests need to be there. Models from elsewhere than an installed package
+are left to the service, which loads them as they are.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from services.domain.bundle import MemoryPart
+from services.memory.weights import LanguageModelSpec, load_language_model
+
+
+def convert(bundles: Path) -> None:
+    """Loads every model once, which leaves its converted weights in the cache."""
+    for manifest in sorted(bundles.glob("*/agent.json")):
+        part = MemoryPart.model_validate(json.loads(manifest.read_text())["memory"])
+        if part.source.startswith("package:"):
+            spec = LanguageModelSpec(
+                kind=part.kind, source=part.source, sha256=part.sha256, layers=part.layers, window=part.window
+            )
+            load_language_model(spec, word_ids=torch.zeros(1, dtype=torch.long), tokens_per_step=1)
+            print(f"{manifest.parent.name}: {part.source}, {part.layers} layers")
+
+
+if __name__ == "__main__":
+    convert(Path(sys.argv[1]))

