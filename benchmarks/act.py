@@ -1,7 +1,8 @@
-"""Latency and throughput of Act through the real services: `python -m benchmarks.act [--out FILE]`.
+"""Latency and throughput of Act through the real services: `python -m benchmarks.act [--out FILE] [--triton]`.
 
-Side by side in one run: (a) the three services as separate processes, (b) everything in one process; each with 1, 4
-and 16 episodes at once, the two in turn, several rounds. Held equal: the bundle, the frames (of one recorded walk),
+Side by side in one run: (a) the three services as separate processes, (b) everything in one process, and with `--triton`
+(c) as (a) with every model behind a Triton on the CPU; each with 1, 4 and 16 episodes at once, in turn, several rounds; with
+`--triton` also 32, and the mean size of Triton's own batches. Held equal: the bundle, the frames (of one recorded walk),
 deterministic actions, one torch thread per process, Redis with `appendfsync always`, the client on the same machine.
 Also counts Redis's bytes per step.
 """
@@ -17,18 +18,24 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import redis
+import tritonclient.grpc as triton
 from numpy.typing import NDArray
 from shelm import Client
 from shelm.gym import minigrid_env
 
 from deploy.local.stack import Stack, free_port
+from deploy.triton.repository import main as write_models
+from deploy.triton.server import TritonServer
 from services.domain.keys import episode_key, history_key
 
+BUNDLE = "models/minigrid-memory"
 EPISODES = (1, 4, 16)
 ROUNDS = 3
 STEPS = 60  # per episode and round
@@ -92,38 +99,82 @@ def standalone(url: str) -> tuple[str, subprocess.Popen[bytes]]:
     return target, process
 
 
+@contextmanager
+def behind_triton(url: str, folder: Path) -> Iterator[tuple[str, TritonServer]]:
+    """The three services with their models in a Triton, on the same Redis."""
+    repository, port = folder / "repository", free_port()
+    write_models([BUNDLE, "--out", str(repository)])
+    server = TritonServer(repository, port=port, folder=folder)
+    settings = {"SHELM_ENGINE": "triton", "SHELM_TRITON_TARGET": server.target, "SHELM_REDIS_URL": url}
+    server.start()
+    try:
+        with Stack(folder / "stack", {**settings, "SHELM_LISTEN": f"127.0.0.1:{free_port()}"}) as stack:
+            yield stack.target, server
+    finally:
+        server.stop()
+
+
+def mean_batches(server: TritonServer) -> dict[str, tuple[int, int]]:
+    """Rows and runs of each model so far, by Triton's own count."""
+    with triton.InferenceServerClient(server.target) as client:
+        stats = client.get_inference_statistics().model_stats
+    return {one.name.rpartition("_")[0]: (one.inference_count, one.execution_count) for one in stats}
+
+
+def rounds(targets: dict[str, str], counts: Sequence[int], frames: list[NDArray[np.uint8]]) -> list[dict[str, Any]]:
+    """All deployments in turn."""
+    rows: list[dict[str, Any]] = []
+    for where in targets.values():
+        measure(where, 1, frames)  # warm: connections, caches
+    for turn in range(ROUNDS):
+        for episodes in counts:
+            for name, where in targets.items():
+                rows.append({"deployment": name, "episodes": episodes, "round": turn, **measure(where, episodes, frames)})
+    return rows
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """Medians."""
+    for name, episodes in sorted({(row["deployment"], row["episodes"]) for row in rows}):
+        own = [row for row in rows if row["deployment"] == name and row["episodes"] == episodes]
+        median = {key: statistics.median(row[key] for row in own) for key in ("acts_per_second", "p50_ms", "p99_ms")}
+        print(name, f"{episodes} episodes:", {key: round(value, 2) for key, value in median.items()})
+
+
 def main() -> None:
     """Measures and prints medians; `--out` keeps the raw rounds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--triton", action="store_true", help="needs `make triton-setup`")
     options = parser.parse_args()
     frames = record_frames(STEPS)
-    rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder, Stack(Path(folder), {"SHELM_LISTEN": f"127.0.0.1:{free_port()}"}) as stack:
+    result: dict[str, Any] = {"machine": f"{os.cpu_count()} cores, {platform.machine()}", "steps": STEPS}
+    with ExitStack() as running:
+        folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
+        listen = {"SHELM_LISTEN": f"127.0.0.1:{free_port()}"}
+        stack = running.enter_context(Stack(folder / "processes", listen))
         url = stack.environment["SHELM_REDIS_URL"]
         target, process = standalone(url)
-        try:
-            targets = {"processes": stack.target, "one process": target}
-            for where in targets.values():
-                measure(where, 1, frames)  # warm: connections, caches
-            for turn in range(ROUNDS):
-                for episodes in EPISODES:
-                    for name, where in targets.items():
-                        figures = measure(where, episodes, frames)
-                        rows.append({"deployment": name, "episodes": episodes, "round": turn, **figures})
-            per_step = bytes_per_step(url, target, frames)
-        finally:
-            process.terminate()
-            process.wait(30)
-    for name in ("processes", "one process"):
-        for episodes in EPISODES:
-            own = [row for row in rows if row["deployment"] == name and row["episodes"] == episodes]
-            median = {key: statistics.median(row[key] for row in own) for key in ("acts_per_second", "p50_ms", "p99_ms")}
-            print(name, f"{episodes} episodes:", {key: round(value, 2) for key, value in median.items()})
-    print(f"Redis: {per_step:.0f} bytes per step")
+        running.callback(process.wait, 30)
+        running.callback(process.terminate)
+        targets = {"processes": stack.target, "one process": target}
+        counts: tuple[int, ...] = EPISODES
+        if options.triton:
+            targets["behind triton"], server = running.enter_context(behind_triton(url, folder))
+            counts = (*EPISODES, 32)
+        result["rounds"] = rounds(targets, counts, frames)
+        result["bytes_per_step"] = bytes_per_step(url, target, frames)
+        if options.triton:
+            before = mean_batches(server)
+            measure(targets["behind triton"], 32, frames)
+            now = mean_batches(server)
+            result["mean_batch_at_32"] = {
+                part: (now[part][0] - before[part][0]) / (now[part][1] - before[part][1]) for part in now
+            }
+    show(result["rounds"])
+    print({key: value for key, value in result.items() if key != "rounds"})
     if options.out:
-        about = {"machine": f"{os.cpu_count()} cores, {platform.machine()}", "steps": STEPS, "bytes_per_step": per_step}
-        options.out.write_text(json.dumps({**about, "rounds": rows}, indent=1) + "\n")
+        options.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

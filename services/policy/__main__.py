@@ -5,6 +5,7 @@ from pydantic import Field
 
 from services.policy.door import DoorSettings, open_door
 from services.policy.peers import MemoryPeer, RetrievalPeer, connect
+from services.policy.replicas import MemoryReplicas, RetrievalReplicas
 from services.runtime.server import CannotStart, load_tokens, run, serve_until_stopped
 from services.runtime.settings import load_settings
 from services.runtime.telemetry import configure_logging
@@ -13,8 +14,8 @@ from services.runtime.telemetry import configure_logging
 class PolicySettings(DoorSettings):
     """Settings of the policy service."""
 
-    retrieval_target: str = Field("127.0.0.1:50052", description="gRPC target of the retrieval service")
-    memory_target: str = Field("127.0.0.1:50053", description="gRPC target of the memory service")
+    retrieval_target: str = Field("127.0.0.1:50052", description="HOST:PORT[,HOST:PORT...] of the retrieval replicas")
+    memory_target: str = Field("127.0.0.1:50053", description="HOST:PORT[,HOST:PORT...] of the memory replicas")
 
 
 async def main() -> None:
@@ -24,8 +25,15 @@ async def main() -> None:
     torch.set_num_threads(settings.torch_threads)
     size, limits = settings.max_message_bytes, {"max_batch": settings.max_batch, "max_queue": settings.max_queue}
     token = _peer_token(settings)
-    retrieval = RetrievalPeer(connect(settings.retrieval_target, size), token=token, **limits)
-    memory = MemoryPeer(connect(settings.memory_target, size), token=token, **limits)
+
+    def retrieval_at(address: str) -> RetrievalPeer:
+        return RetrievalPeer(connect(address, size), token=token, **limits)
+
+    def memory_at(address: str) -> MemoryPeer:
+        return MemoryPeer(connect(address, size), token=token, **limits)
+
+    retrieval = RetrievalReplicas(settings.retrieval_target, "retrieval", retrieval_at)
+    memory = MemoryReplicas(settings.memory_target, "memory", memory_at)
 
     async def peers_ready() -> list[str]:
         return [*await retrieval.missing(), *await memory.missing()]
