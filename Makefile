@@ -12,7 +12,7 @@ BUNDLE ?= models/minigrid-memory
 REPOSITORY ?= .run/triton/repository
 DEVICE ?= cpu
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint format triton-setup triton-repository test-triton images-check k8s-check stamps bench protos train curves study results lock clean
+.PHONY: help setup demo serve test lint format triton-setup triton-repository test-triton test-pods images-check k8s-check stamps bench protos train curves study results lock clean
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -50,6 +50,9 @@ triton-repository: setup  ## Write a Triton model repository from agent bundles 
 
 test-triton: triton-setup  ## Run the contract suite with every model behind a real Triton
 	TEST_DEPLOYMENTS=triton $(BIN)/python -m pytest tests/contract tests/triton
+
+test-pods: setup  ## Run the contract suite across network namespaces, with one Redis and with a Redis Cluster (root)
+	TEST_DEPLOYMENTS=pods,pods-cluster $(BIN)/python -m pytest tests/contract tests/pods
 
 images-check: setup  ## Build and run the images without a container engine (root, debootstrap, 8 GB)
 	test -e .run/bookworm/usr/bin/python || debootstrap --variant=minbase --include=python-is-python3,python3-venv,ca-certificates bookworm .run/bookworm

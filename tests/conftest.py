@@ -10,9 +10,10 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
-from support.deployment import DEPLOYMENTS, Deployment, Standalone
+from support.deployment import Deployment, Standalone
 from support.door import Door
 from support.frames import Frame, collect_frames
+from support.ways import DEPLOYMENTS
 
 # Limits so small that a test can reach them.
 CRAMPED = {

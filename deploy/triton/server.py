@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
@@ -30,10 +31,21 @@ class TritonServer:
     """One server over one model repository."""
 
     def __init__(
-        self, repository: Path, *, port: int, folder: Path, environment: Path = ENVIRONMENT, poll: bool = False
+        self,
+        repository: Path,
+        *,
+        port: int,
+        folder: Path,
+        environment: Path = ENVIRONMENT,
+        poll: bool = False,
+        host: str = "127.0.0.1",
+        inside: Sequence[str] = (),
     ) -> None:
-        """port: of gRPC on 127.0.0.1. folder: for its log. poll: take up models that are added while it runs."""
-        self.target = f"127.0.0.1:{port}"
+        """host, port: of gRPC. folder: for its log. poll: take up models that are added while it runs.
+
+        inside: what to put before the command, to start it in another network namespace.
+        """
+        self.target, self._host, self._inside = f"{host}:{port}", host, inside
         self.log_path = folder / "triton.log"
         self._repository, self._port, self._poll = repository.resolve(), port, poll
         self._environment = environment.absolute()
@@ -102,13 +114,14 @@ class TritonServer:
     def _command(self, home: Path) -> list[str]:
         mode = ["--model-control-mode=poll", "--repository-poll-secs=1"] if self._poll else []
         return [
+            *self._inside,
             str(home / "bin" / "tritonserver"),
             f"--model-repository={self._repository}",
             f"--backend-directory={home / 'backends'}",
             "--disable-auto-complete-config",
             "--allow-http=false",
             "--allow-metrics=false",
-            "--grpc-address=127.0.0.1",
+            f"--grpc-address={self._host}",
             f"--grpc-port={self._port}",
             *mode,
         ]

@@ -6,35 +6,56 @@ UNAVAILABLE with reason STORE_UNAVAILABLE; the next call connects again.
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import redis.asyncio
+from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError, SlotNotCoveredError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from services.runtime.errors import ServiceError
 
+CLUSTER = "cluster+"  # before redis:// or rediss://: the address is one node of a Redis Cluster
+
 
 def check_redis_url(value: str) -> str:
     """A validator for the address of a Redis."""
-    redis.asyncio.connection.parse_url(value)  # ValueError
+    redis.asyncio.connection.parse_url(value.removeprefix(CLUSTER))  # ValueError
     return value
 
 
-def connect_redis(url: str, *, timeout: float, max_connections: int = 256) -> "redis.asyncio.Redis":
-    """A client; connections are made when they are needed. timeout: seconds for one answer."""
-    return redis.asyncio.Redis.from_url(
-        url,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-        max_connections=max_connections,
-        # One quick retry hides a connection that Redis closed while it was idle. Every command of ours may be repeated.
-        retry=Retry(ExponentialBackoff(cap=0.05, base=0.01), 1),
-        retry_on_error=[RedisConnectionError, RedisTimeoutError],
-    )
+def connect_redis(url: str, *, timeout: float, max_connections: int = 256) -> Any:
+    """A client of a Redis, or of a Redis Cluster (`cluster+redis://HOST:PORT`, any node); both have the same methods.
+
+    Connections are made when they are needed. timeout: seconds for one answer.
+    """
+    common: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+    common["max_connections"] = max_connections
+    # One quick retry hides a connection that Redis closed while it was idle. Every command of ours may be repeated.
+    retry = Retry(ExponentialBackoff(cap=0.05, base=0.01), 1)
+    if url.startswith(CLUSTER):
+        return RedisCluster.from_url(
+            url.removeprefix(CLUSTER), retry=Retry(ExponentialBackoff(cap=0.2, base=0.01), 3), **common
+        )
+    return redis.asyncio.Redis.from_url(url, retry=retry, retry_on_error=[RedisConnectionError, RedisTimeoutError], **common)
+
+
+async def scan_page(client: Any, cursor: int, *, match: str, count: int) -> tuple[int, list[bytes]]:
+    """Some keys, and the cursor for more; 0 begins and ends. A cluster's nodes are scanned one after the other."""
+    if not isinstance(client, RedisCluster):
+        after, keys = await client.scan(cursor, match=match, count=count)
+        return int(after), keys
+    await client.initialize()
+    nodes = sorted(client.get_primaries(), key=lambda node: str(node.name))
+    within, at = divmod(cursor, len(nodes))
+    after, keys = await nodes[at].execute_command("SCAN", within, "MATCH", match, "COUNT", count)
+    if int(after):
+        return int(after) * len(nodes) + at, keys
+    return (at + 1 if at + 1 < len(nodes) else 0), keys
 
 
 @contextlib.contextmanager
@@ -42,6 +63,6 @@ def store_errors() -> Iterator[None]:
     """Turns Redis's errors into ours."""
     try:
         yield
-    except (RedisError, OSError) as error:
+    except (RedisError, RedisClusterException, SlotNotCoveredError, OSError) as error:
         text = f"the episode store is unavailable: {error or type(error).__name__}; retry the same step"
         raise ServiceError(grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE", text, retry_after=0.5) from error

@@ -13,12 +13,11 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import redis.asyncio
 from shelm.v1 import episode_pb2
 
 from services.domain.history import empty_history
 from services.domain.keys import STEP_FIELD, entry_id, episode_key, episode_of_key, history_key
-from services.domain.redis import store_errors
+from services.domain.redis import scan_page, store_errors
 from services.policy.scripts import COMMIT, CREATE, END
 
 Step = episode_pb2.CommittedStep
@@ -80,9 +79,12 @@ class Refused:
 
 
 class EpisodeStore:
-    """Episodes in one Redis or Redis Cluster. ttl: seconds after the last change. retained: steps kept per episode."""
+    """Episodes in a Redis or Redis Cluster.
 
-    def __init__(self, client: "redis.asyncio.Redis", *, ttl: float, retained: int) -> None:
+    client: of `connect_redis`. ttl: seconds after the last change. retained: steps kept per episode.
+    """
+
+    def __init__(self, client: Any, *, ttl: float, retained: int) -> None:
         self._client = client
         self._ttl_ms, self._retained = int(ttl * 1000), retained
         self._commit = client.register_script(COMMIT)
@@ -158,10 +160,10 @@ class EpisodeStore:
     async def page(self, cursor: int, size: int) -> tuple[int, list[EpisodeState]]:
         """Some episodes, and the cursor for more; 0 begins and ends."""
         with store_errors():
-            scanned: Any = await self._client.scan(cursor, match=episode_key("*"), count=max(size, 10))
-        names = sorted({episode_of_key(key.decode()) for key in scanned[1]})
+            cursor, keys = await scan_page(self._client, cursor, match=episode_key("*"), count=max(size, 10))
+        names = sorted({episode_of_key(key.decode()) for key in keys})
         states = [(await self.read(name))[0] for name in names]
-        return int(scanned[0]), [state for state in states if state]
+        return cursor, [state for state in states if state]
 
     def _creation(self, state: EpisodeState) -> list[Any]:
         empty = empty_history(state.agent_digest)

@@ -7,11 +7,12 @@ import grpc
 import numpy as np
 import pytest
 from shelm.v1 import memory_pb2, memory_pb2_grpc
-from support.deployment import APART, Deployment
+from support.deployment import Deployment
 from support.door import Door, play
 from support.frames import Frame
 from support.refusals import Code, refusal_of
 from support.waiting import wait_for
+from support.ways import APART
 
 from services.domain.history import empty_history, extend_history
 

@@ -6,10 +6,11 @@ from typing import Any
 import grpc
 import pytest
 from shelm.v1 import agent_pb2, retrieval_pb2, retrieval_pb2_grpc
-from support.deployment import APART, Deployment
+from support.deployment import Deployment
 from support.door import Door, play
 from support.frames import Frame, png, raw
 from support.refusals import Code, refusal_of, refused
+from support.ways import APART
 
 pytestmark = pytest.mark.parametrize("deployment", APART, indirect=True)
 MOST_PAGES = 10_000

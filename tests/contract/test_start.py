@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from support.deployment import REPOSITORY, environment_with
+from support.process import REPOSITORY, environment_with
 
 from deploy.local.stack import free_port
 

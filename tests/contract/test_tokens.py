@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from shelm.v1 import agent_pb2
-from support.deployment import DEPLOYMENTS, Deployment
+from support.deployment import Deployment
 from support.door import Door, act_request
 from support.frames import Frame
 from support.refusals import Code, refused
+from support.ways import DEPLOYMENTS
 
 TOKENS = """
 # TOKEN NAME SCOPES

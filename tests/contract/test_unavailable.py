@@ -5,11 +5,12 @@ import signal
 from collections.abc import Sequence
 
 import pytest
-from support.deployment import APART, Deployment, Standalone
+from support.deployment import Deployment, Standalone
 from support.door import lines, play
 from support.frames import Frame
 from support.refusals import Code, Refusal, refused
 from support.waiting import wait_for
+from support.ways import APART
 
 SERVICE = "shelm.v1.AgentService"
 

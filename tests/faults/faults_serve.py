@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 from shelm import Client
 from shelm.errors import ShelmError
-from support.deployment import REPOSITORY, environment_with, tail
+from support.process import REPOSITORY, environment_with, tail
 from support.waiting import wait_for
 
 from deploy.local.stack import free_port

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from support.deployment import REPOSITORY, Deployment
+from support.deployment import Deployment
+from support.process import REPOSITORY
 
 PROTO = REPOSITORY / "protos" / "shelm" / "v1" / "agent.proto"
 INSTALL_SECONDS, PLAY_SECONDS = 240.0, 120.0

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 from shelm import Client
 from shelm.results import EpisodeInfo
-from support.deployment import Deployment, environment_with
+from support.deployment import Deployment
 from support.door import Door, lines, play
 from support.frames import Frame
+from support.process import environment_with
 from support.waiting import wait_for
 
 from deploy.local.stack import free_port

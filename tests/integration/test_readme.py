@@ -4,7 +4,8 @@ import re
 import subprocess
 import sys
 
-from support.deployment import REPOSITORY, Deployment
+from support.deployment import Deployment
+from support.process import REPOSITORY
 
 
 def test_the_example_plays_an_episode_and_prints_its_words(deployment: Deployment) -> None:

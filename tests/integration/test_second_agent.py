@@ -11,9 +11,10 @@ import pytest
 import torch
 from safetensors.torch import save
 from shelm.v1 import agent_pb2
-from support.deployment import Deployment, Process, Standalone, wait_ready
+from support.deployment import Deployment, Standalone, wait_ready
 from support.door import Door
 from support.frames import Frame
+from support.process import Process
 from support.refusals import refused
 
 from deploy.local.stack import free_port

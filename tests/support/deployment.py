@@ -1,14 +1,13 @@
-"""Ways to run the services. The contract tests run against each of `DEPLOYMENTS`: a compliance suite.
+"""Ways to run the services. The contract tests run against each of support.ways: a compliance suite.
 
 Contract: a `Deployment` has started when `start` returns and has left no process when `stop` returns, also after a
-start that failed. To add a way to deploy, subclass it and add it to `DEPLOYMENTS`.
+start that failed. To add a way to deploy, subclass it and add it to support.ways.
 
 Failure policy: a service that does not get ready raises `NotReady` with the end of its logs.
 """
 
 import os
 import signal
-import subprocess
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -22,48 +21,10 @@ from deploy.local.stack import Stack, free_port
 from deploy.triton.repository import main as write_models
 from deploy.triton.server import TritonServer
 from support.door import Door
+from support.process import REPOSITORY, Process, tail
 from support.waiting import wait_for
 
-REPOSITORY = Path(__file__).parents[2]
 START_SECONDS = 120.0  # the machine may be busy
-STOP_SECONDS = 30.0
-
-
-class Process:
-    """One child process whose output goes to a file."""
-
-    def __init__(self, command: list[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        self.log_path = log
-        with log.open("ab") as output:
-            self._child = subprocess.Popen(
-                command, stdout=output, stderr=output, cwd=REPOSITORY, env=environment_with(environment or {})
-            )
-
-    @property
-    def pid(self) -> int:
-        """Process id."""
-        return self._child.pid
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still runs."""
-        return self._child.poll() is None
-
-    def stop(self) -> None:
-        """Ends it in good order if it can, and in any case."""
-        if self.alive:
-            self._child.send_signal(signal.SIGCONT)
-            self._child.terminate()
-        try:
-            self._child.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.kill()
-
-    def kill(self) -> None:
-        """Ends it at once."""
-        self._child.kill()
-        self._child.wait()
 
 
 class RedisProcess:
@@ -257,14 +218,6 @@ class BehindTriton(Processes):
         self.triton.stop()
 
 
-_KINDS = {kind.name: kind for kind in (Processes, Standalone, BehindTriton)}
-# Triton's environment is large, so it is tested by a command of its own: TEST_DEPLOYMENTS=triton.
-DEPLOYMENTS: dict[str, type[Deployment]] = {
-    name: _KINDS[name] for name in os.environ.get("TEST_DEPLOYMENTS", "processes,standalone").split(",")
-}
-APART = [name for name, kind in DEPLOYMENTS.items() if kind.apart]
-
-
 class NotReady(RuntimeError):  # noqa: N818
     """A process did not get ready; the text is the end of its log."""
 
@@ -276,19 +229,9 @@ def wait_ready(door: Door, process: Process) -> None:
         raise NotReady(tail(process.log_path, 30))
 
 
-def environment_with(settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a process with these SHELM_* settings and no other."""
-    return {**{name: value for name, value in os.environ.items() if not name.startswith("SHELM_")}, **settings}
-
-
 def answers(client: "redis.Redis") -> bool:
     """Whether Redis answers."""
     try:
         return bool(client.ping())
     except redis.RedisError:
         return False
-
-
-def tail(path: Path, count: int) -> str:
-    """The last lines of a file."""
-    return "\n".join(path.read_text(errors="replace").splitlines()[-count:])

@@ -18,9 +18,10 @@ import tritonclient.grpc as tritongrpc
 from faults_episodes import Plan, Player, plans, play_undisturbed
 from shelm import Client, ShelmError
 from shelm.gym import minigrid_env, play
-from support.deployment import REPOSITORY, BehindTriton, Deployment, Process, Standalone, wait_ready
+from support.deployment import BehindTriton, Deployment, Standalone, wait_ready
 from support.door import Door
 from support.frames import Frame
+from support.process import REPOSITORY, Process
 from support.waiting import wait_for
 
 from deploy.local.stack import free_port

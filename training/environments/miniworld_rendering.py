@@ -21,7 +21,7 @@ import pyglet  # type: ignore[import-untyped]
 pyglet.options["headless"] = True
 
 with suppress(ImportError):
-    import triton  # type: ignore[import-untyped]  # noqa: F401
+    import triton  # noqa: F401
 
 import miniworld.miniworld as engine  # type: ignore[import-untyped]  # noqa: E402
 from miniworld.entity import (  # type: ignore[import-untyped]  # noqa: E402

@@ -1,0 +1,112 @@
+"""Rendered manifests, and the few things that every rule asks of them: pods, labels, ports, settings.
+
+Objects are shared between combinations: nobody changes them. Failure policy: a field that the schemas demand may be
+taken for granted, since the rules run only on what has passed them.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import yaml
+
+Object = dict[str, Any]
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_POD_KINDS = ("Deployment", "StatefulSet", "Job")
+
+
+@lru_cache(maxsize=4096)
+def _parse(document: str) -> Object | None:
+    loaded: Object | None = yaml.load(document, Loader=_Loader)
+    return loaded
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What makes pods."""
+
+    kind: str
+    name: str
+    labels: Mapping[str, str]  # of its pods
+    pod: Object  # pod spec
+    spec: Object
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+    @property
+    def containers(self) -> list[Object]:
+        """All containers, those that run before the others first."""
+        return [*self.pod.get("initContainers", []), *self.pod["containers"]]
+
+    @property
+    def lasting(self) -> list[Object]:
+        """The containers that run as long as the pod: sidecars and main ones."""
+        return [one for one in self.containers if one in self.pod["containers"] or one.get("restartPolicy") == "Always"]
+
+    @property
+    def ports(self) -> dict[int | str, int]:
+        """Container ports, by name and by number."""
+        listed = [port for one in self.containers for port in one.get("ports", [])]
+        numbers: dict[int | str, int] = {port["containerPort"]: port["containerPort"] for port in listed}
+        return numbers | {port["name"]: port["containerPort"] for port in listed if "name" in port}
+
+
+@dataclass(frozen=True)
+class Manifests:
+    """All objects of one combination."""
+
+    objects: list[Object] = field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> "Manifests":
+        """From the YAML that kustomize prints."""
+        return cls([found for one in text.split("\n---\n") if (found := _parse(one))])
+
+    def of(self, *kinds: str) -> Iterator[Object]:
+        """Objects of some kinds."""
+        return (one for one in self.objects if one["kind"] in kinds)
+
+    def find(self, kind: str, name: str) -> Object | None:
+        """The object of that name."""
+        return next((one for one in self.of(kind) if one["metadata"]["name"] == name), None)
+
+    @property
+    def workloads(self) -> list[Workload]:
+        """Everything that makes pods."""
+        return [_workload(one) for one in self.of(*_POD_KINDS)]
+
+    def selected(self, selector: Object) -> list[Workload]:
+        """The workloads whose pods a selector chooses."""
+        return [one for one in self.workloads if matches(selector, one.labels)]
+
+
+def _workload(one: Object) -> Workload:
+    template = one["spec"]["template"]
+    labels = template.get("metadata", {}).get("labels", {})
+    return Workload(one["kind"], one["metadata"]["name"], labels, template["spec"], one["spec"])
+
+
+def matches(selector: Object, labels: Mapping[str, str]) -> bool:
+    """Whether a label selector (matchLabels, matchExpressions) chooses these labels."""
+    return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items()) and all(
+        _holds(one, labels) for one in selector.get("matchExpressions", [])
+    )
+
+
+def _holds(expression: Object, labels: Mapping[str, str]) -> bool:
+    value, operator = labels.get(expression["key"]), str(expression["operator"])
+    values: list[str] = expression.get("values", [])
+    if operator in ("Exists", "DoesNotExist"):
+        return (value is not None) == (operator == "Exists")
+    return (value in values) == (operator == "In")
+
+
+def variables(manifests: Manifests, container: Object) -> dict[str, str]:
+    """Environment of a container as far as it is written down: ConfigMaps and literal values; secrets are empty."""
+    found: dict[str, str] = {}
+    for source in container.get("envFrom", []):
+        config = manifests.find("ConfigMap", source.get("configMapRef", {}).get("name", ""))
+        found |= (config or {}).get("data", {})
+    return found | {one["name"]: one.get("value", "") for one in container.get("env", [])}
