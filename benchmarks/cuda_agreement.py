@@ -1,0 +1,71 @@
+"""Do the engines on a GPU see and do what they do on the CPU? `python -m benchmarks.cuda_agreement [--out FILE]`.
+
+1,000 frames of random walks go through retrieval, memory and actor-critic of the shipped bundle, in float32, on the CPU and
+on the device; compared are the words and the most probable actions, which must agree on at least 99.5 % of the frames.
+Needs a CUDA device: without one it says so and ends with status 3.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.act import BUNDLE, record_frames
+from services.domain.bundle import load_bundle
+from services.domain.history import MemoryStep, MemoryVector, empty_history
+from services.memory.service import load_slots
+from services.policy.agents import PolicyEngine
+from services.policy.model import load_actor_critic
+from services.retrieval.service import load_retriever
+
+FRAMES, EPISODE = 1000, 100  # frames in all, and in an episode
+NEEDED = 0.995
+
+
+def outcomes(device: str) -> list[tuple[tuple[int, ...], int]]:
+    """The words and the most probable action of every frame."""
+    bundle = load_bundle(Path(BUNDLE))
+    retriever, _ = load_retriever(bundle, device=device, cache_frames=0)
+    slots = load_slots(bundle, device=device, slots=1)
+    policy = PolicyEngine(load_actor_critic(bundle), device)
+    history, found = b"", []
+    for i, frame in enumerate(record_frames(FRAMES)):
+        if i % EPISODE == 0:
+            history = empty_history(bundle.digest)
+        words = tuple(word.row for word in retriever.retrieve([frame])[0])
+        (answer,) = slots.remember([MemoryStep(f"episode-{i // EPISODE}", i % EPISODE, words, history)])
+        assert isinstance(answer, MemoryVector)
+        history = answer.history
+        ((parameters, _),) = policy.decide([(policy.encode([frame])[0], answer.vector)])
+        found.append((words, int(np.argmax(parameters))))
+    return found
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    if options.device.startswith("cuda") and not torch.cuda.is_available():
+        print("no CUDA device: not measured", file=sys.stderr)
+        sys.exit(3)
+    torch.set_num_threads(1)
+    pairs = list(zip(outcomes("cpu"), outcomes(options.device), strict=True))
+    result = {
+        "device": torch.cuda.get_device_name() if options.device.startswith("cuda") else options.device,
+        "frames": len(pairs),
+        "same_words": float(np.mean([one[0] == other[0] for one, other in pairs])),
+        "same_actions": float(np.mean([one[1] == other[1] for one, other in pairs])),
+    }
+    print(json.dumps(result))
+    if options.out:
+        options.out.write_text(json.dumps(result) + "\n")
+    sys.exit(min(float(result["same_words"]), float(result["same_actions"])) < NEEDED)
+
+
+if __name__ == "__main__":
+    main()
