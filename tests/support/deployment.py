@@ -58,6 +58,8 @@ class Deployment(ABC):
 
     name: str
     apart = False  # retrieval and memory are processes with doors of their own
+    restarts = False  # a process that dies is started again
+    slots_in_memory_service = True
     retrieval_target = ""  # where they are, if they are apart
     memory_target = ""
 
@@ -135,6 +137,7 @@ class Processes(Deployment):
 
     name = "processes"
     apart = True
+    restarts = True
 
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         super().__init__(folder, settings)
@@ -198,6 +201,7 @@ class BehindTriton(Processes):
     """The three services with every model in a real Triton Inference Server on the CPU; needs `make triton-setup`."""
 
     name = "triton"
+    slots_in_memory_service = False
 
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         port = free_port()

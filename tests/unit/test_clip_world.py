@@ -15,9 +15,12 @@ from services.retrieval.clip_model import load_clip
 from services.retrieval.overlap import LanguageModelWords
 from services.retrieval.preprocess import Preprocessing
 from training.clip import train
+from training.clip.batches import normalise
+from training.clip.world import data
 from training.clip.world.frames import walk
 from training.clip.world.scenes import Scenes
-from training.clip.world.train import PREPROCESS_CFG, SIZE, WORLD, make_batch
+from training.clip.world.train import PREPROCESS_CFG, world
+from training.clip.world.views import SIZE, Views, change, shows_sign, squash
 from training.clip.world.visible import look, place
 from training.clip.world.words import BARE_WORDS, CLEAR, Seen, caption
 from training.environments import single_environment
@@ -81,9 +84,33 @@ def test_scenes_are_a_pure_function_of_the_generator() -> None:
     assert (first != Scenes().draw(np.random.default_rng((0, 2)), 10)[0]).any()
 
 
-def test_a_batch_puts_each_images_target_on_true_texts_alone() -> None:
-    batch = make_batch(0, 0, 12, ["apple"])
-    assert batch.images.shape == (12, 3, *SIZE)
+@pytest.fixture(scope="module")
+def views(tmp_path_factory: pytest.TempPathFactory) -> Views:
+    return Views(tmp_path_factory.mktemp("views"), shards=2, views=12)
+
+
+def test_a_shard_that_is_missing_is_made_again_alike_and_the_others_are_left_alone(views: Views) -> None:
+    data.make(views.folder, shards=2, views=12)
+    frames, said = data.load(views.folder)
+    assert frames.shape == (24, 60, 80, 3)
+    kept = (views.folder / "shard-000.npz").stat().st_mtime_ns
+    (views.folder / "shard-001.npz").unlink()
+    data.make(views.folder, shards=2, views=12)
+    again, said_again = data.load(views.folder)
+    np.testing.assert_array_equal(frames, again)
+    assert said == said_again
+    assert (views.folder / "shard-000.npz").stat().st_mtime_ns == kept
+
+
+def test_views_of_two_seeds_are_not_mixed(views: Views) -> None:
+    data.make(views.folder, shards=2, views=12)
+    with pytest.raises(ValueError, match="seed"):
+        data.make(views.folder, seed=1, shards=3, views=12)
+
+
+def test_a_batch_puts_each_images_target_on_true_texts_alone(views: Views) -> None:
+    batch = views.batch(0, 0, 12, ["apple"])
+    assert batch.images.shape == (12, 3, SIZE, SIZE)
     torch.testing.assert_close(batch.word_target.sum(1), torch.ones(12))
     assert batch.true[batch.word_target > 0].all()
     assert batch.true[torch.arange(12), batch.longer_target].all()
@@ -91,31 +118,55 @@ def test_a_batch_puts_each_images_target_on_true_texts_alone() -> None:
     assert set(batch.texts[: len(BARE_WORDS)]) == set(BARE_WORDS)
 
 
-def test_frames_of_the_models_own_oblong_size_are_kept_whole_as_open_clip_keeps_them() -> None:
-    rng = np.random.default_rng(0)
-    frames = list(rng.integers(0, 256, (3, *SIZE, 3), dtype=np.uint8))
-    ours = Preprocessing(cfg=PREPROCESS_CFG, mode="model", device=torch.device("cpu"))(frames)
-    theirs = image_transform_v2(PreprocessCfg(**PREPROCESS_CFG), is_train=False)
-    assert ours.shape == (3, 3, *SIZE)
-    assert torch.equal(ours, torch.stack([theirs(Image.fromarray(frame)) for frame in frames]))
+def test_a_batch_repeats_and_another_iteration_has_another(views: Views) -> None:
+    assert torch.equal(views.batch(0, 3, 8, []).images, views.batch(0, 3, 8, []).images)
+    assert not torch.equal(views.batch(0, 3, 8, []).images, views.batch(0, 4, 8, []).images)
+
+
+def test_a_changed_view_keeps_its_hues_and_is_mirrored_where_told() -> None:
+    frames = np.zeros((2, SIZE, SIZE, 3), dtype=np.uint8)
+    frames[..., 0], frames[:, :, SIZE // 2 :, 0] = 90, 170  # red, brighter to the right
+    plain, mirrored = change(np.random.default_rng(0), frames, np.array([False, True])).astype(int)
+    assert (plain[..., 0] > plain[..., 1]).all()
+    assert (mirrored[..., 0] > mirrored[..., 1]).all()
+    assert plain[:, -1, 0].mean() > plain[:, 0, 0].mean()
+    assert mirrored[:, -1, 0].mean() < mirrored[:, 0, 0].mean()
+
+
+def test_a_view_with_a_sign_is_known_whether_it_can_be_read_or_not() -> None:
+    for text in ((), ("red", "key")):
+        assert shows_sign(caption([Seen("sign", "", 90, text), Seen("box", "red", 20)], "room"))
+    assert not shows_sign(caption([Seen("box", "red", 20)], "room"))
+
+
+def test_training_and_retrieval_squash_frames_as_open_clip_does() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (3, 60, 80, 3), dtype=np.uint8)
+    transform = image_transform_v2(PreprocessCfg(**PREPROCESS_CFG), is_train=False)
+    theirs = torch.stack([transform(Image.fromarray(frame)) for frame in frames])
+    served = Preprocessing(cfg=PREPROCESS_CFG, mode="model", device=torch.device("cpu"))(list(frames))
+    assert theirs.shape == (3, 3, SIZE, SIZE)
+    assert torch.equal(served, theirs)
+    torch.testing.assert_close(normalise(squash(frames)), theirs, rtol=0, atol=1e-6)
 
 
 def test_training_goes_on_from_its_checkpoint_and_exports_a_model_that_open_clip_loads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, views: Views
 ) -> None:
     words = {word: index for index, word in enumerate(("key", "box", "apple", "river"))}
     monkeypatch.setattr(train, "load_language_words", lambda _: LanguageModelWords("few", {}, words))
     settings = {"out": tmp_path, "iterations": 2, "rows": 4, "negatives": 2, "language_model": "", "seed": 0, "threads": 1}
     options = argparse.Namespace(**settings, resume=False)
-    stopped = train.Trainer(options=options, scenes=WORLD)
+    stopped = train.Trainer(options=options, scenes=world(views))
     stopped.losses.append(stopped.step(0))
     stopped.save()
-    resumed = train.Trainer(options=options, scenes=WORLD)
+    resumed = train.Trainer(options=options, scenes=world(views))
     resumed.load()
     resumed.run()
     assert len(resumed.losses) == 2
-    loaded = load_clip(f"file:{tmp_path}/export").model
-    assert tuple(loaded.visual.image_size) == SIZE  # type: ignore[union-attr, arg-type]
+    image = views.images(np.random.default_rng(0), 3)
+    loaded, trained = load_clip(f"file:{tmp_path}/export").model, resumed.model.float().eval()
+    with torch.no_grad():  # batch statistics are part of what is exported
+        torch.testing.assert_close(loaded.encode_image(image), trained.encode_image(image), rtol=0.02, atol=0.02)  # type: ignore[operator]
 
 
 def test_the_held_out_frames_of_an_environment_repeat() -> None:
