@@ -38,6 +38,11 @@ def build(model_cfg: dict[str, Any] = MODEL_CFG) -> open_clip.CLIP:
     return open_clip.CLIP(**model_cfg)
 
 
+def _half(tensor: torch.Tensor) -> torch.Tensor:
+    """float16; counts, as batch normalisation's, stay as they are."""
+    return tensor.to(torch.float16) if tensor.is_floating_point() else tensor
+
+
 def export(
     model: open_clip.CLIP,
     folder: Path,
@@ -48,5 +53,5 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     config = {"model_cfg": model_cfg, "preprocess_cfg": preprocess_cfg}
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
-    tensors = {name: value.detach().to(torch.float16).contiguous() for name, value in model.state_dict().items()}
+    tensors = {name: _half(value.detach()).contiguous() for name, value in model.state_dict().items()}
     write_tensors(folder / "open_clip_model.safetensors", tensors, {"format": "pt"})

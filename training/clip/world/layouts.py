@@ -1,10 +1,11 @@
-"""Floor plans of random worlds: one room, a hall, a T, four rooms, an L, a maze.
+"""Floor plans of random worlds: one room, a hall, a T, a Y, four rooms, an L, a maze.
 
 Contract: `build(world, rng)` adds rooms to a MiniWorld world that has none yet; all rooms share their textures.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,19 @@ def _tee(world: Any, rng: np.random.Generator, looks: dict[str, Any]) -> None:
     stem = world.add_rect_room(min_x=0, max_x=length, min_z=-width / 2, max_z=width / 2, **looks)
     bar = world.add_rect_room(min_x=length, max_x=length + width, min_z=-reach, max_z=reach, **looks)
     world.connect_rooms(stem, bar, min_z=-width / 2, max_z=width / 2)
+
+
+def _wye(world: Any, rng: np.random.Generator, looks: dict[str, Any]) -> None:
+    """Three arms that meet at the sides of a triangle."""
+    half, length = rng.uniform(1.5, 2.2), rng.uniform(5, 9)
+    near, tip = -half / math.sqrt(3), 2 * half / math.sqrt(3)
+    arm = np.array([[near - length, -half], [near - length, half], [near, half], [near, -half]])
+    hub = world.add_room(outline=np.array([[near, -half], [near, half], [tip, 0]]), **looks)
+    # a little less than the sides, which rounding might make too short
+    for turn, low, high in ((0, -0.998, 0.998), (120, -0.998, -0.002), (-120, 0.002, 0.998)):
+        cos, sin = math.cos(math.radians(turn)), math.sin(math.radians(turn))
+        room = world.add_room(outline=arm @ np.array([[cos, sin], [-sin, cos]]), **looks)
+        world.connect_rooms(room, hub, min_z=low * half, max_z=high * half)
 
 
 def _four_rooms(world: Any, rng: np.random.Generator, looks: dict[str, Any]) -> None:
@@ -67,7 +81,7 @@ def _maze(world: Any, rng: np.random.Generator, looks: dict[str, Any]) -> None:
             world.connect_rooms(rooms[a, b], room, **{f"min_{axis}": at, f"max_{axis}": at + cell})
 
 
-PLANS = ((_one_room, 0.34), (_hall, 0.1), (_tee, 0.14), (_four_rooms, 0.14), (_ell, 0.12), (_maze, 0.16))
+PLANS = ((_one_room, 0.3), (_hall, 0.08), (_tee, 0.12), (_wye, 0.12), (_four_rooms, 0.12), (_ell, 0.12), (_maze, 0.14))
 
 
 def build(world: Any, rng: np.random.Generator) -> None:
