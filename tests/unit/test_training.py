@@ -100,8 +100,8 @@ def test_each_step_of_an_episode_enters_its_memory_once_and_a_new_episode_begins
             ended += int(dones[row])
             if len(words[row]) > 1:
                 before = words[row][:-1]
-                plain[row].rebuild("e", len(before), before, b"h")
-                (answer,) = plain[row].remember([MemoryStep("e", len(before), (word,), b"h")])
+                plain[row].rebuild("e", len(before), before, b"h" * 16)
+                (answer,) = plain[row].remember([MemoryStep("e", len(before), (word,), b"h" * 16)])
                 assert isinstance(answer, MemoryVector)
                 np.testing.assert_allclose(observation["memory"][row], answer.vector, atol=1e-5)
     assert ended > 2
