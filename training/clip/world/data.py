@@ -20,7 +20,7 @@ from training.clip.world.scenes import Frames, Scenes
 from training.clip.world.words import Said
 
 FOLDER = Path("runs/clip-world-data")
-SHARDS, VIEWS, CHUNK, SEED = 12, 2048, 64, 0
+SHARDS, VIEWS, CHUNK, SEED = 36, 2048, 64, 0
 
 
 def _text(said: Said) -> str:

@@ -21,7 +21,7 @@ from training.environments.miniworld_rendering import Ball, Box, Key, MeshEnt, M
 POSES = 16  # views of one world
 KIND_SHARES = {"box": 0.36, "ball": 0.13, "key": 0.19, "medkit": 0.11}  # the rest in equal parts
 COUNT_SHARES = (0.12, 0.3, 0.22, 0.16, 0.12, 0.08)  # of 0..5 objects
-SIGN, TWO_LINES, SAME_KIND, RANDOMISED, CARRIED = 0.4, 0.7, 0.35, 0.5, 0.06
+SIGN, TWO_LINES, SAME_KIND, RANDOMISED, CARRIED = 0.6, 0.7, 0.35, 0.5, 0.06
 Frames = NDArray[np.uint8]
 
 

@@ -183,7 +183,7 @@ class ActStreamResponse(_message.Message):
     def __init__(self, result: _Optional[_Union[ActResult, _Mapping]] = ...) -> None: ...
 
 class Episode(_message.Message):
-    __slots__ = ("episode_id", "agent", "agent_digest", "seed", "deterministic", "committed_step", "ended", "create_time", "update_time", "expire_time", "memory_length")
+    __slots__ = ("episode_id", "agent", "agent_digest", "seed", "deterministic", "committed_step", "ended", "create_time", "update_time", "expire_time", "memory_length", "total_reward")
     EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
     AGENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -195,6 +195,7 @@ class Episode(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     MEMORY_LENGTH_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_REWARD_FIELD_NUMBER: _ClassVar[int]
     episode_id: str
     agent: str
     agent_digest: str
@@ -206,7 +207,8 @@ class Episode(_message.Message):
     update_time: _timestamp_pb2.Timestamp
     expire_time: _timestamp_pb2.Timestamp
     memory_length: int
-    def __init__(self, episode_id: _Optional[str] = ..., agent: _Optional[str] = ..., agent_digest: _Optional[str] = ..., seed: _Optional[int] = ..., deterministic: _Optional[bool] = ..., committed_step: _Optional[int] = ..., ended: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., memory_length: _Optional[int] = ...) -> None: ...
+    total_reward: float
+    def __init__(self, episode_id: _Optional[str] = ..., agent: _Optional[str] = ..., agent_digest: _Optional[str] = ..., seed: _Optional[int] = ..., deterministic: _Optional[bool] = ..., committed_step: _Optional[int] = ..., ended: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., memory_length: _Optional[int] = ..., total_reward: _Optional[float] = ...) -> None: ...
 
 class CreateEpisodeRequest(_message.Message):
     __slots__ = ("episode_id", "agent", "seed", "deterministic")
@@ -227,10 +229,12 @@ class CreateEpisodeResponse(_message.Message):
     def __init__(self, episode: _Optional[_Union[Episode, _Mapping]] = ...) -> None: ...
 
 class EndEpisodeRequest(_message.Message):
-    __slots__ = ("episode_id",)
+    __slots__ = ("episode_id", "total_reward")
     EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_REWARD_FIELD_NUMBER: _ClassVar[int]
     episode_id: str
-    def __init__(self, episode_id: _Optional[str] = ...) -> None: ...
+    total_reward: float
+    def __init__(self, episode_id: _Optional[str] = ..., total_reward: _Optional[float] = ...) -> None: ...
 
 class EndEpisodeResponse(_message.Message):
     __slots__ = ("episode",)
@@ -311,6 +315,70 @@ class WatchMemoryResponse(_message.Message):
     STEP_FIELD_NUMBER: _ClassVar[int]
     step: MemoryStep
     def __init__(self, step: _Optional[_Union[MemoryStep, _Mapping]] = ...) -> None: ...
+
+class ExplainStepRequest(_message.Message):
+    __slots__ = ("episode_id", "step", "observation", "max_steps")
+    EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    OBSERVATION_FIELD_NUMBER: _ClassVar[int]
+    MAX_STEPS_FIELD_NUMBER: _ClassVar[int]
+    episode_id: str
+    step: int
+    observation: Image
+    max_steps: int
+    def __init__(self, episode_id: _Optional[str] = ..., step: _Optional[int] = ..., observation: _Optional[_Union[Image, _Mapping]] = ..., max_steps: _Optional[int] = ...) -> None: ...
+
+class ExplainStepResponse(_message.Message):
+    __slots__ = ("step", "action", "decision", "words", "steps", "reach_from_step")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    REACH_FROM_STEP_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    action: Action
+    decision: Decision
+    words: _containers.RepeatedCompositeFieldContainer[Influence]
+    steps: _containers.RepeatedCompositeFieldContainer[Influence]
+    reach_from_step: int
+    def __init__(self, step: _Optional[int] = ..., action: _Optional[_Union[Action, _Mapping]] = ..., decision: _Optional[_Union[Decision, _Mapping]] = ..., words: _Optional[_Iterable[_Union[Influence, _Mapping]]] = ..., steps: _Optional[_Iterable[_Union[Influence, _Mapping]]] = ..., reach_from_step: _Optional[int] = ...) -> None: ...
+
+class Decision(_message.Message):
+    __slots__ = ("probabilities", "most_probable", "value")
+    PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
+    MOST_PROBABLE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    probabilities: _containers.RepeatedScalarFieldContainer[float]
+    most_probable: Action
+    value: float
+    def __init__(self, probabilities: _Optional[_Iterable[float]] = ..., most_probable: _Optional[_Union[Action, _Mapping]] = ..., value: _Optional[float] = ...) -> None: ...
+
+class Influence(_message.Message):
+    __slots__ = ("tokens", "steps", "change", "without")
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_FIELD_NUMBER: _ClassVar[int]
+    tokens: _containers.RepeatedCompositeFieldContainer[Token]
+    steps: _containers.RepeatedScalarFieldContainer[int]
+    change: float
+    without: Decision
+    def __init__(self, tokens: _Optional[_Iterable[_Union[Token, _Mapping]]] = ..., steps: _Optional[_Iterable[int]] = ..., change: _Optional[float] = ..., without: _Optional[_Union[Decision, _Mapping]] = ...) -> None: ...
+
+class GetFrameRequest(_message.Message):
+    __slots__ = ("episode_id", "step")
+    EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    episode_id: str
+    step: int
+    def __init__(self, episode_id: _Optional[str] = ..., step: _Optional[int] = ...) -> None: ...
+
+class GetFrameResponse(_message.Message):
+    __slots__ = ("frame",)
+    FRAME_FIELD_NUMBER: _ClassVar[int]
+    frame: Image
+    def __init__(self, frame: _Optional[_Union[Image, _Mapping]] = ...) -> None: ...
 
 class ObservationSpec(_message.Message):
     __slots__ = ("height", "width")

@@ -80,6 +80,16 @@ class AgentServiceStub:
                 request_serializer=shelm_dot_v1_dot_agent__pb2.WatchMemoryRequest.SerializeToString,
                 response_deserializer=shelm_dot_v1_dot_agent__pb2.WatchMemoryResponse.FromString,
                 _registered_method=True)
+        self.ExplainStep = channel.unary_unary(
+                '/shelm.v1.AgentService/ExplainStep',
+                request_serializer=shelm_dot_v1_dot_agent__pb2.ExplainStepRequest.SerializeToString,
+                response_deserializer=shelm_dot_v1_dot_agent__pb2.ExplainStepResponse.FromString,
+                _registered_method=True)
+        self.GetFrame = channel.unary_unary(
+                '/shelm.v1.AgentService/GetFrame',
+                request_serializer=shelm_dot_v1_dot_agent__pb2.GetFrameRequest.SerializeToString,
+                response_deserializer=shelm_dot_v1_dot_agent__pb2.GetFrameResponse.FromString,
+                _registered_method=True)
         self.ListAgents = channel.unary_unary(
                 '/shelm.v1.AgentService/ListAgents',
                 request_serializer=shelm_dot_v1_dot_agent__pb2.ListAgentsRequest.SerializeToString,
@@ -164,6 +174,21 @@ class AgentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainStep(self, request, context):
+        """Tells which words of the past decided a step: takes them away, word by word and step by step, runs memory and policy again, and
+        compares what the agent would have done. Changes nothing. Costs one run of the memory over its window for each comparison.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetFrame(self, request, context):
+        """Returns the frame of a committed step, if the server has recorded it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAgents(self, request, context):
         """Lists the agents that this server can serve; the first is the default.
         """
@@ -225,6 +250,16 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.WatchMemory,
                     request_deserializer=shelm_dot_v1_dot_agent__pb2.WatchMemoryRequest.FromString,
                     response_serializer=shelm_dot_v1_dot_agent__pb2.WatchMemoryResponse.SerializeToString,
+            ),
+            'ExplainStep': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainStep,
+                    request_deserializer=shelm_dot_v1_dot_agent__pb2.ExplainStepRequest.FromString,
+                    response_serializer=shelm_dot_v1_dot_agent__pb2.ExplainStepResponse.SerializeToString,
+            ),
+            'GetFrame': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFrame,
+                    request_deserializer=shelm_dot_v1_dot_agent__pb2.GetFrameRequest.FromString,
+                    response_serializer=shelm_dot_v1_dot_agent__pb2.GetFrameResponse.SerializeToString,
             ),
             'ListAgents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAgents,
@@ -481,6 +516,60 @@ class AgentService:
             '/shelm.v1.AgentService/WatchMemory',
             shelm_dot_v1_dot_agent__pb2.WatchMemoryRequest.SerializeToString,
             shelm_dot_v1_dot_agent__pb2.WatchMemoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainStep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shelm.v1.AgentService/ExplainStep',
+            shelm_dot_v1_dot_agent__pb2.ExplainStepRequest.SerializeToString,
+            shelm_dot_v1_dot_agent__pb2.ExplainStepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFrame(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shelm.v1.AgentService/GetFrame',
+            shelm_dot_v1_dot_agent__pb2.GetFrameRequest.SerializeToString,
+            shelm_dot_v1_dot_agent__pb2.GetFrameResponse.FromString,
             options,
             channel_credentials,
             insecure,

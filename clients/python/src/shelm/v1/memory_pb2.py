@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from shelm.v1 import agent_pb2 as shelm_dot_v1_dot_agent__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15shelm/v1/memory.proto\x12\x08shelm.v1\x1a\x14shelm/v1/agent.proto\"p\n\x0cRememberItem\x12\x12\n\nepisode_id\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x04\x12\x14\n\x0c\x61gent_digest\x18\x03 \x01(\t\x12\x10\n\x08word_ids\x18\x04 \x03(\r\x12\x16\n\x0ehistory_digest\x18\x05 \x01(\x0c\"8\n\x0fRememberRequest\x12%\n\x05items\x18\x01 \x03(\x0b\x32\x16.shelm.v1.RememberItem\"E\n\nRemembered\x12\x0e\n\x06vector\x18\x01 \x01(\x0c\x12\x16\n\x0ehistory_digest\x18\x02 \x01(\x0c\x12\x0f\n\x07rebuilt\x18\x03 \x01(\x08\"k\n\x0eRememberResult\x12*\n\nremembered\x18\x01 \x01(\x0b\x32\x14.shelm.v1.RememberedH\x00\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x10.shelm.v1.StatusH\x00\x42\t\n\x07outcome\"=\n\x10RememberResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.shelm.v1.RememberResult\"$\n\rForgetRequest\x12\x13\n\x0b\x65pisode_ids\x18\x01 \x03(\t\"!\n\x0e\x46orgetResponse\x12\x0f\n\x07\x64ropped\x18\x01 \x01(\r\"\x17\n\x15GetMemoryStatsRequest\"\x89\x01\n\x10\x41gentMemoryStats\x12\x14\n\x0c\x61gent_digest\x18\x01 \x01(\t\x12\r\n\x05slots\x18\x02 \x01(\r\x12\x0c\n\x04used\x18\x03 \x01(\r\x12\x0c\n\x04hits\x18\x04 \x01(\x04\x12\x0f\n\x07repeats\x18\x05 \x01(\x04\x12\x10\n\x08rebuilds\x18\x06 \x01(\x04\x12\x11\n\tevictions\x18\x07 \x01(\x04\"D\n\x16GetMemoryStatsResponse\x12*\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x1a.shelm.v1.AgentMemoryStats2\xe4\x01\n\rMemoryService\x12\x41\n\x08Remember\x12\x19.shelm.v1.RememberRequest\x1a\x1a.shelm.v1.RememberResponse\x12;\n\x06\x46orget\x12\x17.shelm.v1.ForgetRequest\x1a\x18.shelm.v1.ForgetResponse\x12S\n\x0eGetMemoryStats\x12\x1f.shelm.v1.GetMemoryStatsRequest\x1a .shelm.v1.GetMemoryStatsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15shelm/v1/memory.proto\x12\x08shelm.v1\x1a\x14shelm/v1/agent.proto\"p\n\x0cRememberItem\x12\x12\n\nepisode_id\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x04\x12\x14\n\x0c\x61gent_digest\x18\x03 \x01(\t\x12\x10\n\x08word_ids\x18\x04 \x03(\r\x12\x16\n\x0ehistory_digest\x18\x05 \x01(\x0c\"8\n\x0fRememberRequest\x12%\n\x05items\x18\x01 \x03(\x0b\x32\x16.shelm.v1.RememberItem\"E\n\nRemembered\x12\x0e\n\x06vector\x18\x01 \x01(\x0c\x12\x16\n\x0ehistory_digest\x18\x02 \x01(\x0c\x12\x0f\n\x07rebuilt\x18\x03 \x01(\x08\"k\n\x0eRememberResult\x12*\n\nremembered\x18\x01 \x01(\x0b\x32\x14.shelm.v1.RememberedH\x00\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x10.shelm.v1.StatusH\x00\x42\t\n\x07outcome\"=\n\x10RememberResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.shelm.v1.RememberResult\"T\n\x0eImagineRequest\x12\x14\n\x0c\x61gent_digest\x18\x01 \x01(\t\x12,\n\thistories\x18\x02 \x03(\x0b\x32\x19.shelm.v1.ImaginedHistory\"#\n\x0fImaginedHistory\x12\x10\n\x08word_ids\x18\x01 \x03(\r\"\"\n\x0fImagineResponse\x12\x0f\n\x07vectors\x18\x01 \x03(\x0c\"$\n\rForgetRequest\x12\x13\n\x0b\x65pisode_ids\x18\x01 \x03(\t\"!\n\x0e\x46orgetResponse\x12\x0f\n\x07\x64ropped\x18\x01 \x01(\r\"\x17\n\x15GetMemoryStatsRequest\"\x89\x01\n\x10\x41gentMemoryStats\x12\x14\n\x0c\x61gent_digest\x18\x01 \x01(\t\x12\r\n\x05slots\x18\x02 \x01(\r\x12\x0c\n\x04used\x18\x03 \x01(\r\x12\x0c\n\x04hits\x18\x04 \x01(\x04\x12\x0f\n\x07repeats\x18\x05 \x01(\x04\x12\x10\n\x08rebuilds\x18\x06 \x01(\x04\x12\x11\n\tevictions\x18\x07 \x01(\x04\"D\n\x16GetMemoryStatsResponse\x12*\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x1a.shelm.v1.AgentMemoryStats2\xa4\x02\n\rMemoryService\x12\x41\n\x08Remember\x12\x19.shelm.v1.RememberRequest\x1a\x1a.shelm.v1.RememberResponse\x12>\n\x07Imagine\x12\x18.shelm.v1.ImagineRequest\x1a\x19.shelm.v1.ImagineResponse\x12;\n\x06\x46orget\x12\x17.shelm.v1.ForgetRequest\x1a\x18.shelm.v1.ForgetResponse\x12S\n\x0eGetMemoryStats\x12\x1f.shelm.v1.GetMemoryStatsRequest\x1a .shelm.v1.GetMemoryStatsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,16 +42,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REMEMBERRESULT']._serialized_end=407
   _globals['_REMEMBERRESPONSE']._serialized_start=409
   _globals['_REMEMBERRESPONSE']._serialized_end=470
-  _globals['_FORGETREQUEST']._serialized_start=472
-  _globals['_FORGETREQUEST']._serialized_end=508
-  _globals['_FORGETRESPONSE']._serialized_start=510
-  _globals['_FORGETRESPONSE']._serialized_end=543
-  _globals['_GETMEMORYSTATSREQUEST']._serialized_start=545
-  _globals['_GETMEMORYSTATSREQUEST']._serialized_end=568
-  _globals['_AGENTMEMORYSTATS']._serialized_start=571
-  _globals['_AGENTMEMORYSTATS']._serialized_end=708
-  _globals['_GETMEMORYSTATSRESPONSE']._serialized_start=710
-  _globals['_GETMEMORYSTATSRESPONSE']._serialized_end=778
-  _globals['_MEMORYSERVICE']._serialized_start=781
-  _globals['_MEMORYSERVICE']._serialized_end=1009
+  _globals['_IMAGINEREQUEST']._serialized_start=472
+  _globals['_IMAGINEREQUEST']._serialized_end=556
+  _globals['_IMAGINEDHISTORY']._serialized_start=558
+  _globals['_IMAGINEDHISTORY']._serialized_end=593
+  _globals['_IMAGINERESPONSE']._serialized_start=595
+  _globals['_IMAGINERESPONSE']._serialized_end=629
+  _globals['_FORGETREQUEST']._serialized_start=631
+  _globals['_FORGETREQUEST']._serialized_end=667
+  _globals['_FORGETRESPONSE']._serialized_start=669
+  _globals['_FORGETRESPONSE']._serialized_end=702
+  _globals['_GETMEMORYSTATSREQUEST']._serialized_start=704
+  _globals['_GETMEMORYSTATSREQUEST']._serialized_end=727
+  _globals['_AGENTMEMORYSTATS']._serialized_start=730
+  _globals['_AGENTMEMORYSTATS']._serialized_end=867
+  _globals['_GETMEMORYSTATSRESPONSE']._serialized_start=869
+  _globals['_GETMEMORYSTATSRESPONSE']._serialized_end=937
+  _globals['_MEMORYSERVICE']._serialized_start=940
+  _globals['_MEMORYSERVICE']._serialized_end=1232
 # @@protoc_insertion_point(module_scope)

@@ -51,6 +51,26 @@ class RememberResponse(_message.Message):
     results: _containers.RepeatedCompositeFieldContainer[RememberResult]
     def __init__(self, results: _Optional[_Iterable[_Union[RememberResult, _Mapping]]] = ...) -> None: ...
 
+class ImagineRequest(_message.Message):
+    __slots__ = ("agent_digest", "histories")
+    AGENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    HISTORIES_FIELD_NUMBER: _ClassVar[int]
+    agent_digest: str
+    histories: _containers.RepeatedCompositeFieldContainer[ImaginedHistory]
+    def __init__(self, agent_digest: _Optional[str] = ..., histories: _Optional[_Iterable[_Union[ImaginedHistory, _Mapping]]] = ...) -> None: ...
+
+class ImaginedHistory(_message.Message):
+    __slots__ = ("word_ids",)
+    WORD_IDS_FIELD_NUMBER: _ClassVar[int]
+    word_ids: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, word_ids: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class ImagineResponse(_message.Message):
+    __slots__ = ("vectors",)
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
+    vectors: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, vectors: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
 class ForgetRequest(_message.Message):
     __slots__ = ("episode_ids",)
     EPISODE_IDS_FIELD_NUMBER: _ClassVar[int]

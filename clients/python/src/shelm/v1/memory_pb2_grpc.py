@@ -40,6 +40,11 @@ class MemoryServiceStub:
                 request_serializer=shelm_dot_v1_dot_memory__pb2.RememberRequest.SerializeToString,
                 response_deserializer=shelm_dot_v1_dot_memory__pb2.RememberResponse.FromString,
                 _registered_method=True)
+        self.Imagine = channel.unary_unary(
+                '/shelm.v1.MemoryService/Imagine',
+                request_serializer=shelm_dot_v1_dot_memory__pb2.ImagineRequest.SerializeToString,
+                response_deserializer=shelm_dot_v1_dot_memory__pb2.ImagineResponse.FromString,
+                _registered_method=True)
         self.Forget = channel.unary_unary(
                 '/shelm.v1.MemoryService/Forget',
                 request_serializer=shelm_dot_v1_dot_memory__pb2.ForgetRequest.SerializeToString,
@@ -59,6 +64,13 @@ class MemoryServiceServicer:
     def Remember(self, request, context):
         """Appends one step's words to the memory of each of several episodes and returns their memory vectors. Idempotent for the step
         just taken. Items succeed and fail alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Imagine(self, request, context):
+        """Returns the memory vectors of histories that need not exist. No slot changes hands and nothing is kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,6 +97,11 @@ def add_MemoryServiceServicer_to_server(servicer, server):
                     servicer.Remember,
                     request_deserializer=shelm_dot_v1_dot_memory__pb2.RememberRequest.FromString,
                     response_serializer=shelm_dot_v1_dot_memory__pb2.RememberResponse.SerializeToString,
+            ),
+            'Imagine': grpc.unary_unary_rpc_method_handler(
+                    servicer.Imagine,
+                    request_deserializer=shelm_dot_v1_dot_memory__pb2.ImagineRequest.FromString,
+                    response_serializer=shelm_dot_v1_dot_memory__pb2.ImagineResponse.SerializeToString,
             ),
             'Forget': grpc.unary_unary_rpc_method_handler(
                     servicer.Forget,
@@ -125,6 +142,33 @@ class MemoryService:
             '/shelm.v1.MemoryService/Remember',
             shelm_dot_v1_dot_memory__pb2.RememberRequest.SerializeToString,
             shelm_dot_v1_dot_memory__pb2.RememberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Imagine(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shelm.v1.MemoryService/Imagine',
+            shelm_dot_v1_dot_memory__pb2.ImagineRequest.SerializeToString,
+            shelm_dot_v1_dot_memory__pb2.ImagineResponse.FromString,
             options,
             channel_credentials,
             insecure,
