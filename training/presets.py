@@ -36,6 +36,7 @@ _WORLD: dict[str, Any] = {
     "k": 2,  # what a thing is and its colour; on a sign the colour comes first
     "window": 64,
     "normalise_reward": True,
+    "steps": 40_000,  # enough to see that it trains; the tasks that are trained to a result have their own
 }
 _PICTURES: dict[str, Any] = {
     "clip": "file:runs/clip-pictures/export",
@@ -48,6 +49,8 @@ _PICTURES: dict[str, Any] = {
 }
 _FAMILIES = {"MiniGrid-": {}, "MiniWorld-": _WORLD, "shelm/": _PICTURES}
 _ENVIRONMENTS: dict[str, dict[str, Any]] = {
+    "MiniWorld-SignVarying-v0": {"steps": 400_000},
+    "MiniWorld-TMaze-v0": {"steps": 200_000},
     "MiniGrid-MemoryS11-v0": {"task": ["MiniGrid-MemoryS7-v0:16", "MiniGrid-MemoryS11-v0:16"], "steps": 800_000},
 }
 

@@ -8,6 +8,7 @@ Failure policy: a run that fails is named with its log file, the others go on, a
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,24 +26,36 @@ KEPT_LINES = 400  # of a learning curve
 S11 = "MiniGrid-MemoryS11-v0"
 RECOGNITION = "shelm/ContinuousRecognition-v0"
 MINIGRID = {
+    "redblue": "MiniGrid-RedBlueDoors-6x6-v0",
+    "keycorridor": "MiniGrid-KeyCorridorS3R1-v0",
     "doorkey5": "MiniGrid-DoorKey-5x5-v0",
     "doorkey6": "MiniGrid-DoorKey-6x6-v0",
     "unlock": "MiniGrid-Unlock-v0",
     "obstacles": "MiniGrid-Dynamic-Obstacles-Random-5x5-v0",
-    "redblue": "MiniGrid-RedBlueDoors-6x6-v0",
-    "keycorridor": "MiniGrid-KeyCorridorS3R1-v0",
+}
+MINIWORLD = {
+    "sign": "MiniWorld-SignVarying-v0",
+    "tmaze": "MiniWorld-TMaze-v0",
+    "ymaze": "MiniWorld-YMaze-v0",
+    "fourrooms": "MiniWorld-FourRooms-v0",
+    "maze": "MiniWorld-MazeS3Fast-v0",
+    "pickup": "MiniWorld-PickupObjects-v0",
+    "putnext": "MiniWorld-PutNext-v0",
+    "health": "MiniWorld-CollectHealth-v0",
+    "registeredsign": "MiniWorld-Sign-v0",
 }
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training run and how it is evaluated."""
+    """One training run and how it is evaluated. begins: name of the run from whose checkpoint it goes on, "" for none."""
 
     name: str
     env: str
     method: str
     seed: int
     options: tuple[str, ...] = field(default=())
+    begins: str = ""
 
     def training(self) -> list[str]:
         """Arguments of training.ppo."""
@@ -66,19 +79,28 @@ def runs() -> Iterator[Run]:
         yield Run(f"s11-shelm-{seed}", S11, "shelm", seed)
     for seed in range(3):
         yield Run(f"s11-cnn-{seed}", S11, "cnn", seed)
-    for method in ("shelm", "cnn"):
-        yield Run(f"recognition-{method}-0", RECOGNITION, method, 0)
-    for seed in range(3):
+    for method in ("helmv2", "lstm", "helm"):
+        yield Run(f"s11-{method}-0", S11, method, 0)
+    for short in ("sign", "tmaze"):
+        for method in ("shelm", "cnn"):
+            yield Run(f"{short}-{method}-0", MINIWORLD[short], method, 0)
+    for seed in range(5):
+        yield Run(f"s11-longer-{seed}", S11, "shelm", seed, ("--steps", "1200000"), begins=f"s11-shelm-{seed}")
+    for seed in range(2):
+        yield from _minigrid(seed)
+        yield from _memory_variants(seed)
+    for seed in (1, 2):
         for method in ("helmv2", "lstm", "helm"):
             yield Run(f"s11-{method}-{seed}", S11, method, seed)
-        if seed < 2:
-            yield from _minigrid(seed)
-            yield from _memory_variants(seed)
+    for short in list(MINIWORLD)[2:]:
+        yield Run(f"{short}-shelm-0", MINIWORLD[short], "shelm", 0)
+    for method in ("shelm", "cnn"):
+        yield Run(f"recognition-{method}-0", RECOGNITION, method, 0)
 
 
 def _minigrid(seed: int) -> Iterator[Run]:
-    for short, env in MINIGRID.items():
-        for method in ("shelm", "cnn", "lstm"):
+    for method in ("shelm", "cnn", "lstm"):
+        for short, env in MINIGRID.items():
             yield Run(f"{short}-{method}-{seed}", env, method, seed)
 
 
@@ -98,6 +120,7 @@ def perform(run: Run) -> bool:
     """Trains and evaluates one run; False if a part failed."""
     folder = RUNS / run.name
     folder.mkdir(parents=True, exist_ok=True)
+    _begin(run)
     print("begin", run.name, flush=True)
     with (folder / "output.txt").open("a") as output:
         parts = [["training.ppo", *run.training()]]
@@ -110,6 +133,13 @@ def perform(run: Run) -> bool:
     _keep(run)
     print("end", run.name, flush=True)
     return True
+
+
+def _begin(run: Run) -> None:
+    """Gives a run that goes on from another's checkpoint that checkpoint, unless it has one of its own already."""
+    if run.begins and not (RUNS / run.name / "checkpoint.pt").exists():
+        for file in ("log.jsonl", "checkpoint.pt"):  # the checkpoint last: it says that the run has begun
+            shutil.copy(RUNS / run.begins / file, RUNS / run.name / file)
 
 
 def _keep(run: Run) -> None:

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from services.domain.bundle import AgentBundle, load_bundle
-from services.domain.history import MemoryStep, MemoryVector
+from services.domain.history import DIGEST_BYTES, MemoryStep, MemoryVector
 from services.memory.engine import rebuild_and_remember, slot_counts
 from services.memory.model import MemorySlots, SlotMiss
 from services.memory.tensors import Op, Status
@@ -107,7 +107,7 @@ class Memory:
         out: Tensors = {
             "STATUS": np.full((count, 1), Status.DONE, np.uint8),
             "VECTOR": np.zeros((count, self._dimension), np.float32),
-            "AFTER": np.zeros((count, 16), np.uint8),
+            "AFTER": np.zeros((count, DIGEST_BYTES), np.uint8),
             "NEEDED": np.zeros((count, 1), np.int32),
             "ERROR": np.full((count, 1), b"", np.object_),
             "COUNTS": np.tile(slot_counts(self._slots).tensor(), (count, 1)),

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from services.retrieval.overlap import LanguageModelWords
+from training.clip import train as shared
+from training.clip.folder import build, export
 from training.clip.loss import contrastive
 from training.clip.pictures import train
 from training.clip.pictures.evaluate import evaluate_pictures, evaluate_places
-from training.clip.pictures.model import build, export
 from training.clip.pictures.samples import NAMING, OTHERS, Samples, change, place_word
 from training.clip.pictures.words import CROSS, PLACES, UNKNOWN, assign_words
 from training.environments.recognition import view
@@ -113,8 +114,8 @@ def test_a_changed_picture_keeps_size_and_background() -> None:
 
 def test_the_export_for_pictures_is_loaded_by_open_clip_itself(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = build().eval()
-    export(model, tmp_path)
+    model = build(train.MODEL_CFG).eval()
+    export(model, tmp_path, train.MODEL_CFG, train.PREPROCESS_CFG)
     loaded, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{tmp_path}")
     images = torch.randn(2, 3, 64, 64)
     texts = open_clip.get_tokenizer(f"local-dir:{tmp_path}")(["key", "red ball"])
@@ -128,7 +129,8 @@ def test_the_export_for_pictures_is_loaded_by_open_clip_itself(tmp_path: Path) -
 @pytest.fixture
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
     words = {word: index for index, word in enumerate(sorted(KNOWN))}
-    monkeypatch.setattr(train, "load_language_words", lambda _: LanguageModelWords("few", {}, words))
+    for module in (train, shared):
+        monkeypatch.setattr(module, "load_language_words", lambda _: LanguageModelWords("few", {}, words))
     monkeypatch.setattr(train, "gallery", lambda _: samples().gallery)
 
 
@@ -139,10 +141,10 @@ def options(out: Path, **changes: object) -> argparse.Namespace:
 
 @pytest.mark.usefixtures("_few")
 def test_training_on_pictures_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
-    stopped = train.Trainer(options=options(tmp_path))
+    stopped = shared.Trainer(options=options(tmp_path), scenes=train.pictures(""))
     stopped.losses.append(stopped.step(0))
     stopped.save()
-    resumed = train.Trainer(options=options(tmp_path))
+    resumed = shared.Trainer(options=options(tmp_path), scenes=train.pictures(""))
     resumed.load()
     for one, other in zip(stopped.model.parameters(), resumed.model.parameters(), strict=True):
         assert torch.equal(one, other)
@@ -153,9 +155,11 @@ def test_training_on_pictures_goes_on_from_its_checkpoint(tmp_path: Path) -> Non
 
 @pytest.mark.usefixtures("_few")
 def test_extra_words_are_no_pictures_words(tmp_path: Path) -> None:
-    trainer = train.Trainer(options=options(tmp_path, negatives=4))
-    trainer.mine(0)
-    assert not {word for iteration in range(20) for word in trainer.negatives(iteration)} & set(trainer.samples.words)
+    trainer = shared.Trainer(options=options(tmp_path), scenes=train.pictures(""))
+    trainer.negatives.mine(trainer.model, 0)
+    drawn = {word for iteration in range(20) for word in trainer.negatives.sample(iteration, 4)}
+    assert drawn
+    assert not drawn & set(samples().words)
 
 
 class Reader:

@@ -125,20 +125,7 @@ def test_the_last_observation_of_a_truncated_episode_has_its_own_memory_vector()
 
 @pytest.mark.parametrize("method", METHODS)
 def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path: Path, method: str) -> None:
-    common = [
-        "--out",
-        str(tmp_path),
-        "--method",
-        method,
-        "--env",
-        S7,
-        "--task",
-        f"{S7}:16",
-        "--rollout",
-        "16",
-        "--checkpoint-every",
-        "1",
-    ]
+    common = [*command(tmp_path, method), "--checkpoint-every", "1"]
     ppo.main([*common, "--steps", "512"])
     first = load_file(tmp_path / "policy.safetensors")
     ppo.main([*common, "--steps", "1024", "--resume"])
@@ -154,21 +141,7 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path: Path, method: 
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
-    method = "cnn"
-    common = [
-        "--out",
-        str(tmp_path),
-        "--method",
-        method,
-        "--env",
-        S7,
-        "--task",
-        f"{S7}:16",
-        "--rollout",
-        "16",
-        "--steps",
-        "256",
-    ]
+    common = [*command(tmp_path, "cnn"), "--steps", "256"]
     ppo.main(common)
     first = load_file(tmp_path / "policy.safetensors")
     ppo.main([*common, "--resume"])

@@ -37,7 +37,8 @@ class Negatives:
         self.hard = np.arange(len(self.words))
 
     def sample(self, iteration: int, count: int) -> list[str]:
-        """`count` words without repetition (fewer where the two halves meet)."""
+        """`count` words without repetition (fewer where the two halves meet, or where there are no more)."""
+        count = min(count, len(self.words))
         rng = np.random.default_rng((self.seed, iteration, 1))
         hard = rng.choice(self.hard, min(count // 2, len(self.hard)), replace=False)
         easy = rng.choice(len(self.words), count - len(hard), replace=False)

@@ -1,8 +1,8 @@
 """Trains the small CLIP on rendered MiniGrid scenes: `python -m training.clip.train --out runs/clip-minigrid`.
 
 Contract: AdamW, warm-up then linear decay over `--iterations`; one thread. Every 50 iterations `checkpoint.pt` is
-replaced atomically; `--resume` goes on from it with the same data. At the end (and at each checkpoint) `OUT/export` holds
-the model in open_clip's format, and `OUT/training.json` the settings and the loss curve.
+replaced atomically; `--resume` goes on from it, if there is one, with the same data. At the end (and at each checkpoint)
+`OUT/export` holds the model in open_clip's format, and `OUT/training.json` the settings and the loss curve.
 Failure: without `--resume` an existing checkpoint stops the start, so that no finished run is overwritten by accident.
 """
 
@@ -153,14 +153,15 @@ class Trainer:
                 self.save()
 
 
-def train(scenes: Scenes, description: str, **defaults: int) -> None:
-    """The whole command; `defaults` replace those of its options."""
+def train(make: Callable[[str], Scenes], description: str, **defaults: int) -> None:
+    """The whole command. make: name of the language model -> scenes. `defaults` replace those of the options."""
     options = parse(description, defaults)
     torch.set_num_threads(options.threads)
-    if (options.out / "checkpoint.pt").exists() and not options.resume:
+    begun = (options.out / "checkpoint.pt").exists()
+    if begun and not options.resume:
         raise SystemExit(f"{options.out}/checkpoint.pt exists: pass --resume to go on, or another --out")
-    trainer = Trainer(options=options, scenes=scenes)
-    if options.resume:
+    trainer = Trainer(options=options, scenes=make(options.language_model))
+    if begun:
         trainer.load()
     begin = time.monotonic()
     trainer.run()
@@ -168,4 +169,4 @@ def train(scenes: Scenes, description: str, **defaults: int) -> None:
 
 
 if __name__ == "__main__":
-    train(GRID, "Train the small CLIP on rendered MiniGrid scenes.")
+    train(lambda _: GRID, "Train the small CLIP on rendered MiniGrid scenes.")

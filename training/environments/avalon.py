@@ -22,15 +22,13 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv
 
 from training.actions import FlattenAction
+from training.environments.rows import ChannelsFirst, Frame, NamedRows
 
 PREFIX, SIDE, REAL = "Avalon-", 96, 18
 BUTTONS = ("is_left_hand_grasping", "is_right_hand_grasping", "is_jumping")  # in the order of Avalon's MultiBinary
-Frame = NDArray[np.uint8]
 
 
 class AvalonMissing(ImportError):  # noqa: N818
@@ -104,41 +102,13 @@ def _module(name: str) -> Any:
         raise AvalonMissing(f"Avalon cannot be imported ({error}); pip install 'avalon-rl[train]'") from error
 
 
-class ChannelsFirst(gymnasium.ObservationWrapper[Frame, Any, Frame]):
-    """uint8 (3, 96, 96)."""
-
-    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
-        super().__init__(env)
-        self.observation_space = spaces.Box(0, 255, (3, SIDE, SIDE), np.uint8)
-
-    def observation(self, observation: Frame) -> Frame:
-        """Channels, height, width."""
-        return np.ascontiguousarray(observation.transpose(2, 0, 1))
+def _row(env_id: str) -> gymnasium.Env[Any, Any]:
+    return Monitor(FlattenAction(ChannelsFirst(single_environment(env_id))))
 
 
-class AvalonVecEnv(DummyVecEnv):
+def vector_environment(tasks: Sequence[tuple[str, int]], *, seed: int) -> NamedRows:
     """One engine per row; actions are flat (training.actions)."""
-
-    def __init__(self, tasks: Sequence[tuple[str, int]], *, seed: int) -> None:
-        self.names = [name for name, rows in tasks for _ in range(rows)]
-        super().__init__([_row(name) for name in self.names])
-        self.seed(seed * 1000)
-
-    def step_wait(self) -> tuple[Any, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
-        """Steps every row; the info of a row that ended names its environment."""
-        frames, rewards, dones, infos = super().step_wait()
-        for row in np.flatnonzero(dones):
-            infos[row]["environment"] = self.names[row]
-        return frames, rewards, dones, infos
-
-
-def _row(env_id: str) -> Callable[[], gymnasium.Env[Any, Any]]:
-    return lambda: Monitor(FlattenAction(ChannelsFirst(single_environment(env_id))))
-
-
-def vector_environment(tasks: Sequence[tuple[str, int]], *, seed: int) -> AvalonVecEnv:
-    """See training.environments."""
-    return AvalonVecEnv(tasks, seed=seed)
+    return NamedRows(tasks, _row, seed=seed)
 
 
 def single_environment(env_id: str) -> AvalonEnv:

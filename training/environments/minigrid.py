@@ -15,12 +15,12 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 from shelm.gym import minigrid_env
-from stable_baselines3.common.vec_env import VecEnv
 
 from training.clip.tiles import render
+from training.environments.rows import Rows
 
 
-class MiniGridVecEnv(VecEnv):
+class MiniGridVecEnv(Rows):
     """Rows 0..n-1 of the first task, then those of the second, and so on."""
 
     def __init__(self, tasks: Sequence[tuple[str, int]], *, seed: int) -> None:
@@ -86,22 +86,6 @@ class MiniGridVecEnv(VecEnv):
         """Ends the environments."""
         for pool in self._pools:
             pool.close()
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Part of the interface; the rows share one object."""
-        return [getattr(self, attr_name, None)] * self.num_envs
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Not supported."""
-        raise NotImplementedError("the rows of an EnvPool have no settable attributes")
-
-    def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
-        """Not supported."""
-        raise NotImplementedError("the rows of an EnvPool have no methods")
-
-    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
-        """No row is wrapped."""
-        return [False] * self.num_envs
 
 
 def _frames(views: NDArray[np.uint8]) -> NDArray[np.uint8]:

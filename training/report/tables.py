@@ -63,17 +63,17 @@ def variants_table(results: Sequence[Result]) -> str:
     for result in results:
         if result.run.method == "shelm":
             random = result.settings["language_model"].startswith("random:")
-            found[random, result.settings["layers"]].append(result)
+            found[random, result.settings["layers"], result.settings["steps"]].append(result)
     if not any(result.run.options for result in _flat(found)):
         return ""
     rows = [
         [
             str(layers),
             "random" if random else "pretrained",
-            *_scores(found[random, layers]),
-            *_training(found[random, layers]),
+            *_scores(found[random, layers, steps]),
+            *_training(found[random, layers, steps]),
         ]
-        for random, layers in sorted(found)
+        for random, layers, steps in sorted(found)
     ]
     return _table(["layers", "weights", *SCORES, *TRAINING], rows, _flat(found))
 

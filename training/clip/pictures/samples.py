@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
+from torch import Tensor
 
 from training.clip.batches import Batch, normalise
 from training.clip.pictures.words import CROSS, LEFT, NEW, OLD, PLACES, RIGHT
@@ -69,6 +70,10 @@ class Samples:
             else:
                 frames.append(self.gallery.views([view.CROSS if kind == 2 else picture + 1], [place])[0])
         return np.stack(frames).transpose(0, 2, 3, 1), said
+
+    def images(self, rng: np.random.Generator, rows: int) -> Tensor:
+        """Normalised images of views drawn at random, float32 (rows, 3, 64, 64)."""
+        return normalise(np.ascontiguousarray(self.draw(rng, rows)[0]))
 
     def batch(self, seed: int, iteration: int, rows: int, negatives: Sequence[str]) -> Batch:
         """Batch number `iteration`: its texts are all words, the longer captions of its pictures, and `negatives`."""

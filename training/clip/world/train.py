@@ -29,4 +29,4 @@ def world(views: Views) -> Scenes:
 
 
 if __name__ == "__main__":
-    train(world(Views()), "Train the small CLIP on rendered MiniWorld scenes.", iterations=2000, negatives=64)
+    train(lambda _: world(Views()), "Train the small CLIP on rendered MiniWorld scenes.", iterations=2000, negatives=64)

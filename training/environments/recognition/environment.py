@@ -18,10 +18,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import VecEnv
 
 from training.environments.recognition.game import Action, Game
 from training.environments.recognition.view import SIZE, Gallery
+from training.environments.rows import Rows
 
 
 class RecognitionEnv(gymnasium.Env[NDArray[np.uint8], Any]):
@@ -50,7 +50,7 @@ class RecognitionEnv(gymnasium.Env[NDArray[np.uint8], Any]):
         return np.ascontiguousarray(self._gallery.frames([self.game])[0].transpose(1, 2, 0))
 
 
-class RecognitionVecEnv(VecEnv):
+class RecognitionVecEnv(Rows):
     """Rows 0..n-1 of the first task, then those of the second, and so on; row r begins with seed `seed * 1000 + r`."""
 
     def __init__(self, tasks: Sequence[tuple[str, int, Gallery]], *, seed: int) -> None:
@@ -106,19 +106,3 @@ class RecognitionVecEnv(VecEnv):
 
     def close(self) -> None:
         """Nothing to end."""
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Part of the interface; the rows share one object."""
-        return [getattr(self, attr_name, None)] * self.num_envs
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Not supported."""
-        raise NotImplementedError("rows have no settable attributes")
-
-    def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
-        """Not supported."""
-        raise NotImplementedError("rows have no methods")
-
-    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
-        """No row is wrapped."""
-        return [False] * self.num_envs

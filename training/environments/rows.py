@@ -1,0 +1,72 @@
+"""What the vector environments of the families share.
+
+`ChannelsFirst` and `NamedRows` are for families whose environments are stepped one by one; `Rows` is for those that step
+all rows at once and have no single environments to ask. Failure policy: none of their own.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+Frame = NDArray[np.uint8]
+Outcome = tuple[Any, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]
+
+
+class ChannelsFirst(gymnasium.ObservationWrapper[Frame, Any, Frame]):
+    """uint8 (height, width, 3) -> (3, height, width)."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        super().__init__(env)
+        assert env.observation_space.shape is not None
+        height, width, channels = env.observation_space.shape
+        self.observation_space = gymnasium.spaces.Box(0, 255, (channels, height, width), np.uint8)
+
+    def observation(self, observation: Frame) -> Frame:
+        """Channels, height, width."""
+        return np.ascontiguousarray(observation.transpose(2, 0, 1))
+
+
+class NamedRows(DummyVecEnv):
+    """Rows 0..n-1 of the first task, then those of the second, and so on; `names` are their ids.
+
+    make: environment id -> one environment. Row r begins with seed `seed * 1000 + r`.
+    """
+
+    def __init__(
+        self, tasks: Sequence[tuple[str, int]], make: Callable[[str], gymnasium.Env[Any, Any]], *, seed: int
+    ) -> None:
+        self.names = [name for name, rows in tasks for _ in range(rows)]
+        super().__init__([partial(make, name) for name in self.names])
+        self.seed(seed * 1000)
+
+    def step_wait(self) -> Outcome:
+        """Steps every row; the info of a row that ended names its environment."""
+        frames, rewards, dones, infos = super().step_wait()
+        for row in np.flatnonzero(dones):
+            infos[row]["environment"] = self.names[row]
+        return frames, rewards, dones, infos
+
+
+class Rows(VecEnv):
+    """The part of stable-baselines3's interface that asks single environments, where there are none."""
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """The same for all rows; they share one object."""
+        return [getattr(self, attr_name, None)] * self.num_envs
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Not supported."""
+        raise NotImplementedError("rows have no settable attributes")
+
+    def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
+        """Not supported."""
+        raise NotImplementedError("rows have no methods")
+
+    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
+        """No row is wrapped."""
+        return [False] * self.num_envs
