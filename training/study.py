@@ -120,7 +120,7 @@ def perform(run: Run) -> bool:
     """Trains and evaluates one run; False if a part failed."""
     folder = RUNS / run.name
     folder.mkdir(parents=True, exist_ok=True)
-    _begin(run)
+    prepare(run)
     print("begin", run.name, flush=True)
     with (folder / "output.txt").open("a") as output:
         parts = [["training.ppo", *run.training()]]
@@ -135,7 +135,7 @@ def perform(run: Run) -> bool:
     return True
 
 
-def _begin(run: Run) -> None:
+def prepare(run: Run) -> None:
     """Gives a run that goes on from another's checkpoint that checkpoint, unless it has one of its own already."""
     if run.begins and not (RUNS / run.name / "checkpoint.pt").exists():
         for file in ("log.jsonl", "checkpoint.pt"):  # the checkpoint last: it says that the run has begun

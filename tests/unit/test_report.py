@@ -30,8 +30,9 @@ def write_run(folder: Path, name: str, score: float, lines: tuple[tuple[int, flo
     """The raw files of one run of the study; 100 steps a second, the other task of the curriculum always at 0.99."""
     run, target = RUNS[name], folder / name
     target.mkdir(parents=True)
-    about = {"env": run.env, "method": run.method, "seed": run.seed, "commit": "0123456789", "layers": 2}
-    (target / "run.json").write_text(json.dumps({**about, "language_model": "package:some", **settings}))
+    about = {"env": run.env, "method": run.method, "seed": run.seed, "commit": "0123456789"}
+    memory = {"layers": 2, "language_model": "package:some", "steps": 800_000}
+    (target / "run.json").write_text(json.dumps({**about, **memory, **settings}))
     log = [{"steps": steps, "seconds": steps / 100, "returns": {S7: 0.99, run.env: value}} for steps, value in lines]
     (target / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
     for kind in run.evaluations():
@@ -280,3 +281,20 @@ def test_a_page_without_markers_is_left_alone(results: Path) -> None:
         report(results)
     assert (results / "training.md").read_text() == "All by hand.\n"
     assert not (results / "plots").exists()
+
+
+def test_a_run_that_goes_on_from_another_begins_with_its_checkpoint_and_its_curve_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study, "RUNS", tmp_path)
+    run = RUNS["s11-longer-3"]
+    for name in (run.begins, run.name):
+        (tmp_path / name).mkdir()
+    (tmp_path / run.begins / "checkpoint.pt").write_bytes(b"800k")
+    (tmp_path / run.begins / "log.jsonl").write_text("a line\n")
+    study.prepare(run)
+    assert (tmp_path / run.name / "checkpoint.pt").read_bytes() == b"800k"
+    assert (tmp_path / run.name / "log.jsonl").read_text() == "a line\n"
+    (tmp_path / run.name / "checkpoint.pt").write_bytes(b"900k")
+    study.prepare(run)
+    assert (tmp_path / run.name / "checkpoint.pt").read_bytes() == b"900k"
