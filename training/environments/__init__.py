@@ -5,7 +5,7 @@ that ended has `terminal_observation`, `TimeLimit.truncated`, `environment` (its
 length}). `single_environment` is for evaluation: the environment itself, observations uint8 (height, width, 3).
 
 Which family an id belongs to is told by its first part: `MiniGrid-`, `MiniWorld-`, `shelm/` (our own),
-`Avalon-`.
+`Avalon-`; `MODULE:ID` is any environment that `MODULE` registers with gymnasium.
 Failure policy: an unknown id raises ValueError naming it.
 """
 
@@ -24,7 +24,10 @@ def _family(env_id: str) -> Any:
     for prefix, module in _FAMILIES.items():
         if env_id.startswith(prefix):
             return import_module(f"training.environments.{module}")
-    raise ValueError(f"environment: expected an id that begins with one of {sorted(_FAMILIES)}, got {env_id!r}")
+    if ":" in env_id:
+        return import_module("training.environments.registered")
+    text = f"expected MODULE:ID, or an id that begins with one of {sorted(_FAMILIES)}"
+    raise ValueError(f"environment: {text}, got {env_id!r}")
 
 
 def vector_environment(tasks: Sequence[tuple[str, int]], *, seed: int) -> VecEnv:
