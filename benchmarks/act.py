@@ -121,12 +121,14 @@ def mean_batches(server: TritonServer) -> dict[str, tuple[int, int]]:
     return {one.name.rpartition("_")[0]: (one.inference_count, one.execution_count) for one in stats}
 
 
-def rounds(targets: dict[str, str], counts: Sequence[int], frames: list[NDArray[np.uint8]]) -> list[dict[str, Any]]:
+def rounds(
+    targets: dict[str, str], counts: Sequence[int], frames: list[NDArray[np.uint8]], turns: int = ROUNDS
+) -> list[dict[str, Any]]:
     """All deployments in turn."""
     rows: list[dict[str, Any]] = []
     for where in targets.values():
         measure(where, 1, frames)  # warm: connections, caches
-    for turn in range(ROUNDS):
+    for turn in range(turns):
         for episodes in counts:
             for name, where in targets.items():
                 rows.append({"deployment": name, "episodes": episodes, "round": turn, **measure(where, episodes, frames)})

@@ -10,12 +10,10 @@ from deploy.k8s.manifests import Manifests, Object, Workload, matches, variables
 USER_SECRETS = {
     "shelm-tokens": {"tokens"},
     "shelm-redis": {"password"},
-    "shelm-inspector": {"token"},
     "shelm-tls": {"tls.crt", "tls.key"},
 }
 # Of what does not come from services/ with a settings class: until it does, the variables are listed here.
 OTHER_SETTINGS = {
-    "inspector": {"SHELM_INSPECTOR_LISTEN", "SHELM_POLICY_TARGET", "SHELM_TOKEN_FILE"},
     "repository": {"SHELM_AGENTS"},  # of deploy/triton
 }
 

@@ -11,7 +11,7 @@ from deploy.local.stack import CannotRun, Stack
 
 def main() -> int:
     """Serves; 0 after an orderly end, 1 if the services cannot run."""
-    stack = Stack(Path(os.environ.get("SHELM_RUN_DIR", ".run")))
+    stack = Stack(Path(os.environ.get("SHELM_RUN_DIR", ".run")), inspector=True)
 
     def end(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -21,6 +21,7 @@ def main() -> int:
     try:
         stack.start()
         print(f"ready: agents act at {stack.target}; pids and logs are in {stack.folder}", flush=True)
+        print(f"memories are shown at {stack.page}", flush=True)
         status = stack.wait()
         print(f"the process manager ended by itself with status {status}; ending the services", file=sys.stderr)
     except KeyboardInterrupt:

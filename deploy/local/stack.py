@@ -1,4 +1,4 @@
-"""The three services and a Redis as separate processes under supervisor, on loopback.
+"""The three services, a Redis and the inspector as separate processes under supervisor, on loopback.
 
 Contract: `Stack.start` returns when the public API is ready; a service that dies is started again, with back-off;
 `stop` ends them all. Each service's pid is in `<folder>/<service>.pid`, its output in `<folder>/<service>.log`.
@@ -31,6 +31,7 @@ from deploy.local.redis_server import redis_command
 START_TIMEOUT = 180.0  # seconds; the first start converts the language model's weights
 STOP_TIMEOUT = 30.0
 FAILED_STARTS = 3  # after which a start is given up
+INSPECTOR = "127.0.0.1:8080"  # unless it is taken or another address is set
 REFUSED = 2  # exit status of a service whose settings are wrong
 _CONFIG = """[supervisord]
 nodaemon=true
@@ -72,6 +73,28 @@ def free_port() -> int:
             return port
 
 
+def _bind(listen: str) -> None:
+    """OSError if the address cannot be listened on."""
+    host, _, port = listen.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host.strip("[]"), int(port)))
+
+
+def _free(listen: str) -> bool:
+    with contextlib.suppress(OSError):
+        _bind(listen)
+        return True
+    return False
+
+
+def _reached(listen: str) -> str:
+    """How this machine reaches what listens there."""
+    host, _, port = listen.rpartition(":")
+    return f"127.0.0.1:{port}" if host in ("0.0.0.0", "[::]", "") else listen
+
+
 def _end_with_parent() -> None:
     """Asks Linux to end this process when its parent dies, so that a killed `make serve` leaves nothing running."""
     with contextlib.suppress(OSError, AttributeError):
@@ -79,9 +102,9 @@ def _end_with_parent() -> None:
 
 
 class Stack:
-    """Retrieval, memory, policy and, unless SHELM_REDIS_URL names one, a Redis."""
+    """Retrieval, memory, policy and, unless SHELM_REDIS_URL names one, a Redis; the inspector if it is wanted."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None, *, inspector: bool = False) -> None:
         """folder: for pids, logs and Redis's files. environment: SHELM_* settings beside those of this process."""
         self.folder = folder.resolve()
         env = {**os.environ, **(environment or {})}
@@ -92,18 +115,35 @@ class Stack:
         self._redis_port = None if env.get("SHELM_REDIS_URL") else free_port()
         if self._redis_port:
             env["SHELM_REDIS_URL"] = f"redis://127.0.0.1:{self._redis_port}/0"
+        self.inspector = inspector
+        if inspector:
+            env.setdefault("SHELM_INSPECTOR_LISTEN", INSPECTOR if _free(INSPECTOR) else f"127.0.0.1:{free_port()}")
+            env.setdefault("SHELM_INSPECTOR_TARGET", _reached(env["SHELM_LISTEN"]))
         self.environment = env
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def target(self) -> str:
         """Where a client on this machine reaches the public API."""
-        host, _, port = self.environment["SHELM_LISTEN"].rpartition(":")
-        return f"127.0.0.1:{port}" if host in ("0.0.0.0", "[::]", "") else self.environment["SHELM_LISTEN"]
+        return _reached(self.environment["SHELM_LISTEN"])
+
+    @property
+    def page(self) -> str:
+        """Where a browser on this machine finds the inspector."""
+        return f"http://{_reached(self.environment['SHELM_INSPECTOR_LISTEN'])}"
+
+    @property
+    def metrics(self) -> dict[str, str]:
+        """Where each service is scraped: policy at SHELM_METRICS_LISTEN, retrieval and memory at the ports after it."""
+        host, _, port = self.environment.get("SHELM_METRICS_LISTEN", "").rpartition(":")
+        names = ("policy", "retrieval", "memory") if port.isdigit() else ()  # else the services will say what is wrong
+        return {name: f"{host}:{int(port) + i}" for i, name in enumerate(names)}
 
     def start(self) -> None:
         """Starts everything and waits until it is ready; for the main thread, whose end would end it all."""
-        self._check_free(self.environment["SHELM_LISTEN"])
+        self._check_free("SHELM_LISTEN")
+        if self.inspector:
+            self._check_free("SHELM_INSPECTOR_LISTEN")
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "supervisord.conf"
         config.write_text(self._config())
@@ -163,22 +203,23 @@ class Stack:
         programs: dict[str, list[str]] = {}
         if self._redis_port:
             programs["redis"] = redis_command(self._redis_port, self.folder / "redis")
-        programs |= {name: [sys.executable, "-m", f"services.{name}"] for name in ("retrieval", "memory", "policy")}
+        names = ("retrieval", "memory", "policy", *(["inspector"] if self.inspector else []))
+        programs |= {name: self._command(name) for name in names}
         for priority, (name, command) in enumerate(programs.items(), 1):
             line = f"echo $$ > {shlex.quote(str(self.folder / (name + '.pid')))}; exec {shlex.join(command)}"
             escaped = shlex.join(["/bin/sh", "-c", line]).replace("%", "%%")
             parts.append(_PROGRAM.format(name=name, command=escaped, refused=REFUSED, folder=self.folder, priority=priority))
         return "\n".join(parts)
 
-    def _check_free(self, listen: str) -> None:
-        host, _, port = listen.rpartition(":")
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host.strip("[]"), int(port)))
-            except (OSError, ValueError, OverflowError) as error:  # the last: a port above 65535
-                raise CannotRun(f"SHELM_LISTEN={listen}: {error}") from None
+    def _command(self, name: str) -> list[str]:
+        metrics = [f"SHELM_METRICS_LISTEN={self.metrics[name]}"] if name in self.metrics else []
+        return ["/usr/bin/env", *metrics, sys.executable, "-m", f"services.{name}"]
+
+    def _check_free(self, variable: str) -> None:
+        try:
+            _bind(self.environment[variable])
+        except (OSError, ValueError, OverflowError) as error:  # the last: a port above 65535
+            raise CannotRun(f"{variable}={self.environment[variable]}: {error}") from None
 
     def _wait_ready(self) -> None:
         assert self._process is not None

@@ -94,11 +94,19 @@ class Memory:
         for i in rows:
             if ops[i] is Op.FORGET:
                 answers[i] = self._slots.forget(episodes[i])
+            elif ops[i] is Op.IMAGINE:
+                answers[i] = self._imagined(inputs["PAST"][i].tolist())
         return self._tensors(answers)
 
     def _rebuilt(self, step: MemoryStep, past: list[int]) -> MemoryVector | ValueError:
         try:
             return rebuild_and_remember(self._slots, step, past)
+        except ValueError as error:
+            return error
+
+    def _imagined(self, words: list[int]) -> MemoryVector | ValueError:
+        try:
+            return MemoryVector(self._slots.imagine(words), bytes(DIGEST_BYTES))
         except ValueError as error:
             return error
 

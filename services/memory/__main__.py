@@ -4,14 +4,16 @@ import torch
 from pydantic import Field, field_validator
 from shelm.v1 import memory_pb2_grpc
 
+from services.domain.labels import agent_labels
 from services.domain.redis import check_redis_url, connect_redis
 from services.domain.settings import DOMAIN, AgentSettings
 from services.domain.triton import connect_triton, model_name
 from services.memory.history import HistoryReader
 from services.memory.service import MemoryServicer, load_agent
+from services.memory.telemetry import export_slots
+from services.runtime.logs import configure_logging
 from services.runtime.server import GrpcServer, run, serve_until_stopped
 from services.runtime.settings import check_address, load_settings
-from services.runtime.telemetry import configure_logging
 
 
 class MemorySettings(AgentSettings):
@@ -29,11 +31,12 @@ class MemorySettings(AgentSettings):
 async def main() -> None:
     """Loads the agents and serves until stopped."""
     settings = load_settings(MemorySettings)
-    configure_logging("memory", settings.log_level)
+    configure_logging("memory", settings.log_level, settings.log_format)
     torch.set_num_threads(settings.torch_threads)
     triton = connect_triton(settings)
     bundles = settings.load_bundles()
     agents = [load_agent(bundle, settings, settings.slots, triton) for bundle in bundles]
+    export_slots({agent_labels(one.bundle.name, one.bundle.digest): one.engine.counts for one in agents})
     servicer = MemoryServicer(agents, HistoryReader(connect_redis(settings.redis_url, timeout=settings.redis_timeout)))
 
     async def ready() -> list[str]:

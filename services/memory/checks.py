@@ -25,6 +25,12 @@ class StepCheck:
         if len(step.history) != DIGEST_BYTES:
             raise ValueError(f"history_digest: expected {DIGEST_BYTES} bytes, got {len(step.history)}")
 
+    def history(self, word_ids: Sequence[int]) -> None:
+        """Checks a whole history."""
+        if not word_ids:
+            raise ValueError("word_ids: expected at least one word, got none")
+        self.words(word_ids)
+
     def words(self, word_ids: Sequence[int]) -> None:
         """Checks that all are in the vocabulary."""
         for word in word_ids:

@@ -11,6 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from services.domain.history import MemoryStep, MemoryVector
 from services.domain.settings import AgentSettings
 from services.memory.model import MemorySlots, SlotMiss
@@ -28,6 +31,9 @@ class MemoryEngine(Protocol):
 
     async def rebuild(self, step: MemoryStep, words: Sequence[int], *, deadline: float | None) -> MemoryVector:
         """Rebuilds the state before the step from the last words of its history, then takes the step."""
+
+    async def imagine(self, words: Sequence[int], *, deadline: float | None) -> NDArray[np.float32]:
+        """The memory vector, float32 (dimension,), after a history that need not exist; no slot is touched."""
 
     async def forget(self, episode_ids: Sequence[str]) -> int:
         """Drops the slots of episodes; returns how many there were."""
@@ -49,6 +55,13 @@ class LocalMemory:
             max_wait=settings.max_wait,
             max_queue=settings.max_queue,
         )
+        # One after the other, so that a live step waits for one of them at most.
+        self._rebuilds: Batcher[tuple[MemoryStep, Sequence[int]], MemoryVector] = Batcher(
+            in_thread(lambda items: [rebuild_and_remember(slots, *item) for item in items], self._executor),
+            name="memory rebuild",
+            max_size=1,
+            max_queue=settings.max_queue,
+        )
 
     async def submit(self, step: MemoryStep, *, deadline: float | None) -> MemoryVector | SlotMiss:
         """See `MemoryEngine`."""
@@ -56,7 +69,11 @@ class LocalMemory:
 
     async def rebuild(self, step: MemoryStep, words: Sequence[int], *, deadline: float | None) -> MemoryVector:
         """See `MemoryEngine`."""
-        return await self._run(partial(rebuild_and_remember, self._slots, step, words))
+        return await self._rebuilds.submit((step, words), deadline=deadline)
+
+    async def imagine(self, words: Sequence[int], *, deadline: float | None) -> NDArray[np.float32]:
+        """See `MemoryEngine`."""
+        return await self._run(partial(self._slots.imagine, words))
 
     async def forget(self, episode_ids: Sequence[str]) -> int:
         """See `MemoryEngine`."""

@@ -109,6 +109,19 @@ class MemorySlots:
         slot.history, slot.previous, slot.vector = history, None, None
         self.counts.rebuilds += 1
 
+    def imagine(self, word_ids: Sequence[int]) -> NDArray[np.float32]:
+        """The memory vector, float32 (dimension,), after a history that need not exist; its words, oldest first.
+
+        Touches no slot: a cache of its own lives as long as the call. ValueError if there is no word or one is unknown.
+        """
+        self.check.history(word_ids)
+        words, before = torch.tensor(list(word_ids), dtype=torch.int64), len(word_ids) - 1
+        cache = self._model.new_cache(1)
+        self._model.rebuild(cache, 0, before, words[:-1])
+        vectors = self._model.step(cache, torch.tensor([0]), torch.tensor([before]), words[None, -1:])
+        vector: NDArray[np.float32] = vectors[0].cpu().numpy()
+        return vector
+
     def forget(self, episode_id: str) -> bool:
         """Drops an episode's slot; False if it had none."""
         slot = self._slots.pop(episode_id, None)

@@ -1,16 +1,21 @@
 """MemoryService: proto <-> `MemorySlots`, one queue per agent.
 
 Contract: concurrent items share a forward. A slot miss is an answer of the engine; the service reads the history, rebuilds
-and takes the step in one go, so a caller only sees `rebuilt=true`, however few slots there are. Failure policy: a bad
-item fails alone with its field; a history that Redis does not hold gives HISTORY_MISMATCH.
+and takes the step in one go, so a caller only sees `rebuilt=true`, however few slots there are. Imagined histories are
+computed one at a time, so that a live step waits for one of them at most. Failure policy: a bad item fails alone with its
+field; a history that Redis does not hold gives HISTORY_MISMATCH; of what is imagined, one bad history fails the call.
 """
 
 import asyncio
+import logging
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from shelm.v1 import memory_pb2, memory_pb2_grpc
 
 from services.domain.bundle import AgentBundle
@@ -25,8 +30,15 @@ from services.memory.model import MemorySlots
 from services.memory.tensors import Counts
 from services.memory.triton import TritonMemory
 from services.memory.weights import LanguageModelSpec, load_language_model
-from services.runtime.errors import Context, ServiceError, deadline_of, invalid
+from services.runtime import traces
+from services.runtime.errors import Context, ServiceError, deadline_of, deadline_passed, invalid
+from services.runtime.logs import in_episode
+from services.runtime.telemetry import refused
 from services.runtime.triton import Triton
+
+log = logging.getLogger(__name__)
+MAX_HISTORIES = 2048  # of one Imagine
+REMEMBER = "/shelm.v1.MemoryService/Remember"
 
 
 class Histories(Protocol):
@@ -42,6 +54,8 @@ class MemoryAgent:
 
     bundle: AgentBundle
     engine: MemoryEngine
+    check: StepCheck
+    imagining: asyncio.Lock = field(default_factory=asyncio.Lock)  # one history at a time; those who wait take turns
 
 
 def load_slots(bundle: AgentBundle, *, device: str, slots: int) -> MemorySlots:
@@ -67,8 +81,9 @@ def load_agent(bundle: AgentBundle, settings: AgentSettings, slots: int, triton:
         k, size = bundle.manifest.retrieval.k, len(Vocabulary.load(bundle.path(bundle.manifest.retrieval.vocabulary)))
         check = StepCheck(tokens_per_step=k, vocabulary_size=size, agent_digest=bundle.digest)
         model = model_name("memory", bundle.digest)
-        return MemoryAgent(bundle, TritonMemory(triton, model, tokens_per_step=k, check=check))
-    return MemoryAgent(bundle, LocalMemory(load_slots(bundle, device=settings.device, slots=slots), settings))
+        return MemoryAgent(bundle, TritonMemory(triton, model, tokens_per_step=k, check=check), check)
+    local = load_slots(bundle, device=settings.device, slots=slots)
+    return MemoryAgent(bundle, LocalMemory(local, settings), local.check)
 
 
 class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
@@ -88,8 +103,28 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
             raise invalid(field, problem) from None
         if isinstance(answer, MemoryVector):
             return answer, False
-        words = await self._histories.last_words(step.episode_id, step=step.step, steps=answer.steps, digest=step.history)
-        return await agent.engine.rebuild(step, words, deadline=deadline), True
+        with traces.span("rebuild", **{"shelm.steps": answer.steps}):
+            words = await self._history(step, answer.steps)
+            log.debug("rebuilding from %d steps", answer.steps)
+            return await agent.engine.rebuild(step, words, deadline=deadline), True
+
+    async def _history(self, step: MemoryStep, steps: int) -> list[int]:
+        with traces.span("read"):
+            return await self._histories.last_words(step.episode_id, step=step.step, steps=steps, digest=step.history)
+
+    async def imagine(
+        self, agent_digest: str, histories: Sequence[Sequence[int]], *, episode_id: str = "", deadline: float | None
+    ) -> list[NDArray[np.float32]]:
+        """The memory vectors of histories that need not exist. episode_id: whose home is asked where there are replicas."""
+        agent = self._agent(agent_digest)
+        if len(histories) > MAX_HISTORIES:
+            raise invalid("histories", f"expected at most {MAX_HISTORIES:,}, got {len(histories):,}")
+        for i, words in enumerate(histories):
+            try:
+                agent.check.history(words)
+            except ValueError as error:
+                raise invalid(f"histories[{i}].word_ids", str(error).partition(": ")[2]) from None
+        return [await _imagine(agent, words, deadline) for words in histories]
 
     async def forget(self, episode_ids: Sequence[str]) -> int:
         """Drops the slots of episodes; returns how many there were."""
@@ -107,13 +142,24 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
 
     async def _result(self, index: int, item: memory_pb2.RememberItem, deadline: float | None) -> memory_pb2.RememberResult:
         step = MemoryStep(item.episode_id, item.step, tuple(item.word_ids), item.history_digest)
+        in_episode(item.episode_id, item.step)
         try:
-            answer, rebuilt = await self.remember(item.agent_digest, step, deadline=deadline)
+            with traces.item(index, REMEMBER):
+                answer, rebuilt = await self.remember(item.agent_digest, step, deadline=deadline)
         except ServiceError as error:
+            refused(REMEMBER, error)
             return memory_pb2.RememberResult(status=item_status(error.within(f"items[{index}]")))
         vector = answer.vector.astype("<f4").tobytes()
         remembered = memory_pb2.Remembered(vector=vector, history_digest=answer.history, rebuilt=rebuilt)
         return memory_pb2.RememberResult(remembered=remembered)
+
+    async def Imagine(  # noqa: N802
+        self, request: memory_pb2.ImagineRequest, context: Context
+    ) -> memory_pb2.ImagineResponse:
+        """See memory.proto."""
+        histories = [one.word_ids for one in request.histories]
+        vectors = await self.imagine(request.agent_digest, histories, deadline=deadline_of(context))
+        return memory_pb2.ImagineResponse(vectors=[vector.astype("<f4").tobytes() for vector in vectors])
 
     async def Forget(  # noqa: N802
         self, request: memory_pb2.ForgetRequest, context: Context
@@ -132,6 +178,13 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         if digest not in self._agents:
             raise agent_not_loaded(digest)
         return self._agents[digest]
+
+
+async def _imagine(agent: MemoryAgent, words: Sequence[int], deadline: float | None) -> NDArray[np.float32]:
+    async with agent.imagining:
+        if deadline is not None and deadline <= time.monotonic():
+            raise deadline_passed()
+        return await agent.engine.imagine(words, deadline=deadline)
 
 
 def _stats(bundle: AgentBundle, counts: Counts) -> memory_pb2.AgentMemoryStats:

@@ -1,8 +1,9 @@
 """The Triton model `memory` as tensors; both of its sides import this.
 
 Inputs: OP uint8 (1,), EPISODE text (1,), STEP int64 (1,), WORDS int32 (k,), DIGEST uint8 (16,) of the history before, and
-for a rebuild PAST int32 (n,), the history's last words. Outputs: STATUS uint8 (1,), VECTOR float32 (dimension,), AFTER
-uint8 (16,), NEEDED int32 (1,) steps for a rebuild or slots dropped, ERROR text (1,), COUNTS int64 (6,).
+PAST int32 (n,): for a rebuild the history's last words, to imagine a history all of its words. Outputs: STATUS uint8 (1,),
+VECTOR float32 (dimension,), AFTER uint8 (16,), NEEDED int32 (1,) steps for a rebuild or slots dropped, ERROR text (1,),
+COUNTS int64 (6,).
 """
 
 from dataclasses import astuple, dataclass
@@ -21,6 +22,7 @@ class Op(IntEnum):
     COUNTS = 0
     REMEMBER = 1  # with PAST: rebuild first
     FORGET = 2
+    IMAGINE = 3  # PAST is the whole history; EPISODE, STEP, WORDS and DIGEST say nothing
 
 
 class Status(IntEnum):

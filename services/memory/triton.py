@@ -45,6 +45,14 @@ class TritonMemory:
             raise RuntimeError(f"a slot that was just rebuilt answers {answer!r}")
         return answer
 
+    async def imagine(self, words: Sequence[int], *, deadline: float | None) -> NDArray[np.float32]:
+        """See `MemoryEngine`."""
+        row = {**_row(Op.IMAGINE, self._nothing), "PAST": np.array(words, np.int32)}
+        answer = _answer(await self._call.submit(row, deadline=deadline))
+        if not isinstance(answer, MemoryVector):
+            raise RuntimeError(f"a history that needs no slot was answered {answer!r}")
+        return answer.vector
+
     async def forget(self, episode_ids: Sequence[str]) -> int:
         """See `MemoryEngine`."""
         steps = [MemoryStep(one, 0, self._nothing.word_ids, self._nothing.history) for one in episode_ids]

@@ -6,9 +6,9 @@ from pydantic import Field
 from services.policy.door import DoorSettings, open_door
 from services.policy.peers import MemoryPeer, RetrievalPeer, connect
 from services.policy.replicas import MemoryReplicas, RetrievalReplicas
+from services.runtime.logs import configure_logging
 from services.runtime.server import CannotStart, load_tokens, run, serve_until_stopped
 from services.runtime.settings import load_settings
-from services.runtime.telemetry import configure_logging
 
 
 class PolicySettings(DoorSettings):
@@ -21,7 +21,7 @@ class PolicySettings(DoorSettings):
 async def main() -> None:
     """Loads the agents, connects and serves until stopped."""
     settings = load_settings(PolicySettings)
-    configure_logging("policy", settings.log_level)
+    configure_logging("policy", settings.log_level, settings.log_format)
     torch.set_num_threads(settings.torch_threads)
     size, limits = settings.max_message_bytes, {"max_batch": settings.max_batch, "max_queue": settings.max_queue}
     token = _peer_token(settings)

@@ -11,6 +11,7 @@ retried.
 """
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
@@ -21,13 +22,17 @@ from weakref import WeakValueDictionary
 from shelm.v1 import agent_pb2
 
 from services.domain.frame import Frame, frame_fingerprint
-from services.policy import refusals
+from services.policy import refusals, telemetry
 from services.policy.agents import Agents, PolicyAgent
 from services.policy.episodes import AlreadyCommitted, Committed, EpisodeState, EpisodeStore, Step, new_episode
 from services.policy.pipeline import Clock, Pipeline, Turn
+from services.policy.recorder import Recorder
 from services.policy.validation import check_episode_id, check_observation, check_step
+from services.runtime import traces
 from services.runtime.errors import ServiceError, deadline_passed, queue_full
+from services.runtime.logs import in_episode
 
+log = logging.getLogger(__name__)
 TRIES = 2
 
 
@@ -53,9 +58,10 @@ class Actor:
         store: EpisodeStore,
         pipeline: Pipeline,
         max_in_flight: int,
+        recorder: Recorder | None = None,
         known_episodes: int = 100_000,
     ) -> None:
-        self._agents, self._store, self._pipeline = agents, store, pipeline
+        self._agents, self._store, self._pipeline, self._recorder = agents, store, pipeline, recorder
         self._max_in_flight, self._in_flight = max_in_flight, 0
         self._known_episodes = known_episodes
         self._known: OrderedDict[str, EpisodeState] = OrderedDict()  # as of this process's last commits
@@ -63,8 +69,17 @@ class Actor:
 
     async def act(self, request: agent_pb2.ActRequest, *, deadline: float | None) -> agent_pb2.ActResponse:
         """Takes the step or says what is committed. deadline: of `time.monotonic`."""
-        check_episode_id(request.episode_id)
-        check_step(request.step)
+        with traces.begin("act"), telemetry.acting() as act:
+            check_episode_id(request.episode_id)
+            check_step(request.step)
+            in_episode(request.episode_id, request.step)
+            traces.note(**{"shelm.episode_id": request.episode_id, "shelm.step": request.step})
+            response = await self._admit(request, deadline)
+            act.answered(self._agents.pinned(response.agent_digest).bundle.name, response)
+            log.debug(act.outcome)
+            return response
+
+    async def _admit(self, request: agent_pb2.ActRequest, deadline: float | None) -> agent_pb2.ActResponse:
         if self._in_flight >= self._max_in_flight:
             raise queue_full("act")
         self._in_flight += 1
@@ -81,8 +96,12 @@ class Actor:
     @asynccontextmanager
     async def _turn(self, episode_id: str) -> AsyncIterator[None]:
         lock = self._turns.setdefault(episode_id, asyncio.Lock())
-        async with lock:
+        with traces.span("turn"):
+            await lock.acquire()
+        try:
             yield
+        finally:
+            lock.release()
 
     async def _act(self, request: agent_pb2.ActRequest, deadline: float | None) -> agent_pb2.ActResponse:
         if deadline is not None and deadline <= time.monotonic():
@@ -91,14 +110,15 @@ class Actor:
         for _ in range(TRIES):
             state, stored = await self._look_up(request)
             agent = self._agents.pinned(state.agent_digest)
-            started = time.monotonic()
-            frame = await _decode(request, agent)
-            clock.lap("decode", started)
+            with clock.stage("decode"):
+                frame = await _decode(request, agent)
             if request.step <= state.committed:
                 return self._response(_replay(state, request.step, stored, state.committed, frame), None)
             _check_next(state, request.step)
             answer = await self._take(Turn(request, state, agent, frame, deadline, clock))
             if answer:
+                if self._recorder:
+                    self._recorder.put(request.episode_id, request.step, frame)
                 return self._response(answer, None if answer.replayed else clock.timing())
             self.forget(request.episode_id)  # another replica has gone on
         raise refusals.commit_conflict(request.episode_id, request.step)
@@ -108,7 +128,8 @@ class Actor:
         known = self._known.get(request.episode_id)
         stored = None
         if known is None or request.step != known.committed + 1:
-            known, stored = await self._store.read(request.episode_id, request.step)
+            with traces.span("read"):
+                known, stored = await self._store.read(request.episode_id, request.step)
         if known is None:
             if request.step > 0:
                 raise refusals.episode_not_found(request.episode_id)
@@ -132,9 +153,8 @@ class Actor:
             if error.reason == "HISTORY_MISMATCH":
                 return None
             raise
-        started = time.monotonic()
-        outcome = await self._store.commit(state, step, record, record.history_digest)
-        turn.clock.lap("commit", started)
+        with turn.clock.stage("commit"):
+            outcome = await self._store.commit(state, step, record, record.history_digest)
         if isinstance(outcome, Committed):
             length = state.length + len(record.tokens)
             self._learn(replace(state, committed=step, history=record.history_digest, length=length))

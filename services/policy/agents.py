@@ -113,7 +113,7 @@ def _local(
     engine: PolicyEngine, settings: AgentSettings
 ) -> tuple[Batcher[Frame, Features], Batcher[tuple[Features, Memory], tuple[Parameters, float]]]:
     executor = ThreadPoolExecutor(1, thread_name_prefix="policy")
-    limits = {"max_size": settings.max_batch, "max_queue": settings.max_queue}
+    limits: dict[str, Any] = {"max_size": settings.max_batch, "max_queue": settings.max_queue}
     return (
         Batcher(in_thread(engine.encode, executor), name="policy encode", max_wait=settings.max_wait, **limits),
         Batcher(in_thread(engine.decide, executor), name="policy decide", max_wait=settings.max_wait, **limits),

@@ -66,4 +66,5 @@ def episode_message(state: EpisodeState) -> agent_pb2.Episode:
         update_time=_timestamp(state.updated_us),
         expire_time=_timestamp(time.time_ns() // 1000 + state.ttl_ms * 1000),
         memory_length=state.length,
+        total_reward=state.total_reward,
     )

@@ -9,8 +9,12 @@ from services.domain.triton import connect_triton, model_name
 from services.policy.acting import Actor
 from services.policy.agents import Agents, load_agent
 from services.policy.episodes import EpisodeStore
+from services.policy.explain import Explainer
+from services.policy.frames import Frames
 from services.policy.peers import Memory, Retrieval
 from services.policy.pipeline import Pipeline
+from services.policy.recorder import Recorder
+from services.policy.recordings import Recordings, check_place
 from services.policy.service import SCOPES, AgentServicer
 from services.runtime.server import GrpcServer, Ready
 from services.runtime.settings import check_address
@@ -26,10 +30,31 @@ class DoorSettings(AgentSettings):
     retained_steps: int = Field(10_000, gt=0, description="steps kept per episode")
     max_in_flight: int = Field(1024, gt=0, description="Acts under way at once")
     max_batch_items: int = Field(256, gt=0, description="items of one ActBatch")
+    record: str = Field("", description="folder or s3://BUCKET[/PREFIX] for the frames of committed steps; empty: off")
+    record_retention: float = Field(0.0, ge=0, description="seconds that a recorded frame is kept; 0: for ever")
     max_watchers: int = Field(128, gt=0, description="WatchMemory calls at once; each holds one Redis connection")
 
     _address = field_validator("listen")(check_address)
     _redis = field_validator("redis_url")(check_redis_url)
+    _place = field_validator("record")(check_place)
+
+
+class DoorServer(GrpcServer):
+    """Also starts the recorder, and lets it finish after the last call."""
+
+    recorder: Recorder | None = None
+
+    async def start(self) -> int:
+        """See `GrpcServer`."""
+        if self.recorder:
+            self.recorder.start()
+        return await super().start()
+
+    async def stop(self) -> None:
+        """See `GrpcServer`."""
+        await super().stop()
+        if self.recorder:
+            await self.recorder.close()
 
 
 def open_door(settings: DoorSettings, retrieval: Retrieval, memory: Memory, peers_ready: Ready) -> GrpcServer:
@@ -42,12 +67,16 @@ def open_door(settings: DoorSettings, retrieval: Retrieval, memory: Memory, peer
     client = connect_redis(settings.redis_url, timeout=settings.redis_timeout, max_connections=connections)
     store = EpisodeStore(client, ttl=settings.episode_ttl, retained=settings.retained_steps)
     pipeline = Pipeline(retrieval, memory)
-    actor = Actor(agents=agents, store=store, pipeline=pipeline, max_in_flight=settings.max_in_flight)
+    recorder = Recorder(Recordings(settings.record), retention=settings.record_retention) if settings.record else None
+    actor = Actor(agents=agents, store=store, pipeline=pipeline, max_in_flight=settings.max_in_flight, recorder=recorder)
+    frames = Frames(store, recorder)
     servicer = AgentServicer(
         agents=agents,
         store=store,
         actor=actor,
         memory=memory,
+        explainer=Explainer(agents=agents, store=store, frames=frames, memory=memory),
+        frames=frames,
         max_batch_items=settings.max_batch_items,
         max_watchers=settings.max_watchers,
     )
@@ -57,7 +86,7 @@ def open_door(settings: DoorSettings, retrieval: Retrieval, memory: Memory, peer
         models = await triton.missing(model_name("policy", bundle.digest) for bundle in bundles) if triton else []
         return [*models, *await peers_ready()]
 
-    return GrpcServer(
+    server = DoorServer(
         settings,
         listen=settings.listen,
         domain=DOMAIN,
@@ -65,3 +94,5 @@ def open_door(settings: DoorSettings, retrieval: Retrieval, memory: Memory, peer
         ready=ready,
         scopes=SCOPES,
     )
+    server.recorder = recorder
+    return server

@@ -17,8 +17,10 @@ from shelm.v1 import episode_pb2
 
 from services.domain.history import empty_history
 from services.domain.keys import STEP_FIELD, entry_id, episode_key, episode_of_key, history_key
+from services.domain.labels import agent_labels
 from services.domain.redis import scan_page, store_errors
 from services.policy.scripts import COMMIT, CREATE, END
+from services.policy.telemetry import ENDED
 
 Step = episode_pb2.CommittedStep
 
@@ -36,6 +38,7 @@ class EpisodeState:
     history: bytes  # rolling digest of the committed words
     length: int = 0  # committed tokens
     ended: bool = False
+    total_reward: float | None = None  # as the client told it at the end
     created_us: int = 0
     updated_us: int = 0
     ttl_ms: int = 0
@@ -123,11 +126,17 @@ class EpisodeStore:
             values = await self._create(keys=_keys(state.episode_id), args=self._creation(state))
         return _state(state.episode_id, _pairs(values), self._ttl_ms)
 
-    async def end(self, episode_id: str) -> EpisodeState | None:
-        """Marks the episode as ended; None if there is none."""
+    async def end(self, episode_id: str, total_reward: float | None = None) -> EpisodeState | None:
+        """Marks the episode as ended; None if there is none. The first `total_reward` (finite) that is told stays."""
+        now, reward = _now_us(), "" if total_reward is None else repr(total_reward)
         with store_errors():
-            values = await self._end(keys=_keys(episode_id), args=[_now_us(), self._ttl_ms])
-        return _state(episode_id, _pairs(values), self._ttl_ms) if values else None
+            values = await self._end(keys=_keys(episode_id), args=[now, self._ttl_ms, reward])
+        if not values:
+            return None
+        state = _state(episode_id, _pairs(values), self._ttl_ms)
+        if state.updated_us == now:  # written only when it had not ended before
+            ENDED.labels(*agent_labels(state.agent, state.agent_digest)).inc()
+        return state
 
     async def read(self, episode_id: str, step: int | None = None) -> tuple[EpisodeState | None, Step | None]:
         """The episode and, if asked for, one of its committed steps, both as of one moment."""
@@ -207,6 +216,7 @@ def _state(episode_id: str, values: dict[bytes, bytes], ttl_ms: int) -> EpisodeS
         history=values[b"history"],
         length=int(values[b"length"]),
         ended=values[b"ended"] == b"1",
+        total_reward=float(values[b"total_reward"]) if b"total_reward" in values else None,
         created_us=int(values[b"created_us"]),
         updated_us=int(values[b"updated_us"]),
         ttl_ms=ttl_ms,

@@ -11,7 +11,8 @@ the draw before clipping, as in training. The log-probability of several parts i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log, pi
+from math import erf, log, pi, sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,34 @@ def choose_action(logits: Row, *, seed: int, step: int, deterministic: bool) -> 
     return _choose_index(logits, None if deterministic else _generator(seed, step))
 
 
-def log_softmax(logits: Row) -> NDArray[np.float64]:
+def probabilities(heads: Sequence[Head], row: Row) -> list[float]:
+    """Of each action, if the action space is discrete; otherwise none."""
+    if heads[0].name or heads[0].bounds:
+        return []
+    return [float(value) for value in np.exp(log_softmax(row[heads[0].outputs]))]
+
+
+def total_variation(heads: Sequence[Head], row: Row, other: Row) -> float:
+    """Total variation distance between the action distributions of two rows with the same deviations, 0 .. 1.
+
+    Exact for a single part; of several, which are independent, 1 - (1 - d1)(1 - d2)..., an upper bound. Of a continuous
+    part it is the distance of the draws before clipping, which no clipping makes larger.
+    """
+    alike = 1.0
+    for head in heads:
+        alike *= 1 - _part_distance(head, row, other)
+    return 1 - alike
+
+
+def _part_distance(head: Head, row: Row, other: Row) -> float:
+    ours, theirs = row[head.outputs].astype(np.float64), other[head.outputs].astype(np.float64)
+    if head.bounds:  # two normal distributions with one covariance: 2 Phi(z / 2) - 1, z their distance in deviations
+        apart = np.linalg.norm((ours - theirs) / np.exp(row[head.deviations].astype(np.float64)))
+        return erf(float(apart) / (2 * sqrt(2)))
+    return float(np.abs(np.exp(log_softmax(ours)) - np.exp(log_softmax(theirs))).sum() / 2)
+
+
+def log_softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Log-probabilities of one row of logits, in double precision."""
     shifted = logits.astype(np.float64) - logits.max()
     result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum())

@@ -12,15 +12,19 @@ from typing import Any, Protocol, TypeVar
 import grpc
 import numpy as np
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from numpy.typing import NDArray
 from shelm.v1 import agent_pb2, memory_pb2, memory_pb2_grpc, retrieval_pb2, retrieval_pb2_grpc
 
 from services.domain.frame import Frame
 from services.domain.history import MemoryStep, MemoryVector
 from services.domain.status import item_error
+from services.runtime import traces
 from services.runtime.batching import Batcher
 from services.runtime.errors import ServiceError, deadline_passed, queue_full
+from services.runtime.traces import Metadata
 
 CALL_TIMEOUT = 30.0  # seconds, for callers without a deadline of their own
+IMAGINE_TIMEOUT = 300.0  # the same where many histories are computed
 Reply = TypeVar("Reply")
 
 
@@ -36,6 +40,11 @@ class Memory(Protocol):
 
     async def remember(self, agent_digest: str, step: MemoryStep, *, deadline: float | None) -> tuple[MemoryVector, bool]:
         """The vector after the step, and whether the memory state was rebuilt."""
+
+    async def imagine(
+        self, agent_digest: str, histories: Sequence[Sequence[int]], *, episode_id: str, deadline: float | None
+    ) -> list[NDArray[np.float32]]:
+        """The vectors after histories that need not exist. episode_id: whose home is asked."""
 
     async def forget(self, episode_ids: Sequence[str]) -> int:
         """Drops memory slots."""
@@ -70,9 +79,13 @@ class _Peer:
             return [f"{self._name}: {error.code().name}"]
         return [] if reply.status == health_pb2.HealthCheckResponse.SERVING else [f"{self._name}: not serving"]
 
-    async def _call(self, call: Callable[..., Awaitable[Reply]], request: Any, seconds: float) -> Reply:
+    async def _call(
+        self, call: Callable[..., Awaitable[Reply]], request: Any, seconds: float, trace: Metadata | None = None
+    ) -> Reply:
+        """trace: metadata of the call if it belongs to several traces."""
+        metadata = (*self._metadata, *(traces.outgoing() if trace is None else trace))
         try:
-            return await call(request, timeout=seconds, metadata=self._metadata)
+            return await call(request, timeout=seconds, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from error
 
@@ -94,7 +107,12 @@ class RetrievalPeer(_Peer):
         self._stub = retrieval_pb2_grpc.RetrievalServiceStub(channel)
         # Two calls may be under way, so that the next batch travels while one is computed.
         self._calls: Batcher[tuple[str, Frame, float | None], list[agent_pb2.Token]] = Batcher(
-            self._retrieve, name="retrieval call", max_size=max_batch, max_queue=max_queue, concurrency=2
+            self._retrieve,
+            name="retrieval call",
+            method=f"{self._service}/Retrieve",
+            max_size=max_batch,
+            max_queue=max_queue,
+            concurrency=2,
         )
 
     async def words(self, agent_digest: str, frame: Frame, *, deadline: float | None) -> list[agent_pb2.Token]:
@@ -106,7 +124,8 @@ class RetrievalPeer(_Peer):
         for digest in {item[0] for item in items}:
             places = [i for i, item in enumerate(items) if item[0] == digest]
             request = retrieval_pb2.RetrieveRequest(agent_digest=digest, frames=[_image(items[i][1]) for i in places])
-            reply = await self._call(self._stub.Retrieve, request, _timeout(items[i][2] for i in places))
+            seconds = _timeout(items[i][2] for i in places)
+            reply = await self._call(self._stub.Retrieve, request, seconds, traces.carry(places))
             for i, one in zip(places, reply.results, strict=True):
                 good = one.WhichOneof("outcome") == "words"
                 results[i] = list(one.words.tokens) if good else item_error(one.status)
@@ -120,12 +139,27 @@ class MemoryPeer(_Peer):
         super().__init__(channel, name="memory", service="shelm.v1.MemoryService", token=token)
         self._stub = memory_pb2_grpc.MemoryServiceStub(channel)
         self._calls: Batcher[tuple[str, MemoryStep, float | None], tuple[MemoryVector, bool]] = Batcher(
-            self._remember, name="memory call", max_size=max_batch, max_queue=max_queue, concurrency=2
+            self._remember,
+            name="memory call",
+            method=f"{self._service}/Remember",
+            max_size=max_batch,
+            max_queue=max_queue,
+            concurrency=2,
         )
 
     async def remember(self, agent_digest: str, step: MemoryStep, *, deadline: float | None) -> tuple[MemoryVector, bool]:
         """See `Memory`."""
         return await self._calls.submit((agent_digest, step, deadline), deadline=deadline)
+
+    async def imagine(
+        self, agent_digest: str, histories: Sequence[Sequence[int]], *, episode_id: str, deadline: float | None
+    ) -> list[NDArray[np.float32]]:
+        """See `Memory`."""
+        imagined = [memory_pb2.ImaginedHistory(word_ids=words) for words in histories]
+        request = memory_pb2.ImagineRequest(agent_digest=agent_digest, histories=imagined)
+        seconds = IMAGINE_TIMEOUT if deadline is None else max(0.001, deadline - time.monotonic())
+        reply: memory_pb2.ImagineResponse = await self._call(self._stub.Imagine, request, seconds)
+        return [np.frombuffer(vector, "<f4") for vector in reply.vectors]
 
     async def forget(self, episode_ids: Sequence[str]) -> int:
         """See `Memory`."""
@@ -137,7 +171,8 @@ class MemoryPeer(_Peer):
         self, items: list[tuple[str, MemoryStep, float | None]]
     ) -> list[tuple[MemoryVector, bool] | Exception]:
         request = memory_pb2.RememberRequest(items=[_item(digest, step) for digest, step, _ in items])
-        reply = await self._call(self._stub.Remember, request, _timeout(item[2] for item in items))
+        seconds, trace = _timeout(item[2] for item in items), traces.carry(range(len(items)))
+        reply = await self._call(self._stub.Remember, request, seconds, trace)
         return [_remembered(result) for result in reply.results]
 
 

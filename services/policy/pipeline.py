@@ -7,6 +7,8 @@ on.
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from shelm.v1 import agent_pb2
@@ -18,6 +20,7 @@ from services.policy.convert import action_message
 from services.policy.episodes import EpisodeState, Step
 from services.policy.heads import choose
 from services.policy.peers import Memory, Retrieval
+from services.runtime import traces
 
 
 @dataclass
@@ -27,11 +30,13 @@ class Clock:
     started: float = field(default_factory=time.monotonic)
     stages: dict[str, float] = field(default_factory=dict)
 
-    def lap(self, stage: str, since: float) -> float:
-        """Adds the time since `since` to a stage; returns the time now."""
-        now = time.monotonic()
-        self.stages[stage] = self.stages.get(stage, 0) + now - since
-        return now
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds the time inside to a stage, and shows it in the trace."""
+        started = time.monotonic()
+        with traces.span(name):
+            yield
+        self.stages[name] = self.stages.get(name, 0) + time.monotonic() - started
 
     def timing(self) -> agent_pb2.Timing:
         """For the reply."""
@@ -70,15 +75,14 @@ class Pipeline:
         encoding = asyncio.ensure_future(agent.encode.submit(turn.frame, deadline=deadline))  # meanwhile
         encoding.add_done_callback(lambda task: task.cancelled() or task.exception())  # if nobody waits for it any more
         try:
-            now = time.monotonic()
-            tokens = await self._retrieval.words(digest, turn.frame, deadline=deadline)
-            now = turn.clock.lap("retrieval", now)
+            with turn.clock.stage("retrieval"):
+                tokens = await self._retrieval.words(digest, turn.frame, deadline=deadline)
             words = tuple(token.id for token in tokens)
             memory_step = MemoryStep(state.episode_id, step, words, state.history)
-            remembered, rebuilt = await self._memory.remember(digest, memory_step, deadline=deadline)
-            now = turn.clock.lap("memory", now)
-            parameters, value = await agent.decide.submit((await encoding, remembered.vector), deadline=deadline)
-            turn.clock.lap("policy", now)
+            with turn.clock.stage("memory"):
+                remembered, rebuilt = await self._memory.remember(digest, memory_step, deadline=deadline)
+            with turn.clock.stage("policy"):
+                parameters, value = await agent.decide.submit((await encoding, remembered.vector), deadline=deadline)
         finally:
             encoding.cancel()
         action, log_prob = choose(agent.heads, parameters, seed=state.seed, step=step, deterministic=turn.deterministic)

@@ -62,6 +62,39 @@ def agent_mismatch(episode_id: str, agent: str, asked: str) -> ServiceError:
     return _refusal(_Code.FAILED_PRECONDITION, "AGENT_MISMATCH", text, episode_id)
 
 
+def step_not_committed(episode_id: str, step: int, committed: int) -> ServiceError:
+    """Only what has been done can be explained."""
+    text = f"step {step} of episode {episode_id!r} is not committed; the committed step is {committed}"
+    return _refusal(_Code.FAILED_PRECONDITION, "STEP_NOT_COMMITTED", text, episode_id, committed)
+
+
+def reach_not_retained(episode_id: str, step: int, first: int, committed: int) -> ServiceError:
+    """Words that the step's memory reached are gone."""
+    text = f"step {step} of episode {episode_id!r} remembers words from step {first} on, which are no longer all retained"
+    return _refusal(_Code.OUT_OF_RANGE, "STEP_TOO_OLD", text, episode_id, committed)
+
+
+def frame_needed(episode_id: str, step: int) -> ServiceError:
+    """The policy cannot decide again without the frame."""
+    text = (
+        f"the frame of step {step} of episode {episode_id!r} is not recorded here; send it as `observation`, "
+        "or let the server record frames (SHELM_RECORD)"
+    )
+    return _refusal(_Code.FAILED_PRECONDITION, "FRAME_NEEDED", text, episode_id)
+
+
+def frame_not_recorded(episode_id: str, step: int) -> ServiceError:
+    """No frame of this step, or not the one it was committed with."""
+    text = f"no frame of step {step} of episode {episode_id!r} is recorded"
+    return _refusal(_Code.NOT_FOUND, "FRAME_NOT_RECORDED", text, episode_id)
+
+
+def recording_off() -> ServiceError:
+    """The operator has not turned it on."""
+    text = "this server does not record frames; its operator turns it on with SHELM_RECORD"
+    return ServiceError(_Code.FAILED_PRECONDITION, "RECORDING_OFF", text)
+
+
 def of_commit(reason: str, episode_id: str, step: int, committed: int) -> ServiceError:
     """What a refused commit tells the client; reason as in `services.policy.episodes.Refused`."""
     if reason == "NOT_FOUND":

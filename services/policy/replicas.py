@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 import grpc
+import numpy as np
+from numpy.typing import NDArray
 from shelm.v1 import agent_pb2
 
 from services.domain.frame import Frame, frame_fingerprint
@@ -164,6 +166,16 @@ class MemoryReplicas(Replicas[MemoryPeer]):
         """See `Memory`."""
         key = step.episode_id.encode()
         return await self.call(key, lambda peer: peer.remember(agent_digest, step, deadline=deadline))
+
+    async def imagine(
+        self, agent_digest: str, histories: Sequence[Sequence[int]], *, episode_id: str, deadline: float | None
+    ) -> list[NDArray[np.float32]]:
+        """See `Memory`."""
+
+        async def work(peer: MemoryPeer) -> list[NDArray[np.float32]]:
+            return await peer.imagine(agent_digest, histories, episode_id=episode_id, deadline=deadline)
+
+        return await self.call(episode_id.encode(), work)
 
     async def forget(self, episode_ids: Sequence[str]) -> int:
         """See `Memory`; at every replica, because an episode may have been away from home."""

@@ -57,7 +57,7 @@ return {{'OK', step}}
 """
 )
 
-# ARGV: now, ttl.
+# ARGV: now, ttl, total reward or nothing. The first reward that is told stays, also if the episode had ended before.
 END = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
 if redis.call('HGET', KEYS[1], 'ended') == '0' then
@@ -65,5 +65,6 @@ if redis.call('HGET', KEYS[1], 'ended') == '0' then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
 end
+if ARGV[3] ~= '' then redis.call('HSETNX', KEYS[1], 'total_reward', ARGV[3]) end
 return redis.call('HGETALL', KEYS[1])
 """

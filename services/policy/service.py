@@ -1,4 +1,4 @@
-"""AgentService: proto <-> `Actor` and `EpisodeStore`.
+"""AgentService: proto <-> `Actor`, `EpisodeStore`, `Explainer` and `Frames`.
 
 Contract: the public door (agent.proto). Failure policy: every failure is a ServiceError; items of a batch or stream
 fail alone.
@@ -17,16 +17,39 @@ from services.policy.acting import Actor
 from services.policy.agents import Agents
 from services.policy.convert import episode_message, memory_step
 from services.policy.episodes import EpisodeState, EpisodeStore, new_episode
+from services.policy.explain import Explainer
+from services.policy.frames import Frames
 from services.policy.peers import Memory
-from services.policy.validation import check_episode_id, check_page_size, check_page_token, check_seed, check_step
+from services.policy.telemetry import WATCHERS
+from services.policy.validation import (
+    check_episode_id,
+    check_page_size,
+    check_page_token,
+    check_reward,
+    check_seed,
+    check_step,
+)
 from services.runtime.errors import Context, ServiceError, deadline_of, invalid
+from services.runtime.telemetry import refused
 
 log = logging.getLogger(__name__)
 WATCH_WAIT = 0.5  # seconds between looks at whether a watched episode has ended
 STREAM_DEPTH = 64  # requests of one stream under way at once
 
 # Scope that a caller's token needs; methods not named need `act`.
-SCOPES = dict.fromkeys(("GetEpisode", "ListEpisodes", "GetMemory", "WatchMemory", "ListAgents", "GetAgent"), "read")
+SCOPES = dict.fromkeys(
+    (
+        "GetEpisode",
+        "ListEpisodes",
+        "GetMemory",
+        "WatchMemory",
+        "ExplainStep",
+        "GetFrame",
+        "ListAgents",
+        "GetAgent",
+    ),
+    "read",
+)
 
 
 class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
@@ -39,10 +62,13 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         store: EpisodeStore,
         actor: Actor,
         memory: Memory,
+        explainer: Explainer,
+        frames: Frames,
         max_batch_items: int,
         max_watchers: int,
     ) -> None:
         self._agents, self._store, self._actor, self._memory = agents, store, actor, memory
+        self._explainer, self._frames = explainer, frames
         self._max_batch_items = max_batch_items
         self._max_watchers, self._watchers = max_watchers, 0
         self._background: set[asyncio.Task[None]] = set()
@@ -62,7 +88,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
             twice = next(name for name in names if names.count(name) > 1)
             raise invalid("requests", f"expected each episode once, got {twice[:128]!r} more than once")
         deadline = deadline_of(context)
-        acts = (self._item(one, f"requests[{i}]", deadline) for i, one in enumerate(request.requests))
+        acts = (self._item(one, "ActBatch", f"requests[{i}]", deadline) for i, one in enumerate(request.requests))
         return agent_pb2.ActBatchResponse(results=await asyncio.gather(*acts))
 
     async def ActStream(  # noqa: N802
@@ -86,19 +112,23 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         try:
             async for one in requests:
                 # The Actor takes one episode's Acts in the order in which they came.
-                await replies.put(asyncio.create_task(self._item(one.request, "request", None)))
+                await replies.put(asyncio.create_task(self._item(one.request, "ActStream", "request", None)))
         finally:
             await replies.put(None)
 
-    async def _item(self, request: agent_pb2.ActRequest, place: str, deadline: float | None) -> agent_pb2.ActResult:
+    async def _item(
+        self, request: agent_pb2.ActRequest, method: str, place: str, deadline: float | None
+    ) -> agent_pb2.ActResult:
         try:
             return agent_pb2.ActResult(response=await self._actor.act(request, deadline=deadline))
-        except ServiceError as error:
-            return agent_pb2.ActResult(status=item_status(error.within(place)))
+        except ServiceError as one:
+            error = one.within(place)
         except Exception:
-            log.exception("Act of %r failed", request.episode_id)
+            log.exception("an item of %s failed", method)
             text = "internal error; the server's log tells more"
-            return agent_pb2.ActResult(status=item_status(ServiceError(grpc.StatusCode.INTERNAL, "INTERNAL", text)))
+            error = ServiceError(grpc.StatusCode.INTERNAL, "INTERNAL", text)
+        refused(f"/shelm.v1.AgentService/{method}", error)
+        return agent_pb2.ActResult(status=item_status(error))
 
     async def CreateEpisode(  # noqa: N802
         self, request: agent_pb2.CreateEpisodeRequest, context: Context
@@ -122,7 +152,8 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         self, request: agent_pb2.EndEpisodeRequest, context: Context
     ) -> agent_pb2.EndEpisodeResponse:
         """See agent.proto."""
-        state = await self._store.end(check_episode_id(request.episode_id))
+        reward = check_reward(request.total_reward) if request.HasField("total_reward") else None
+        state = await self._store.end(check_episode_id(request.episode_id), reward)
         if state is None:
             raise refusals.episode_not_found(request.episode_id)
         self._actor.forget(request.episode_id)
@@ -172,6 +203,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
             text = f"{self._max_watchers} watchers are connected already; retry later"
             raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS", text, retry_after=5)
         self._watchers += 1
+        WATCHERS.inc()
         try:
             while state:
                 steps = await self._store.watch(request.episode_id, first=first, wait=WATCH_WAIT)
@@ -186,6 +218,19 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
                     return
         finally:
             self._watchers -= 1
+            WATCHERS.dec()
+
+    async def ExplainStep(  # noqa: N802
+        self, request: agent_pb2.ExplainStepRequest, context: Context
+    ) -> agent_pb2.ExplainStepResponse:
+        """See agent.proto."""
+        return await self._explainer.explain(request, deadline=deadline_of(context))
+
+    async def GetFrame(  # noqa: N802
+        self, request: agent_pb2.GetFrameRequest, context: Context
+    ) -> agent_pb2.GetFrameResponse:
+        """See agent.proto."""
+        return await self._frames.get(request)
 
     async def ListAgents(  # noqa: N802
         self, request: agent_pb2.ListAgentsRequest, context: Context

@@ -1,6 +1,7 @@
 """What a request must look like. Failure policy: INVALID_ARGUMENT names the field, what was expected and what was given."""
 
 import re
+from math import isfinite
 
 from shelm.v1 import agent_pb2
 
@@ -36,11 +37,18 @@ def check_seed(seed: int) -> int:
     return seed
 
 
-def check_page_size(size: int, field: str) -> int:
-    """1..1000, where 0 means 100."""
+def check_reward(reward: float) -> float:
+    """A finite number."""
+    if not isfinite(reward):
+        raise invalid("total_reward", f"expected a finite number, got {reward}")
+    return reward
+
+
+def check_page_size(size: int, field: str, default: int = 100) -> int:
+    """1..1000, where 0 means the default."""
     if size > MAX_PAGE:
         raise invalid(field, f"expected 0..{MAX_PAGE}, got {size}")
-    return size or 100
+    return size or default
 
 
 def check_page_token(token: str) -> int:
@@ -50,7 +58,7 @@ def check_page_token(token: str) -> int:
     return int(token or 0)
 
 
-def check_observation(request: agent_pb2.ActRequest, manifest: AgentManifest) -> Frame:
+def check_observation(request: agent_pb2.ActRequest | agent_pb2.ExplainStepRequest, manifest: AgentManifest) -> Frame:
     """The frame, in the size that the agent expects."""
     if not request.HasField("observation"):
         raise invalid("observation", "expected an image, got none")

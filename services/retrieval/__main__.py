@@ -7,9 +7,9 @@ from shelm.v1 import retrieval_pb2_grpc
 from services.domain.settings import DOMAIN, AgentSettings
 from services.domain.triton import connect_triton, model_name
 from services.retrieval.service import RetrievalServicer, load_agent
+from services.runtime.logs import configure_logging
 from services.runtime.server import GrpcServer, run, serve_until_stopped
 from services.runtime.settings import check_address, load_settings
-from services.runtime.telemetry import configure_logging
 
 
 class RetrievalSettings(AgentSettings):
@@ -24,7 +24,7 @@ class RetrievalSettings(AgentSettings):
 async def main() -> None:
     """Loads the agents and serves until stopped."""
     settings = load_settings(RetrievalSettings)
-    configure_logging("retrieval", settings.log_level)
+    configure_logging("retrieval", settings.log_level, settings.log_format)
     torch.set_num_threads(settings.torch_threads)
     triton = connect_triton(settings)
     bundles = settings.load_bundles()

@@ -13,6 +13,7 @@ from shelm.v1 import agent_pb2, retrieval_pb2, retrieval_pb2_grpc
 
 from services.domain.bundle import AgentBundle
 from services.domain.frame import Frame, InvalidFrame, decode_frame
+from services.domain.labels import agent_labels
 from services.domain.settings import AgentSettings
 from services.domain.status import agent_not_loaded, item_status
 from services.domain.triton import model_name
@@ -22,11 +23,14 @@ from services.retrieval.model import TokenRetriever
 from services.retrieval.retrieved import Retrieved
 from services.retrieval.telemetry import export_cache
 from services.retrieval.triton import triton_retrieval
+from services.runtime import traces
 from services.runtime.batching import Batcher, in_thread
 from services.runtime.errors import Context, ServiceError, deadline_of, invalid
+from services.runtime.telemetry import refused
 from services.runtime.triton import Queue, Triton
 
 MAX_PAGE = 10_000
+RETRIEVE = "/shelm.v1.RetrievalService/Retrieve"
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def load_agent(bundle: AgentBundle, settings: AgentSettings, cache_frames: int, 
         model = model_name("clip_image", bundle.digest)
         return RetrievalAgent(bundle, vocabulary, triton_retrieval(triton, model, vocabulary.words))
     retriever, vocabulary = load_retriever(bundle, device=settings.device, cache_frames=cache_frames)
-    export_cache(bundle.name, retriever)
+    export_cache(agent_labels(bundle.name, bundle.digest), retriever)
     executor = ThreadPoolExecutor(1, thread_name_prefix="retrieval")
     batcher: Batcher[Frame, list[Retrieved]] = Batcher(
         in_thread(retriever.retrieve, executor),
@@ -99,11 +103,11 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
     ) -> retrieval_pb2.RetrieveResult:
         size = agent.bundle.manifest.observation
         try:
-            frame = decode_frame(image, height=size.height, width=size.width)
-            tokens = await self.words(agent.bundle.digest, frame, deadline=deadline)
-        except InvalidFrame as error:
-            return retrieval_pb2.RetrieveResult(status=item_status(invalid(f"frames[{index}].{error.field}", str(error))))
+            with traces.item(index, RETRIEVE):
+                frame = _decode(image, f"frames[{index}]", size.height, size.width)
+                tokens = await self.words(agent.bundle.digest, frame, deadline=deadline)
         except ServiceError as error:
+            refused(RETRIEVE, error)
             return retrieval_pb2.RetrieveResult(status=item_status(error))
         return retrieval_pb2.RetrieveResult(words=retrieval_pb2.RetrievedWords(tokens=tokens))
 
@@ -129,3 +133,10 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
         if digest not in self._agents:
             raise agent_not_loaded(digest)
         return self._agents[digest]
+
+
+def _decode(image: agent_pb2.Image, place: str, height: int, width: int) -> Frame:
+    try:
+        return decode_frame(image, height=height, width=width)
+    except InvalidFrame as error:
+        raise invalid(f"{place}.{error.field}", str(error)) from None

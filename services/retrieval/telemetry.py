@@ -1,11 +1,13 @@
-"""Retrieval's own metrics: hits, misses and hit rate of the word cache."""
+"""Retrieval's own metrics: hits and misses of the word cache. In Triton the cache is not here, and there are none."""
 
 from collections.abc import Iterator
 from typing import Protocol
 
 from prometheus_client import REGISTRY
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+_AGENT = ["agent", "digest"]
 
 
 class Cached(Protocol):
@@ -17,24 +19,22 @@ class Cached(Protocol):
 
 class _CacheCollector(Collector):
     def __init__(self) -> None:
-        self.caches: dict[str, Cached] = {}
+        self.caches: dict[tuple[str, str], Cached] = {}
 
     def collect(self) -> Iterator[Metric]:
         """Reads the counts when Prometheus asks."""
-        hits = CounterMetricFamily("shelm_retrieval_cache_hits", "Frames whose words were cached", labels=["agent"])
-        misses = CounterMetricFamily("shelm_retrieval_cache_misses", "Frames whose words were computed", labels=["agent"])
-        rate = GaugeMetricFamily("shelm_retrieval_cache_hit_ratio", "Hits of all frames since the start", labels=["agent"])
-        for agent, cache in self.caches.items():
-            hits.add_metric([agent], cache.hits)
-            misses.add_metric([agent], cache.misses)
-            rate.add_metric([agent], cache.hits / max(1, cache.hits + cache.misses))
-        yield from (hits, misses, rate)
+        hits = CounterMetricFamily("shelm_retrieval_cache_hits", "Frames whose words were cached", labels=_AGENT)
+        misses = CounterMetricFamily("shelm_retrieval_cache_misses", "Frames whose words were computed", labels=_AGENT)
+        for labels, cache in self.caches.items():
+            hits.add_metric(labels, cache.hits)
+            misses.add_metric(labels, cache.misses)
+        yield from (hits, misses)
 
 
 _collector = _CacheCollector()
 REGISTRY.register(_collector)
 
 
-def export_cache(agent: str, cache: Cached) -> None:
-    """Exports the counts of an agent's cache."""
+def export_cache(agent: tuple[str, str], cache: Cached) -> None:
+    """Exports the counts of an agent's cache. agent: of `agent_labels`."""
     _collector.caches[agent] = cache

@@ -14,10 +14,11 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from services.runtime import telemetry
+from services.runtime import telemetry, traces
 from services.runtime.errors import deadline_passed, queue_full
 
 Item = TypeVar("Item")
@@ -31,6 +32,7 @@ class _Waiting(Generic[Item, Result]):
     future: "asyncio.Future[Result]"
     deadline: float | None
     since: float
+    where: traces.Where
 
 
 def in_thread(work: Callable[[list[Item]], Sequence[Result | Exception]], executor: ThreadPoolExecutor) -> Run[Item, Result]:
@@ -43,19 +45,23 @@ def in_thread(work: Callable[[list[Item]], Sequence[Result | Exception]], execut
 
 
 class Batcher(Generic[Item, Result]):
-    """Collects items of concurrent callers. Times are seconds; deadlines are of `time.monotonic`."""
+    """Collects items of concurrent callers. Times are seconds; deadlines are of `time.monotonic`.
+
+    name: in metrics and traces. method: of the remote call that a run makes, if it makes one; for traces.
+    """
 
     def __init__(
         self,
         run: Run[Item, Result],
         *,
         name: str,
+        method: str = "",
         max_size: int = 64,
         max_wait: float = 0.0,
         max_queue: int = 1024,
         concurrency: int = 1,
     ) -> None:
-        self._run, self._name = run, name
+        self._run, self._name, self._method = run, name, method
         self._max_size, self._max_wait, self._max_queue = max_size, max_wait, max_queue
         self._concurrency = concurrency
         self._queue: deque[_Waiting[Item, Result]] = deque()
@@ -68,7 +74,7 @@ class Batcher(Generic[Item, Result]):
         if len(self._queue) >= self._max_queue:
             raise queue_full(self._name)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(item, future, deadline, time.monotonic()))
+        self._queue.append(_Waiting(item, future, deadline, time.monotonic(), traces.here()))
         self._pump()
         return await future
 
@@ -91,7 +97,8 @@ class Batcher(Generic[Item, Result]):
         batch = self._take()
         if batch:
             self._active += 1
-            task = asyncio.get_running_loop().create_task(self._execute(batch))
+            # A batch has many callers, so it must not run in the context of the one that happened to start it.
+            task = asyncio.get_running_loop().create_task(self._execute(batch), context=Context())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         self._pump()
@@ -108,6 +115,7 @@ class Batcher(Generic[Item, Result]):
                 waiting.future.set_exception(deadline_passed())
                 continue
             telemetry.QUEUE_SECONDS.labels(self._name).observe(now - waiting.since)
+            traces.waited(waiting.where, self._name, waiting.since, now)
             batch.append(waiting)
         return batch
 
@@ -116,7 +124,8 @@ class Batcher(Generic[Item, Result]):
         started = time.monotonic()
         results: Sequence[Result | Exception]
         try:
-            results = await self._run([waiting.item for waiting in batch])
+            with traces.run([waiting.where for waiting in batch], self._name, self._method):
+                results = await self._run([waiting.item for waiting in batch])
             if len(results) != len(batch):
                 raise RuntimeError(f"the {self._name} run answered {len(results)} of {len(batch)} items")
         except Exception as error:  # the callers are told; this task must not end the service

@@ -1,4 +1,4 @@
-"""The interceptor around every call: authentication, error translation, metrics.
+"""The interceptor around every call: authentication, error translation, metrics, traces.
 
 Contract: a `ServiceError` ends the call with its details; any other exception is logged with its traceback and ends the call
 with INTERNAL and nothing but a reference to the log. Messages are read here, after authentication: one that is not the
@@ -13,9 +13,10 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
+from services.runtime import traces
 from services.runtime.auth import Token, authorize
 from services.runtime.errors import ServiceError, abort
-from services.runtime.telemetry import CALLS
+from services.runtime.telemetry import CALLS, FAULTS, refused
 
 log = logging.getLogger(__name__)
 _OPEN = ("/grpc.health.v1.", "/grpc.reflection.")
@@ -38,11 +39,13 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
 
     def _unary(self, handler: Any, method: str) -> Any:
         async def call(request: bytes, context: Any) -> Any:
-            try:
-                self._check(method, context)
-                reply = await handler.unary_unary(_parse(handler, request), context)
-            except Exception as error:
-                await self._fail(method, context, error)
+            metadata = dict(context.invocation_metadata() or ())
+            with traces.server(method, metadata):
+                try:
+                    self._check(method, metadata)
+                    reply = await handler.unary_unary(_parse(handler, request), context)
+                except Exception as error:
+                    await self._fail(method, context, error)
             CALLS.labels(method, "OK").inc()
             return reply
 
@@ -54,8 +57,10 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
         make = grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
 
         async def call(request: Any, context: Any) -> AsyncIterator[Any]:
+            metadata = dict(context.invocation_metadata() or ())
+            traces.listen(metadata)  # no span of its own: it may last for days
             try:
-                self._check(method, context)
+                self._check(method, metadata)
                 async for reply in inner(parse(handler, request), context):
                     yield reply
             except Exception as error:
@@ -64,9 +69,9 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
 
         return make(call, None, handler.response_serializer)
 
-    def _check(self, method: str, context: Any) -> None:
+    def _check(self, method: str, metadata: Mapping[str, Any]) -> None:
         if self._tokens:
-            header = dict(context.invocation_metadata()).get("authorization", "")
+            header = metadata.get("authorization", "")
             authorize(self._tokens, str(header), self._scopes.get(method.rpartition("/")[2], "act"))
 
     async def _fail(self, method: str, context: Any, error: Exception) -> None:
@@ -78,6 +83,8 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
             text = f"internal error, reference {reference}; the server's log tells more"
             error = ServiceError(grpc.StatusCode.INTERNAL, "INTERNAL", text, metadata={"reference": reference})
         CALLS.labels(method, error.code.name).inc()
+        refused(method, error)
+        traces.fail(error.reason, fault=error.code in FAULTS)
         await abort(context, error, self._domain)
 
 

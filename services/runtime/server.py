@@ -19,7 +19,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from services.runtime import telemetry
+from services.runtime import telemetry, traces
 from services.runtime.auth import Token, is_loopback, read_tokens
 from services.runtime.guard import Guard
 from services.runtime.settings import ServerSettings, describe
@@ -71,6 +71,7 @@ class GrpcServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
+        self._service = next(iter(services))
         self._missing: list[str] | None = None
         self._monitor: asyncio.Task[None] | None = None
 
@@ -106,6 +107,7 @@ class GrpcServer:
             return
         log.log(logging.WARNING if missing else logging.INFO, "not ready: %s" if missing else "ready%s", "; ".join(missing))
         self._missing = missing
+        telemetry.READY.labels(self._service).set(not missing)
         for name in self._names:
             await self._health.set(name, _NOT_SERVING if missing else _SERVING)
 
@@ -139,11 +141,14 @@ async def serve_until_stopped(server: GrpcServer, name: str, settings: ServerSet
         loop.add_signal_handler(number, stop.set)
     if settings.metrics_listen:
         telemetry.start_metrics(settings.metrics_listen)
+    if settings.traces:
+        traces.start_traces(settings.traces, service=name, ratio=settings.traces_ratio)
     port = await server.start()
     log.info("%s serves on %s (port %d): %s", name, listen, port, describe(settings))
     await stop.wait()
     log.info("%s stops", name)
     await server.stop()
+    traces.stop_traces()
 
 
 def run(main: Awaitable[None]) -> None:

@@ -11,6 +11,8 @@ from typing import TypeVar
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.runtime.logs import LogFormat
+
 
 class ServerSettings(BaseSettings):
     """What it takes to serve; each service adds its own."""
@@ -22,6 +24,8 @@ class ServerSettings(BaseSettings):
     )
     allow_anonymous: bool = Field(False, description="listen beyond loopback without tokens")
     metrics_listen: str = Field("", description="HOST:PORT for Prometheus; empty: off")
+    traces: str = Field("", description="HOST:PORT, or http(s)://HOST:PORT, of an OTLP collector's gRPC port; empty: off")
+    traces_ratio: float = Field(0.01, ge=0, le=1, description="of the traces that begin here, how many are sampled")
     max_message_bytes: int = Field(64 * 2**20, gt=0, description="largest message accepted")
     stop_grace: float = Field(5.0, ge=0, description="seconds that running calls get when the service stops")
     max_queue: int = Field(1024, gt=0, description="items that may wait in one queue")
@@ -30,11 +34,19 @@ class ServerSettings(BaseSettings):
     torch_threads: int = Field(1, gt=0, description="threads of one model run")
     device: str = Field("cpu", description="torch device of the models")
     log_level: str = "INFO"
+    log_format: LogFormat = Field("text", description="text: a line per event; json: an object per event")
 
     @field_validator("metrics_listen")
     @classmethod
     def _address_or_off(cls, value: str) -> str:
         return check_address(value) if value else value
+
+    @field_validator("traces")
+    @classmethod
+    def _endpoint_or_off(cls, value: str) -> str:
+        if value:
+            check_address(value.removeprefix("https://").removeprefix("http://"))
+        return value
 
     @field_validator("log_level")
     @classmethod

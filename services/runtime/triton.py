@@ -20,7 +20,7 @@ import tritonclient.grpc.aio as triton
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from services.runtime import telemetry
+from services.runtime import telemetry, traces
 from services.runtime.errors import ServiceError, deadline_passed, queue_full
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,8 @@ class TritonModel(Generic[Item, Result]):
     async def submit(self, item: Item, *, deadline: float | None = None) -> Result:
         """See `Queue`."""
         started = time.monotonic()
-        outputs = await self.server.infer(self.model, self._encode(item), deadline=deadline)
+        with traces.span("run", **{"shelm.queue": self._name}):
+            outputs = await self.server.infer(self.model, self._encode(item), deadline=deadline)
         telemetry.RUN_SECONDS.labels(self._name).observe(time.monotonic() - started)
         return self._decode(outputs)
 

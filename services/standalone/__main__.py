@@ -6,17 +6,19 @@ Retrieval and memory are called directly, without gRPC between them; everything 
 import torch
 from pydantic import Field
 
+from services.domain.labels import agent_labels
 from services.domain.redis import connect_redis
 from services.domain.triton import PARTS, connect_triton, model_name
 from services.memory.history import HistoryReader
 from services.memory.service import MemoryServicer
 from services.memory.service import load_agent as load_memory
+from services.memory.telemetry import export_slots
 from services.policy.door import DoorSettings, open_door
 from services.retrieval.service import RetrievalServicer
 from services.retrieval.service import load_agent as load_retrieval
+from services.runtime.logs import configure_logging
 from services.runtime.server import run, serve_until_stopped
 from services.runtime.settings import load_settings
-from services.runtime.telemetry import configure_logging
 
 
 class StandaloneSettings(DoorSettings):
@@ -29,13 +31,15 @@ class StandaloneSettings(DoorSettings):
 async def main() -> None:
     """Loads everything and serves until stopped."""
     settings = load_settings(StandaloneSettings)
-    configure_logging("standalone", settings.log_level)
+    configure_logging("standalone", settings.log_level, settings.log_format)
     torch.set_num_threads(settings.torch_threads)
     triton, bundles = connect_triton(settings), settings.load_bundles()
     frames = settings.cache_frames
     retrieval = RetrievalServicer([load_retrieval(bundle, settings, frames, triton) for bundle in bundles])
     histories = HistoryReader(connect_redis(settings.redis_url, timeout=settings.redis_timeout))
-    memory = MemoryServicer([load_memory(bundle, settings, settings.slots, triton) for bundle in bundles], histories)
+    memories = [load_memory(bundle, settings, settings.slots, triton) for bundle in bundles]
+    export_slots({agent_labels(one.bundle.name, one.bundle.digest): one.engine.counts for one in memories})
+    memory = MemoryServicer(memories, histories)
 
     async def peers_ready() -> list[str]:
         names = (model_name(part, bundle.digest) for bundle in bundles for part in PARTS)

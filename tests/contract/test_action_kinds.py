@@ -18,7 +18,7 @@ from shelm import Client, Continuous, Discrete
 from shelm.v1 import agent_pb2
 from support.deployment import Deployment, Standalone
 from support.door import Door, act_request, play, stored
-from support.frames import Frame
+from support.frames import Frame, raw
 
 from services.domain.bundle import AgentBundle, load_bundle, write_manifest
 from services.policy.heads import row_sizes
@@ -178,3 +178,20 @@ def test_the_client_gives_arrays_and_dicts(server: Deployment, name: str, frames
             assert isinstance(remembered.action, dict)
             assert remembered.action["turn"] == parts["turn"]
             assert np.array_equal(remembered.action["move"], parts["move"])
+
+
+def test_a_step_of_every_kind_is_explained(door: Door, name: str, kind: str, frames: Sequence[Frame]) -> None:
+    answers = play(door, name, frames[:12], agent=kind, deterministic=True)
+    request = agent_pb2.ExplainStepRequest(episode_id=name, step=11, observation=raw(frames[11]))
+    explained = door.call("ExplainStep", request)
+    assert explained.action == answers[11].action
+    assert list(explained.decision.probabilities) == []
+    assert explained.decision.most_probable.WhichOneof("kind") == kind
+    assert np.allclose(vector_of(explained.decision.most_probable), vector_of(answers[11].action), atol=1e-5)
+    assert explained.decision.value == pytest.approx(answers[11].value, abs=1e-4)
+    assert len(explained.steps) == 11
+    for influence in (*explained.words, *explained.steps):
+        vector = vector_of(influence.without.most_probable)
+        assert ((vector >= LOW) & (vector <= HIGH)).all()
+        assert 0 <= influence.change <= 1
+    assert max(influence.change for influence in explained.words) > 0

@@ -55,6 +55,35 @@ def test_ending_an_episode_again_changes_nothing_and_its_memory_stays(
     assert lines(door.memory(name)) == lines(answers)
 
 
+@pytest.mark.parametrize("reward", [0.0, -1.5, 0.1, 1e300, 5e-324])
+def test_the_total_reward_that_is_told_first_stays(door: Door, name: str, reward: float) -> None:
+    door.create(name)
+    assert not door.episode(name).HasField("total_reward")
+    assert door.end(name, total_reward=reward).total_reward == reward
+    for again in ({}, {"total_reward": 7.0}, {"total_reward": reward}):
+        ended = door.end(name, **again)
+        assert (ended.HasField("total_reward"), ended.total_reward) == (True, reward)
+    assert door.episode(name).total_reward == reward
+    assert door.episode(name).HasField("total_reward")
+    assert in_the_list(door, name).total_reward == reward
+
+
+def test_a_reward_may_be_told_after_the_end(door: Door, name: str) -> None:
+    door.create(name)
+    ended = door.end(name)
+    assert not ended.HasField("total_reward")
+    told = door.end(name, total_reward=2.5)
+    assert (told.total_reward, told.update_time) == (2.5, ended.update_time)
+
+
+@pytest.mark.parametrize("reward", [float("nan"), float("inf"), float("-inf")])
+def test_a_reward_that_is_no_finite_number_is_refused_and_nothing_ends(door: Door, name: str, reward: float) -> None:
+    door.create(name)
+    refusal = refused(lambda: door.end(name, total_reward=reward))
+    assert (refusal.code, list(refusal.fields)) == (Code.INVALID_ARGUMENT, ["total_reward"])
+    assert not door.episode(name).ended
+
+
 def test_an_episode_is_described_as_it_is(door: Door, name: str, frames: Sequence[Frame]) -> None:
     began = time.time()
     play(door, name, frames[:4], seed=11)
@@ -81,6 +110,18 @@ def test_all_episodes_are_found_across_pages(door: Door, name: str, page_size: i
         door.create(one)
     found = listed(door, page_size)
     assert names <= set(found)
+
+
+def in_the_list(door: Door, name: str) -> agent_pb2.Episode:
+    """One episode as ListEpisodes has it."""
+    token = ""
+    while True:
+        reply = door.call("ListEpisodes", agent_pb2.ListEpisodesRequest(page_size=1000, page_token=token))
+        found: list[agent_pb2.Episode] = [one for one in reply.episodes if one.episode_id == name]
+        if found:
+            return found[0]
+        token = reply.next_page_token
+        assert token, f"{name} is not listed"
 
 
 def listed(door: Door, page_size: int) -> list[str]:

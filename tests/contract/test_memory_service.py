@@ -1,6 +1,8 @@
 """The internal contract of memory: words in, memory vectors out; its state is soft, a pure function of the history."""
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -10,7 +12,7 @@ from shelm.v1 import memory_pb2, memory_pb2_grpc
 from support.deployment import Deployment
 from support.door import Door, play
 from support.frames import Frame
-from support.refusals import Code, refusal_of
+from support.refusals import Code, refusal_of, refused
 from support.waiting import wait_for
 from support.ways import APART
 
@@ -31,6 +33,12 @@ class Remembering:
         values = {"episode_id": self.name, "agent_digest": self.digest, **changes}
         item = memory_pb2.RememberItem(step=step, word_ids=words, history_digest=history, **values)
         return self.stub.Remember(memory_pb2.RememberRequest(items=[item]), timeout=30).results[0]
+
+    def imagine(self, *histories: Sequence[int], seconds: float = 30, **changes: Any) -> list[Any]:
+        """The vectors of histories."""
+        imagined = [memory_pb2.ImaginedHistory(word_ids=words) for words in histories]
+        request = memory_pb2.ImagineRequest(**{"agent_digest": self.digest, "histories": imagined, **changes})
+        return [np.frombuffer(one, "<f4") for one in self.stub.Imagine(request, timeout=seconds).vectors]
 
     def stats(self) -> Any:
         """The statistics of the agent."""
@@ -137,3 +145,65 @@ def test_an_ended_episode_gives_its_slot_back(door: Door, remembering: Rememberi
     door.end(remembering.name)
     wait_for("the slot is free", lambda: remembering.stats().used < used, seconds=20)
     assert remembering.forget() == 0
+
+
+def test_an_imagined_history_gives_the_vector_of_the_episode_that_has_it(
+    deployment: Deployment, remembering: Remembering, frames: Sequence[Frame]
+) -> None:
+    play(deployment.door, remembering.name, frames[:80])  # longer than a memory vector reaches
+    past = committed(deployment, remembering.name)
+    words = [word for ids, _ in past for word in ids]
+    real = vector(remembering.ask(79, *past[79]))
+    whole, within_reach, other = remembering.imagine(words, words[-70:], [*words[:-3], words[-3] ^ 1, *words[-2:]])
+    assert np.abs(whole - real).max() <= 1e-5
+    assert np.abs(within_reach - real).max() <= 1e-5
+    assert np.abs(other - real).max() > 1e-2
+
+
+def test_imagining_changes_no_slot(deployment: Deployment, remembering: Remembering, frames: Sequence[Frame]) -> None:
+    play(deployment.door, remembering.name, frames[:5])
+    before = remembering.stats()
+    assert len(remembering.imagine([1, 2, 3], [4], [5] * 100)) == 3
+    assert remembering.imagine() == []
+    assert remembering.stats() == before
+
+
+@pytest.mark.parametrize(
+    ("histories", "changes", "code", "field"),
+    [
+        ([[1], [2], [3], []], {}, Code.INVALID_ARGUMENT, ["histories[3].word_ids"]),
+        ([[1], [1, 2**31]], {}, Code.INVALID_ARGUMENT, ["histories[1].word_ids"]),
+        ([[1]] * 2049, {}, Code.INVALID_ARGUMENT, ["histories"]),
+        ([[1]], {"agent_digest": "0" * 64}, Code.NOT_FOUND, []),
+    ],
+)
+def test_what_cannot_be_imagined_is_refused_with_its_field(
+    remembering: Remembering, histories: list[list[int]], changes: dict[str, Any], code: grpc.StatusCode, field: list[str]
+) -> None:
+    refusal = refused(lambda: remembering.imagine(*histories, **changes))
+    assert (refusal.code, list(refusal.fields)) == (code, field)
+
+
+def test_steps_are_taken_while_much_is_imagined_and_a_passed_deadline_ends_it(
+    deployment: Deployment, remembering: Remembering, frames: Sequence[Frame]
+) -> None:
+    many = [[i % 1000, *range(100)] for i in range(2000)]
+    with ThreadPoolExecutor(1) as pool:
+        imagining = pool.submit(lambda: refusal_code(lambda: remembering.imagine(*many, seconds=5)))
+        taken = 0
+        while not imagining.done():
+            deployment.door.act(remembering.name, taken, frames[taken % len(frames)])
+            taken += 1
+        assert imagining.result(60) is Code.DEADLINE_EXCEEDED
+    assert taken >= 5
+    started = time.monotonic()
+    remembering.imagine([1])  # the rest of the work is not done for nobody
+    assert time.monotonic() - started < 5
+
+
+def refusal_code(call: Callable[[], object]) -> grpc.StatusCode:
+    """The code of a call that must fail; a deadline's may be the client's own, without details."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    code: grpc.StatusCode = caught.value.code()
+    return code

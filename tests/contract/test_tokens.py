@@ -1,12 +1,13 @@
 """Bearer tokens with scopes: who may act, who may only read; and that the services behind the door still work."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import pytest
 from shelm.v1 import agent_pb2
 from support.deployment import Deployment
 from support.door import Door, act_request
-from support.frames import Frame
+from support.frames import Frame, raw
 from support.refusals import Code, refused
 from support.ways import DEPLOYMENTS
 
@@ -42,11 +43,13 @@ def episode(guarded: Deployment, name: str, frames: Sequence[Frame]) -> str:
     return name
 
 
-def read_calls(name: str) -> list[Callable[[Door], object]]:
+def read_calls(name: str, frames: Sequence[Frame]) -> list[Callable[[Door], object]]:
+    explained = agent_pb2.ExplainStepRequest(episode_id=name, step=1, observation=raw(frames[1]))
     return [
         lambda door: door.episode(name),
         lambda door: door.memory(name),
         lambda door: next(door.watch(name)),
+        lambda door: door.call("ExplainStep", explained),
         lambda door: door.agent(),
         lambda door: door.call("ListAgents", agent_pb2.ListAgentsRequest()),
         lambda door: door.call("ListEpisodes", agent_pb2.ListEpisodesRequest()),
@@ -68,7 +71,7 @@ def test_without_a_valid_token_every_method_is_unauthenticated(
     guarded: Deployment, episode: str, frames: Sequence[Frame], token: str
 ) -> None:
     with Door(guarded.target, token=token) as door:
-        for call in read_calls(episode) + act_calls(episode, frames):
+        for call in read_calls(episode, frames) + act_calls(episode, frames):
             refusal = refused(lambda call=call: call(door))  # type: ignore[misc]
             assert refusal.kind == (Code.UNAUTHENTICATED, "UNAUTHENTICATED")
             assert "secret" not in refusal.message
@@ -80,7 +83,7 @@ def test_a_token_to_read_reads_everything_and_changes_nothing(
     guarded: Deployment, episode: str, frames: Sequence[Frame]
 ) -> None:
     with Door(guarded.target, token="secret-of-reader") as door:
-        for call in read_calls(episode):
+        for call in read_calls(episode, frames):
             call(door)
         for call in act_calls(episode, frames):
             refusal = refused(lambda call=call: call(door))  # type: ignore[misc]
@@ -90,7 +93,7 @@ def test_a_token_to_read_reads_everything_and_changes_nothing(
 
 def test_a_token_to_act_acts_and_reads_nothing(guarded: Deployment, episode: str, frames: Sequence[Frame]) -> None:
     with Door(guarded.target, token="secret-of-player") as door:
-        for call in read_calls(episode):
+        for call in read_calls(episode, frames):
             refusal = refused(lambda call=call: call(door))  # type: ignore[misc]
             assert (refusal.kind, refusal.metadata) == ((Code.PERMISSION_DENIED, "PERMISSION_DENIED"), {"scope": "read"})
         for call in act_calls(episode, frames):
@@ -102,8 +105,15 @@ def test_a_token_for_everything_acts_and_reads(
     guarded: Deployment, episode: str, frames: Sequence[Frame], token: str
 ) -> None:
     with Door(guarded.target, token=token) as door:
-        for call in read_calls(episode) + act_calls(episode, frames):
+        for call in read_calls(episode, frames) + act_calls(episode, frames):
             call(door)
+
+
+def test_a_recorded_frame_needs_the_scope_to_read(guarded: Deployment, episode: str) -> None:
+    request = agent_pb2.GetFrameRequest(episode_id=episode, step=0)
+    for token, reason in (("secret-of-player", "PERMISSION_DENIED"), ("secret-of-reader", "RECORDING_OFF")):
+        with Door(guarded.target, token=token) as door:
+            assert refused(partial(door.call, "GetFrame", request)).reason == reason
 
 
 def test_health_needs_no_token(guarded: Deployment) -> None:

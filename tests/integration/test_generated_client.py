@@ -5,16 +5,16 @@ import json
 import os
 import subprocess
 import sys
-import venv
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from support.deployment import Deployment
+from support.environments import bare_python
 from support.process import REPOSITORY
 
 PROTO = REPOSITORY / "protos" / "shelm" / "v1" / "agent.proto"
-INSTALL_SECONDS, PLAY_SECONDS = 240.0, 120.0
+PLAY_SECONDS = 120.0
 STEPS = 24
 # All that a client in any language does: fill a request, send it, read the reply.
 CLIENT = """
@@ -49,22 +49,11 @@ def bare_client(tmp_path_factory: pytest.TempPathFactory) -> Sequence[str]:
     options = [f"-I{folder}", f"--python_out={folder}", f"--grpc_python_out={folder}"]
     subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *options, "agent.proto"], check=True, timeout=60)
     (folder / "client.py").write_text(CLIENT)
-    venv.create(folder / "venv", with_pip=False)
-    python = folder / "venv" / "bin" / "python"
-    install(python)
-    return [str(python), "-I", "-c", f"import sys; sys.path.insert(0, {str(folder)!r}); import client"]
-
-
-def install(python: Path) -> None:
-    """Puts grpcio and protobuf, in the versions that are pinned here, into a bare environment."""
-    pinned = [f"{name}=={importlib.metadata.version(name)}" for name in ("grpcio", "protobuf")]
-    uv = Path(sys.executable).with_name("uv")
-    tool = [str(uv), "pip", "install"] if uv.exists() else [sys.executable, "-m", "pip", "install"]
-    where = ["--python", str(python)] if uv.exists() else ["--prefix", str(python.parents[1])]
-    done = subprocess.run(
-        [*tool, *where, "--quiet", *pinned], capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
+    # in the versions that are pinned here
+    python = bare_python(
+        folder / "venv", *(f"{name}=={importlib.metadata.version(name)}" for name in ("grpcio", "protobuf"))
     )
-    assert done.returncode == 0, done.stderr
+    return [str(python), "-I", "-c", f"import sys; sys.path.insert(0, {str(folder)!r}); import client"]
 
 
 def test_a_client_generated_from_the_contract_alone_plays_an_episode(

@@ -1,11 +1,14 @@
-"""The command line against the real services: play, memory, agents, ping."""
+"""The command line against the real services: every command, as a process of its own."""
 
 import json
 import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+import pytest
+from PIL import Image
 from shelm import Client
 from shelm.results import EpisodeInfo
 from support.deployment import Deployment
@@ -121,7 +124,80 @@ def test_agents_prints_the_default_agent_with_a_star(deployment: Deployment) -> 
 def test_ping_says_that_the_server_serves(deployment: Deployment) -> None:
     done = shelm(deployment.target, "ping")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(rf"{re.escape(deployment.target)} serves \(\d+\.\d ms\)\n", done.stdout)
+    times = r"\(connecting \d+\.\d ms, round trip \d+\.\d ms\)"
+    assert re.fullmatch(rf"{re.escape(deployment.target)} serves {times}\n", done.stdout)
+
+
+def test_ping_tells_where_the_time_of_an_act_goes(deployment: Deployment) -> None:
+    done = shelm(deployment.target, "ping", "--act", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    act = json.loads(done.stdout)["act"]
+    stages = [act[name] for name in ("retrieval_ms", "memory_ms", "policy_ms", "commit_ms")]
+    assert 0 < max(stages) <= act["total_ms"] <= act["seen_ms"]
+
+
+def test_episodes_lists_what_was_played_with_its_reward(deployment: Deployment) -> None:
+    played = shelm(deployment.target, "play", "--env", "MiniGrid-MemoryS7-v0", "--episodes", "1", "--seed", "9", "--quiet")
+    summary = json.loads(played.stdout)
+    done = shelm(deployment.target, "episodes", "--limit", "1", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    last = json.loads(done.stdout)
+    assert (last["steps"], last["ended"], last["agent"]) == (summary["steps"], True, deployment.door.agent().name)
+    assert abs(last["total_reward"] - summary["mean_return"]) < 1e-5
+    table = shelm(deployment.target, "episodes").stdout.splitlines()
+    assert last["episode_id"] in table[1]
+    assert f"{last['total_reward']:.3f}" in table[1]
+
+
+def test_explain_tells_which_words_decided(
+    deployment: Deployment, name: str, frames: Sequence[Frame], tmp_path: Path
+) -> None:
+    door = deployment.door
+    answers = play(door, name, frames[:6])
+    Image.fromarray(frames[5]).save(tmp_path / "frame.png")
+    options = ("explain", name, "5", "--frame", str(tmp_path / "frame.png"))
+    done = shelm(deployment.target, *options, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    told = json.loads(done.stdout)
+    names = door.agent().action_space.names
+    assert told["action"] == names[answers[5].action.discrete]
+    assert sum(told["decision"]["probabilities"].values()) == pytest.approx(1.0, abs=1e-4)
+    assert told["decision"]["value"] == pytest.approx(answers[5].value, abs=1e-4)
+    earlier = {token.text for answer in answers[:5] for token in answer.tokens}
+    assert {one["words"][0][0] for one in told["words"]} == earlier
+    assert sorted(one["steps"] for one in told["steps"]) == [[0], [1], [2], [3], [4]]
+    assert all(0 <= one["change"] <= 1 for one in told["words"] + told["steps"])
+    printed = shelm(deployment.target, *options).stdout
+    assert all(word in printed for word in earlier)
+
+
+def test_explain_refuses_another_frame_and_says_what_is_missing_without_one(
+    deployment: Deployment, name: str, frames: Sequence[Frame], tmp_path: Path
+) -> None:
+    play(deployment.door, name, frames[:3])
+    Image.fromarray(frames[1]).save(tmp_path / "frame.png")
+    other = shelm(deployment.target, "explain", name, "2", "--frame", str(tmp_path / "frame.png"))
+    none = shelm(deployment.target, "explain", name, "2")
+    assert "[STEP_CONFLICT]" in other.stderr
+    assert "[FRAME_NEEDED]" in none.stderr
+    assert "--frame FILE.png" in none.stderr
+    assert (other.returncode, none.returncode, len(none.stderr.splitlines())) == (1, 1, 1)
+
+
+def test_frames_of_a_server_that_records_none_say_so(deployment: Deployment, name: str, frames: Sequence[Frame]) -> None:
+    play(deployment.door, name, frames[:1])
+    done = shelm(deployment.target, "frames", name, "--out", str(deployment.folder / "frames"))
+    assert done.returncode == 1
+    assert "[RECORDING_OFF]" in done.stderr
+
+
+def test_bench_measures_and_stops_by_itself(deployment: Deployment) -> None:
+    done = shelm(deployment.target, "bench", "--episodes", "4", "--seconds", "2", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    told = json.loads(done.stdout)
+    assert told["acts"] > 4
+    assert 2 <= told["seconds"] < 60
+    assert 0 < told["stages"]["total"]["p50_ms"] <= told["stages"]["total"]["p99_ms"]
 
 
 def test_a_wrong_target_or_name_fails_with_one_line(deployment: Deployment) -> None:

@@ -149,6 +149,11 @@ class Processes(Deployment):
     def redis_url(self) -> str:
         return self._stack.environment["SHELM_REDIS_URL"]
 
+    @property
+    def metrics(self) -> dict[str, str]:
+        """Where each service is scraped, with SHELM_METRICS_LISTEN."""
+        return self._stack.metrics
+
     def pids(self) -> dict[str, int]:
         return {name: self._stack.pid(name) for name in ("redis", "retrieval", "memory", "policy")}
 

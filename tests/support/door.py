@@ -57,9 +57,10 @@ class Door:
         ).episode
         return episode
 
-    def end(self, episode_id: str) -> agent_pb2.Episode:
+    def end(self, episode_id: str, **fields: Any) -> agent_pb2.Episode:
         """Ends an episode."""
-        episode: agent_pb2.Episode = self.call("EndEpisode", agent_pb2.EndEpisodeRequest(episode_id=episode_id)).episode
+        request = agent_pb2.EndEpisodeRequest(episode_id=episode_id, **fields)
+        episode: agent_pb2.Episode = self.call("EndEpisode", request).episode
         return episode
 
     def episode(self, episode_id: str) -> agent_pb2.Episode:

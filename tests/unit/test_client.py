@@ -155,6 +155,65 @@ def test_an_exception_in_the_block_ends_the_episode_and_is_not_masked(client: Cl
     assert (stand_in.ended, len(stand_in.requests["EndEpisode"])) == ({"a"}, 1)
 
 
+def test_the_rewards_of_a_block_are_told_when_it_ends(client: Client) -> None:
+    with client.episode("rewarded") as episode:
+        episode.add_reward(1)
+        episode.add_reward(-0.25)
+    with client.episode("silent"):
+        pass
+    assert (client.get_episode("rewarded").total_reward, client.get_episode("silent").total_reward) == (0.75, None)
+    assert client.end_episode("rewarded", total_reward=9.0).total_reward == 0.75  # the first one stays
+
+
+def test_an_episode_that_broke_off_tells_no_total(client: Client) -> None:
+    episode = client.episode("a")
+    episode.add_reward(1.0)
+    with pytest.raises(KeyError), episode:
+        raise KeyError("the simulator broke")
+    assert client.get_episode("a").total_reward is None
+
+
+@pytest.mark.parametrize("total", [float("nan"), float("inf")])
+def test_a_total_that_is_no_number_is_refused_before_it_is_sent(client: Client, stand_in: StandIn, total: float) -> None:
+    with pytest.raises(errors.InvalidArgument, match="total_reward: expected a finite number"):
+        client.end_episode("a", total_reward=total)
+    assert not stand_in.requests["EndEpisode"]
+
+
+def test_an_explanation_carries_everything_the_server_says(client: Client, stand_in: StandIn) -> None:
+    for number in range(3):
+        client.act(frame(number), "a")
+    told = client.explain("a", 2, frame(2), max_steps=1)
+    assert (told.step, told.action, told.decision.most_probable, told.decision.value) == (2, 2, 2, 0.5)
+    assert told.decision.probabilities == pytest.approx((0.0, 0.1, 0.9))
+    assert [(one.tokens[0].text, one.steps, one.change) for one in told.words] == [
+        ("doorway", [0], 0.5),
+        ("corridor", [1], 0.25),
+    ]
+    assert (told.words[0].without.most_probable, len(told.steps), told.reach_from_step) == (0, 1, 0)
+    sent = stand_in.requests["ExplainStep"][0]
+    assert (sent.observation.data, sent.max_steps) == (frame(2).tobytes(), 1)
+    client.explain("a", 2)
+    assert not stand_in.requests["ExplainStep"][1].HasField("observation")
+
+
+def test_a_recorded_frame_comes_back_as_an_array(client: Client, stand_in: StandIn) -> None:
+    client.act(frame(9), "a")
+    recorded = client.frame("a", 0)
+    assert recorded.dtype == np.uint8
+    assert np.array_equal(recorded, frame(9))
+    stand_in.before["GetFrame"].append(Failure(grpc.StatusCode.FAILED_PRECONDITION, "RECORDING_OFF"))
+    with pytest.raises(errors.RecordingOff, match="turn on recording"):
+        client.frame("a", 0)
+
+
+def test_a_negative_number_is_refused_by_name(client: Client) -> None:
+    with pytest.raises(errors.InvalidArgument, match=r"step: expected 0 \.\. "):
+        client.explain("a", -1)
+    with pytest.raises(errors.InvalidArgument, match="seed: expected"):
+        client.create_episode("a", seed=-1)
+
+
 def test_lists_are_read_page_by_page(client: Client) -> None:
     for number in range(5):
         client.act(frame(number), "long")

@@ -19,6 +19,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2_grpc
+from shelm.observation import encode
 from shelm.v1 import agent_pb2, agent_pb2_grpc
 
 WORDS = ("doorway", "corridor", "wall", "goal")
@@ -78,11 +79,14 @@ class StandIn(agent_pb2_grpc.AgentServiceServicer):
     def __init__(self) -> None:
         self.committed: dict[str, list[tuple[bytes, agent_pb2.ActResponse]]] = {}
         self.ended: set[str] = set()
+        self.totals: dict[str, float] = {}
         self.requests: dict[str, list[Any]] = defaultdict(list)
         self.metadata: dict[str, str] = {}
         self.before: dict[str, deque[Failure | None]] = defaultdict(deque)
         self.after: dict[str, deque[Failure | None]] = defaultdict(deque)
-        self.items: deque[Failure] = deque()
+        self.items: deque[Failure] = deque()  # for the items of the episode "unlucky"
+        self.item_failures: dict[int, Failure] = {}  # by the number of the item, from 0, counted over all batches
+        self.item_count = -1
         self.page = 2
 
     def Act(self, request: agent_pb2.ActRequest, context: Any) -> agent_pb2.ActResponse:
@@ -126,7 +130,10 @@ class StandIn(agent_pb2_grpc.AgentServiceServicer):
             return agent_pb2.ActBatchResponse(results=[self._item(item) for item in request.requests])
 
     def _item(self, request: agent_pb2.ActRequest) -> agent_pb2.ActResult:
+        self.item_count += 1
         try:
+            if self.item_count in self.item_failures:
+                raise self.item_failures[self.item_count]
             if self.items and request.episode_id == "unlucky":
                 raise self.items.popleft()
             return agent_pb2.ActResult(response=self.take(request))
@@ -142,6 +149,8 @@ class StandIn(agent_pb2_grpc.AgentServiceServicer):
     def EndEpisode(self, request: agent_pb2.EndEpisodeRequest, context: Any) -> agent_pb2.EndEpisodeResponse:
         with self._scripted("EndEpisode", request, context):
             self.ended.add(request.episode_id)
+            if request.HasField("total_reward"):
+                self.totals.setdefault(request.episode_id, request.total_reward)
             return agent_pb2.EndEpisodeResponse(episode=self._episode(request.episode_id))
 
     def GetEpisode(self, request: agent_pb2.GetEpisodeRequest, context: Any) -> agent_pb2.GetEpisodeResponse:
@@ -159,7 +168,14 @@ class StandIn(agent_pb2_grpc.AgentServiceServicer):
             raise Failure(grpc.StatusCode.NOT_FOUND, "EPISODE_NOT_FOUND", message=f"no episode {episode_id}")
         count, ended = len(self.committed[episode_id]), episode_id in self.ended
         committed = count - 1 if count else None
-        return agent_pb2.Episode(episode_id=episode_id, committed_step=committed, ended=ended, agent_digest="abc")
+        return agent_pb2.Episode(
+            episode_id=episode_id,
+            agent="stand-in",
+            committed_step=committed,
+            ended=ended,
+            agent_digest="abc",
+            total_reward=self.totals.get(episode_id),
+        )
 
     def GetMemory(self, request: agent_pb2.GetMemoryRequest, context: Any) -> agent_pb2.GetMemoryResponse:
         with self._scripted("GetMemory", request, context):
@@ -174,6 +190,26 @@ class StandIn(agent_pb2_grpc.AgentServiceServicer):
     def _steps(self, request: Any) -> list[agent_pb2.MemoryStep]:
         answers = [answer for _, answer in self.committed[request.episode_id]][request.from_step :]
         return [agent_pb2.MemoryStep(step=a.step, tokens=a.tokens, action=a.action, in_window=True) for a in answers]
+
+    def ExplainStep(self, request: agent_pb2.ExplainStepRequest, context: Any) -> agent_pb2.ExplainStepResponse:
+        with self._scripted("ExplainStep", request, context):
+            whole = agent_pb2.Decision(probabilities=[0.0, 0.1, 0.9], most_probable=agent_pb2.Action(discrete=2), value=0.5)
+            without = agent_pb2.Decision(probabilities=[0.75, 0.0, 0.25], most_probable=agent_pb2.Action(discrete=0))
+            answers = [answer for _, answer in self.committed[request.episode_id][: request.step]]
+            taken = [
+                agent_pb2.Influence(tokens=a.tokens, steps=[a.step], change=0.5 / (1 + a.step), without=without)
+                for a in answers
+            ]
+            action = agent_pb2.Action(discrete=2)
+            return agent_pb2.ExplainStepResponse(
+                step=request.step, action=action, decision=whole, words=taken, steps=taken[: request.max_steps or 64]
+            )
+
+    def GetFrame(self, request: agent_pb2.GetFrameRequest, context: Any) -> agent_pb2.GetFrameResponse:
+        with self._scripted("GetFrame", request, context):
+            pixels, _ = self.committed[request.episode_id][request.step]
+            raw = np.frombuffer(pixels, np.uint8).reshape(4, 5, 3)
+            return agent_pb2.GetFrameResponse(frame=encode(raw, "png"))
 
     def ListAgents(self, request: agent_pb2.ListAgentsRequest, context: Any) -> agent_pb2.ListAgentsResponse:
         return agent_pb2.ListAgentsResponse(agents=[self._agent()])

@@ -35,8 +35,8 @@ FOLDER = REPOSITORY / "deploy" / "docker"
 DOCKERFILES = [REPOSITORY / DOCKERFILE, FOLDER / "triton.Dockerfile"]
 STAGES = read_stages(REPOSITORY / DOCKERFILE)
 LISTS = {"policy": ["policy"], "retrieval": ["retrieval"], "memory": ["memory"], "standalone": ["memory", "retrieval"]}
-# Looked for by redis and transformers themselves.
-NOT_IMPORTED = {"hiredis", "gguf", "accelerate"}
+# Looked for by fsspec, redis and transformers themselves.
+NOT_IMPORTED = {"s3fs", "hiredis", "gguf", "accelerate"}
 OURS = {"services", "shelm"}
 LINTER = Path(sysconfig.get_path("scripts")) / "hadolint"
 
@@ -226,7 +226,7 @@ def test_a_build_gets_no_weights_tests_secrets_or_caches() -> None:
         "tests/conftest.py",
     ):
         assert not in_context(path, patterns)
-    assert sum((REPOSITORY / path).stat().st_size for path in context()) < 2**20
+    assert sum((REPOSITORY / path).stat().st_size for path in context()) < 3 * 2**20  # the page's chart library has 1.1 MB
 
 
 def context() -> list[str]:

@@ -185,8 +185,8 @@ PLANTED: dict[str, tuple[Break, str]] = {
         "Deployment policy: no ConfigMap shelm-setings",
     ),
     "Secret that nobody makes": (
-        lambda m: pod(m, "inspector")["volumes"][0]["secret"].update(secretName="inspector-token"),
-        "Deployment inspector: no Secret inspector-token",
+        lambda m: pod(m, "policy")["volumes"][1]["secret"].update(secretName="policy-tokens"),
+        "Deployment policy: no Secret policy-tokens",
     ),
     "key that is not in the Secret": (
         lambda m: env(m, "policy", "REDIS_PASSWORD")["valueFrom"]["secretKeyRef"].update(key="pasword"),

@@ -45,6 +45,8 @@ METHODS = {
     "ListEpisodes",
     "GetMemory",
     "WatchMemory",
+    "ExplainStep",
+    "GetFrame",
     "ListAgents",
     "GetAgent",
 }

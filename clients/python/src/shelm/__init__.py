@@ -1,25 +1,47 @@
 """Client for Semantic HELM agents: send a frame, receive an action, read the memory in words.
 
-`Client` is the door; every failure of a call is a `ShelmError` from `shelm.errors`. `shelm.gym` plays gymnasium
-environments; `shelm.v1` holds the generated protocol.
+`Client` is the door, `AsyncClient` the same for asyncio; every failure of a call is a `ShelmError` from `shelm.errors`.
+`shelm.gym` plays gymnasium environments, `RemotePolicy` is a policy for stable-baselines3's evaluation; `shelm.v1` holds
+the generated protocol.
 """
 
 from shelm import errors
+from shelm.aio import AsyncClient, AsyncEpisode
 from shelm.client import Client
 from shelm.episode import Episode
 from shelm.errors import ShelmError
-from shelm.results import Act, Agent, Continuous, Discrete, EpisodeInfo, Memory, MemoryStep, Timing, Token
+from shelm.policy import RemotePolicy
+from shelm.results import (
+    Act,
+    Agent,
+    Continuous,
+    Decision,
+    Discrete,
+    EpisodeInfo,
+    Explanation,
+    Influence,
+    Memory,
+    MemoryStep,
+    Timing,
+    Token,
+)
 
 __all__ = [
     "Act",
     "Agent",
+    "AsyncClient",
+    "AsyncEpisode",
     "Client",
     "Continuous",
+    "Decision",
     "Discrete",
     "Episode",
     "EpisodeInfo",
+    "Explanation",
+    "Influence",
     "Memory",
     "MemoryStep",
+    "RemotePolicy",
     "ShelmError",
     "Timing",
     "Token",

@@ -1,47 +1,69 @@
 """Many episodes in one call, with retries of those items alone that may succeed if repeated.
 
 The outcome of an item is final once it is an answer or an error that repeating cannot change. An error of the whole
-call counts for every item that has no outcome yet; if that is all of them, it is raised.
+call counts for every item that has no outcome yet; if that is all of them, it is raised. Nothing here calls or waits, so
+that both clients share it.
 """
 
 from collections.abc import Sequence
-from typing import TypeGuard
 
 from shelm.convert import act_from
 from shelm.errors import ShelmError
 from shelm.results import Act
 from shelm.status import error_from_status
-from shelm.transport import Transport
 from shelm.v1 import agent_pb2
 
-
-def act_all(transport: Transport, requests: Sequence[agent_pb2.ActRequest]) -> dict[str, Act | ShelmError]:
-    """Returns the outcome of each request by episode_id; raises ShelmError if the whole call fails before any has one."""
-    outcomes: dict[str, Act | ShelmError] = {}
-    attempts, pending = transport.attempts(), list(requests)
-    while pending:
-        try:
-            outcomes |= _once(transport, pending, attempts.timeout)
-        except ShelmError as error:
-            if not outcomes:
-                attempts.wait_or_raise(error)
-                continue
-            outcomes |= {request.episode_id: error for request in pending}
-        failures = {name: outcome for name, outcome in outcomes.items() if _may_repeat(outcome)}
-        if not failures or not attempts.wait(max(failures.values(), key=lambda error: error.retry_after or 0.0)):
-            break
-        pending = [request for request in requests if request.episode_id in failures]
-    return outcomes
+Outcome = Act | ShelmError
 
 
-def _once(transport: Transport, requests: Sequence[agent_pb2.ActRequest], timeout: float) -> dict[str, Act | ShelmError]:
-    response = transport.once("ActBatch", agent_pb2.ActBatchRequest(requests=requests), timeout=timeout)
-    return {request.episode_id: _outcome(result) for request, result in zip(requests, response.results, strict=True)}
+class Batch:
+    """The items of one ActBatch and what became of them."""
+
+    def __init__(self, requests: Sequence[agent_pb2.ActRequest]) -> None:
+        """Takes the items, each of another episode."""
+        self._pending = list(requests)
+        self._outcomes: dict[str, Outcome] = {}
+        self._failure: ShelmError | None = None
+
+    def request(self) -> agent_pb2.ActBatchRequest:
+        """Returns the call that is to be made now."""
+        return agent_pb2.ActBatchRequest(requests=self._pending)
+
+    def answered(self, response: agent_pb2.ActBatchResponse) -> None:
+        """Notes the outcomes of the call's items."""
+        self._failure = None
+        self._note([_outcome(result) for result in response.results])
+
+    def failed(self, error: ShelmError) -> None:
+        """Notes that the call failed as a whole."""
+        self._failure = error
+        if self._outcomes:
+            self._note([error] * len(self._pending))
+
+    @property
+    def error(self) -> ShelmError | None:
+        """What the next attempt waits for: of several errors the one with the longest wait; None if all is final."""
+        if self._failure and not self._outcomes:
+            return self._failure
+        failures = [error for request in self._pending if (error := _passing(self._outcomes[request.episode_id]))]
+        return max(failures, key=lambda error: error.retry_after or 0.0, default=None)
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """Returns the outcome of each item by episode_id; raises the call's error if no item has one."""
+        if self._failure and not self._outcomes:
+            raise self._failure
+        return self._outcomes
+
+    def _note(self, outcomes: Sequence[Outcome]) -> None:
+        noted = list(zip(self._pending, outcomes, strict=True))
+        self._outcomes |= {request.episode_id: outcome for request, outcome in noted}
+        self._pending = [request for request, outcome in noted if _passing(outcome)]
 
 
-def _outcome(result: agent_pb2.ActResult) -> Act | ShelmError:
+def _outcome(result: agent_pb2.ActResult) -> Outcome:
     return act_from(result.response) if result.HasField("response") else error_from_status(result.status)
 
 
-def _may_repeat(outcome: Act | ShelmError) -> TypeGuard[ShelmError]:
-    return isinstance(outcome, ShelmError) and outcome.retryable
+def _passing(outcome: Outcome) -> ShelmError | None:
+    """Returns the error that may pass if the item is repeated."""
+    return outcome if isinstance(outcome, ShelmError) and outcome.retryable else None

@@ -13,16 +13,16 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from shelm.batch import act_all
+from shelm.batch import Batch
 from shelm.convert import act_from, episode_from
 from shelm.episode import Episode
-from shelm.errors import InvalidArgument, ShelmError
-from shelm.observation import Encoding, encode
+from shelm.errors import ShelmError
+from shelm.observation import Encoding
 from shelm.reader import Reader
+from shelm.requests import Requests, end_request
 from shelm.results import Act, EpisodeInfo
-from shelm.steps import Cursor, Cursors
-from shelm.transport import Transport
-from shelm.v1 import agent_pb2
+from shelm.steps import Cursors
+from shelm.transport import Settings, Transport
 
 DEFAULT_TARGET = "127.0.0.1:50051"
 
@@ -47,10 +47,9 @@ class Client(Reader):
         `agent` names the agent of episodes that this client begins, "" the server's default. `encoding` "png" makes
         frames smaller and slower. Without `tls` nothing is encrypted, the token neither.
         """
-        if encoding not in ("raw", "png"):
-            raise InvalidArgument(f"encoding: expected 'raw' or 'png', given {encoding!r}")
-        super().__init__(Transport(target, token=token, tls=tls, timeout=timeout, retry_for=retry_for))
-        self._agent, self._encoding, self._cursors = agent, encoding, Cursors()
+        settings = Settings(target=target, token=token, tls=tls, timeout=timeout, retry_for=retry_for)
+        super().__init__(Transport(settings), Requests(agent=agent, encoding=encoding))
+        self._cursors = Cursors()
 
     def act(self, observation: Any, episode_id: str, *, step: int | None = None, deterministic: bool | None = None) -> Act:
         """Returns the action for a frame, a uint8 array (height, width, 3), as the next step of the episode.
@@ -59,9 +58,9 @@ class Client(Reader):
         None leaves it to the episode. Calls of one episode wait for each other. Raises InvalidArgument for a wrong
         frame, StepConflict if another frame is committed for the step, and any other ShelmError.
         """
-        frame = encode(observation, self._encoding)
+        frame = self._requests.image(observation)
         with self._cursors.hold(episode_id) as cursor:
-            request = self._request(episode_id, cursor, frame, step, deterministic)
+            request = self._requests.act(episode_id, cursor, frame, step, deterministic)
             response = self._transport.call("Act", request)
             cursor.answered(request.step)
         return act_from(response)
@@ -73,10 +72,12 @@ class Client(Reader):
 
         Raises InvalidArgument for a wrong frame, before anything is sent, and ShelmError only if no episode was answered.
         """
-        frames = {episode_id: encode(observation, self._encoding) for episode_id, observation in observations.items()}
+        frames = {episode_id: self._requests.image(observation) for episode_id, observation in observations.items()}
         with self._cursors.hold_all(frames) as cursors:
-            requests = [self._request(name, cursors[name], frame, None, deterministic) for name, frame in frames.items()]
-            results = act_all(self._transport, requests)
+            requests = [
+                self._requests.act(name, cursors[name], frame, None, deterministic) for name, frame in frames.items()
+            ]
+            results = self._act_all(Batch(requests))
             for result in results.values():
                 if isinstance(result, Act):
                     cursors[result.episode_id].answered(result.step)
@@ -85,10 +86,7 @@ class Client(Reader):
     def resume(self, episode_id: str) -> int:
         """Reads where an episode stands, goes on from there, and returns its next step; raises EpisodeNotFound."""
         with self._cursors.hold(episode_id) as cursor:
-            committed = self.get_episode(episode_id).committed_step
-            cursor.next_step = 0 if committed is None else committed + 1
-            cursor.names_agent = False
-            return cursor.next_step
+            return cursor.resumed(self.get_episode(episode_id).committed_step)
 
     def create_episode(
         self,
@@ -102,18 +100,18 @@ class Client(Reader):
 
         `agent` None means the client's; `seed` None means one that the server derives from episode_id.
         """
-        request = agent_pb2.CreateEpisodeRequest(
-            episode_id=episode_id, agent=self._agent if agent is None else agent, seed=seed, deterministic=deterministic
-        )
+        request = self._requests.create(episode_id, agent, seed, deterministic)
         with self._cursors.hold(episode_id) as cursor:
             response = self._transport.call("CreateEpisode", request)
             cursor.names_agent = False
         return episode_from(response.episode)
 
-    def end_episode(self, episode_id: str, *, retry: bool = True) -> EpisodeInfo:
-        """Says that no step will follow; the memory stays readable until it expires. Raises EpisodeNotFound."""
-        request = agent_pb2.EndEpisodeRequest(episode_id=episode_id)
-        response = self._transport.call("EndEpisode", request, retry=retry)
+    def end_episode(self, episode_id: str, *, total_reward: float | None = None, retry: bool = True) -> EpisodeInfo:
+        """Says that no step will follow; the memory stays readable until it expires. Raises EpisodeNotFound.
+
+        `total_reward`, a finite number, is the sum of the episode's rewards; the first one that is told stays.
+        """
+        response = self._transport.call("EndEpisode", end_request(episode_id, total_reward), retry=retry)
         self._cursors.forget(episode_id)
         return episode_from(response.episode)
 
@@ -140,11 +138,12 @@ class Client(Reader):
         """Closes the connection."""
         self.close()
 
-    def _request(
-        self, episode_id: str, cursor: Cursor, frame: agent_pb2.Image, step: int | None, deterministic: bool | None
-    ) -> agent_pb2.ActRequest:
-        step = cursor.next_step if step is None else step
-        agent = self._agent if step == 0 and cursor.names_agent else ""  # later, the episode's own agent acts
-        return agent_pb2.ActRequest(
-            episode_id=episode_id, step=step, observation=frame, agent=agent, deterministic=deterministic
-        )
+    def _act_all(self, batch: Batch) -> dict[str, Act | ShelmError]:
+        attempts = self._transport.attempts()
+        while True:
+            try:
+                batch.answered(self._transport.once("ActBatch", batch.request(), timeout=attempts.timeout))
+            except ShelmError as error:
+                batch.failed(error)
+            if batch.error is None or not attempts.wait(batch.error):
+                return batch.outcomes()

@@ -12,8 +12,11 @@ from shelm.results import (
     ActionSpace,
     Agent,
     Continuous,
+    Decision,
     Discrete,
     EpisodeInfo,
+    Explanation,
+    Influence,
     Memory,
     MemoryStep,
     Part,
@@ -66,6 +69,7 @@ def episode_from(episode: agent_pb2.Episode) -> EpisodeInfo:
         create_time=_time(episode.create_time) if episode.HasField("create_time") else None,
         update_time=_time(episode.update_time) if episode.HasField("update_time") else None,
         expire_time=_time(episode.expire_time) if episode.HasField("expire_time") else None,
+        total_reward=episode.total_reward if episode.HasField("total_reward") else None,
     )
 
 
@@ -82,6 +86,31 @@ def agent_from(agent: agent_pb2.Agent) -> Agent:
         vocabulary_size=agent.vocabulary_size,
         environments=tuple(agent.environments),
         default=agent.default,
+    )
+
+
+def explanation_from(response: agent_pb2.ExplainStepResponse) -> Explanation:
+    """Returns the message as an Explanation."""
+    return Explanation(
+        step=response.step,
+        action=_action(response.action),
+        decision=_decision(response.decision),
+        words=[_influence(influence) for influence in response.words],
+        steps=[_influence(influence) for influence in response.steps],
+        reach_from_step=response.reach_from_step,
+    )
+
+
+def _decision(decision: agent_pb2.Decision) -> Decision:
+    return Decision(tuple(decision.probabilities), _action(decision.most_probable), decision.value)
+
+
+def _influence(influence: agent_pb2.Influence) -> Influence:
+    return Influence(
+        tokens=_tokens(influence.tokens),
+        steps=list(influence.steps),
+        change=influence.change,
+        without=_decision(influence.without),
     )
 
 

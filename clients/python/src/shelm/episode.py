@@ -1,8 +1,8 @@
-"""One episode as a `with` block: created on entry, ended on exit.
+"""One episode as a `with` block: created on entry, ended on exit, with the sum of the rewards that it was told of.
 
-Failure policy: it ends also when an exception passes through; then EndEpisode is tried once and its own failure is
-swallowed, so that the exception is the one that is seen. Without an exception a failing EndEpisode is raised: nothing
-is lost, the episode expires.
+Failure policy: it ends also when an exception passes through; then EndEpisode is tried once, without a total (it would
+be that of a part), and its own failure is swallowed, so that the exception is the one that is seen. Without an exception
+a failing EndEpisode is raised: nothing is lost, the episode expires.
 """
 
 import uuid
@@ -17,7 +17,29 @@ if TYPE_CHECKING:
     from shelm.client import Client
 
 
-class Episode:
+class EpisodeValues:
+    """What both clients keep of an episode: its name, how it is created, and its rewards."""
+
+    def __init__(
+        self,
+        episode_id: str | None,
+        *,
+        seed: int | None,
+        agent: str | None,
+        deterministic: bool | None,
+    ) -> None:
+        """Takes the values of `Client.create_episode`; `episode_id` None means a fresh random name."""
+        self.episode_id = episode_id or f"episode-{uuid.uuid4().hex}"
+        self.total_reward: float | None = None
+        """Sum of the rewards so far; None until one was added. The server is told when the block ends."""
+        self._seed, self._agent, self._deterministic = seed, agent, deterministic
+
+    def add_reward(self, reward: float) -> None:
+        """Counts the reward of a step."""
+        self.total_reward = (self.total_reward or 0.0) + float(reward)
+
+
+class Episode(EpisodeValues):
     """Acts in one episode. One that already has steps is replayed from step 0, unless `Client.resume` moves it on."""
 
     def __init__(
@@ -30,8 +52,8 @@ class Episode:
         deterministic: bool | None = None,
     ) -> None:
         """Takes the values of `Client.create_episode`; `episode_id` None means a fresh random name."""
-        self.episode_id = episode_id or f"episode-{uuid.uuid4().hex}"
-        self._client, self._seed, self._agent, self._deterministic = client, seed, agent, deterministic
+        super().__init__(episode_id, seed=seed, agent=agent, deterministic=deterministic)
+        self._client = client
 
     def act(self, observation: Any, *, step: int | None = None, deterministic: bool | None = None) -> Act:
         """Returns the action for a frame; see `Client.act`."""
@@ -53,7 +75,7 @@ class Episode:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Ends the episode."""
         if error is None:
-            self._client.end_episode(self.episode_id)
+            self._client.end_episode(self.episode_id, total_reward=self.total_reward)
             return
         with suppress(Exception):
             self._client.end_episode(self.episode_id, retry=False)

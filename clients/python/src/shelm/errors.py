@@ -72,13 +72,19 @@ class NotFound(ShelmError):
 class EpisodeNotFound(NotFound):
     """The episode never existed or has expired; it never starts again silently."""
 
-    advice = "check the episode_id; if the episode has expired, begin a new one under another episode_id"
+    advice = "`shelm episodes` lists those there are; if it has expired, begin a new one under another episode_id"
 
 
 class AgentNotFound(NotFound):
     """The server has no agent of that name or digest."""
 
     advice = "choose one that client.agents() or `shelm agents` lists"
+
+
+class FrameNotRecorded(NotFound):
+    """The server has not recorded the frame of this step, or keeps it no more."""
+
+    advice = "give the frame yourself; only steps that were taken while the server recorded have theirs"
 
 
 class AlreadyExists(ShelmError):
@@ -124,6 +130,18 @@ class EpisodeEnded(FailedPrecondition):
     """EndEpisode was called; committed steps can be repeated, new ones cannot be taken."""
 
     advice = "begin a new episode under another episode_id"
+
+
+class FrameNeeded(FailedPrecondition):
+    """The step cannot be explained without its frame, which the server has not recorded."""
+
+    advice = "give the frame that was committed with the step (explain(..., observation=...), --frame FILE.png)"
+
+
+class RecordingOff(FailedPrecondition):
+    """The server records no frames."""
+
+    advice = "turn on recording at the server; frames of steps taken before cannot be had"
 
 
 class AgentMismatch(FailedPrecondition):

@@ -1,4 +1,4 @@
-"""Puts a frame into the protocol's Image.
+"""Puts a frame into the protocol's Image, and takes one out.
 
 A wrong frame is refused here, before anything is sent, with the same error class that the server would use.
 """
@@ -7,6 +7,7 @@ import io
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from shelm.errors import FieldViolation, InvalidArgument
@@ -26,7 +27,15 @@ def encode(observation: Any, encoding: Encoding) -> agent_pb2.Image:
     return agent_pb2.Image(encoding=agent_pb2.ENCODING_PNG, height=height, width=width, data=buffer.getvalue())
 
 
-def _checked(observation: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def decode(image: agent_pb2.Image) -> NDArray[np.uint8]:
+    """Returns the pixels of an Image as a uint8 array (height, width, 3), red green blue."""
+    if image.encoding == agent_pb2.ENCODING_RAW_RGB8:
+        return np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3)
+    with PillowImage.open(io.BytesIO(image.data), formats=["PNG", "JPEG"]) as picture:
+        return np.asarray(picture.convert("RGB"), np.uint8)
+
+
+def _checked(observation: Any) -> NDArray[np.uint8]:
     if isinstance(observation, np.ndarray) and _is_frame(observation):
         return observation
     text = f"expected a uint8 array of shape (height, width, 3), given {_describe(observation)}"

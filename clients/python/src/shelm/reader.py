@@ -6,23 +6,30 @@ broke) without losing or repeating a step.
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
-from shelm.convert import agent_from, episode_from, memory_step_from
+import numpy as np
+from numpy.typing import NDArray
+
+from shelm.convert import agent_from, episode_from, explanation_from, memory_step_from
 from shelm.errors import ShelmError
-from shelm.results import Agent, EpisodeInfo, MemoryStep
+from shelm.observation import decode
+from shelm.requests import Requests, natural
+from shelm.results import Agent, EpisodeInfo, Explanation, MemoryStep
 from shelm.transport import Transport
 from shelm.v1 import agent_pb2
 
 STREAM_LIVED = 30.0  # seconds; a stream that broke later than this had been open, even if no step came
+PAGE = 1000  # episodes; the server's limit
 NEVER = float("-inf")
 
 
 class Reader:
     """Reads what the server knows; `Client` adds acting."""
 
-    def __init__(self, transport: Transport) -> None:
-        """Reads through `transport`."""
-        self._transport = transport
+    def __init__(self, transport: Transport, requests: Requests) -> None:
+        """Reads through `transport` what `requests` ask for."""
+        self._transport, self._requests = transport, requests
 
     def get_episode(self, episode_id: str) -> EpisodeInfo:
         """Returns what is known of one episode; raises EpisodeNotFound."""
@@ -32,7 +39,7 @@ class Reader:
         """Yields the episodes that have not expired, in no particular order."""
         page_token = ""
         while True:
-            page = self._transport.call("ListEpisodes", agent_pb2.ListEpisodesRequest(page_token=page_token))
+            page = self._transport.call("ListEpisodes", agent_pb2.ListEpisodesRequest(page_size=PAGE, page_token=page_token))
             yield from map(episode_from, page.episodes)
             page_token = page.next_page_token
             if not page_token:
@@ -41,7 +48,7 @@ class Reader:
     def memory(self, episode_id: str, from_step: int = 0) -> Iterator[MemoryStep]:
         """Yields the remembered words from `from_step` to the last committed step, oldest first; raises EpisodeNotFound."""
         while True:
-            request = agent_pb2.GetMemoryRequest(episode_id=episode_id, from_step=from_step)
+            request = agent_pb2.GetMemoryRequest(episode_id=episode_id, from_step=natural("from_step", from_step))
             steps = self._transport.call("GetMemory", request).steps
             if not steps:
                 return
@@ -56,7 +63,7 @@ class Reader:
         attempts = self._transport.attempts()
         while True:
             opened = time.monotonic()
-            request = agent_pb2.WatchMemoryRequest(episode_id=episode_id, from_step=from_step)
+            request = agent_pb2.WatchMemoryRequest(episode_id=episode_id, from_step=natural("from_step", from_step))
             try:
                 for response in self._transport.stream("WatchMemory", request):
                     from_step = response.step.step + 1
@@ -66,7 +73,24 @@ class Reader:
             except ShelmError as error:
                 if time.monotonic() - opened > STREAM_LIVED:
                     attempts = self._transport.attempts()
-                attempts.wait_or_raise(error)
+                if not attempts.wait(error):
+                    raise
+
+    def explain(self, episode_id: str, step: int, observation: Any = None, max_steps: int = 0) -> Explanation:
+        """Returns which words of the past decided a committed step.
+
+        `observation` is the frame that was committed with it, None for the one that the server recorded. `max_steps`
+        1..1000 is how many of the latest earlier steps to take away one by one, 0 the server's 64. It costs a run of
+        the memory for each comparison: give the client a `timeout` to match. Raises FrameNeeded if the server has
+        no frame, StepConflict for another frame, StepTooOld, EpisodeNotFound.
+        """
+        request = self._requests.explain(episode_id, step, observation, max_steps)
+        return explanation_from(self._transport.call("ExplainStep", request))
+
+    def frame(self, episode_id: str, step: int) -> NDArray[np.uint8]:
+        """Returns the recorded frame of a step, uint8 (height, width, 3); raises RecordingOff or FrameNotRecorded."""
+        request = agent_pb2.GetFrameRequest(episode_id=episode_id, step=natural("step", step))
+        return decode(self._transport.call("GetFrame", request).frame)
 
     def agents(self) -> list[Agent]:
         """Returns the agents that the server can serve, the default first."""

@@ -1,6 +1,6 @@
 """What the server returns, as plain frozen dataclasses: the protocol's messages under the same names.
 
-`Act` and `MemoryStep` compare by identity, because a continuous action is an array.
+What holds an action compares by identity, because a continuous action is an array.
 """
 
 from dataclasses import dataclass
@@ -109,6 +109,48 @@ class MemoryStep:
     value: float
 
 
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """What the policy makes of a frame and a memory."""
+
+    probabilities: tuple[float, ...]
+    """Of each action; empty unless the action space is discrete."""
+    most_probable: Action
+    """Of a continuous part its mean, clipped to its bounds."""
+    value: float
+    """The critic's estimate."""
+
+
+@dataclass(frozen=True, eq=False)
+class Influence:
+    """What would have been without something in the memory."""
+
+    tokens: list[Token]
+    """The words that were taken away."""
+    steps: list[int]
+    """The steps that they were taken from."""
+    change: float
+    """Total variation distance between the distributions over actions with and without them, 0 (no change) .. 1."""
+    without: Decision
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Which words of the past decided a step."""
+
+    step: int
+    action: Action
+    """What the agent did."""
+    decision: Decision
+    """With the whole memory."""
+    words: list[Influence]
+    """One for each distinct word of earlier steps within reach; the most influential first."""
+    steps: list[Influence]
+    """One for each of the latest earlier steps within reach; the most influential first."""
+    reach_from_step: int
+    """First step whose words can still reach the memory vector."""
+
+
 @dataclass(frozen=True)
 class EpisodeInfo:
     """What is known of one episode, except its words. Times are in UTC."""
@@ -125,6 +167,8 @@ class EpisodeInfo:
     create_time: datetime | None
     update_time: datetime | None
     expire_time: datetime | None
+    total_reward: float | None = None
+    """Sum of the rewards as it was told when the episode ended; None if it was not."""
 
 
 @dataclass(frozen=True)

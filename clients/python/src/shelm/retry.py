@@ -5,6 +5,7 @@ jitter, so that many clients of a server that comes back do not come back at onc
 never shortened. An error that is not retryable, or a wait that would use up the budget, raises the error itself.
 """
 
+import asyncio
 import random
 import time
 
@@ -31,18 +32,25 @@ class Attempts:
 
     def wait(self, error: ShelmError) -> bool:
         """Returns True when the next attempt may begin, False at once if there is none."""
+        delay = self._next(error)
+        if delay is not None:
+            time.sleep(delay)
+        return delay is not None
+
+    async def wait_async(self, error: ShelmError) -> bool:
+        """The same, without holding up the event loop."""
+        delay = self._next(error)
+        if delay is not None:
+            await asyncio.sleep(delay)
+        return delay is not None
+
+    def _next(self, error: ShelmError) -> float | None:
+        """Counts a failure; returns the seconds to wait, None if no attempt is left."""
         self._failed += 1
         error.attempts = self._failed
         delay = self._delay(error.retry_after)
-        if not error.retryable or time.monotonic() + delay + min(SHORTEST_ATTEMPT, self._timeout) > self._ends:
-            return False
-        time.sleep(delay)
-        return True
-
-    def wait_or_raise(self, error: ShelmError) -> None:
-        """Returns when the next attempt may begin; raises `error` if there is none."""
-        if not self.wait(error):
-            raise error
+        enough = time.monotonic() + delay + min(SHORTEST_ATTEMPT, self._timeout) <= self._ends
+        return delay if error.retryable and enough else None
 
     def _delay(self, asked: float | None) -> float:
         if asked is not None:

@@ -25,6 +25,9 @@ BY_REASON: dict[str, type[errors.ShelmError]] = {
     "STEP_GAP": errors.StepGap,
     "EPISODE_ENDED": errors.EpisodeEnded,
     "AGENT_MISMATCH": errors.AgentMismatch,
+    "FRAME_NEEDED": errors.FrameNeeded,
+    "FRAME_NOT_RECORDED": errors.FrameNotRecorded,
+    "RECORDING_OFF": errors.RecordingOff,
     "EPISODE_NOT_FOUND": errors.EpisodeNotFound,
     "AGENT_NOT_FOUND": errors.AgentNotFound,
 }

@@ -4,9 +4,25 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 
+from shelm.client import Client
+from shelm.errors import AgentNotFound
 from shelm.gym import Transition
-from shelm.results import Action, ActionSpace, Discrete, Token
+from shelm.results import Action, ActionSpace, Discrete, EpisodeInfo, Token
+
+
+def space_in(client: Client, episode: EpisodeInfo) -> ActionSpace | None:
+    """Returns the action space of an episode's agent, None if that agent is served no more."""
+    try:
+        return client.agent(episode.agent_digest).action_space
+    except AgentNotFound:
+        return None
+
+
+def words_json(tokens: Sequence[Token]) -> list[list[object]]:
+    """Returns [word, similarity] pairs for programs."""
+    return [[token.text, round(token.similarity, 4)] for token in tokens]
 
 
 def step_line(step: int, tokens: Sequence[Token], action: Action, space: ActionSpace | None) -> str:
@@ -23,7 +39,7 @@ def action_text(action: Action, space: ActionSpace | None) -> str:
     if isinstance(action, dict):
         return "  ".join(f"{name}={action_text(part, _part_space(space, name))}" for name, part in action.items())
     if isinstance(action, int):
-        return _name(action, space)
+        return action_name(action, space)
     return "[" + " ".join(f"{value:.2f}" for value in action) + "]"
 
 
@@ -31,7 +47,7 @@ def action_json(action: Action, space: ActionSpace | None) -> object:
     """Returns the same for programs: a string, a list of numbers, or an object of both."""
     if isinstance(action, dict):
         return {name: action_json(part, _part_space(space, name)) for name, part in action.items()}
-    return _name(action, space) if isinstance(action, int) else [float(value) for value in action]
+    return action_name(action, space) if isinstance(action, int) else [float(value) for value in action]
 
 
 def space_text(space: ActionSpace) -> str:
@@ -41,12 +57,20 @@ def space_text(space: ActionSpace) -> str:
     return f"{space.n} actions" if isinstance(space, Discrete) else f"{len(space.low)} dimensions"
 
 
+def space_json(space: ActionSpace) -> dict[str, object]:
+    """Returns an action space for programs: n and names; low, high and names; or parts, which are such objects."""
+    if isinstance(space, dict):
+        return {"parts": {name: space_json(part) for name, part in space.items()}}
+    return asdict(space)
+
+
 def _part_space(space: ActionSpace | None, name: str) -> ActionSpace | None:
     """Returns the space of one part of a dict action."""
     return space.get(name) if isinstance(space, dict) else None
 
 
-def _name(action: int, space: ActionSpace | None) -> str:
+def action_name(action: int, space: ActionSpace | None) -> str:
+    """Returns the name of a discrete action, its number if it has none."""
     names = space.names if isinstance(space, Discrete) else ()
     return names[action] if action < len(names) else str(action)
 
@@ -84,7 +108,7 @@ class JsonLines:
         fields = {
             "episode_id": act.episode_id,
             "step": act.step,
-            "words": [[token.text, round(token.similarity, 4)] for token in act.tokens],
+            "words": words_json(act.tokens),
             "action": action_json(act.action, self._space),
             "reward": transition.reward,
             "replayed": act.replayed,

@@ -1,0 +1,99 @@
+"""The reading half of the asyncio client; see `shelm.reader`, whose methods it has one by one."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shelm.aio.transport import AsyncTransport
+from shelm.convert import agent_from, episode_from, explanation_from, memory_step_from
+from shelm.errors import ShelmError
+from shelm.observation import decode
+from shelm.reader import NEVER, PAGE, STREAM_LIVED
+from shelm.requests import Requests, natural
+from shelm.results import Agent, EpisodeInfo, Explanation, MemoryStep
+from shelm.v1 import agent_pb2
+
+
+class AsyncReader:
+    """Reads what the server knows; `AsyncClient` adds acting."""
+
+    def __init__(self, transport: AsyncTransport, requests: Requests) -> None:
+        """Reads through `transport` what `requests` ask for."""
+        self._transport, self._requests = transport, requests
+
+    async def get_episode(self, episode_id: str) -> EpisodeInfo:
+        """Returns what is known of one episode; raises EpisodeNotFound."""
+        response = await self._transport.call("GetEpisode", agent_pb2.GetEpisodeRequest(episode_id=episode_id))
+        return episode_from(response.episode)
+
+    async def list_episodes(self) -> AsyncIterator[EpisodeInfo]:
+        """Yields the episodes that have not expired, in no particular order."""
+        page_token = ""
+        while True:
+            request = agent_pb2.ListEpisodesRequest(page_size=PAGE, page_token=page_token)
+            page = await self._transport.call("ListEpisodes", request)
+            for episode in page.episodes:
+                yield episode_from(episode)
+            page_token = page.next_page_token
+            if not page_token:
+                return
+
+    async def memory(self, episode_id: str, from_step: int = 0) -> AsyncIterator[MemoryStep]:
+        """Yields the remembered words from `from_step` to the last committed step, oldest first; raises EpisodeNotFound."""
+        while True:
+            request = agent_pb2.GetMemoryRequest(episode_id=episode_id, from_step=natural("from_step", from_step))
+            steps = (await self._transport.call("GetMemory", request)).steps
+            if not steps:
+                return
+            for step in steps:
+                yield memory_step_from(step)
+            from_step = steps[-1].step + 1
+
+    async def watch_memory(self, episode_id: str, from_step: int = 0) -> AsyncIterator[MemoryStep]:
+        """Yields the words as they are committed; returns when the episode ends or expires. Close it to stop earlier.
+
+        A stream that breaks is opened again at the next step, with a fresh retry budget if it had been alive.
+        """
+        attempts = self._transport.attempts()
+        while True:
+            opened = time.monotonic()
+            request = agent_pb2.WatchMemoryRequest(episode_id=episode_id, from_step=natural("from_step", from_step))
+            try:
+                async with aclosing(self._transport.stream("WatchMemory", request)) as responses:
+                    async for response in responses:
+                        from_step = response.step.step + 1
+                        opened = NEVER  # it is alive
+                        yield memory_step_from(response.step)
+                return
+            except ShelmError as error:
+                if time.monotonic() - opened > STREAM_LIVED:
+                    attempts = self._transport.attempts()
+                if not await attempts.wait_async(error):
+                    raise
+
+    async def explain(self, episode_id: str, step: int, observation: Any = None, max_steps: int = 0) -> Explanation:
+        """Returns which words of the past decided a committed step; see `Client.explain`."""
+        request = self._requests.explain(episode_id, step, observation, max_steps)
+        return explanation_from(await self._transport.call("ExplainStep", request))
+
+    async def frame(self, episode_id: str, step: int) -> NDArray[np.uint8]:
+        """Returns the recorded frame of a step, uint8 (height, width, 3); raises RecordingOff or FrameNotRecorded."""
+        request = agent_pb2.GetFrameRequest(episode_id=episode_id, step=natural("step", step))
+        return decode((await self._transport.call("GetFrame", request)).frame)
+
+    async def agents(self) -> list[Agent]:
+        """Returns the agents that the server can serve, the default first."""
+        response = await self._transport.call("ListAgents", agent_pb2.ListAgentsRequest())
+        return [agent_from(agent) for agent in response.agents]
+
+    async def agent(self, name: str = "") -> Agent:
+        """Returns one agent by name or digest, the default for an empty name; raises AgentNotFound."""
+        return agent_from((await self._transport.call("GetAgent", agent_pb2.GetAgentRequest(agent=name))).agent)
+
+    async def ping(self) -> float:
+        """Returns the seconds that one health check took; raises Unavailable if the server is away or does not serve."""
+        return await self._transport.ping()

@@ -1,0 +1,70 @@
+"""`shelm episodes`: the episodes that have not expired, the last used first.
+
+A JSON line has episode_id, agent, agent_digest, steps, ended, total_reward, deterministic, seed, create_time,
+update_time, expire_time.
+"""
+
+import argparse
+import heapq
+from datetime import datetime, timezone
+from typing import Any
+
+from shelm.cli.terminal import line_of_json, table
+from shelm.client import Client
+from shelm.results import EpisodeInfo
+
+COLUMNS = ("episode", "agent", "steps", "state", "reward", "age")
+OLDEST = datetime.min.replace(tzinfo=timezone.utc)
+
+
+def episodes(client: Client, arguments: argparse.Namespace) -> None:
+    """Lists episodes; the server keeps no order, so that all are read to find the last used ones."""
+    wanted = (episode for episode in client.list_episodes() if _of(episode, arguments.agent))
+    last = heapq.nlargest(arguments.limit, wanted, key=lambda episode: episode.update_time or OLDEST)
+    if arguments.json:
+        for episode in last:
+            line_of_json(_fields(episode))
+    else:
+        table(COLUMNS, [_row(episode, datetime.now(timezone.utc)) for episode in last])
+
+
+def _of(episode: EpisodeInfo, agent: str) -> bool:
+    return episode.agent == agent or episode.agent_digest.startswith(agent)
+
+
+def _steps(episode: EpisodeInfo) -> int:
+    return 0 if episode.committed_step is None else episode.committed_step + 1
+
+
+def _row(episode: EpisodeInfo, now: datetime) -> list[str]:
+    reward = "" if episode.total_reward is None else f"{episode.total_reward:.3f}"
+    age = _age((now - episode.create_time).total_seconds()) if episode.create_time else ""
+    state = "ended" if episode.ended else "running"
+    return [episode.episode_id, episode.agent, str(_steps(episode)), state, reward, age]
+
+
+def _age(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0, seconds):.0f} s"
+
+
+def _fields(episode: EpisodeInfo) -> dict[str, Any]:
+    return {
+        "episode_id": episode.episode_id,
+        "agent": episode.agent,
+        "agent_digest": episode.agent_digest,
+        "steps": _steps(episode),
+        "ended": episode.ended,
+        "total_reward": episode.total_reward,
+        "deterministic": episode.deterministic,
+        "seed": episode.seed,
+        "create_time": _time(episode.create_time),
+        "update_time": _time(episode.update_time),
+        "expire_time": _time(episode.expire_time),
+    }
+
+
+def _time(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None

@@ -1,0 +1,5 @@
+"""What a command can fail with beside the client's own errors."""
+
+
+class CommandError(Exception):
+    """The command cannot run; the text says what to do."""

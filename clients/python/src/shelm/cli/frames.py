@@ -1,0 +1,28 @@
+"""`shelm frames`: the recorded frames of an episode as PNG files, `<step>.png`. A JSON line has step and file."""
+
+import argparse
+from pathlib import Path
+
+from PIL import Image
+
+from shelm.cli.errors import CommandError
+from shelm.cli.terminal import line_of_json
+from shelm.client import Client
+
+
+def frames(client: Client, arguments: argparse.Namespace) -> None:
+    """Saves a file per committed step; fails at the first step that was not recorded."""
+    folder = Path(arguments.out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for step in client.memory(arguments.episode):
+            file = folder / f"{step.step:06d}.png"
+            Image.fromarray(client.frame(arguments.episode, step.step)).save(file)
+            if arguments.json:
+                line_of_json({"step": step.step, "file": str(file)})
+            else:
+                print(file, flush=True)
+    except BrokenPipeError:  # of the output, not of a file
+        raise
+    except OSError as error:
+        raise CommandError(f"--out {folder}: {error.strerror}; choose a folder that can be written") from None

@@ -1,0 +1,59 @@
+"""`shelm memory`: the words of an episode, step by step, as they are or as they come.
+
+A JSON line has step, words ([word, similarity] pairs), action, value, in_window, time.
+"""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from shelm.cli.show import action_json, action_text, space_in, step_line, words_json
+from shelm.cli.terminal import console, line_of_json
+from shelm.client import Client
+from shelm.results import ActionSpace, EpisodeInfo, MemoryStep
+
+
+def memory(client: Client, arguments: argparse.Namespace) -> None:
+    """Prints the words of an episode, one line per step; a star marks what attention can still reach."""
+    episode = client.get_episode(arguments.episode)
+    show = _printer(episode, space_in(client, episode), as_json=arguments.json)
+    read = client.watch_memory if arguments.follow else client.memory
+    for step in read(arguments.episode, arguments.from_step):
+        show(step)
+
+
+def _printer(episode: EpisodeInfo, space: ActionSpace | None, *, as_json: bool) -> Callable[[MemoryStep], None]:
+    if as_json:
+        return lambda step: line_of_json(_fields(step, space))
+    rich = console()
+    if rich is None:
+        return lambda step: print(_line(step, space), flush=True)
+    rich.print(f"{episode.episode_id}  {episode.agent}  a dim line is out of the agent's reach", style="bold")
+    return lambda step: rich.print(_coloured(step, space))
+
+
+def _fields(step: MemoryStep, space: ActionSpace | None) -> dict[str, Any]:
+    return {
+        "step": step.step,
+        "words": words_json(step.tokens),
+        "action": action_json(step.action, space),
+        "value": round(step.value, 4),
+        "in_window": step.in_window,
+        "time": step.time.isoformat() if step.time else None,
+    }
+
+
+def _line(step: MemoryStep, space: ActionSpace | None) -> str:
+    mark = "*" if step.in_window else " "
+    return f"{mark} {step_line(step.step, step.tokens, step.action, space)}"
+
+
+def _coloured(step: MemoryStep, space: ActionSpace | None) -> Any:
+    """Returns the line for a terminal: the likelier a word, the bolder; dim once attention cannot reach it."""
+    from rich.text import Text
+
+    line = Text(style="" if step.in_window else "dim")
+    line.append(f"{step.step:4d}  ", "dim")
+    for rank, token in enumerate(step.tokens):
+        line.append(f"{token.text:<12}", "bold" if rank == 0 else "").append(f"{token.similarity:5.2f}  ", "dim")
+    return line.append(f"-> {action_text(step.action, space):<10}", "cyan").append(f"  value {step.value:6.3f}", "dim")

@@ -1,0 +1,51 @@
+"""Output for people: with rich (extra `cli`) on a terminal, as plain text everywhere else. JSON for programs."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+BAR = 20  # characters of a full bar
+
+
+def console() -> Any | None:
+    """Returns rich's console, None where the output is no terminal or rich is not installed."""
+    if not sys.stdout.isatty():
+        return None
+    try:
+        from rich.console import Console
+    except ImportError:
+        return None
+    return Console(highlight=False, markup=False, soft_wrap=True)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints rows under their columns."""
+    rich = console()
+    if rich is None:
+        _plain(columns, rows)
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        grid.add_row(*map(Text, row))
+    rich.print(grid)
+
+
+def line_of_json(fields: dict[str, Any]) -> None:
+    """Prints one JSON object as a line."""
+    print(json.dumps(fields), flush=True)
+
+
+def bar(share: float) -> str:
+    """Returns a bar for a share of 0..1; from one per cent on it shows."""
+    full = "█" if (sys.stdout.encoding or "").lower().startswith("utf") else "#"
+    return full * (max(1, round(share * BAR)) if share >= 0.01 else 0)
+
+
+def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    for row in (columns, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip(), flush=True)

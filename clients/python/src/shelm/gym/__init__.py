@@ -1,0 +1,14 @@
+"""Plays gymnasium environments with a served agent.
+
+`play` needs only an environment with gymnasium's reset and step, `play_vector` one of gymnasium's vector environments;
+`minigrid_env` needs the extra: pip install "shelm-client[gymnasium]". Errors of the server and of the environment pass
+through, after the running episodes were ended.
+"""
+
+from shelm.gym.arrays import frame_of
+from shelm.gym.environments import minigrid_env
+from shelm.gym.single import play
+from shelm.gym.summary import Summary, Transition
+from shelm.gym.vector import play_vector
+
+__all__ = ["Summary", "Transition", "frame_of", "minigrid_env", "play", "play_vector"]

@@ -1,0 +1,33 @@
+"""Between what environments hand out and take and what the client does: frames in observations, actions in batches."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from shelm.results import Action
+
+FRAME_KEYS = ("image", "obs")
+
+
+def frame_of(observation: Any) -> Any:
+    """Returns the frame, or batch of frames, in an observation: itself, or what a mapping holds under "image" or "obs"."""
+    if isinstance(observation, Mapping):
+        return next((observation[key] for key in FRAME_KEYS if key in observation), observation)
+    return observation
+
+
+def stack(actions: Sequence[Action]) -> Any:
+    """Returns the actions of n environments as their vector takes them.
+
+    int64 (n,) for discrete actions, float32 (n, dimensions) for continuous ones, a dict of these for dicts.
+    """
+    first = actions[0]
+    if isinstance(first, dict):
+        return {name: np.stack([_part(action, name) for action in actions]) for name in first}
+    return np.stack([np.asarray(action) for action in actions])
+
+
+def _part(action: Action, name: str) -> Any:
+    assert isinstance(action, dict), "one agent has one kind of action"
+    return np.asarray(action[name])

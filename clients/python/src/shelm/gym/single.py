@@ -1,0 +1,49 @@
+"""Plays episodes in one environment, one after the other."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from shelm.client import Client
+from shelm.episode import Episode
+from shelm.gym.arrays import frame_of
+from shelm.gym.summary import Summary, Transition
+
+
+def play(
+    client: Client,
+    env: Any,
+    *,
+    episodes: int,
+    seed: int = 0,
+    on_step: Callable[[Transition], None] | None = None,
+    agent: str = "",
+    deterministic: bool | None = None,
+) -> Summary:
+    """Plays `episodes` episodes to terminated or truncated and returns what happened.
+
+    Episode i resets the environment with seed + i and draws its actions with seed + i, so a run can be repeated
+    exactly; the server is told its total reward. Observations are uint8 arrays (height, width, 3), or mappings that hold
+    one under "image" or "obs". `agent` "" means the client's. The environment is given the action as gymnasium has it: an
+    int for Discrete, a float32 array for Box, a dict of these for Dict.
+    """
+    summary, began = Summary(), time.monotonic()
+    for number in range(episodes):
+        with client.episode(seed=seed + number, agent=agent or None, deterministic=deterministic) as episode:
+            for transition in _transitions(episode, env, number, seed + number):
+                summary.add(transition)
+                if on_step:
+                    on_step(transition)
+        summary.seconds = time.monotonic() - began
+    return summary
+
+
+def _transitions(episode: Episode, env: Any, number: int, seed: int) -> Iterator[Transition]:
+    observation, _ = env.reset(seed=seed)
+    done = False
+    while not done:
+        act = episode.act(frame_of(observation))
+        observation, reward, terminated, truncated, info = env.step(act.action)
+        episode.add_reward(reward)
+        done = bool(terminated or truncated)
+        yield Transition(number, act, float(reward), bool(terminated), bool(truncated), info)

@@ -1,0 +1,60 @@
+"""What a run is made of: its transitions one by one, and their summary."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from shelm.results import Act
+
+
+@dataclass(frozen=True)
+class Transition:
+    """One step of the environment, with the act that caused it."""
+
+    episode: int
+    """Number of the episode in this run, from 0."""
+    act: Act
+    reward: float
+    terminated: bool
+    truncated: bool
+    info: dict[str, Any]
+
+
+@dataclass
+class Summary:
+    """What happened in a run; grows while it runs."""
+
+    returns: list[float] = field(default_factory=list)
+    """Undiscounted sum of rewards of each episode."""
+    lengths: list[int] = field(default_factory=list)
+    """Steps of each episode."""
+    replayed: int = 0
+    """Answers that the server had committed before."""
+    words: set[str] = field(default_factory=set)
+    """Distinct words retrieved."""
+    seconds: float = 0.0
+    """Wall time of the whole run, environment included."""
+
+    def add(self, transition: Transition) -> None:
+        """Counts one step."""
+        while transition.episode >= len(self.returns):
+            self.returns.append(0.0)
+            self.lengths.append(0)
+        self.returns[transition.episode] += transition.reward
+        self.lengths[transition.episode] += 1
+        self.replayed += transition.act.replayed
+        self.words.update(token.text for token in transition.act.tokens)
+
+    @property
+    def mean_return(self) -> float:
+        """Mean of the returns, 0.0 if there are none."""
+        return sum(self.returns) / len(self.returns) if self.returns else 0.0
+
+    @property
+    def steps(self) -> int:
+        """Steps of all episodes together."""
+        return sum(self.lengths)
+
+    @property
+    def acts_per_second(self) -> float:
+        """Steps per second of wall time, environment included."""
+        return self.steps / self.seconds if self.seconds else 0.0

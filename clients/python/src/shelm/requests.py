@@ -1,0 +1,65 @@
+"""Builds the protocol's requests from Python values, for both clients. A wrong value is refused with InvalidArgument."""
+
+import math
+from typing import Any
+
+from shelm.errors import FieldViolation, InvalidArgument
+from shelm.observation import Encoding, encode
+from shelm.steps import Cursor
+from shelm.v1 import agent_pb2
+
+
+class Requests:
+    """Knows what a client's requests have in common: the agent of new episodes and how frames travel."""
+
+    def __init__(self, *, agent: str, encoding: Encoding) -> None:
+        """Takes the agent of episodes that the client begins ("": the server's default) and "raw" or "png"."""
+        if encoding not in ("raw", "png"):
+            raise InvalidArgument(f"encoding: expected 'raw' or 'png', given {encoding!r}")
+        self._agent, self._encoding = agent, encoding
+
+    def image(self, observation: Any) -> agent_pb2.Image:
+        """Returns the Image of a uint8 array (height, width, 3)."""
+        return encode(observation, self._encoding)
+
+    def act(
+        self, episode_id: str, cursor: Cursor, frame: agent_pb2.Image, step: int | None, deterministic: bool | None
+    ) -> agent_pb2.ActRequest:
+        """Returns the request for `step`, None meaning the cursor's."""
+        step = cursor.next_step if step is None else natural("step", step)
+        agent = self._agent if step == 0 and cursor.names_agent else ""  # later, the episode's own agent acts
+        return agent_pb2.ActRequest(
+            episode_id=episode_id, step=step, observation=frame, agent=agent, deterministic=deterministic
+        )
+
+    def create(
+        self, episode_id: str, agent: str | None, seed: int | None, deterministic: bool | None
+    ) -> agent_pb2.CreateEpisodeRequest:
+        """Returns the request for a new episode; `agent` None means the client's."""
+        agent = self._agent if agent is None else agent
+        seed = None if seed is None else natural("seed", seed)
+        return agent_pb2.CreateEpisodeRequest(episode_id=episode_id, agent=agent, seed=seed, deterministic=deterministic)
+
+    def explain(self, episode_id: str, step: int, observation: Any, max_steps: int) -> agent_pb2.ExplainStepRequest:
+        """Returns the request to explain a step; `observation` None means the frame that the server recorded."""
+        frame = None if observation is None else self.image(observation)
+        step, max_steps = natural("step", step), natural("max_steps", max_steps)
+        return agent_pb2.ExplainStepRequest(episode_id=episode_id, step=step, observation=frame, max_steps=max_steps)
+
+
+def end_request(episode_id: str, total_reward: float | None) -> agent_pb2.EndEpisodeRequest:
+    """Returns the request to end an episode; `total_reward` None tells none."""
+    if total_reward is not None and not math.isfinite(total_reward):
+        raise _invalid("total_reward", f"expected a finite number, given {total_reward}")
+    return agent_pb2.EndEpisodeRequest(episode_id=episode_id, total_reward=total_reward)
+
+
+def natural(field: str, value: int) -> int:
+    """Returns the value; raises InvalidArgument for what the protocol's unsigned fields cannot hold."""
+    if 0 <= value < 2**64:
+        return int(value)
+    raise _invalid(field, f"expected 0 .. 2**64 - 1, given {value}")
+
+
+def _invalid(field: str, text: str) -> InvalidArgument:
+    return InvalidArgument(f"{field}: {text}", reason="INVALID_FIELD", field_violations=[FieldViolation(field, text)])

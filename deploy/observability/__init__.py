@@ -1,0 +1,1 @@
+"""What watches the services: rules for Prometheus, dashboards for Grafana."""

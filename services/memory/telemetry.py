@@ -1,0 +1,69 @@
+"""Memory's own metrics: its slots, and what happened to them.
+
+Failure policy: an engine that does not answer in time (one in a Triton that is away) is left out of the scrape.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import astuple
+
+from prometheus_client import REGISTRY
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from services.memory.tensors import Counts
+
+log = logging.getLogger(__name__)
+AskCounts = Callable[[], Awaitable[Counts]]
+ANSWER_SECONDS = 1.0
+_AGENT = ["agent", "digest"]
+
+
+class _SlotCollector(Collector):
+    def __init__(self) -> None:
+        self.engines: dict[tuple[str, str], AskCounts] = {}
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """Asks the engines when Prometheus asks, in a thread of its exporter."""
+        families: tuple[Metric, ...] = (
+            GaugeMetricFamily("shelm_memory_slots", "Episodes whose memory state can be kept", labels=_AGENT),
+            GaugeMetricFamily("shelm_memory_slots_used", "Episodes whose memory state is kept", labels=_AGENT),
+            CounterMetricFamily("shelm_memory_hits", "Steps taken from the memory state at hand", labels=_AGENT),
+            CounterMetricFamily("shelm_memory_repeats", "Steps asked for again, whose vector was kept", labels=_AGENT),
+            CounterMetricFamily("shelm_memory_rebuilds", "Memory states computed again from the history", labels=_AGENT),
+            CounterMetricFamily("shelm_memory_evictions", "Memory states dropped for another episode's", labels=_AGENT),
+        )
+        for labels, counts in self._ask().items():
+            for family, value in zip(families, astuple(counts), strict=True):
+                family.add_metric(labels, value)  # type: ignore[attr-defined]  # both kinds have it
+        yield from families
+
+    def _ask(self) -> dict[tuple[str, str], Counts]:
+        if not self.loop:
+            return {}
+        asking = _all(self.engines)
+        try:
+            return asyncio.run_coroutine_threadsafe(asking, self.loop).result()
+        except Exception as error:
+            asking.close()
+            log.warning("no counts of the memory slots: %s", error)
+            return {}
+
+
+async def _all(engines: Mapping[tuple[str, str], AskCounts]) -> dict[tuple[str, str], Counts]:
+    async def one(labels: tuple[str, str], ask: AskCounts) -> tuple[tuple[str, str], Counts]:
+        return labels, await asyncio.wait_for(ask(), ANSWER_SECONDS)
+
+    answers = await asyncio.gather(*(one(*pair) for pair in engines.items()), return_exceptions=True)
+    return dict(answer for answer in answers if not isinstance(answer, BaseException))
+
+
+_collector = _SlotCollector()
+REGISTRY.register(_collector)
+
+
+def export_slots(engines: Mapping[tuple[str, str], AskCounts]) -> None:
+    """Exports the counts of engines, by the labels of their agents; inside the event loop that they need."""
+    _collector.engines, _collector.loop = dict(engines), asyncio.get_running_loop()

@@ -1,0 +1,52 @@
+"""Logs: one line, or one JSON object, per event on standard error.
+
+Contract: `configure_logging` decides the form for the whole process. Inside a call that has said so with `in_episode`, every
+event of the call names its episode and step; where traces are on, its trace and span. Tokens and frames are never logged.
+"""
+
+import logging
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from services.runtime import traces
+
+LogFormat = Literal["text", "json"]
+_episode: ContextVar[tuple[str, int] | None] = ContextVar("episode", default=None)
+
+
+def in_episode(episode_id: str, step: int) -> None:
+    """What this task does from now on, it does for a step of an episode."""
+    _episode.set((episode_id, step))
+
+
+def configure_logging(service: str, level: str, log_format: LogFormat = "text") -> None:
+    """Everything to standard error; also what libraries say with `warnings`."""
+    logging.captureWarnings(True)
+    form = f"%(asctime)s {service} %(levelname)s %(name)s: %(message)s"
+    handler = logging.StreamHandler()
+    handler.setFormatter(_json_formatter(service) if log_format == "json" else logging.Formatter(form))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.getLogger("grpc").setLevel(max(logging.INFO, logging.getLevelName(level)))  # it tells of every call
+
+
+def _json_formatter(service: str) -> logging.Formatter:
+    from pythonjsonlogger.json import JsonFormatter  # what runs inside Triton does without it
+
+    class Formatter(JsonFormatter):
+        def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
+            time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+            log_data.update(time=time, service=service, level=record.levelname, logger=record.name)
+            super().add_fields(log_data, record, message_dict)
+            log_data.update(_context())
+
+    return Formatter(["message"])
+
+
+def _context() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if episode := _episode.get():
+        found["episode_id"], found["step"] = episode
+    if ids := traces.ids():
+        found["trace_id"], found["span_id"] = ids
+    return found
