@@ -1,0 +1,289 @@
+"""What the inspector costs: `python -m benchmarks.inspector [--out FILE] [--seconds 15] [--rounds 3] [--processes]`.
+
+Throughput of Act with the inspector open on every running episode (one viewer per episode, and one of the list) against the
+inspector closed, in turn (closed, open, closed, open, ...) in one run. 50 episodes act all the time, each its next step as
+soon as the last one is answered. Held equal: server, bundle, frames (of one recorded walk, words cached), deterministic
+actions, one torch thread, Redis with `appendfsync always`, and the client. In the closed phases the inspector runs, but
+nobody looks.
+
+Viewers read server-sent events as a browser does, in a process of their own, which also is on this machine: what they cost
+is part of the result. The CPU time of each process per Act is measured too; it depends less on what else runs. A kept result
+is taken while nothing else runs; the load average before and after is written beside it.
+"""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import psutil  # type: ignore[import-untyped]
+from shelm.v1 import agent_pb2, agent_pb2_grpc
+
+from benchmarks.act import record_frames
+from deploy.local.redis_server import redis_command
+from deploy.local.stack import Stack, free_port
+
+EPISODES = 50
+WARM = 3.0  # seconds before the first phase
+SETTLE = 1.5  # seconds after viewers came or went
+
+
+class Actors:
+    """Episodes that act all the time, over one channel."""
+
+    def __init__(self, target: str, names: list[str]) -> None:
+        self._channel = grpc.aio.insecure_channel(target)
+        self._stub: Any = agent_pb2_grpc.AgentServiceStub(self._channel)
+        self._images = [
+            agent_pb2.Image(
+                encoding=agent_pb2.ENCODING_RAW_RGB8, height=frame.shape[0], width=frame.shape[1], data=frame.tobytes()
+            )
+            for frame in record_frames(60)
+        ]
+        self.acts = 0
+        self._tasks = [asyncio.create_task(self._act(name)) for name in names]
+
+    async def _act(self, name: str) -> None:
+        step = 0
+        while True:
+            image = self._images[step % len(self._images)]
+            await self._stub.Act(agent_pb2.ActRequest(episode_id=name, step=step, observation=image, deterministic=True))
+            step += 1
+            self.acts += 1
+
+    async def rate(self, seconds: float) -> float:
+        """Acts per second from now on."""
+        before, began = self.acts, time.perf_counter()
+        await asyncio.sleep(seconds)
+        for task in self._tasks:
+            if task.done():
+                task.result()  # raises what ended it
+        return (self.acts - before) / (time.perf_counter() - began)
+
+    async def close(self) -> None:
+        """Ends them."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._channel.close(None)
+
+
+def look(url: str, names: list[str], look_now: Event, seen: Any) -> None:
+    """The viewers' process: while `look_now` is set, a stream per episode and one of the list. seen: steps that came."""
+
+    async def view(client: httpx.AsyncClient, path: str) -> None:
+        async with client.stream("GET", path) as reply:
+            reply.raise_for_status()
+            async for line in reply.aiter_lines():
+                with seen.get_lock():
+                    seen.value += line.count('"step":')
+
+    async def run() -> None:
+        limits = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(base_url=url, timeout=None, limits=limits) as client:
+            while True:
+                await asyncio.to_thread(look_now.wait)
+                steps = [
+                    json.loads(reply.text)["committed_step"]
+                    for reply in [await client.get(f"/api/episodes/{n}") for n in names]
+                ]
+                paths = [f"/api/episodes/{name}/live?from={step}" for name, step in zip(names, steps, strict=True)]
+                tasks = [asyncio.create_task(view(client, path)) for path in [*paths, "/api/episodes"]]
+                while look_now.is_set():  # noqa: ASYNC110 - of another process
+                    await asyncio.sleep(0.1)
+                for task in tasks:
+                    task.cancel()
+                for result in await asyncio.gather(*tasks, return_exceptions=True):
+                    if not isinstance(result, asyncio.CancelledError):
+                        raise RuntimeError(f"a viewer ended: {result!r}")
+
+    asyncio.run(run())
+
+
+@contextmanager
+def server(folder: Path, *, processes: bool) -> Iterator[tuple[str, dict[str, int]]]:
+    """The public API, three processes or one: its address and what runs it."""
+    if processes:
+        with Stack(folder / "stack", {"SHELM_LISTEN": f"127.0.0.1:{free_port()}"}) as stack:
+            yield stack.target, {name: stack.pid(name) for name in ("redis", "retrieval", "memory", "policy")}
+        return
+    port, target = free_port(), f"127.0.0.1:{free_port()}"
+    env = {
+        **os.environ,
+        "SHELM_LISTEN": target,
+        "SHELM_REDIS_URL": f"redis://127.0.0.1:{port}/0",
+        "SHELM_LOG_LEVEL": "WARNING",
+    }
+    command = [sys.executable, "-m", "services.standalone"]
+    with running(redis_command(port, folder / "redis"), {}) as redis, running(command, env) as standalone:
+        with grpc.insecure_channel(target) as channel:
+            stub: Any = agent_pb2_grpc.AgentServiceStub(channel)
+            stub.ListAgents(agent_pb2.ListAgentsRequest(), wait_for_ready=True, timeout=120)
+        yield target, {"redis": redis, "standalone": standalone}
+
+
+@contextmanager
+def inspector(target: str) -> Iterator[tuple[str, int]]:
+    """The inspector's address and process."""
+    listen = f"127.0.0.1:{free_port()}"
+    env = {**os.environ, "SHELM_INSPECTOR_LISTEN": listen, "SHELM_INSPECTOR_TARGET": target, "SHELM_LOG_LEVEL": "WARNING"}
+    with running([sys.executable, "-m", "services.inspector"], env) as pid:
+        end = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://{listen}/healthz", timeout=2):
+                    break
+            except (urllib.error.URLError, OSError):
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
+        yield f"http://{listen}", pid
+
+
+@contextmanager
+def running(command: list[str], env: dict[str, str]) -> Iterator[int]:
+    """A process, ended on exit."""
+    process = subprocess.Popen(command, env=env or None, stdout=subprocess.DEVNULL)
+    try:
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+class Used:
+    """CPU time of processes and their children. pids: by name."""
+
+    def __init__(self, pids: dict[str, int]) -> None:
+        self._processes = {name: psutil.Process(pid) for name, pid in pids.items()}
+        self._before: dict[str, float] = {}
+
+    def start(self) -> None:
+        """From now on."""
+        self._before = self._now()
+
+    def per_act(self, acts: int) -> dict[str, float]:
+        """Milliseconds per Act since then."""
+        return {name: 1000 * (value - self._before[name]) / max(1, acts) for name, value in self._now().items()}
+
+    def _now(self) -> dict[str, float]:
+        return {
+            name: sum(sum(each.cpu_times()[:2]) for each in (one, *one.children(recursive=True)))
+            for name, one in self._processes.items()
+        }
+
+
+async def comes(what: Callable[[], int], viewers: Any) -> None:
+    """Waits until viewers have seen something."""
+    async with asyncio.timeout(60):
+        while not what():
+            if not viewers.is_alive():
+                raise RuntimeError("the viewers have ended; see above")
+            await asyncio.sleep(0.1)
+
+
+async def measure(target: str, url: str, pids: dict[str, int], *, seconds: float, rounds: int) -> list[dict[str, Any]]:
+    """Closed and open phases in turn."""
+    names = [f"bench-{uuid.uuid4().hex[:12]}-{i}" for i in range(EPISODES)]
+    context = multiprocessing.get_context("spawn")
+    look_now, seen = context.Event(), context.Value("q", 0)
+    viewers = context.Process(target=look, args=(url, names, look_now, seen), daemon=True)
+    actors = Actors(target, names)
+    viewers.start()
+    used = Used({**pids, "viewers": viewers.pid or 0})
+    rows: list[dict[str, Any]] = []
+    try:
+        await actors.rate(WARM)
+        look_now.set()
+        await comes(lambda: seen.value, viewers)  # once before it counts: connections, imports
+        for turn in range(2 * rounds):
+            opened = turn % 2 == 1
+            (look_now.set if opened else look_now.clear)()
+            if opened:
+                before = seen.value
+                await comes(lambda: seen.value - before, viewers)  # noqa: B023 - called at once
+            await actors.rate(SETTLE)
+            before, acts = seen.value, actors.acts
+            used.start()
+            rate = await actors.rate(seconds)
+            cpu = used.per_act(actors.acts - acts)
+            row = {"inspector": "open" if opened else "closed", "acts_per_second": rate, "steps_seen": seen.value - before}
+            rows.append({**row, "cpu_ms_per_act": cpu})
+            print(rows[-1], flush=True)
+    finally:
+        viewers.terminate()
+        await actors.close()
+    return rows
+
+
+def cost(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Medians, and the share of throughput that looking costs: each open phase against the closed ones beside it."""
+    rates = [row["acts_per_second"] for row in rows]
+    shares, names = [], rows[0]["cpu_ms_per_act"]
+    for i in range(1, len(rates), 2):
+        beside = [rates[i - 1], *rates[i + 1 : i + 2]]
+        shares.append(1 - rates[i] / statistics.fmean(beside))
+    return {
+        "closed": statistics.median(rates[::2]),
+        "open": statistics.median(rates[1::2]),
+        "closed_cpu_ms_per_act": {
+            name: statistics.median(row["cpu_ms_per_act"][name] for row in rows[::2]) for name in names
+        },
+        "open_cpu_ms_per_act": {
+            name: statistics.median(row["cpu_ms_per_act"][name] for row in rows[1::2]) for name in names
+        },
+        "cost": statistics.median(shares),
+        "least_cost": min(shares),
+        "most_cost": max(shares),
+    }
+
+
+def main() -> None:
+    """Measures and prints; `--out` keeps the raw phases."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--seconds", type=float, default=15.0, help="of each phase")
+    parser.add_argument("--rounds", type=int, default=3, help="closed and open phases")
+    parser.add_argument("--processes", action="store_true", help="three services instead of one process")
+    options = parser.parse_args()
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        target, pids = stack.enter_context(server(Path(folder), processes=options.processes))
+        url, pid = stack.enter_context(inspector(target))
+        pids["inspector"] = pid
+        rows = asyncio.run(measure(target, url, pids, seconds=options.seconds, rounds=options.rounds))
+    result = {
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+        "server": "three processes" if options.processes else "one process",
+        "episodes": EPISODES,
+        "seconds_per_phase": options.seconds,
+        "load_average_before": load,
+        "load_average_after": os.getloadavg()[0],
+        **cost(rows),
+        "phases": rows,
+    }
+    print({key: value for key, value in result.items() if key != "phases"})
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The web page that shows live memories. It calls the public API (AgentService) alone, and stores nothing."""

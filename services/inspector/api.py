@@ -1,0 +1,83 @@
+"""`PublicApi`: the one way from the inspector to AgentService, over one channel.
+
+Contract: every call carries the authorization header of the viewer it is made for, and no other.
+
+Failure policy: a failed call is the ServiceError that the API sent; an API that cannot be reached is UNAVAILABLE with reason
+API_UNAVAILABLE. Nothing is retried: the page asks again.
+"""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc import status_pb2
+from shelm.v1 import agent_pb2, agent_pb2_grpc
+
+from services.runtime.errors import DETAILS_KEY, ServiceError, from_status
+
+_OPTIONS = [
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    ("grpc.max_receive_message_length", 64 * 2**20),
+]
+
+
+class PublicApi:
+    """Calls AgentService. target: HOST:PORT. timeout: seconds for one answer; streams have none."""
+
+    def __init__(self, target: str, *, timeout: float) -> None:
+        self._timeout = timeout
+        self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+        self._stub: Any = agent_pb2_grpc.AgentServiceStub(self._channel)
+
+    async def call(self, method: str, request: Message, authorization: str, *, within: float | None = None) -> Any:
+        """The response of a unary method. within: seconds, if not the usual."""
+        try:
+            return await getattr(self._stub, method)(
+                request, timeout=within or self._timeout, metadata=_metadata(authorization)
+            )
+        except grpc.aio.AioRpcError as error:
+            raise error_of(error) from None
+
+    async def stream(self, method: str, request: Message, authorization: str) -> AsyncGenerator[Any, None]:
+        """The responses of a streaming method; closing the iterator ends the call."""
+        call = getattr(self._stub, method)(request, metadata=_metadata(authorization))
+        try:
+            async for response in call:
+                yield response
+        except grpc.aio.AioRpcError as error:
+            raise error_of(error) from None
+        finally:
+            call.cancel()
+
+    async def episode(self, episode_id: str, authorization: str) -> agent_pb2.Episode:
+        """What is known of one episode."""
+        request = agent_pb2.GetEpisodeRequest(episode_id=episode_id)
+        episode: agent_pb2.Episode = (await self.call("GetEpisode", request, authorization)).episode
+        return episode
+
+    async def memory(self, episode_id: str, first: int, limit: int, authorization: str) -> list[agent_pb2.MemoryStep]:
+        """Up to `limit` committed steps from `first` on; steps that are no longer retained are left out."""
+        request = agent_pb2.GetMemoryRequest(episode_id=episode_id, from_step=first, limit=limit)
+        return list((await self.call("GetMemory", request, authorization)).steps)
+
+    async def close(self) -> None:
+        """Ends the channel and what still runs on it."""
+        await self._channel.close(None)
+
+
+def error_of(error: grpc.aio.AioRpcError) -> ServiceError:
+    """The typed error that the API sent."""
+    trailers: Any = error.trailing_metadata() or ()
+    details = dict(trailers).get(DETAILS_KEY)
+    if isinstance(details, bytes):
+        return from_status(status_pb2.Status.FromString(details))
+    code = error.code()
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return ServiceError(code, "API_UNAVAILABLE", "the public API cannot be reached", retry_after=1)
+    return ServiceError(code, code.name, error.details() or code.name)
+
+
+def _metadata(authorization: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", authorization),) if authorization else ()

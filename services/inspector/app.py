@@ -1,0 +1,181 @@
+"""The inspector's HTTP server: one page, its files, and the public API as JSON and server-sent events.
+
+Contract: reads only. Every /api answer is made with the viewer's own token; nothing is stored. Paths:
+  /                                         the page
+  /static/...                               its files
+  /healthz                                  200 while this process works, whether or not the API does
+  /api/agents                               all agents
+  /api/episodes                             the list, as events: listing.py
+  /api/episodes/{id}                        one episode
+  /api/episodes/{id}/memory?from=&limit=    steps
+  /api/episodes/{id}/live?from=             steps as they come, as events: events.py
+  /api/episodes/{id}/frames/{step}          a recorded frame, PNG; 204 if there is none
+  /api/episodes/{id}/explain/{step}         what decided a step
+
+Failure policy: errors.py; a viewer that takes nothing for `SEND_TIMEOUT` seconds is dropped.
+"""
+
+import contextlib
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import grpc
+from shelm.v1 import agent_pb2
+from sse_starlette import EventSourceResponse
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from services.inspector.api import PublicApi
+from services.inspector.convert import agent_json, episode_json, explanation_json, step_json
+from services.inspector.errors import error_response, internal_error
+from services.inspector.events import episode_events
+from services.inspector.listing import Listings
+from services.inspector.security import OpenApiGuard, SecurityHeaders, authorization_of
+from services.inspector.settings import InspectorSettings
+from services.inspector.watching import Watches
+from services.runtime.auth import is_loopback
+from services.runtime.errors import ServiceError, invalid
+
+STATIC = Path(__file__).parent / "static"
+SEND_TIMEOUT = 30.0  # seconds
+EXPLAIN_TIMEOUT = 120.0  # seconds: it runs the memory many times
+NO_FRAME = ("RECORDING_OFF", "FRAME_NOT_RECORDED", "UNIMPLEMENTED", "STEP_TOO_OLD")
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+class Inspector:
+    """The handlers of /api."""
+
+    def __init__(self, api: PublicApi, guard: OpenApiGuard, *, max_viewers: int) -> None:
+        self._api, self._guard = api, guard
+        self._watches, self._listings = Watches(api), Listings(api)
+        self._viewers, self._max_viewers = 0, max_viewers
+
+    async def agents(self, request: Request) -> Response:
+        """All agents."""
+        reply = await self._api.call("ListAgents", agent_pb2.ListAgentsRequest(), await self._viewer(request))
+        return _json([agent_json(agent) for agent in reply.agents])
+
+    async def list_live(self, request: Request) -> Response:
+        """The list of episodes, live."""
+        viewer = await self._viewer(request)
+        # So that a refused token is a status, not an event.
+        await self._api.call("ListEpisodes", agent_pb2.ListEpisodesRequest(page_size=1), viewer)
+        return self._events(self._listings.events(viewer))
+
+    async def episode(self, request: Request) -> Response:
+        """One episode."""
+        return _json(episode_json(await self._api.episode(_name(request), await self._viewer(request))))
+
+    async def memory(self, request: Request) -> Response:
+        """Steps of one episode."""
+        first, limit = _number(request, "from", 0), _number(request, "limit", 1000)
+        steps = await self._api.memory(_name(request), first, limit, await self._viewer(request))
+        return _json([step_json(step) for step in steps])
+
+    async def live(self, request: Request) -> Response:
+        """Steps of one episode as they come."""
+        first, viewer = _number(request, "from", 0), await self._viewer(request)
+        episode = await self._api.episode(_name(request), viewer)
+        return self._events(episode_events(self._api, self._watches, episode, first, viewer))
+
+    async def frame(self, request: Request) -> Response:
+        """A recorded frame; 204 with the reason if there is none, for that is an answer and no failure."""
+        wanted = agent_pb2.GetFrameRequest(episode_id=_name(request), step=request.path_params["step"])
+        viewer = await self._viewer(request)
+        try:
+            reply = await self._api.call("GetFrame", wanted, viewer)
+        except ServiceError as error:
+            if error.reason not in NO_FRAME:
+                raise
+            return Response(status_code=204, headers={**_NO_STORE, "X-Reason": error.reason})
+        return Response(reply.frame.data, media_type="image/png", headers=_NO_STORE)
+
+    async def explain(self, request: Request) -> Response:
+        """What decided a step."""
+        wanted = agent_pb2.ExplainStepRequest(episode_id=_name(request), step=request.path_params["step"])
+        viewer = await self._viewer(request)
+        return _json(explanation_json(await self._api.call("ExplainStep", wanted, viewer, within=EXPLAIN_TIMEOUT)))
+
+    async def _viewer(self, request: Request) -> str:
+        authorization = authorization_of(request)
+        await self._guard.check()
+        return authorization
+
+    def _events(self, events: AsyncGenerator[bytes, None]) -> Response:
+        if self._viewers >= self._max_viewers:
+            text = f"{self._max_viewers} live pages are open already; retry later"
+            raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_VIEWERS", text, retry_after=5)
+        return EventSourceResponse(self._counted(events), send_timeout=SEND_TIMEOUT)
+
+    async def _counted(self, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        self._viewers += 1
+        try:
+            async with contextlib.aclosing(events) as own:
+                async for one in own:
+                    yield one
+        finally:
+            self._viewers -= 1
+
+
+def create_app(settings: InspectorSettings) -> ASGIApp:
+    """The server for these settings."""
+    local = is_loopback(settings.inspector_listen)
+    api = PublicApi(settings.inspector_target, timeout=settings.inspector_timeout)
+    guard = OpenApiGuard(api, needed=not local and not settings.allow_anonymous)
+    inspector = Inspector(api, guard, max_viewers=settings.inspector_max_viewers)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None, None]:
+        yield
+        await api.close()
+
+    one = "/api/episodes/{episode_id}"
+    routes = [
+        Route("/", _page),
+        Route("/healthz", _healthz),
+        Mount("/static", StaticFiles(directory=STATIC)),
+        Route("/api/agents", inspector.agents),
+        Route("/api/episodes", inspector.list_live),
+        Route(one, inspector.episode),
+        Route(f"{one}/memory", inspector.memory),
+        Route(f"{one}/live", inspector.live),
+        Route(f"{one}/frames/{{step:int}}", inspector.frame),
+        Route(f"{one}/explain/{{step:int}}", inspector.explain),
+    ]
+    # On loopback: a foreign page whose name was made to lead here sends its own name.
+    hosts = ["localhost", "127.0.0.1", "::1", "[::1]"] if local else ["*"]
+    middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=hosts)]
+    handlers = {ServiceError: error_response, Exception: internal_error}
+    return SecurityHeaders(Starlette(routes=routes, middleware=middleware, exception_handlers=handlers, lifespan=lifespan))
+
+
+async def _page(_: Request) -> Response:
+    return FileResponse(STATIC / "index.html")
+
+
+async def _healthz(_: Request) -> Response:
+    return _json({"status": "ok"})
+
+
+def _json(value: Any) -> Response:
+    return JSONResponse(value, headers=_NO_STORE)
+
+
+def _name(request: Request) -> str:
+    name: str = request.path_params["episode_id"]
+    return name
+
+
+def _number(request: Request, field: str, default: int) -> int:
+    text = request.query_params.get(field, str(default))
+    if not (text.isascii() and text.isdecimal()) or int(text) >= 2**32:
+        raise invalid(field, f"expected a number, 0 .. {2**32 - 1}, got {text[:40]!r}")
+    return int(text)

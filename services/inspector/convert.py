@@ -1,0 +1,101 @@
+"""Messages of the public contract -> JSON values for the page.
+
+Numbers keep their exact value; times are milliseconds since 1970; what is unset, or not finite, is null. An action is a
+number, a list of numbers, or an object with one of the two per part.
+"""
+
+import json
+import math
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from shelm.v1 import agent_pb2
+
+Json = dict[str, Any]
+
+
+def to_text(value: Any) -> str:
+    """Compact JSON."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def episode_json(episode: agent_pb2.Episode) -> Json:
+    """An episode of the list."""
+    return {
+        "episode_id": episode.episode_id,
+        "agent": episode.agent,
+        "agent_digest": episode.agent_digest,
+        "committed_step": episode.committed_step if episode.HasField("committed_step") else None,
+        "ended": episode.ended,
+        "deterministic": episode.deterministic,
+        "create_time": episode.create_time.ToMilliseconds(),
+        "update_time": episode.update_time.ToMilliseconds(),
+        "memory_length": episode.memory_length,
+        "total_reward": _number(episode.total_reward) if episode.HasField("total_reward") else None,
+    }
+
+
+def step_json(step: agent_pb2.MemoryStep) -> Json:
+    """One committed step."""
+    return {
+        "step": step.step,
+        "tokens": _tokens(step.tokens),
+        "action": action_json(step.action),
+        "value": _number(step.value),
+        "in_window": step.in_window,
+        "time": step.time.ToMilliseconds(),
+    }
+
+
+def action_json(action: agent_pb2.Action) -> Any:
+    """An action of any kind; null if it is unset."""
+    match action.WhichOneof("kind"):
+        case "discrete":
+            return action.discrete
+        case "continuous":
+            return [_number(value) for value in action.continuous.values]
+        case "dict":
+            return {part.name: action_json(part.action) for part in action.dict.parts}
+    return None
+
+
+def agent_json(agent: agent_pb2.Agent) -> Json:
+    """An agent, field by field as in agent.proto."""
+    return MessageToDict(agent, preserving_proto_field_name=True)
+
+
+def explanation_json(reply: agent_pb2.ExplainStepResponse) -> Json:
+    """What decided a step."""
+    return {
+        "step": reply.step,
+        "action": action_json(reply.action),
+        "decision": _decision(reply.decision),
+        "words": [_influence(one) for one in reply.words],
+        "steps": [_influence(one) for one in reply.steps],
+        "reach_from_step": reply.reach_from_step,
+    }
+
+
+def _influence(one: agent_pb2.Influence) -> Json:
+    return {
+        "tokens": _tokens(one.tokens),
+        "steps": list(one.steps),
+        "change": _number(one.change),
+        "without": _decision(one.without),
+    }
+
+
+def _decision(decision: agent_pb2.Decision) -> Json:
+    return {
+        "probabilities": [_number(value) for value in decision.probabilities],
+        "most_probable": action_json(decision.most_probable),
+        "value": _number(decision.value),
+    }
+
+
+def _tokens(tokens: Any) -> list[Json]:
+    return [{"text": one.text, "similarity": _number(one.similarity), "id": one.id} for one in tokens]
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,55 @@
+"""The typed errors of the public API as HTTP answers: a status and `{code, reason, message, retry_after}`."""
+
+import grpc
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from services.runtime.errors import ServiceError
+
+_Code = grpc.StatusCode
+_STATUS = {
+    _Code.INVALID_ARGUMENT: 400,
+    _Code.OUT_OF_RANGE: 410,  # the step is no longer retained
+    _Code.UNAUTHENTICATED: 401,
+    _Code.PERMISSION_DENIED: 403,
+    _Code.NOT_FOUND: 404,
+    _Code.ABORTED: 409,
+    _Code.ALREADY_EXISTS: 409,
+    _Code.FAILED_PRECONDITION: 412,
+    _Code.RESOURCE_EXHAUSTED: 429,
+    _Code.UNIMPLEMENTED: 501,
+    _Code.UNAVAILABLE: 503,
+    _Code.DEADLINE_EXCEEDED: 504,
+}
+
+
+def error_json(error: ServiceError) -> dict[str, object]:
+    """What the page is told."""
+    return {
+        "code": error.code.name,
+        "reason": error.reason or error.code.name,
+        "message": error.message,
+        "retry_after": error.retry_after,
+    }
+
+
+def status_of(error: ServiceError) -> int:
+    """The HTTP status; 500 for what has none of its own."""
+    return _STATUS.get(error.code, 500)
+
+
+async def error_response(_: Request, error: Exception) -> Response:
+    """Starlette's handler for a ServiceError."""
+    assert isinstance(error, ServiceError)
+    headers = {"Cache-Control": "no-store"}
+    if error.code is _Code.UNAUTHENTICATED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    return JSONResponse(error_json(error), status_of(error), headers)
+
+
+async def internal_error(request: Request, _: Exception) -> Response:
+    """Starlette's handler for everything else, which it logs with its traceback."""
+    text = "internal error of the inspector; its log tells more"
+    return await error_response(request, ServiceError(_Code.INTERNAL, "INTERNAL", text))

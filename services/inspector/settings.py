@@ -1,0 +1,26 @@
+"""Settings of the inspector, read from the environment (prefix SHELM_)."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.runtime.logs import LogFormat
+from services.runtime.settings import check_address
+
+
+class InspectorSettings(BaseSettings):
+    """It has no token: a viewer's own is passed on, and the public API enforces the scopes."""
+
+    model_config = SettingsConfigDict(env_prefix="SHELM_")
+
+    inspector_listen: str = Field("127.0.0.1:8080", description="HOST:PORT of the page")
+    inspector_target: str = Field("127.0.0.1:50051", description="HOST:PORT of the public API")
+    inspector_timeout: float = Field(10.0, gt=0, description="seconds for one answer of the public API")
+    inspector_max_viewers: int = Field(256, gt=0, description="live streams to browsers at once")
+    allow_anonymous: bool = Field(False, description="show an API that needs no token beyond loopback")
+    stop_grace: float = Field(5.0, ge=0, description="seconds that running calls get when the service stops")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: LogFormat = Field("text", description="text: a line per event; json: an object per event")
+
+    _addresses = field_validator("inspector_listen", "inspector_target")(check_address)

@@ -1,0 +1,156 @@
+// The inspector's /api. The token is kept in sessionStorage, sent in the Authorization header and never part of a URL.
+
+const KEY = "shelm-token";
+const dialog = document.getElementById("token-dialog");
+const forgetButton = document.getElementById("forget");
+let asking = null;
+
+export class ApiError extends Error {
+  constructor(status, { reason, message, retry_after }) {
+    super(message);
+    Object.assign(this, { status, reason, retryAfter: retry_after });
+  }
+}
+
+const token = () => sessionStorage.getItem(KEY) ?? "";
+const showForget = () => { forgetButton.hidden = !token(); };
+forgetButton.addEventListener("click", () => { sessionStorage.removeItem(KEY); location.reload(); });
+showForget();
+
+// Asks for a token, once for all requests that need one. False if the person declines.
+function ask(reason) {
+  asking ??= new Promise((resolve) => {
+    document.getElementById("token-reason").textContent = reason;
+    const input = document.getElementById("token");
+    input.value = "";
+    dialog.returnValue = "";
+    dialog.addEventListener("close", () => {
+      const given = dialog.returnValue === "use" && input.value.trim();
+      if (given) sessionStorage.setItem(KEY, given);
+      input.value = "";
+      showForget();
+      asking = null;
+      resolve(Boolean(given));
+    }, { once: true });
+    dialog.showModal();
+  });
+  return asking;
+}
+
+async function request(path, signal) {
+  for (;;) {
+    const used = token();
+    const headers = used ? { Authorization: `Bearer ${used}` } : {};
+    let response;
+    try {
+      response = await fetch(path, { headers, signal, cache: "no-store" });
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      throw new ApiError(0, { reason: "INSPECTOR_AWAY", message: "The inspector cannot be reached." });
+    }
+    if (response.ok) return response;
+    const error = await failure(response);
+    if (response.status !== 401) throw error;
+    const why = used ? "The server does not accept this token." : "The server asks for a token.";
+    if (used === token() && !(await ask(why))) throw error;
+  }
+}
+
+async function failure(response) {
+  const fallback = { reason: "HTTP", message: `The inspector answered with status ${response.status}.` };
+  return new ApiError(response.status, await response.json().catch(() => fallback));
+}
+
+const path = (...parts) => ["/api", ...parts.map(encodeURIComponent)].join("/");
+
+export const getAgents = async (signal) => (await request(path("agents"), signal)).json();
+export const getEpisode = async (id, signal) => (await request(path("episodes", id), signal)).json();
+export const explain = async (id, step, signal) => (await request(path("episodes", id, "explain", step), signal)).json();
+
+// A recorded frame; null if there is none, false if the server records no frames at all.
+export async function getFrame(id, step, signal) {
+  const response = await request(path("episodes", id, "frames", step), signal);
+  if (response.status === 200) return response.blob();
+  return ["RECORDING_OFF", "UNIMPLEMENTED"].includes(response.headers.get("X-Reason")) ? false : null;
+}
+
+export async function getMemory(id, from, limit, signal) {
+  return (await request(`${path("episodes", id, "memory")}?from=${from}&limit=${limit}`, signal)).json();
+}
+
+// All retained steps, page by page.
+export async function allMemory(id, signal, from = 0) {
+  const steps = [];
+  for (;;) {
+    const page = await getMemory(id, from, 1000, signal);
+    steps.push(...page);
+    if (page.length < 1000) return steps;
+    from = page.at(-1).step + 1;
+  }
+}
+
+// Server-sent events; fetch instead of EventSource, which cannot send a header.
+async function* events(url, signal) {
+  const reader = (await request(url, signal)).body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const blocks = (text + value.replaceAll("\r", "")).split("\n\n");
+    text = blocks.pop();
+    for (const block of blocks) {
+      const fields = Object.fromEntries(block.split("\n").map((line) => line.split(/: (.*)/s)));
+      if (fields.event) yield [fields.event, JSON.parse(fields.data)];
+    }
+  }
+}
+
+const FIRST_WAIT = 500, LONGEST_WAIT = 8000;  // ms
+const FINAL = new Set([400, 401, 403, 404, 412]);
+
+// Keeps a stream open until `signal` aborts, `end` comes or it is refused: connects again after a failure, and only while
+// the tab is seen. `url()` says where to go on. on: {event name: handler, state: (text, error) => void}.
+async function keep(url, on, signal) {
+  let wait = FIRST_WAIT;
+  while (!signal.aborted) {
+    await seen(signal);
+    const own = new AbortController();
+    const stop = () => own.abort();
+    const hide = () => document.hidden && own.abort();
+    signal.addEventListener("abort", stop);
+    document.addEventListener("visibilitychange", hide);
+    let error = null;
+    try {
+      on.state("live");
+      for await (const [name, data] of events(url(), own.signal)) {
+        if (name === "error") error = new ApiError(-1, data);
+        else { wait = FIRST_WAIT; error = null; on[name]?.(data); }
+        if (error) on.state("retrying", error);
+        if (name === "end") return;
+      }
+    } catch (caught) {
+      if (caught.name !== "AbortError") error = caught;
+    } finally {
+      signal.removeEventListener("abort", stop);
+      document.removeEventListener("visibilitychange", hide);
+      own.abort();
+    }
+    if (error && FINAL.has(error.status)) { on.state("refused", error); return; }
+    if (signal.aborted || document.hidden) continue;
+    on.state("retrying", error);
+    await new Promise((resolve) => setTimeout(resolve, Math.max(wait, 1000 * (error?.retryAfter ?? 0))));
+    wait = Math.min(2 * wait, LONGEST_WAIT);
+  }
+}
+
+function seen(signal) {
+  if (!document.hidden) return null;
+  return new Promise((resolve) => {
+    document.addEventListener("visibilitychange", resolve, { once: true });
+    signal.addEventListener("abort", resolve, { once: true });
+  });
+}
+
+export const keepList = (on, signal) => keep(() => path("episodes"), on, signal);
+export const keepEpisode = (id, next, on, signal) =>
+  keep(() => `${path("episodes", id, "live")}?from=${next()}`, on, signal);

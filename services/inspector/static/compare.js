@@ -1,0 +1,76 @@
+// Two episodes side by side, step by step; steps whose words or actions differ are marked.
+
+import { allMemory, getAgents, getEpisode } from "./api.js";
+import { button, h, problem } from "./dom.js";
+import { link, reward, sameAction, sameWords, state } from "./format.js";
+import { listen, through } from "./keys.js";
+import { Rows } from "./rows.js";
+import { ROW, fillStep } from "./stepview.js";
+
+export async function show(main, signal, ...names) {
+  const fields = ["First episode", "Second episode"].map((label, i) =>
+    h("input", { "aria-label": label, placeholder: label.toLowerCase(), value: names[i] ?? "", spellcheck: "false", class: "name" }));
+  const go = () => { location.hash = `#/compare/${fields.map((field) => encodeURIComponent(field.value.trim())).join("/")}`; };
+  const form = h("div", { class: "tools" }, fields, button("Compare", go));
+  form.addEventListener("keydown", (event) => { if (event.key === "Enter" && event.target !== form.lastChild) go(); });
+  main.append(h("h1", {}, "Compare two episodes"), form);
+  if (!names[0] || !names[1]) {
+    main.append(h("p", { class: "note" }, "Give the names of two episodes."));
+    return;
+  }
+  try {
+    const [agents, ...sides] = await Promise.all([getAgents(signal), ...names.slice(0, 2).map((name) => readSide(name, signal))]);
+    draw(main, signal, sides, new Map(agents.map((one) => [one.digest, one.action_space])));
+  } catch (error) {
+    if (!signal.aborted) main.append(problem(error));
+  }
+}
+
+async function readSide(name, signal) {
+  const [episode, steps] = await Promise.all([getEpisode(name, signal), allMemory(name, signal)]);
+  return { episode, steps: new Map(steps.map((step) => [step.step, step])) };
+}
+
+// The steps of both, aligned by number: {step, both, different}.
+export function align(a, b) {
+  const numbers = [...new Set([...a.keys(), ...b.keys()])].sort((x, y) => x - y);
+  return numbers.map((step) => {
+    const both = [a.get(step), b.get(step)];
+    const different = !both[0] || !both[1] || !sameWords(...both) || !sameAction(...both);
+    return { step, both, different };
+  });
+}
+
+function draw(main, signal, sides, spaces) {
+  const pairs = align(sides[0].steps, sides[1].steps);
+  const differing = pairs.filter((pair) => pair.different);
+  const first = differing[0] ? `; the first is step ${differing[0].step}` : "";
+  const rows = new Rows({ label: "Steps of both episodes", height: ROW, count: () => pairs.length, chosen: () => {},
+    fill: (element, i) => fill(element, pairs[i], sides, spaces) });
+  const next = () => {
+    const found = pairs.findIndex((pair, i) => i > rows.selected && pair.different);
+    if (found >= 0) rows.select(found, true);
+  };
+  main.append(
+    h("p", { class: "facts-line" }, `${differing.length} of ${pairs.length} steps differ${first}.`),
+    h("div", { class: "tools" }, button("Next difference", next, { disabled: !differing.length })),
+    h("div", { class: "pair" }, sides.map(({ episode }) => h("p", {}, h("a", { href: link(episode.episode_id) }, episode.episode_id),
+      ` · ${state(episode)} · reward ${reward(episode)}`))),
+    rows.element);
+  listen({ ...through(rows), n: next }, signal);
+  signal.addEventListener("abort", () => rows.close());
+  rows.element.dataset.ready = "";
+  rows.draw();
+}
+
+function fill(element, { step, both, different }, sides, spaces) {
+  element.classList.toggle("pair", true);
+  element.classList.toggle("different", different);
+  const halves = both.map((one, i) => {
+    const half = h("span", { class: "half" });
+    if (one) fillStep(half, one, { space: spaces.get(sides[i].episode.agent_digest), different });
+    else half.append(h("span", { class: "step" }, step), h("span", { class: "words" }, "no such step"));
+    return half;
+  });
+  element.replaceChildren(...halves);
+}

@@ -1,0 +1,33 @@
+// Making elements. Text is always text: nothing here reads HTML.
+
+export function h(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "class") element.className = value;
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+export const button = (text, onclick, attributes = {}) => h("button", { type: "button", onclick, ...attributes }, text);
+
+// What a page shows instead of content that did not come.
+export const problem = (error) => h("p", { class: "problem", role: "alert" }, error.message);
+
+// Says something in the page's status line, which screen readers read out.
+export function say(text) {
+  const line = document.getElementById("status");
+  if (line.textContent !== text) line.textContent = text;
+}
+
+// At most one call of `work` in `ms`, the last one never lost. `cancel` drops one that waits.
+export function throttle(work, ms) {
+  let timer = null, last = -Infinity;
+  const run = () => { timer = null; last = performance.now(); work(); };
+  const call = () => { timer ??= setTimeout(run, Math.max(0, last + ms - performance.now())); };
+  call.cancel = () => { clearTimeout(timer); timer = null; };
+  return call;
+}

@@ -1,0 +1,39 @@
+// Values as a person reads them.
+
+export const number = (value, digits = 2) => (value === null || value === undefined ? "–" : value.toFixed(digits));
+
+export function age(ms) {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+  return `${Math.floor(seconds / 86400)} d`;
+}
+
+export const clock = (ms) => new Date(ms).toLocaleTimeString();
+
+export const words = (step) => step.tokens.map((token) => `${token.text} ${number(token.similarity)}`).join(", ");
+
+// An action by the names of the agent's action space (agent.proto).
+export function action(value, space) {
+  if (value === null || value === undefined) return "–";
+  if (Array.isArray(value)) {
+    return value.map((one, i) => `${space?.names?.[i] ? `${space.names[i]} ` : ""}${number(one)}`).join(", ");
+  }
+  if (typeof value === "object") {
+    const parts = Object.fromEntries((space?.dict?.parts ?? []).map((part) => [part.name, part.space]));
+    return Object.entries(value).map(([name, one]) => `${name}: ${action(one, parts[name])}`).join("; ");
+  }
+  return space?.names?.[value] ?? `action ${value}`;
+}
+
+export const sameWords = (a, b) =>
+  a.tokens.length === b.tokens.length && a.tokens.every((token, i) => token.text === b.tokens[i].text);
+
+export const sameAction = (a, b) => JSON.stringify(a.action) === JSON.stringify(b.action);
+
+export const reward = (episode) => (episode.total_reward === null ? "–" : number(episode.total_reward, 3));
+
+export const state = (episode) => (episode.ended ? "ended" : "running");
+
+export const link = (episodeId) => `#/episode/${encodeURIComponent(episodeId)}`;

@@ -1,0 +1,31 @@
+// Keys of the pages that show steps. Keys typed into fields, or with a modifier, stay what they are.
+
+const help = document.getElementById("help-dialog");
+document.getElementById("help").addEventListener("click", () => help.showModal());
+
+const ignored = (event) => event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog");
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "?" && !ignored(event)) help.showModal();
+});
+
+// moves: {key: work}; space is left to buttons and links that have the focus.
+export function listen(moves, signal) {
+  document.addEventListener("keydown", (event) => {
+    const move = moves[event.key];
+    if (!move || ignored(event)) return;
+    if (event.key === " " && event.target.closest("button, a, summary")) return;
+    event.preventDefault();
+    move();
+  }, { signal });
+}
+
+// The moves through a list of rows.
+export const through = (rows) => {
+  const by = (step) => () => rows.select(rows.selected + step, true);
+  return {
+    ArrowDown: by(1), j: by(1), ArrowUp: by(-1), k: by(-1),
+    PageDown: () => by(rows.page)(), PageUp: () => by(-rows.page)(),
+    Home: () => rows.select(0, true), End: () => rows.select(rows.count() - 1, true),
+  };
+};

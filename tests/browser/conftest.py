@@ -1,0 +1,97 @@
+"""A real browser before a live agent. Everything is skipped, with the reason, where there is no Chromium.
+
+Every page is watched while a test uses it: an error on the console, an exception, or a request that leaves this machine
+fails the test. What tests measure is printed at the end.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from browser_live import LONG_STEPS, Live, play_long, running
+from browser_pages import Watched
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from support.frames import Frame
+
+_MEASURED: dict[str, Any] = {}
+expect.set_options(timeout=30_000)  # the machine may be busy
+
+
+def chromium() -> str:
+    """Path of the browser, empty if there is none: SHELM_CHROMIUM, or what is on PATH."""
+    return os.environ.get("SHELM_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
+    path = chromium()
+    if not path:
+        pytest.skip("no Chromium: install it, or name it in SHELM_CHROMIUM")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="session")
+def live(browser: Browser, tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iterator[Live]:
+    """Redis, the services in one process with tokens and recorded frames, and the inspector."""
+    folder = tmp_path_factory.mktemp("browser")
+    with running(folder, {"SHELM_RECORD": str(folder / "frames")}, tokens=True) as everything:
+        yield everything
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser window of its own."""
+    made = browser.new_context(viewport={"width": 1200, "height": 800}, accept_downloads=True)
+    made.set_default_timeout(60_000)  # the machine may be busy
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def signed_in(context: BrowserContext, live: Live) -> BrowserContext:
+    """A window whose tab has been given a token."""
+    context.add_init_script(f"sessionStorage.setItem('shelm-token', {json.dumps(live.token)})")
+    return context
+
+
+@pytest.fixture
+def watched(signed_in: BrowserContext) -> Iterator[Watched]:
+    """A watched page that has a token."""
+    one = Watched(signed_in.new_page())
+    yield one
+    one.check()
+
+
+@pytest.fixture
+def page(watched: Watched) -> Page:
+    """The page alone."""
+    return watched.page
+
+
+@pytest.fixture(scope="session")
+def long_episode(live: Live, frames: tuple[Frame, ...]) -> str:
+    """An episode of LONG_STEPS steps."""
+    with live.door() as door:
+        play_long(door, "long-episode", frames, LONG_STEPS)
+    return "long-episode"
+
+
+@pytest.fixture(scope="session")
+def measured() -> dict[str, Any]:
+    """Where tests put what they have measured."""
+    return _MEASURED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Prints what was measured."""
+    if _MEASURED:
+        terminalreporter.section("measured in the browser")
+        for name, value in _MEASURED.items():
+            terminalreporter.write_line(f"{name}: {value}")

@@ -1,0 +1,132 @@
+"""Who sees what, with which token; keys alone; and axe's accessibility rules."""
+
+import pytest
+from browser_axe import violations
+from browser_live import ACTOR, READER, Live
+from browser_pages import Watched, chart_of, open_episode, selected
+from playwright.sync_api import Browser, BrowserContext, expect
+from support.door import play
+from support.frames import Frame
+
+
+@pytest.fixture
+def stranger(context: BrowserContext) -> Watched:
+    """A page without a token."""
+    one = Watched(context.new_page())
+    one.expected = ("401", "403")
+    return one
+
+
+def give(watched: Watched, token: str) -> None:
+    """Types a token into the dialog."""
+    watched.page.get_by_label("Token with the scope").fill(token)
+    watched.page.get_by_role("button", name="Use").click()
+
+
+def test_a_wrong_token_is_refused_with_a_message_and_no_data(
+    live: Live, stranger: Watched, name: str, frames: tuple[Frame, ...]
+) -> None:
+    with live.door() as door:
+        play(door, name, frames[:3])
+    page = stranger.page
+    page.goto(f"{live.url}/#/episode/{name}")
+    expect(page.locator("#token-reason")).to_have_text("The server asks for a token.")
+    give(stranger, "wrong-token")
+    expect(page.locator("#token-reason")).to_have_text("The server does not accept this token.")
+    assert page.locator(".rows").count() == 0
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("alert")).to_contain_text("token")
+    assert page.locator(".rows").count() == 0
+    stranger.check()
+
+
+def test_a_token_that_may_read_sees_and_is_forgotten_on_request(
+    live: Live, stranger: Watched, name: str, frames: tuple[Frame, ...]
+) -> None:
+    with live.door() as door:
+        play(door, name, frames[:3])
+    page = stranger.page
+    page.goto(f"{live.url}/#/episode/{name}")
+    give(stranger, READER)
+    page.wait_for_selector(".rows[data-ready]")
+    assert selected(page) == 2
+    page.get_by_role("button", name="Forget token").click()
+    expect(page.locator("#token-reason")).to_have_text("The server asks for a token.")
+    stranger.check()
+    assert not [url for url in stranger.urls if READER in url]
+
+
+def test_a_token_that_may_only_act_is_refused(live: Live, stranger: Watched) -> None:
+    page = stranger.page
+    page.goto(f"{live.url}/#/")
+    give(stranger, ACTOR)
+    expect(page.get_by_role("alert")).to_contain_text("lacks the scope 'read'")
+    assert page.locator(".episodes tbody tr").count() == 0
+    stranger.check()
+
+
+def test_everything_can_be_done_with_keys_alone(live: Live, watched: Watched, name: str, frames: tuple[Frame, ...]) -> None:
+    with live.door() as door:
+        play(door, name, frames[:30])
+    page = watched.page
+    page.goto(f"{live.url}/#/")
+    page.get_by_role("link", name=name).wait_for()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("() => document.activeElement.textContent") == name:
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".rows[data-ready]")
+    assert selected(page) == 29
+    for key, step in (("k", 28), ("ArrowUp", 27), ("j", 28), ("ArrowDown", 29), ("Home", 0), ("End", 29), ("k", 28)):
+        page.keyboard.press(key)
+        assert selected(page) == step, key
+    expect(page.locator(".follow")).to_have_text("Follow")
+    page.keyboard.press("Space")
+    expect(page.locator(".follow")).to_have_text("Pause")
+    assert selected(page) == 29
+    page.keyboard.press("g")
+    page.keyboard.type("7")
+    page.keyboard.press("Enter")
+    assert selected(page) == 7
+    page.keyboard.press("?")
+    expect(page.locator("#help-dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#help-dialog")).not_to_be_visible()
+    page.keyboard.press("e")
+    expect(page.locator(".explanation table").first).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 390], ids=["desktop", "phone"])
+def test_axe_finds_nothing(live: Live, browser: Browser, frames: tuple[Frame, ...], scheme: str, width: int) -> None:
+    pair = [f"axe-{scheme}-{width}-{i}" for i in range(2)]
+    with live.door() as door:
+        play(door, pair[0], frames[:40])
+        play(door, pair[1], frames[5:25])
+    context = browser.new_context(
+        color_scheme="dark" if scheme == "dark" else "light", viewport={"width": width, "height": 800}
+    )
+    context.add_init_script(f"sessionStorage.setItem('shelm-token', '{live.token}')")
+    watched = Watched(context.new_page())
+    page = watched.page
+    page.goto(f"{live.url}/#/")
+    page.get_by_role("link", name=pair[0]).wait_for()
+    assert violations(page) == []
+    open_episode(page, live.url, pair[0])
+    chart_of(page, 40)
+    page.get_by_role("button", name="Explain this step").click()
+    page.locator(".explanation table").first.wait_for()
+    assert violations(page) == []
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), "wider than the screen"
+    page.goto(f"{live.url}/#/compare/{pair[0]}/{pair[1]}")
+    page.wait_for_selector(".rows[data-ready]")
+    assert violations(page) == []
+    page.goto(f"{live.url}/#/words")
+    page.get_by_role("button", name="Count").click()
+    page.locator(".counts tbody tr").first.wait_for()
+    assert violations(page) == []
+    page.keyboard.press("?")
+    assert violations(page) == []
+    watched.check()
+    context.close()

@@ -1,0 +1,348 @@
+"""The inspector over a real socket, before a real public API and before none: answers, errors, headers, sharing."""
+
+import asyncio
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent import futures
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from shelm.v1 import agent_pb2, agent_pb2_grpc
+from support.deployment import Deployment
+from support.door import play
+from support.frames import Frame
+from support.process import Process
+from support.waiting import wait_for
+
+from deploy.local.stack import free_port
+from services.inspector import watching
+from services.inspector.api import PublicApi
+from services.inspector.events import episode_events
+from services.inspector.watching import RECENT, Watches
+
+
+class Standing(agent_pb2_grpc.AgentServiceServicer):
+    """A public API of one endless episode, so that a test decides when a step comes and counts what is asked.
+
+    The real services cannot be told to lose steps, to send quickly, or to count their callers.
+    """
+
+    def __init__(self) -> None:
+        self.steps: list[agent_pb2.MemoryStep] = []
+        self.watches = self.watching = self.reads = 0
+        self.came = threading.Condition()
+        self.over = False
+
+    def add(self, count: int) -> None:
+        """Commits steps."""
+        with self.came:
+            for _ in range(count):
+                number = len(self.steps)
+                token = agent_pb2.Token(text=f"word{number % 5}", similarity=0.5, id=number % 5)
+                self.steps.append(agent_pb2.MemoryStep(step=number, tokens=[token], action=agent_pb2.Action(discrete=1)))
+            self.came.notify_all()
+
+    def finish(self) -> None:
+        """Ends the episode."""
+        with self.came:
+            self.over = True
+            self.came.notify_all()
+
+    def _episode(self) -> agent_pb2.Episode:
+        last = len(self.steps) - 1
+        return agent_pb2.Episode(episode_id="one", committed_step=last if last >= 0 else None, ended=self.over)
+
+    def GetEpisode(self, request: Any, context: Any) -> agent_pb2.GetEpisodeResponse:  # noqa: N802
+        """See agent.proto."""
+        return agent_pb2.GetEpisodeResponse(episode=self._episode())
+
+    def GetMemory(self, request: agent_pb2.GetMemoryRequest, context: Any) -> agent_pb2.GetMemoryResponse:  # noqa: N802
+        """See agent.proto."""
+        self.reads += 1
+        return agent_pb2.GetMemoryResponse(steps=self.steps[request.from_step : request.from_step + request.limit])
+
+    def WatchMemory(self, request: agent_pb2.WatchMemoryRequest, context: Any) -> Iterator[Any]:  # noqa: N802
+        """See agent.proto."""
+        at = int(request.from_step)
+        self.watches += 1
+        self.watching += 1
+        context.add_callback(self._left)
+        while context.is_active():
+            with self.came:
+                if len(self.steps) <= at and not self.over:
+                    self.came.wait(0.1)
+                new, over = self.steps[at:], self.over
+            for step in new:
+                at += 1
+                yield agent_pb2.WatchMemoryResponse(step=step)
+            if over and not new:
+                return
+
+    def _left(self) -> None:
+        self.watching -= 1
+
+
+@pytest.fixture
+def standing() -> Iterator[tuple[Standing, str]]:
+    """The endless episode and where it is."""
+    servicer = Standing()
+    server = grpc.server(futures.ThreadPoolExecutor(32))
+    agent_pb2_grpc.add_AgentServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield servicer, f"127.0.0.1:{port}"
+    server.stop(None)
+
+
+async def steps_of(api: PublicApi, watches: Watches, *, until: int, slow: float = 0.0) -> list[int]:
+    """What one viewer is sent, until it has step `until`."""
+    found: list[int] = []
+    events = episode_events(api, watches, await api.episode("one", ""), 0, "")
+    async for event in events:
+        name, _, data = event.decode().partition("\n")
+        if name == "event: steps":
+            found += [step["step"] for step in json.loads(data.removeprefix("data: "))]
+        await asyncio.sleep(slow)
+        if found and found[-1] >= until:
+            break
+    await events.aclose()
+    return found
+
+
+async def test_all_viewers_of_an_episode_share_one_stream(standing: tuple[Standing, str]) -> None:
+    servicer, target = standing
+    servicer.add(20)
+    api = PublicApi(target, timeout=10)
+    watches = Watches(api)
+    viewers = [asyncio.create_task(steps_of(api, watches, until=29)) for _ in range(8)]
+    await reaches(lambda: len(watches) == 1 and servicer.watching == 1)
+    servicer.add(10)
+    assert await asyncio.wait_for(asyncio.gather(*viewers), 30) == [list(range(30))] * 8
+    assert servicer.watches == 1
+    assert len(watches) == 0
+    await reaches(lambda: servicer.watching == 0)
+    await api.close()
+
+
+async def test_a_slow_viewer_misses_no_step_and_gets_none_twice(standing: tuple[Standing, str]) -> None:
+    servicer, target = standing
+    api = PublicApi(target, timeout=10)
+    watches = Watches(api)
+    many = 3 * RECENT
+    slow = asyncio.create_task(steps_of(api, watches, until=many - 1, slow=0.3))
+    quick = asyncio.create_task(steps_of(api, watches, until=many - 1))
+    await reaches(lambda: servicer.watching == 1)
+    servicer.add(5)
+    await asyncio.sleep(0.05)
+    servicer.add(many - 5)
+    for viewer in (slow, quick):
+        assert await asyncio.wait_for(viewer, 60) == list(range(many))
+    await api.close()
+
+
+async def test_beyond_a_few_streams_episodes_are_read_in_bounded_turns_and_to_their_end(
+    standing: tuple[Standing, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "STREAMS", 0)
+    monkeypatch.setattr(watching, "LOOK", 0.1)
+    servicer, target = standing
+    servicer.add(3)
+    api = PublicApi(target, timeout=10)
+    watches = Watches(api)
+    viewers = [asyncio.create_task(steps_of(api, watches, until=52)) for _ in range(4)]
+    await reaches(lambda: len(watches) == 1)
+    before, began = servicer.reads, time.monotonic()
+    for _ in range(50):
+        servicer.add(1)
+        await asyncio.sleep(0.02)
+    reads, seconds = servicer.reads - before, time.monotonic() - began
+    assert await asyncio.wait_for(asyncio.gather(*viewers), 30) == [list(range(53))] * 4
+    assert servicer.watches == 0
+    assert reads <= 4 + 2 + seconds / watching.QUICKEST  # each viewer's past, and the shared reading
+    last = asyncio.create_task(steps_of(api, watches, until=10**6))
+    await reaches(lambda: len(watches) == 1)
+    servicer.finish()
+    assert await asyncio.wait_for(last, 30) == list(range(53))
+    await api.close()
+
+
+async def test_an_episode_that_ends_ends_its_stream(standing: tuple[Standing, str]) -> None:
+    servicer, target = standing
+    servicer.add(3)
+    api = PublicApi(target, timeout=10)
+    events = episode_events(api, Watches(api), await api.episode("one", ""), 0, "")
+    names = []
+    async for event in events:
+        names.append(event.decode().partition("\n")[0].removeprefix("event: "))
+        if names[-1] == "caught_up":
+            servicer.finish()
+    assert names == ["steps", "caught_up", "end"]
+    await api.close()
+
+
+async def reaches(seen: Any) -> None:
+    """Waits in the loop until something is so."""
+    async with asyncio.timeout(30):
+        while not seen():  # noqa: ASYNC110 - it looks into a server of another thread
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iterator[tuple[Process, str]]:
+    """An inspector whose API is away."""
+    yield from started(tmp_path_factory, {"SHELM_INSPECTOR_TARGET": f"127.0.0.1:{free_port()}"})
+
+
+@pytest.fixture(scope="module")
+def beside(
+    cramped: Deployment, tmp_path_factory: pytest.TempPathFactory, _no_settings: None
+) -> Iterator[tuple[Process, str]]:
+    """An inspector of a real API that needs no token."""
+    yield from started(tmp_path_factory, {"SHELM_INSPECTOR_TARGET": cramped.target, "SHELM_INSPECTOR_MAX_VIEWERS": "2"})
+
+
+def started(folders: pytest.TempPathFactory, settings: dict[str, str]) -> Iterator[tuple[Process, str]]:
+    """A running inspector and its address."""
+    listen = f"127.0.0.1:{free_port()}"
+    settings = {"SHELM_INSPECTOR_LISTEN": listen, **settings}
+    log = folders.mktemp("inspector") / "log"
+    process = Process([sys.executable, "-m", "services.inspector"], log, settings)
+    url = f"http://127.0.0.1:{settings['SHELM_INSPECTOR_LISTEN'].rpartition(':')[2]}"
+    try:
+        wait_for(f"{url} answers", lambda: answers(url), seconds=60)
+        yield process, url
+    finally:
+        process.stop()
+
+
+def answers(url: str) -> bool:
+    """Whether the inspector is healthy."""
+    try:
+        return httpx.get(f"{url}/healthz", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_the_page_comes_with_headers_that_let_it_run_nothing_else(alone: tuple[Process, str]) -> None:
+    for path in ("/", "/static/main.js", "/api/agents", "/nothing"):
+        headers = httpx.get(alone[1] + path).headers
+        policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
+        assert policy["default-src"] == "'none'"
+        assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+        assert policy["frame-ancestors"] == "'none'"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert "server" not in headers
+    assert "<script>" not in httpx.get(alone[1]).text
+
+
+def test_an_api_that_is_away_is_503_and_the_inspector_stays_healthy(alone: tuple[Process, str]) -> None:
+    reply = httpx.get(f"{alone[1]}/api/episodes/one", timeout=30)
+    assert reply.status_code == 503
+    assert reply.json()["reason"] == "API_UNAVAILABLE"
+    assert reply.headers["retry-after"] == "1"
+    assert answers(alone[1])
+
+
+def test_a_page_of_another_name_is_not_answered_on_loopback(alone: tuple[Process, str]) -> None:
+    assert httpx.get(alone[1], headers={"Host": "evil.example"}).status_code == 400
+
+
+@pytest.mark.parametrize("header", ["Basic abc", "Bearer", "Bearer a b", "Bearer " + "x" * 5000])
+def test_what_is_no_bearer_token_is_refused_before_the_api_is_asked(alone: tuple[Process, str], header: str) -> None:
+    reply = httpx.get(f"{alone[1]}/api/agents", headers={"Authorization": header})
+    assert (reply.status_code, reply.json()["reason"]) == (401, "UNAUTHENTICATED")
+
+
+@pytest.mark.parametrize("query", ["from=-1", "from=x", "limit=1.5", "from=99999999999"])
+def test_a_bad_number_is_named(alone: tuple[Process, str], query: str) -> None:
+    reply = httpx.get(f"{alone[1]}/api/episodes/one/memory?{query}")
+    assert reply.status_code == 400
+    assert reply.json()["message"].startswith(query.partition("=")[0])
+
+
+def test_memory_is_as_the_api_says(
+    beside: tuple[Process, str], cramped: Deployment, name: str, frames: tuple[Frame, ...]
+) -> None:
+    play(cramped.door, name, frames[:5])
+    steps = cramped.door.memory(name)
+    given = httpx.get(f"{beside[1]}/api/episodes/{name}/memory?from=1&limit=3").json()
+    assert [one["step"] for one in given] == [1, 2, 3]
+    for one, step in zip(given, steps[1:4], strict=True):
+        assert [(t["text"], t["similarity"], t["id"]) for t in one["tokens"]] == [
+            (t.text, t.similarity, t.id) for t in step.tokens
+        ]
+        assert (one["action"], one["value"], one["in_window"]) == (step.action.discrete, step.value, step.in_window)
+        assert one["time"] == step.time.ToMilliseconds()
+
+
+def test_errors_of_the_api_keep_their_reason(beside: tuple[Process, str]) -> None:
+    reply = httpx.get(f"{beside[1]}/api/episodes/nobody")
+    assert (reply.status_code, reply.json()["reason"]) == (404, "EPISODE_NOT_FOUND")
+    reply = httpx.get(f"{beside[1]}/api/episodes/{'a' * 200}")
+    assert (reply.status_code, reply.json()["reason"]) == (400, "INVALID_FIELD")
+
+
+def test_without_recording_a_frame_is_no_content(
+    beside: tuple[Process, str], cramped: Deployment, name: str, frames: Any
+) -> None:
+    cramped.door.act(name, 0, frames[0])
+    reply = httpx.get(f"{beside[1]}/api/episodes/{name}/frames/0")
+    assert (reply.status_code, reply.headers["x-reason"]) == (204, "RECORDING_OFF")
+
+
+def test_no_more_viewers_than_allowed(beside: tuple[Process, str], cramped: Deployment) -> None:
+    url = f"{beside[1]}/api/episodes"
+    with httpx.stream("GET", url) as one, httpx.stream("GET", url) as two:
+        lines = [one.iter_lines(), two.iter_lines()]  # kept: an iterator that is dropped closes its connection
+        assert [next(each) for each in lines]
+        with httpx.stream("GET", url) as reply:
+            assert reply.status_code == 429
+            reply.read()
+        assert (reply.status_code, reply.json()["reason"]) == (429, "TOO_MANY_VIEWERS")
+    wait_for("a place is free again", lambda: still_open(url))
+
+
+def still_open(url: str) -> bool:
+    """Whether one more viewer is let in."""
+    with httpx.stream("GET", url) as reply:
+        return reply.status_code == 200
+
+
+def test_beyond_loopback_an_api_without_tokens_is_not_shown(
+    cramped: Deployment, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    settings = {"SHELM_INSPECTOR_TARGET": cramped.target, "SHELM_INSPECTOR_LISTEN": f"0.0.0.0:{free_port()}"}
+    for process, url in started(tmp_path_factory, settings):
+        reply = httpx.get(f"{url}/api/agents", headers={"Authorization": "Bearer anything"})
+        assert (reply.status_code, reply.json()["reason"]) == (412, "OPEN_API")
+        assert process.alive
+    for _, url in started(tmp_path_factory, {**settings, "SHELM_ALLOW_ANONYMOUS": "true"}):
+        assert httpx.get(f"{url}/api/agents").json()[0]["name"] == "minigrid-memory"
+
+
+def test_it_ends_with_0_also_while_somebody_looks(cramped: Deployment, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for process, url in started(tmp_path_factory, {"SHELM_INSPECTOR_TARGET": cramped.target}):
+        with httpx.stream("GET", f"{url}/api/episodes") as reply:
+            lines = reply.iter_lines()
+            assert next(lines)
+            process._child.send_signal(signal.SIGTERM)
+            assert process._child.wait(20) == 0
+
+
+def test_a_bad_setting_or_a_taken_address_stops_the_start_with_its_name(
+    alone: tuple[Process, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    taken = alone[1].removeprefix("http://")
+    for value, status in (("nowhere", 2), (taken, 1)):
+        log = tmp_path_factory.mktemp("refused") / "log"
+        process = Process([sys.executable, "-m", "services.inspector"], log, {"SHELM_INSPECTOR_LISTEN": value})
+        assert process._child.wait(60) == status
+        assert "SHELM_INSPECTOR_LISTEN" in log.read_text()
+        assert "Traceback" not in log.read_text()
