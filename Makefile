@@ -12,7 +12,7 @@ BUNDLE ?= models/minigrid-memory
 REPOSITORY ?= .run/triton/repository
 DEVICE ?= cpu
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint format triton-setup triton-repository test-triton test-pods images-check k8s-check stamps bench protos train curves study results lock clean
+.PHONY: help setup demo serve test lint format triton-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos train curves study results lock clean
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -54,6 +54,12 @@ test-triton: triton-setup  ## Run the contract suite with every model behind a r
 test-pods: setup  ## Run the contract suite across network namespaces, with one Redis and with a Redis Cluster (root)
 	TEST_DEPLOYMENTS=pods,pods-cluster $(BIN)/python -m pytest tests/contract tests/pods
 
+test-browser: setup  ## Run the browser tests against a live agent (Chromium on PATH, or SHELM_CHROMIUM)
+	$(BIN)/python -m pytest tests/browser
+
+docs: setup  ## Build the documentation into .run/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 images-check: setup  ## Build and run the images without a container engine (root, debootstrap, 8 GB)
 	test -e .run/bookworm/usr/bin/python || debootstrap --variant=minbase --include=python-is-python3,python3-venv,ca-certificates bookworm .run/bookworm
 	$(BIN)/python -m deploy.docker.dry_run --base .run/bookworm
@@ -75,9 +81,10 @@ format: setup  ## Put the code into its canonical form
 bench: setup  ## Measure latency and throughput of Act
 	$(BIN)/python -m benchmarks.act
 
-protos: setup  ## Generate the stubs from protos/
+protos: setup  ## Generate the stubs and docs/reference.md from protos/
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=$(STUBS) --pyi_out=$(STUBS) --grpc_python_out=$(STUBS) $(PROTOS)
 	rm -f $(STUBS)/shelm/v1/episode_pb2_grpc.py
+	$(BIN)/python protos/reference.py
 
 train: setup  ## Train and evaluate an agent: make train [ENV=MiniGrid-MemoryS11-v0] [METHOD=shelm|helm|helmv2|lstm|cnn] [SEED=0]
 	$(BIN)/python -m training.recipe --env $(ENV) --method $(METHOD) --seed $(SEED)

@@ -6,7 +6,6 @@ Failure policy: a failed call is the ServiceError that the API sent; an API that
 API_UNAVAILABLE. Nothing is retried: the page asks again.
 """
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import grpc
@@ -24,7 +23,7 @@ _OPTIONS = [
 
 
 class PublicApi:
-    """Calls AgentService. target: HOST:PORT. timeout: seconds for one answer; streams have none."""
+    """Calls AgentService. target: HOST:PORT. timeout: seconds for one answer."""
 
     def __init__(self, target: str, *, timeout: float) -> None:
         self._timeout = timeout
@@ -39,17 +38,6 @@ class PublicApi:
             )
         except grpc.aio.AioRpcError as error:
             raise error_of(error) from None
-
-    async def stream(self, method: str, request: Message, authorization: str) -> AsyncGenerator[Any, None]:
-        """The responses of a streaming method; closing the iterator ends the call."""
-        call = getattr(self._stub, method)(request, metadata=_metadata(authorization))
-        try:
-            async for response in call:
-                yield response
-        except grpc.aio.AioRpcError as error:
-            raise error_of(error) from None
-        finally:
-            call.cancel()
 
     async def episode(self, episode_id: str, authorization: str) -> agent_pb2.Episode:
         """What is known of one episode."""

@@ -4,10 +4,10 @@ Contract: reading begins with an episode's first viewer and ends with its last. 
 has only a place in the sequence of steps (`Watch.since`), so a slow one costs no memory; what it has missed for too long it
 reads with GetMemory. Whoever joins must have been allowed to read the episode, by a call with the viewer's own token.
 
-Cost: the first episode is read by WatchMemory, each step as it is committed. A stream costs the API a quarter of an Act for
-every step (docs/results/inspector.md), so those beyond `STREAMS` are read with GetMemory, many steps at once and all of them
-together at most `READS` times a second: what the API pays is bounded, however many are watched and however quickly they act.
-With n of them a step comes up to n / READS seconds late.
+Cost: an episode's new steps are read with GetMemory, at most every `QUICKEST` seconds, and all watched episodes together at
+most `READS` times a second: what the API pays is bounded, however many are watched and however quickly they act. With n
+of them a step comes up to max(QUICKEST, n / READS) seconds late. WatchMemory would send each step at once, but costs the
+API a quarter of an Act for every step (docs/results/inspector.md).
 
 Failure policy: a reading that fails ends its watch; viewers see `error`, and the next viewer begins a new one.
 """
@@ -26,22 +26,18 @@ from services.inspector.convert import step_json, to_text
 from services.runtime.errors import ServiceError
 
 RECENT = 512  # steps at hand for viewers that lag behind
-STREAMS = 1  # episodes read by WatchMemory
-READS = 10.0  # GetMemory calls a second for all others together
+READS = 10.0  # GetMemory calls a second for all watched episodes together
 QUICKEST = 0.2  # seconds between two of them for one episode
 LOOK = 3.0  # seconds between two looks at whether an episode without new steps has ended
 
 
 class Watch:
-    """The reading of one episode, from step `first` on. pace: seconds between two reads; None: by WatchMemory."""
+    """The reading of one episode, from step `first` on. pace: seconds between two reads."""
 
-    def __init__(
-        self, api: PublicApi, episode_id: str, first: int, authorization: str, pace: Callable[[], float] | None
-    ) -> None:
+    def __init__(self, api: PublicApi, episode_id: str, first: int, authorization: str, pace: Callable[[], float]) -> None:
         self.error: ServiceError | None = None
         self.done = False
         self.viewers = 0
-        self.streams = pace is None
         self._api, self._episode_id, self._authorization = api, episode_id, authorization
         self._next = first  # the step after the newest that has come
         self._recent: deque[tuple[int, str]] = deque(maxlen=RECENT)
@@ -68,9 +64,9 @@ class Watch:
         """Ends the reading."""
         self._task.cancel()
 
-    async def _run(self, pace: Callable[[], float] | None) -> None:
+    async def _run(self, pace: Callable[[], float]) -> None:
         try:
-            await (self._poll(pace) if pace else self._stream())
+            await self._read(pace)
         except ServiceError as error:
             if error.code is not grpc.StatusCode.NOT_FOUND:  # it has expired, which is an end
                 self.error = error
@@ -78,13 +74,7 @@ class Watch:
             self.done = True
             self._wake()
 
-    async def _stream(self) -> None:
-        request = agent_pb2.WatchMemoryRequest(episode_id=self._episode_id, from_step=self._next)
-        async with contextlib.aclosing(self._api.stream("WatchMemory", request, self._authorization)) as responses:
-            async for response in responses:
-                self._take([response.step])
-
-    async def _poll(self, pace: Callable[[], float]) -> None:
+    async def _read(self, pace: Callable[[], float]) -> None:
         looked, ended = time.monotonic(), False
         while True:
             steps = await self._api.memory(self._episode_id, self._next, RECENT, self._authorization)
@@ -126,9 +116,7 @@ class Watches:
         watch = self._watches.get(name)
         if watch is None or watch.done:
             first = episode.committed_step + 1 if episode.HasField("committed_step") else 0
-            streams = sum(one.streams for one in self._watches.values())
-            pace = self._pace if streams >= STREAMS else None
-            watch = self._watches[name] = Watch(self._api, name, first, authorization, pace)
+            watch = self._watches[name] = Watch(self._api, name, first, authorization, self._pace)
         watch.viewers += 1
         try:
             yield watch
@@ -140,4 +128,4 @@ class Watches:
                     del self._watches[name]
 
     def _pace(self) -> float:
-        return max(QUICKEST, sum(not one.streams for one in self._watches.values()) / READS)
+        return max(QUICKEST, len(self._watches) / READS)

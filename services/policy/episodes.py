@@ -170,9 +170,16 @@ class EpisodeStore:
         """Some episodes, and the cursor for more; 0 begins and ends."""
         with store_errors():
             cursor, keys = await scan_page(self._client, cursor, match=episode_key("*"), count=max(size, 10))
-        names = sorted({episode_of_key(key.decode()) for key in keys})
-        states = [(await self.read(name))[0] for name in names]
-        return cursor, [state for state in states if state]
+            names = sorted({episode_of_key(key.decode()) for key in keys})
+            if not names:
+                return cursor, []
+            async with self._client.pipeline(transaction=False) as pipe:
+                for name in names:
+                    pipe.hgetall(episode_key(name))
+                    pipe.pttl(episode_key(name))
+                answers = await pipe.execute()
+        found = zip(names, answers[::2], answers[1::2], strict=True)
+        return cursor, [_state(name, values, ttl_ms) for name, values, ttl_ms in found if values]
 
     def _creation(self, state: EpisodeState) -> list[Any]:
         empty = empty_history(state.agent_digest)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent import futures
@@ -35,24 +34,19 @@ class Standing(agent_pb2_grpc.AgentServiceServicer):
 
     def __init__(self) -> None:
         self.steps: list[agent_pb2.MemoryStep] = []
-        self.watches = self.watching = self.reads = 0
-        self.came = threading.Condition()
+        self.reads = 0
         self.over = False
 
     def add(self, count: int) -> None:
         """Commits steps."""
-        with self.came:
-            for _ in range(count):
-                number = len(self.steps)
-                token = agent_pb2.Token(text=f"word{number % 5}", similarity=0.5, id=number % 5)
-                self.steps.append(agent_pb2.MemoryStep(step=number, tokens=[token], action=agent_pb2.Action(discrete=1)))
-            self.came.notify_all()
+        for _ in range(count):
+            number = len(self.steps)
+            token = agent_pb2.Token(text=f"word{number % 5}", similarity=0.5, id=number % 5)
+            self.steps.append(agent_pb2.MemoryStep(step=number, tokens=[token], action=agent_pb2.Action(discrete=1)))
 
     def finish(self) -> None:
         """Ends the episode."""
-        with self.came:
-            self.over = True
-            self.came.notify_all()
+        self.over = True
 
     def _episode(self) -> agent_pb2.Episode:
         last = len(self.steps) - 1
@@ -66,26 +60,6 @@ class Standing(agent_pb2_grpc.AgentServiceServicer):
         """See agent.proto."""
         self.reads += 1
         return agent_pb2.GetMemoryResponse(steps=self.steps[request.from_step : request.from_step + request.limit])
-
-    def WatchMemory(self, request: agent_pb2.WatchMemoryRequest, context: Any) -> Iterator[Any]:  # noqa: N802
-        """See agent.proto."""
-        at = int(request.from_step)
-        self.watches += 1
-        self.watching += 1
-        context.add_callback(self._left)
-        while context.is_active():
-            with self.came:
-                if len(self.steps) <= at and not self.over:
-                    self.came.wait(0.1)
-                new, over = self.steps[at:], self.over
-            for step in new:
-                at += 1
-                yield agent_pb2.WatchMemoryResponse(step=step)
-            if over and not new:
-                return
-
-    def _left(self) -> None:
-        self.watching -= 1
 
 
 @pytest.fixture
@@ -115,21 +89,6 @@ async def steps_of(api: PublicApi, watches: Watches, *, until: int, slow: float 
     return found
 
 
-async def test_all_viewers_of_an_episode_share_one_stream(standing: tuple[Standing, str]) -> None:
-    servicer, target = standing
-    servicer.add(20)
-    api = PublicApi(target, timeout=10)
-    watches = Watches(api)
-    viewers = [asyncio.create_task(steps_of(api, watches, until=29)) for _ in range(8)]
-    await reaches(lambda: len(watches) == 1 and servicer.watching == 1)
-    servicer.add(10)
-    assert await asyncio.wait_for(asyncio.gather(*viewers), 30) == [list(range(30))] * 8
-    assert servicer.watches == 1
-    assert len(watches) == 0
-    await reaches(lambda: servicer.watching == 0)
-    await api.close()
-
-
 async def test_a_slow_viewer_misses_no_step_and_gets_none_twice(standing: tuple[Standing, str]) -> None:
     servicer, target = standing
     api = PublicApi(target, timeout=10)
@@ -137,7 +96,7 @@ async def test_a_slow_viewer_misses_no_step_and_gets_none_twice(standing: tuple[
     many = 3 * RECENT
     slow = asyncio.create_task(steps_of(api, watches, until=many - 1, slow=0.3))
     quick = asyncio.create_task(steps_of(api, watches, until=many - 1))
-    await reaches(lambda: servicer.watching == 1)
+    await reaches(lambda: len(watches) == 1)
     servicer.add(5)
     await asyncio.sleep(0.05)
     servicer.add(many - 5)
@@ -146,10 +105,9 @@ async def test_a_slow_viewer_misses_no_step_and_gets_none_twice(standing: tuple[
     await api.close()
 
 
-async def test_beyond_a_few_streams_episodes_are_read_in_bounded_turns_and_to_their_end(
+async def test_all_viewers_of_an_episode_share_one_bounded_reading_to_its_end(
     standing: tuple[Standing, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "STREAMS", 0)
     monkeypatch.setattr(watching, "LOOK", 0.1)
     servicer, target = standing
     servicer.add(3)
@@ -163,12 +121,12 @@ async def test_beyond_a_few_streams_episodes_are_read_in_bounded_turns_and_to_th
         await asyncio.sleep(0.02)
     reads, seconds = servicer.reads - before, time.monotonic() - began
     assert await asyncio.wait_for(asyncio.gather(*viewers), 30) == [list(range(53))] * 4
-    assert servicer.watches == 0
     assert reads <= 4 + 2 + seconds / watching.QUICKEST  # each viewer's past, and the shared reading
     last = asyncio.create_task(steps_of(api, watches, until=10**6))
     await reaches(lambda: len(watches) == 1)
     servicer.finish()
     assert await asyncio.wait_for(last, 30) == list(range(53))
+    assert len(watches) == 0
     await api.close()
 
 

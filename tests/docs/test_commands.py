@@ -1,0 +1,69 @@
+"""Every command block of the guides and the README is followed, page by page, by somebody with a fresh clone.
+
+A block that cannot be run here says why (support.fenced); the test names one that neither runs nor says so.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from support.fenced import CANNOT_BE_HERE, Block, blocks_of
+from support.newcomer import Newcomer
+from support.process import REPOSITORY
+
+GUIDES = sorted((REPOSITORY / "docs").glob("*.md"))
+README = REPOSITORY / "README.md"
+PAGES = [README, *GUIDES]
+OWN_ENVIRONMENT = REPOSITORY / "docs/own-environment.md"
+BLOCK_SECONDS = 240.0
+
+
+def follow(newcomer: Newcomer, page: Path) -> dict[str, str]:
+    """Runs the page's blocks in order; returns what each printed, by its code."""
+    return {block.code: newcomer.follow(block, seconds=BLOCK_SECONDS) for block in to_run(page)}
+
+
+def to_run(page: Path) -> list[Block]:
+    """The blocks of a page that must work here; what the README has in common with a guide is run with the guide alone."""
+    blocks = [block for block in blocks_of(page) if block.is_command and not block.reason]
+    elsewhere = [_commands(block) for guide in GUIDES for block in blocks_of(guide)] if page == README else []
+    return [block for block in blocks if _commands(block) not in elsewhere]
+
+
+def _commands(block: Block) -> list[str]:
+    return [line.partition(" #")[0].strip() for line in block.code.splitlines()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_block_that_is_not_run_says_why_and_the_reason_counts(page: Path) -> None:
+    wrong = [f"{block}: {block.reason}" for block in blocks_of(page) if block.reason and not block.may_stay]
+    assert not wrong, f"reasons begin with one of {list(CANNOT_BE_HERE)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_has_commands_in_a_block_that_is_not_marked_as_commands(page: Path) -> None:
+    assert not [str(block) for block in blocks_of(page) if block.hides_a_command]
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("page", [page for page in PAGES if page != OWN_ENVIRONMENT], ids=lambda page: page.name)
+def test_every_command_of_the_page_works_in_a_fresh_clone(page: Path, tmp_path: Path) -> None:
+    if to_run(page):
+        with Newcomer(tmp_path) as newcomer:
+            printed = follow(newcomer, page)
+        assert all(printed[block.code] for block in to_run(page) if block.language == "python"), "an example shows something"
+
+
+@pytest.mark.timeout(900)
+def test_a_newcomer_trains_serves_and_plays_an_environment_of_their_own(tmp_path: Path) -> None:
+    with Newcomer(tmp_path) as newcomer:
+        printed = follow(newcomer, OWN_ENVIRONMENT)
+    played = next(output for code, output in printed.items() if "shelm play" in code)
+    summary = json.loads(played.splitlines()[-1])
+    assert summary["episodes"] == 20
+    assert summary["mean_return"] > 0.9
+    evaluated = next(output for code, output in printed.items() if "--forget" in code and "training.evaluate" in code)
+    with_memory, without = (float(value) for value in re.findall(r"'mean_return': ([0-9.]+)", evaluated))
+    assert with_memory > 0.9
+    assert without < 0.8, "the environment needs a memory"
