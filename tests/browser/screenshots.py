@@ -11,6 +11,8 @@ from shelm.gym import minigrid_env
 from shelm.v1 import agent_pb2
 from support.process import REPOSITORY
 
+pytest_plugins = ("browser_fixtures",)
+
 IMAGES = REPOSITORY / "docs" / "images"
 EPISODES = 8
 LARGEST = 300_000  # bytes

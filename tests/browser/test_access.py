@@ -8,6 +8,8 @@ from playwright.sync_api import Browser, BrowserContext, expect
 from support.door import play
 from support.frames import Frame
 
+pytest_plugins = ("browser_fixtures",)
+
 
 @pytest.fixture
 def stranger(context: BrowserContext) -> Watched:

@@ -10,6 +10,8 @@ from playwright.sync_api import Page, expect
 from support.door import play
 from support.frames import Frame
 
+pytest_plugins = ("browser_fixtures",)
+
 ACTS = 30
 
 

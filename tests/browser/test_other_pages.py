@@ -13,6 +13,8 @@ from shelm.v1 import agent_pb2
 from support.door import play
 from support.frames import Frame
 
+pytest_plugins = ("browser_fixtures",)
+
 
 def end(live: Live, name: str, reward: float) -> None:
     """Ends an episode with the sum of its rewards."""
