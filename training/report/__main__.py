@@ -1,7 +1,8 @@
 """Makes every table and plot of the training results again: `python -m training.report`.
 
-Reads docs/results/runs/NAME/ (see training.study) and writes docs/results/plots/*.svg and, in docs/results/training.md,
-what stands between the two markers; the rest of that page is written by hand. The same raw files give the same bytes.
+Reads docs/results/runs/NAME/ (see training.study) and docs/results/clip/ (clips.py); writes docs/results/plots/*.svg and, in
+docs/results/training.md and clip.md, what stands between the two markers; the rest of the pages is written by hand. The
+same raw files give the same bytes.
 Failure policy: raw files that contradict the study, or a page without markers, end the command with the file named.
 """
 
@@ -9,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.report import tables
+from training.report import clips, tables
 from training.report.plots import learning_curves
 from training.report.raw import Result, environments, load
 from training.study import RESULTS, S11, Run
@@ -24,14 +25,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--runs", type=Path, default=RESULTS, help="raw files, a folder per run")
     parser.add_argument("--out", type=Path, default=RESULTS.parent, help="folder of training.md and plots/")
     options = parser.parse_args(arguments)
-    page, plots = options.out / "training.md", options.out / "plots"
-    before, rest = _split(page, page.read_text(), BEGIN)
-    _, after = _split(page, rest, END)
     results, missing = load(options.runs)
+    plots = options.out / "plots"
     plots.mkdir(exist_ok=True)
     for old in plots.glob("*.svg"):
         old.unlink()
-    page.write_text(f"{before}{BEGIN}\n\n{generated(results, missing, plots)}\n\n{END}{after}")
+    _replace(options.out / "training.md", generated(results, missing, plots))
+    if (options.out / "clip.md").exists():
+        _replace(options.out / "clip.md", clips.generated(options.out / "clip"))
 
 
 def generated(results: list[Result], missing: list[Run], plots: Path) -> str:
@@ -52,6 +53,12 @@ def _environment(env: str, results: Sequence[Result], plots: Path) -> str:
     if forgetting := tables.forgetting_table(results):
         parts += [f"## Without its past: SHELM on {env}", forgetting]
     return "\n\n".join(part.strip() for part in parts if part)
+
+
+def _replace(page: Path, text: str) -> None:
+    before, rest = _split(page, page.read_text(), BEGIN)
+    _, after = _split(page, rest, END)
+    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
 
 
 def _split(page: Path, text: str, marker: str) -> tuple[str, str]:

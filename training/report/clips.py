@@ -1,0 +1,78 @@
+"""The generated part of docs/results/clip.md: what the small CLIPs call the environments' own frames.
+
+Reads docs/results/clip/: minigrid.json (training.clip.evaluate), world.json (training.clip.world.evaluate) and pictures.json
+(training.clip.pictures.evaluate). Failure policy: a missing file or field ends the command.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+MOST = 8  # confusions named in a row
+
+
+def generated(folder: Path) -> str:
+    """The tables."""
+    grid, world, pictures = (json.loads((folder / f"{name}.json").read_text()) for name in ("minigrid", "world", "pictures"))
+    objects = {name: one["one_object"] for name, one in world["environments"].items()}
+    nothing = {name: one["nothing"] for name, one in world["environments"].items()}
+    return "\n\n".join(
+        [
+            "## MiniGrid: frames with one kind of object",
+            _table(
+                ["environment", "frames", "top-1, task's words", "top-1, all words", "wrong"],
+                map(_grid, grid["environments"].items()),
+            ),
+            "## MiniWorld: frames with one clearly visible object",
+            _table(_WORLD, map(_world, objects.items())),
+            "## MiniWorld: frames without objects, what place it is",
+            _table(_WORLD, map(_world, nothing.items())),
+            "## Pictures of continuous recognition",
+            _table(_PICTURES, (_pictures(name, pictures[name]) for name in ("training", "held_out"))),
+        ]
+    )
+
+
+_WORLD = ["environment", "frames", "top-1, task's words", "top-1, all words", "top-4, all words", "wrong, all words"]
+_PICTURES = [
+    "pictures",
+    "how many",
+    "top-1",
+    "top-4",
+    "the same word from all gaze cells",
+    "distinct words",
+    "two share a word",
+]
+
+
+def _grid(row: tuple[str, dict[str, Any]]) -> list[str]:
+    name, one = row
+    whole = one["whole_vocabulary"]
+    return [name, str(one["one_kind"]), _share(one["task_words"]["top1"]), _share(whole["top1"]), _wrong(whole["wrong"])]
+
+
+def _world(row: tuple[str, dict[str, Any]]) -> list[str]:
+    name, one = row
+    whole = one["whole_vocabulary"]
+    shares = [_share(one["task_words"]["top1"]), _share(whole["top1"]), _share(one["whole_top4"])]
+    return [name, str(one["frames"]), *shares, _wrong(whole["wrong"])]
+
+
+def _pictures(name: str, one: dict[str, Any]) -> list[str]:
+    shares = [_share(one[key]) for key in ("top1", "top4", "consistency")]
+    return [name.replace("_", " "), str(one["pictures"]), *shares, str(one["distinct"]), f"{100 * one['collision']:.2f} %"]
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def _wrong(pairs: dict[str, int]) -> str:
+    """right -> winner with its count, the most frequent first."""
+    named = sorted(pairs.items(), key=lambda pair: -pair[1])
+    more = ", ..." if len(named) > MOST else ""
+    return ", ".join(f"{pair.replace('->', '&rarr;')} {count}" for pair, count in named[:MOST]) + more or "none"
+
+
+def _table(head: list[str], rows: Any) -> str:
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rows])
