@@ -69,13 +69,15 @@ async def test_a_cancelled_act_is_repeated_without_a_second_memory_entry(
     deployment: Deployment, name: str, frames: Sequence[Frame]
 ) -> None:
     async with AsyncClient(deployment.target) as client:
+        cancelled = 0
         for step, frame in enumerate(frames[:6]):
             task = asyncio.create_task(client.act(frame, name))
             await asyncio.sleep(0.002 * step)  # at another point of its way each time
             task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            assert (await client.act(frame, name)).step == step
+            (outcome,) = await asyncio.gather(task, return_exceptions=True)
+            cancelled += isinstance(outcome, asyncio.CancelledError)  # on a busy machine it may have been quicker
+            assert (await client.act(frame, name, step=step)).step == step
+        assert cancelled
         assert [step.step async for step in client.memory(name)] == list(range(6))
 
 
