@@ -85,8 +85,3 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
             if isinstance(value, Deployment):
                 report.sections.append((f"logs of {value.name}", value.logs()))
     return report
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts browser tests last: Playwright's event loop stays in this thread, and nobody else can run one there."""
-    items.sort(key=lambda item: item.path.parent.name == "browser")

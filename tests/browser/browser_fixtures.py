@@ -20,25 +20,26 @@ _MEASURED: dict[str, Any] = {}
 expect.set_options(timeout=30_000)  # the machine may be busy
 
 
-def chromium() -> str:
-    """Path of the browser, empty if there is none: SHELM_CHROMIUM, or what is on PATH."""
-    return os.environ.get("SHELM_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
-
-
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
-    path = chromium()
+def chromium() -> str:
+    """Path of the browser: SHELM_CHROMIUM, or what is on PATH."""
+    path = os.environ.get("SHELM_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if not path:
         pytest.skip("no Chromium: install it, or name it in SHELM_CHROMIUM")
+    return path
+
+
+@pytest.fixture(scope="module")  # Playwright's event loop stays in this thread, where nobody else can run one meanwhile
+def browser(chromium: str) -> Iterator[Browser]:
+    """A headless Chromium."""
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield started
         started.close()
 
 
 @pytest.fixture(scope="session")
-def live(browser: Browser, tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iterator[Live]:
+def live(chromium: str, tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iterator[Live]:
     """Redis, the services in one process with tokens and recorded frames, and the inspector."""
     folder = tmp_path_factory.mktemp("browser")
     with running(folder, {"SHELM_RECORD": str(folder / "frames")}, tokens=True) as everything:
