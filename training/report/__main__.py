@@ -25,14 +25,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--runs", type=Path, default=RESULTS, help="raw files, a folder per run")
     parser.add_argument("--out", type=Path, default=RESULTS.parent, help="folder of training.md and plots/")
     options = parser.parse_args(arguments)
+    pages = [page for page in (options.out / "training.md", options.out / "clip.md") if page.exists()]
+    around = {page.stem: _around(page) for page in pages}  # before anything is written
     results, missing = load(options.runs)
     plots = options.out / "plots"
     plots.mkdir(exist_ok=True)
     for old in plots.glob("*.svg"):
         old.unlink()
-    _replace(options.out / "training.md", generated(results, missing, plots))
-    if (options.out / "clip.md").exists():
-        _replace(options.out / "clip.md", clips.generated(options.out / "clip"))
+    texts = {"training": generated(results, missing, plots)}
+    if "clip" in around:
+        texts["clip"] = clips.generated(options.out / "clip")
+    for page in pages:
+        before, after = around[page.stem]
+        page.write_text(f"{before}{BEGIN}\n\n{texts[page.stem]}\n\n{END}{after}")
 
 
 def generated(results: list[Result], missing: list[Run], plots: Path) -> str:
@@ -55,10 +60,10 @@ def _environment(env: str, results: Sequence[Result], plots: Path) -> str:
     return "\n\n".join(part.strip() for part in parts if part)
 
 
-def _replace(page: Path, text: str) -> None:
+def _around(page: Path) -> tuple[str, str]:
+    """What stands before and after the generated part."""
     before, rest = _split(page, page.read_text(), BEGIN)
-    _, after = _split(page, rest, END)
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+    return before, _split(page, rest, END)[1]
 
 
 def _split(page: Path, text: str, marker: str) -> tuple[str, str]:
