@@ -35,7 +35,7 @@ serve: setup  ## Start the services and a Redis in the foreground (SHELM_LISTEN,
 	@exec $(BIN)/python -m deploy.local.serve
 
 test: setup  ## Run all tests
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 triton-setup: .triton/.ready  ## Make .triton: a Triton Inference Server for the CPU and what the models need inside it
 
