@@ -31,6 +31,7 @@ from deploy.local.redis_server import redis_command
 START_TIMEOUT = 180.0  # seconds; the first start converts the language model's weights
 STOP_TIMEOUT = 30.0
 FAILED_STARTS = 3  # after which a start is given up
+_RANDOM = random.SystemRandom()  # whoever seeds the common generator would be given the same ports as others that seed it so
 INSPECTOR = "127.0.0.1:8080"  # unless it is taken or another address is set
 REFUSED = 2  # exit status of a service whose settings are wrong
 _CONFIG = """[supervisord]
@@ -67,7 +68,7 @@ class CannotRun(RuntimeError):  # noqa: N818
 def free_port() -> int:
     """A port of loopback that nobody listens on now, and that no outgoing connection will be given before it is used."""
     while True:
-        port = random.randrange(20_000, 32_000)  # below the range from which Linux and others take outgoing ports
+        port = _RANDOM.randrange(20_000, 32_000)  # below the range from which Linux and others take outgoing ports
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

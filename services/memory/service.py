@@ -8,7 +8,6 @@ field; a history that Redis does not hold gives HISTORY_MISMATCH; of what is ima
 
 import asyncio
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -31,7 +30,7 @@ from services.memory.tensors import Counts
 from services.memory.triton import TritonMemory
 from services.memory.weights import LanguageModelSpec, load_language_model
 from services.runtime import traces
-from services.runtime.errors import Context, ServiceError, deadline_of, deadline_passed, invalid
+from services.runtime.errors import Context, ServiceError, check_deadline, deadline_of, invalid
 from services.runtime.logs import in_episode
 from services.runtime.telemetry import refused
 from services.runtime.triton import Triton
@@ -182,8 +181,7 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
 
 async def _imagine(agent: MemoryAgent, words: Sequence[int], deadline: float | None) -> NDArray[np.float32]:
     async with agent.imagining:
-        if deadline is not None and deadline <= time.monotonic():
-            raise deadline_passed()
+        check_deadline(deadline)
         return await agent.engine.imagine(words, deadline=deadline)
 
 

@@ -12,7 +12,6 @@ retried.
 
 import asyncio
 import logging
-import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,7 +28,7 @@ from services.policy.pipeline import Clock, Pipeline, Turn
 from services.policy.recorder import Recorder
 from services.policy.validation import check_episode_id, check_observation, check_step
 from services.runtime import traces
-from services.runtime.errors import ServiceError, deadline_passed, queue_full
+from services.runtime.errors import ServiceError, check_deadline, queue_full
 from services.runtime.logs import in_episode
 
 log = logging.getLogger(__name__)
@@ -104,8 +103,7 @@ class Actor:
             lock.release()
 
     async def _act(self, request: agent_pb2.ActRequest, deadline: float | None) -> agent_pb2.ActResponse:
-        if deadline is not None and deadline <= time.monotonic():
-            raise deadline_passed()
+        check_deadline(deadline)
         clock = Clock()
         for _ in range(TRIES):
             state, stored = await self._look_up(request)

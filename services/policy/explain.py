@@ -10,7 +10,6 @@ once; the caller's deadline is looked at before each few histories.
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +27,7 @@ from services.policy.heads import choose, probabilities, total_variation
 from services.policy.peers import Memory
 from services.policy.validation import check_episode_id, check_observation, check_page_size, check_step
 from services.policy.variants import History, Variant, Words, history_of, reach_from_step
-from services.runtime.errors import deadline_passed, queue_full
+from services.runtime.errors import check_deadline, queue_full
 
 MAX_RUNNING = 8
 AT_ONCE = 16  # histories of one call to memory
@@ -129,8 +128,7 @@ class Explainer:
         features = await agent.encode.submit(case.frame, deadline=deadline)
         outcomes: dict[Words, _Outcome] = {}
         for at in range(0, len(distinct), AT_ONCE):
-            if deadline is not None and deadline <= time.monotonic():
-                raise deadline_passed()
+            check_deadline(deadline)
             some = distinct[at : at + AT_ONCE]
             vectors = await self._memory.imagine(
                 agent.bundle.digest, some, episode_id=case.state.episode_id, deadline=deadline

@@ -66,6 +66,12 @@ def deadline_passed() -> ServiceError:
     return ServiceError(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE", "the caller's deadline passed before the work began")
 
 
+def check_deadline(deadline: float | None) -> None:
+    """Raises `deadline_passed` if there is a deadline, of `time.monotonic`, and it has passed."""
+    if deadline is not None and deadline <= time.monotonic():
+        raise deadline_passed()
+
+
 def to_status(error: ServiceError, domain: str) -> status_pb2.Status:
     """google.rpc.Status with details."""
     details: list[error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo] = [

@@ -25,19 +25,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--runs", type=Path, default=RESULTS, help="raw files, a folder per run")
     parser.add_argument("--out", type=Path, default=RESULTS.parent, help="folder of training.md and plots/")
     options = parser.parse_args(arguments)
-    pages = [page for page in (options.out / "training.md", options.out / "clip.md") if page.exists()]
-    around = {page.stem: _around(page) for page in pages}  # before anything is written
+    training, clip, plots = (options.out / name for name in ("training.md", "clip.md", "plots"))
+    around = {
+        page: _around(page) for page in (training, clip) if page == training or page.exists()
+    }  # before anything is written
     results, missing = load(options.runs)
-    plots = options.out / "plots"
     plots.mkdir(exist_ok=True)
     for old in plots.glob("*.svg"):
         old.unlink()
-    texts = {"training": generated(results, missing, plots)}
-    if "clip" in around:
-        texts["clip"] = clips.generated(options.out / "clip")
-    for page in pages:
-        before, after = around[page.stem]
-        page.write_text(f"{before}{BEGIN}\n\n{texts[page.stem]}\n\n{END}{after}")
+    for page, (before, after) in around.items():
+        text = generated(results, missing, plots) if page == training else clips.generated(options.out / "clip")
+        page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
 
 
 def generated(results: list[Result], missing: list[Run], plots: Path) -> str:
