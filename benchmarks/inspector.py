@@ -1,4 +1,4 @@
-"""What the inspector costs: `python -m benchmarks.inspector [--out FILE] [--seconds 15] [--rounds 3] [--processes]`.
+"""What the inspector costs: `python -m benchmarks.inspector [--out FILE] [--seconds 15] [--rounds 3] [--processes|--apart]`.
 
 Throughput of Act with the inspector open on every running episode (one viewer per episode, and one of the list) against the
 inspector closed, in turn (closed, open, closed, open, ...) in one run. 50 episodes act all the time, each its next step as
@@ -9,6 +9,9 @@ nobody looks.
 Viewers read server-sent events as a browser does, in a process of their own, which also is on this machine: what they cost
 is part of the result. The CPU time of each process per Act is measured too; it depends less on what else runs. A kept result
 is taken while nothing else runs; the load average before and after is written beside it.
+
+`--apart` gives the server one core, and everything else (clients, viewers, the inspector, Redis) the other, in closed and
+open phases alike: what is left is what the server itself is asked for, as with an inspector on a machine of its own.
 """
 
 import argparse
@@ -118,8 +121,8 @@ def look(url: str, names: list[str], look_now: Event, seen: Any) -> None:
 
 
 @contextmanager
-def server(folder: Path, *, processes: bool) -> Iterator[tuple[str, dict[str, int]]]:
-    """The public API, three processes or one: its address and what runs it."""
+def server(folder: Path, *, processes: bool, core: str = "") -> Iterator[tuple[str, dict[str, int]]]:
+    """The public API, three processes or one: its address and what runs it. core: of the one process, if it has its own."""
     if processes:
         with Stack(folder / "stack", {"SHELM_LISTEN": f"127.0.0.1:{free_port()}"}) as stack:
             yield stack.target, {name: stack.pid(name) for name in ("redis", "retrieval", "memory", "policy")}
@@ -131,7 +134,7 @@ def server(folder: Path, *, processes: bool) -> Iterator[tuple[str, dict[str, in
         "SHELM_REDIS_URL": f"redis://127.0.0.1:{port}/0",
         "SHELM_LOG_LEVEL": "WARNING",
     }
-    command = [sys.executable, "-m", "services.standalone"]
+    command = [*(["taskset", "--cpu-list", core] if core else []), sys.executable, "-m", "services.standalone"]
     with running(redis_command(port, folder / "redis"), {}) as redis, running(command, env) as standalone:
         with grpc.insecure_channel(target) as channel:
             stub: Any = agent_pb2_grpc.AgentServiceStub(channel)
@@ -262,16 +265,23 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15.0, help="of each phase")
     parser.add_argument("--rounds", type=int, default=3, help="closed and open phases")
     parser.add_argument("--processes", action="store_true", help="three services instead of one process")
+    parser.add_argument("--apart", action="store_true", help="the one process has a core of its own")
     options = parser.parse_args()
-    load = os.getloadavg()[0]
+    if options.apart and options.processes:
+        parser.error("--apart is for one process")
+    load, core = os.getloadavg()[0], ""
+    if options.apart:
+        cores = os.sched_getaffinity(0)
+        core = str(min(cores))
+        os.sched_setaffinity(0, cores - {min(cores)})  # of this process and all it starts
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        target, pids = stack.enter_context(server(Path(folder), processes=options.processes))
+        target, pids = stack.enter_context(server(Path(folder), processes=options.processes, core=core))
         url, pid = stack.enter_context(inspector(target))
         pids["inspector"] = pid
         rows = asyncio.run(measure(target, url, pids, seconds=options.seconds, rounds=options.rounds))
     result = {
         "machine": f"{os.cpu_count()} cores, {platform.machine()}",
-        "server": "three processes" if options.processes else "one process",
+        "server": "three processes" if options.processes else "one process" + ", a core of its own" * options.apart,
         "episodes": EPISODES,
         "seconds_per_phase": options.seconds,
         "load_average_before": load,

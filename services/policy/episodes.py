@@ -151,11 +151,16 @@ class EpisodeStore:
         found = _step(entries[0][1]) if entries and step is not None else None
         return state, found
 
-    async def steps(self, episode_id: str, *, first: int, limit: int) -> list[tuple[int, Step]]:
-        """Committed steps from `first` on, oldest first."""
+    async def steps(self, episode_id: str, *, first: int, limit: int) -> tuple[EpisodeState | None, list[tuple[int, Step]]]:
+        """The episode and its committed steps from `first` on, oldest first, both as of one moment."""
         with store_errors():
-            entries: list[Any] = await self._client.xrange(history_key(episode_id), entry_id(first), count=limit) or []
-        return [_numbered(*entry) for entry in entries]
+            async with self._client.pipeline(transaction=True) as pipe:
+                pipe.hgetall(episode_key(episode_id))
+                pipe.pttl(episode_key(episode_id))
+                pipe.xrange(history_key(episode_id), entry_id(first), count=limit)
+                values, ttl_ms, entries = await pipe.execute()
+        state = _state(episode_id, values, ttl_ms) if values else None
+        return state, [_numbered(*entry) for entry in entries] if state else []
 
     async def watch(self, episode_id: str, *, first: int, wait: float) -> list[tuple[int, Step]]:
         """Like `steps`, but waits up to `wait` seconds for one to come."""

@@ -104,7 +104,7 @@ class Explainer:
         part = agent.bundle.manifest.memory
         reach = history_reach(part.layers, part.window)
         first = reach_from_step(step, tokens_per_step=agent.k, reach=reach)
-        steps = await self._store.steps(state.episode_id, first=first, limit=step - first + 1)
+        _, steps = await self._store.steps(state.episode_id, first=first, limit=step - first + 1)
         if [number for number, _ in steps] != list(range(first, step + 1)):
             raise refusals.reach_not_retained(state.episode_id, step, first, state.committed)
         return first, history_of(steps, reach=reach)

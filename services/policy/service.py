@@ -189,8 +189,9 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         """See agent.proto."""
         limit = check_page_size(request.limit, "limit")
         first = check_step(request.from_step, "from_step")
-        state = await self._read(request.episode_id)
-        steps = await self._store.steps(state.episode_id, first=first, limit=limit)
+        state, steps = await self._store.steps(check_episode_id(request.episode_id), first=first, limit=limit)
+        if state is None:
+            raise refusals.episode_not_found(request.episode_id)
         return agent_pb2.GetMemoryResponse(steps=[memory_step(state, *one, window=self._window(state)) for one in steps])
 
     async def WatchMemory(  # noqa: N802

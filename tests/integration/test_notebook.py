@@ -20,6 +20,7 @@ def read() -> Any:
 
 def test_the_notebook_plays_an_episode_and_plots_its_memory(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHELM_TARGET", deployment.target)
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # EnvPool sets it in whoever imports it, and then nothing is shown
     notebook = read()
     NotebookClient(notebook, timeout=CELL_SECONDS, kernel_name="python3").execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]

@@ -43,7 +43,7 @@ async def test_commit_read_watch_and_history_of_an_episode(cluster: RedisCluster
     known, step = await store.read(state.episode_id, 0)
     assert known is not None
     assert (known.committed, step) == (0, first)
-    assert await store.steps(state.episode_id, first=0, limit=10) == [(0, first)]
+    assert (await store.steps(state.episode_id, first=0, limit=10))[1] == [(0, first)]
     assert await store.watch(state.episode_id, first=0, wait=0.1) == [(0, first)]
     client = connect_redis(cluster.url, timeout=5)
     words = await HistoryReader(client).last_words(state.episode_id, step=1, steps=1, digest=first.history_digest)

@@ -14,7 +14,7 @@ from minigrid.core.world_object import Wall
 from services.retrieval.overlap import LanguageModelWords
 from training.clip import train
 from training.clip.batches import make_batch
-from training.clip.captions import BARE_WORDS, captions
+from training.clip.captions import BARE_WORDS, LOOKS, captions
 from training.clip.folder import PREPROCESS_CFG, build, export
 from training.clip.frames import ENVIRONMENTS, distinct_frames, walk
 from training.clip.loss import contrastive
@@ -115,6 +115,22 @@ def test_true_texts_are_exactly_the_captions_and_extra_words_are_true_of_nothing
     assert batch.texts[batch.captioned :] == ["apple", "river"]
     torch.testing.assert_close(batch.word_target.sum(1), torch.ones(64))
     assert batch.true.gather(1, batch.longer_target[:, None]).all()
+
+
+def test_looks_of_the_nearest_object_come_after_its_name_and_before_other_names() -> None:
+    batch = make_batch(0, 0, 64, ["apple"], looks=True)
+    rng = np.random.default_rng((0, 0))
+    said = [captions(draw_view(rng)) for _ in range(64)]
+    seen = {look for item in said for look in item.looks}
+    assert {"red", "open", "closed", "locked"} <= seen <= set(LOOKS)
+    for row, item in enumerate(said):
+        target = {batch.texts[i]: batch.word_target[row, i].item() for i in batch.word_target[row].nonzero().flatten()}
+        assert set(target) == {item.word, *item.looks, *item.others}
+        order = sorted(target, key=lambda word: -target[word])
+        assert order[: 1 + len(item.looks)] == [item.word, *item.looks]
+        true = {batch.texts[column] for column in batch.true[row].nonzero().flatten().tolist()}
+        assert {*item.looks, *item.other_looks} <= true
+    torch.testing.assert_close(batch.word_target.sum(1), torch.ones(64))
 
 
 def test_the_loss_falls_when_the_true_texts_come_first() -> None:

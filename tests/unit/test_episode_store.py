@@ -257,7 +257,8 @@ async def test_an_expired_episode_is_gone_and_its_name_begins_afresh(
     assert outcome == Refused("NOT_FOUND", -1)
     outcome, _ = await commit(store, state_of(), 0, record(0, word=70))
     assert outcome == Committed()
-    assert [(step, found.tokens[0].id) for step, found in await store.steps("episode", first=0, limit=10)] == [(0, 70)]
+    _, steps = await store.steps("episode", first=0, limit=10)
+    assert [(step, found.tokens[0].id) for step, found in steps] == [(0, 70)]
 
 
 async def test_of_two_writers_of_a_step_one_commits_and_both_learn_the_same(redis_url: str, store: EpisodeStore) -> None:
@@ -302,8 +303,12 @@ async def test_pages_find_every_episode_and_nothing_else(store: EpisodeStore, cl
 
 async def test_steps_are_read_from_any_one_on(store: EpisodeStore) -> None:
     await with_steps(store, 5)
-    assert [step for step, _ in await store.steps("episode", first=2, limit=2)] == [2, 3]
-    assert await store.steps("episode", first=5, limit=2) == []
+    state, steps = await store.steps("episode", first=2, limit=2)
+    assert state is not None
+    assert state.committed == 4
+    assert [step for step, _ in steps] == [2, 3]
+    assert (await store.steps("episode", first=5, limit=2))[1] == []
+    assert await store.steps("nobody", first=0, limit=2) == (None, [])
 
 
 @pytest.mark.parametrize("first", [0, 2])

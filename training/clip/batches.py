@@ -15,10 +15,11 @@ import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from torch import Tensor
 
-from training.clip.captions import BARE_WORDS, Captions, captions
+from training.clip.captions import BARE_WORDS, LOOKS, Captions, captions
 from training.clip.scenes import draw_view
 from training.clip.tiles import render
 
+LOOK_SHARES = (0.27, 0.13)  # of the bare-word target: the named object's colour and, of a door, its state
 NEAREST = 0.9  # share of the bare-word target on the nearest object where others are in view
 
 
@@ -51,25 +52,30 @@ def draw_images(rng: np.random.Generator, rows: int) -> Tensor:
     return normalise(render(np.stack([draw_view(rng) for _ in range(rows)])))
 
 
-def _word_target(said: Captions) -> dict[str, float]:
+def _word_target(said: Captions, *, looks: bool) -> dict[str, float]:
     share = NEAREST if said.others else 1.0
-    return {said.word: share} | {other: (1 - share) / len(said.others) for other in said.others}
+    target = {said.word: share} | {other: (1 - share) / len(said.others) for other in said.others}
+    if looks:
+        for word, part in zip(said.looks, LOOK_SHARES, strict=False):  # only doors have a state
+            target[said.word] -= part
+            target[word] = part
+    return target
 
 
-def make_batch(seed: int, iteration: int, rows: int, negatives: Sequence[str]) -> Batch:
-    """Batch number `iteration`, with `negatives` as extra texts."""
+def make_batch(seed: int, iteration: int, rows: int, negatives: Sequence[str], *, looks: bool = False) -> Batch:
+    """Batch number `iteration`, with `negatives` as extra texts. looks: colours and states of doors are bare words too."""
     rng = np.random.default_rng((seed, iteration))
     views = np.stack([draw_view(rng) for _ in range(rows)])
     said = [captions(view) for view in views]
     chosen = [item.longer[rng.integers(len(item.longer))] for item in said]
-    known = list(dict.fromkeys([*BARE_WORDS, *chosen]))
+    known = list(dict.fromkeys([*BARE_WORDS, *(LOOKS if looks else ()), *chosen]))
     index = {text: column for column, text in enumerate(known)}
     texts = [*known, *negatives]
     word_target, true = torch.zeros(rows, len(texts)), torch.zeros(rows, len(texts), dtype=torch.bool)
     for row, item in enumerate(said):
-        for word, share in _word_target(item).items():
+        for word, share in _word_target(item, looks=looks).items():
             word_target[row, index[word]] = share
-        for text in (item.word, *item.longer):
+        for text in (item.word, *item.longer, *item.looks, *item.other_looks):
             if text in index:
                 true[row, index[text]] = True
     longer_target = torch.tensor([index[text] for text in chosen])

@@ -3,7 +3,8 @@
 Contract: a pure function of the encoded view (7, 7, 3). The bare word names the object nearest to the agent (steps; at
 equal distance the left one, then the farther row); an object that the agent carries is named only when no other is
 seen, for it would otherwise hide everything for the rest of an episode. A view without objects is "wall" (a wall right
-ahead), "corridor" (walls on both sides) or "floor".
+ahead), "corridor" (walls on both sides) or "floor". What the named object is like, its colour and a door's state, are
+words too, for models that are to tell objects of one kind apart.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ OBJECT_WORDS = tuple(IDX_TO_OBJECT[kind] for kind in OBJECTS)
 PLACE_WORDS = ("wall", "corridor", "floor")
 BARE_WORDS = OBJECT_WORDS + PLACE_WORDS
 STATES = ("open", "closed", "locked")
+LOOKS = (*IDX_TO_COLOR.values(), *STATES)  # what an object is like
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,14 @@ class Captions:
     """All that is said about one view.
 
     word: the bare word. others: bare words of the other kinds in view. longer: true captions of more than one word.
+    looks: colour and state of the object that `word` names. other_looks: those of the other objects in view.
     """
 
     word: str
     others: tuple[str, ...]
     longer: tuple[str, ...]
+    looks: tuple[str, ...] = ()
+    other_looks: tuple[str, ...] = ()
 
 
 def _objects(view: View) -> list[tuple[int, int, int]]:
@@ -60,6 +65,12 @@ def _longer(kind: int, colour: int, state: int) -> tuple[str, ...]:
     return (f"a {name}", coloured, f"{STATES[state]} {name}", f"{STATES[state]} {coloured}")
 
 
+def _looks(kind: int, colour: int, state: int) -> tuple[str, ...]:
+    if kind in (GOAL, LAVA):
+        return ()
+    return (IDX_TO_COLOR[colour], STATES[state]) if kind == DOOR else (IDX_TO_COLOR[colour],)
+
+
 def captions(view: View) -> Captions:
     """The captions of one encoded view."""
     objects = _objects(view)
@@ -68,4 +79,6 @@ def captions(view: View) -> Captions:
         return Captions(place, (), (f"a {place}", f"empty {place}"))
     names = list(dict.fromkeys(IDX_TO_OBJECT[kind] for kind, _, _ in objects))
     pairs = tuple(f"{names[0]} and {other}" for other in names[1:])
-    return Captions(names[0], tuple(names[1:]), _longer(*objects[0]) + pairs)
+    looks = _looks(*objects[0])
+    other_looks = {look for one in objects[1:] for look in _looks(*one)} - set(looks)
+    return Captions(names[0], tuple(names[1:]), _longer(*objects[0]) + pairs, looks, tuple(sorted(other_looks)))
