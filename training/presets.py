@@ -49,6 +49,12 @@ _PICTURES: dict[str, Any] = {
 }
 _FAMILIES = {"MiniGrid-": {}, "MiniWorld-": _WORLD, "shelm/": _PICTURES}
 _ENVIRONMENTS: dict[str, dict[str, Any]] = {
+    "MiniGrid-RedBlueDoors-6x6-v0": {
+        "clip": "file:runs/clip-looks/export",
+        "vocabulary": "runs/clip-looks/vocabulary.safetensors",
+        "k": 3,  # "door red closed": by its name alone no door differs from the other
+        "window": 96,
+    },
     "MiniWorld-SignVarying-v0": {"steps": 400_000},
     "MiniWorld-TMaze-v0": {"steps": 200_000},
     "MiniGrid-MemoryS11-v0": {"task": ["MiniGrid-MemoryS7-v0:16", "MiniGrid-MemoryS11-v0:16"], "steps": 800_000},

@@ -13,6 +13,7 @@ from pathlib import Path
 from training.presets import METHODS, SMOLLM2, settings
 
 CLIP_TRAINING = {  # which command makes the CLIP that a preset names
+    "runs/clip-looks/export": "training.clip.looks",
     "runs/clip-world/export": "training.clip.world.train",
     "runs/clip-pictures/export": "training.clip.pictures.train",
 }

@@ -89,6 +89,7 @@ def runs() -> Iterator[Run]:
         yield Run(f"s11-longer-{seed}", S11, "shelm", seed, ("--steps", "1200000"), begins=f"s11-shelm-{seed}")
     for seed in range(2):
         yield from _minigrid(seed)
+        yield _names_alone(seed)
         yield from _memory_variants(seed)
     for seed in (1, 2):
         for method in ("helmv2", "lstm", "helm"):
@@ -98,6 +99,12 @@ def runs() -> Iterator[Run]:
             yield Run(f"{short}-shelm-0", env, "shelm", 0)
     for method in ("shelm", "cnn"):
         yield Run(f"recognition-{method}-0", RECOGNITION, method, 0)
+
+
+def _names_alone(seed: int) -> Run:
+    """RedBlueDoors remembered in one word a frame, of a CLIP that names things but not their colours."""
+    clip = ("--clip", "file:models/minigrid-memory/clip", "--vocabulary", "models/minigrid-memory/vocabulary.safetensors")
+    return Run(f"redblue-names-{seed}", MINIGRID["redblue"], "shelm", seed, (*clip, "--k", "1", "--window", "32"))
 
 
 def _minigrid(seed: int) -> Iterator[Run]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from training.report import clips, tables
 from training.report.plots import learning_curves
 from training.report.raw import Result, environments, load
-from training.study import RESULTS, S11, Run
+from training.study import RESULTS, Run
 
 BEGIN = "<!-- Made by `python -m training.report` from here -->"
 END = "<!-- to here -->"
@@ -51,7 +51,7 @@ def _environment(env: str, results: Sequence[Result], plots: Path) -> str:
         file = plots / f"{env.replace('/', '-')}.svg"
         learning_curves(env, found, file)
         parts += [f"![Learning curves on {env}](plots/{file.name})", tables.scores_table(found), tables.welch_table(found)]
-    if env == S11 and (variants := tables.variants_table(results)):
+    if variants := tables.variants_table(results):
         parts += [f"## Which memory: SHELM on {env}", variants]
     if forgetting := tables.forgetting_table(results):
         parts += [f"## Without its past: SHELM on {env}", forgetting]

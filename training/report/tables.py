@@ -6,6 +6,7 @@ in place of an aggregate with an interval.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
@@ -62,20 +63,21 @@ def variants_table(results: Sequence[Result]) -> str:
     found = defaultdict(list)
     for result in results:
         if result.run.method == "shelm":
-            random = result.settings["language_model"].startswith("random:")
-            found[random, result.settings["layers"], result.settings["steps"]].append(result)
+            found[_memory(result.settings)].append(result)
     if not any(result.run.options for result in _flat(found)):
         return ""
     rows = [
-        [
-            str(layers),
-            "random" if random else "pretrained",
-            *_scores(found[random, layers, steps]),
-            *_training(found[random, layers, steps]),
-        ]
-        for random, layers, steps in sorted(found)
+        [str(layers), "random" if random else "pretrained", words, *_scores(these), *_training(these)]
+        for (random, layers, words, _), these in sorted(found.items())
     ]
-    return _table(["layers", "weights", *SCORES, *TRAINING], rows, _flat(found))
+    return _table(["layers", "weights", "words a frame", *SCORES, *TRAINING], rows, _flat(found))
+
+
+def _memory(settings: dict[str, Any]) -> tuple[bool, int, str, int]:
+    """What memory variants differ in: random weights, layers, words, steps of training."""
+    clip = Path(settings["clip"].removeprefix("file:")).parent.name
+    random = settings["language_model"].startswith("random:")
+    return random, settings["layers"], f"{settings['k']} ({clip})", settings["steps"]
 
 
 def forgetting_table(results: Sequence[Result]) -> str:
