@@ -5,6 +5,7 @@ MiniWorld is imported.
 MiniWorld 2.1 compiles the static part of every world (rooms, signs) into display list number 1, and all environments of
 a process share one list space, so each would be drawn with the rooms of the one that was reset last. Here each
 environment has a list of its own (tests/unit/test_miniworld.py compares with environments that are alone).
+MiniWorld also looks for a texture's files whenever it draws with it, every letter of a sign in every frame; here once.
 Mesa's software renderer and Triton, which torch loads late, each bring an LLVM; the process dies (segmentation fault) where
 Mesa's is loaded first, so Triton is imported here, if it is installed.
 Failure: without EGL the first environment raises what pyglet raises.
@@ -35,6 +36,7 @@ from miniworld.entity import (  # type: ignore[import-untyped]  # noqa: E402
 )
 from miniworld.envs.sign import BigKey, Sign  # type: ignore[import-untyped]  # noqa: E402
 from miniworld.objmesh import ObjMesh  # type: ignore[import-untyped]  # noqa: E402
+from miniworld.opengl import Texture  # type: ignore[import-untyped]  # noqa: E402
 from miniworld.params import DEFAULT_PARAMS  # type: ignore[import-untyped]  # noqa: E402
 
 MiniWorldEnv = engine.MiniWorldEnv
@@ -72,6 +74,14 @@ def _static_in_own_context(self: Any) -> None:
     _render_static(self)
 
 
+class _Remembered(dict[str, list[str]]):
+    """What is asked for and not there stays, as the list that MiniWorld then fills."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.setdefault(key, default)
+
+
+Texture.tex_paths = _Remembered()
 engine.glDeleteLists = lambda _first, _count: None  # glNewList replaces a list
 engine.glNewList = lambda _name, mode: _new_list(_own_list(), mode)
 engine.glCallList = lambda _name: _call_list(_own_list())
