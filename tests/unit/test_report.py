@@ -31,7 +31,8 @@ def write_run(folder: Path, name: str, score: float, lines: tuple[tuple[int, flo
     run, target = RUNS[name], folder / name
     target.mkdir(parents=True)
     about = {"env": run.env, "method": run.method, "seed": run.seed, "commit": "0123456789"}
-    memory = {"layers": 2, "language_model": "package:some", "steps": 800_000}
+    words = {"clip": "file:runs/clip-one/export", "k": 1}
+    memory = {"layers": 2, "language_model": "package:some", "steps": 800_000, **words}
     (target / "run.json").write_text(json.dumps({**about, **memory, **settings}))
     log = [{"steps": steps, "seconds": steps / 100, "returns": {S7: 0.99, run.env: value}} for steps, value in lines]
     (target / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
@@ -196,9 +197,9 @@ def test_the_median_of_steps_takes_a_seed_that_never_reached_the_goal_for_the_sl
 
 def test_memory_variants_stand_beside_the_memory_of_the_preset_and_not_among_the_methods(page: str) -> None:
     text = section(page, f"Which memory: SHELM on {study.S11}")
-    assert row(text, "1 | pretrained")[2:5] == ["1 (0)", "800,768", "0.750"]
-    assert row(text, "2 | random")[2:5] == ["1 (1)", "800,768", "0.250"]
-    assert row(text, "2 | pretrained")[2] == "5 (0, 1, 2, 3, 4)"
+    assert row(text, "1 | pretrained")[2:6] == ["1 (clip-one)", "1 (0)", "800,768", "0.750"]
+    assert row(text, "2 | random")[2:6] == ["1 (clip-one)", "1 (1)", "800,768", "0.250"]
+    assert row(text, "2 | pretrained")[3] == "5 (0, 1, 2, 3, 4)"
     assert "Commits: 0123456 (6 runs), fedcba9 (1 run)." in text
     assert "fedcba9" not in section(page, study.S11)
 
