@@ -1,7 +1,7 @@
 """The generated part of docs/results/clip.md: what the small CLIPs call the environments' own frames.
 
-Reads docs/results/clip/: minigrid.json (training.clip.evaluate), world.json (training.clip.world.evaluate) and pictures.json
-(training.clip.pictures.evaluate). Failure policy: a missing file or field ends the command.
+Reads docs/results/clip/: minigrid.json (training.clip.evaluate), looks.json (training.clip.evaluate_looks), world.json
+(training.clip.world.evaluate) and pictures.json (training.clip.pictures.evaluate). Failure policy: a missing file or field ends the command.
 """
 
 import json
@@ -13,7 +13,9 @@ MOST = 8  # confusions named in a row
 
 def generated(folder: Path) -> str:
     """The tables."""
-    grid, world, pictures = (json.loads((folder / f"{name}.json").read_text()) for name in ("minigrid", "world", "pictures"))
+    grid, looks, world, pictures = (
+        json.loads((folder / f"{name}.json").read_text()) for name in ("minigrid", "looks", "world", "pictures")
+    )
     objects = {name: one["one_object"] for name, one in world["environments"].items()}
     nothing = {name: one["nothing"] for name, one in world["environments"].items()}
     return "\n\n".join(
@@ -23,6 +25,8 @@ def generated(folder: Path) -> str:
                 ["environment", "frames", "top-1, task's words", "top-1, all words", "wrong"],
                 map(_grid, grid["environments"].items()),
             ),
+            "## MiniGrid with colours and doors' states: frames with one object",
+            _table(_LOOKS, map(_looks, looks["environments"].items())),
             "## MiniWorld: frames with one clearly visible object",
             _table(_WORLD, map(_world, objects.items())),
             "## MiniWorld: frames without objects, what place it is",
@@ -33,6 +37,7 @@ def generated(folder: Path) -> str:
     )
 
 
+_LOOKS = ["environment", "frames", "name first", "name, colour and state before all other words", "wrong"]
 _WORLD = ["environment", "frames", "top-1, task's words", "top-1, all words", "top-4, all words", "wrong, all words"]
 _PICTURES = [
     "pictures",
@@ -49,6 +54,11 @@ def _grid(row: tuple[str, dict[str, Any]]) -> list[str]:
     name, one = row
     whole = one["whole_vocabulary"]
     return [name, str(one["one_kind"]), _share(one["task_words"]["top1"]), _share(whole["top1"]), _wrong(whole["wrong"])]
+
+
+def _looks(row: tuple[str, dict[str, Any]]) -> list[str]:
+    name, one = row
+    return [name, str(one["frames"]), _share(one["name_first"]), _share(one["all"]), _wrong(one["wrong"])]
 
 
 def _world(row: tuple[str, dict[str, Any]]) -> list[str]:
