@@ -1,7 +1,8 @@
 """The generated part of docs/results/clip.md: what the small CLIPs call the environments' own frames.
 
 Reads docs/results/clip/: minigrid.json (training.clip.evaluate), looks.json (training.clip.evaluate_looks), world.json
-(training.clip.world.evaluate) and pictures.json (training.clip.pictures.evaluate). Failure policy: a missing file or field ends the command.
+(training.clip.world.evaluate) and pictures.json (training.clip.pictures.evaluate). Failure policy: a missing file or field
+ends the command.
 """
 
 import json
