@@ -84,6 +84,22 @@ class ServedPolicy(ActorCriticPolicy):
         return self._judge(obs)[1][:, None]
 
 
+class FallingEntropy(BaseCallback):
+    """Lets PPO's entropy bonus fall linearly from `initial` to `end` in the course of training; None: it stays."""
+
+    def __init__(self, initial: float, end: float | None) -> None:
+        super().__init__()
+        self._initial, self._end = initial, initial if end is None else end
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        model: Any = self.model
+        left = max(0.0, 1 - self.num_timesteps / self.locals["total_timesteps"])
+        model.ent_coef = self._end + (self._initial - self._end) * left
+
+
 class MemoryStatistics(BaseCallback):
     """Standardises the memory vector per feature with statistics of the first rollouts, then leaves them alone."""
 

@@ -28,12 +28,11 @@ from training.engines import load_memory
 from training.environments import vector_environment
 from training.memory import Memory
 from training.memory_env import MemoryVecEnv
-from training.policy import MemoryStatistics, ServedPolicy
+from training.policy import FallingEntropy, MemoryStatistics, ServedPolicy
 from training.presets import METHODS, settings
 from training.recurrent import POLICY
 from training.run_log import RunLog
 
-GAMMA = 0.99
 MINIBATCHES = 8
 STANDARDISED_ROLLOUTS = 20  # whose memory vectors give the statistics that the policy standardises them with
 
@@ -51,7 +50,7 @@ def parse_arguments(arguments: list[str] | None = None) -> dict[str, Any]:
         parser.add_argument(f"--{name}")
     for name in ("layers", "window", "k", "steps", "rollout"):
         parser.add_argument(f"--{name}", type=int)
-    for name in ("learning-rate", "entropy", "gae-lambda", "beta"):
+    for name in ("learning-rate", "entropy", "entropy-end", "gamma", "gae-lambda", "beta"):
         parser.add_argument(f"--{name}", type=float)
     parser.add_argument("--normalise-reward", action=argparse.BooleanOptionalAction)
     parser.add_argument("--seed", type=int, default=0)
@@ -74,7 +73,7 @@ def make_environment(run: dict[str, Any]) -> tuple[VecEnv, Memory]:
     if run["method"] != "lstm":
         environment = MemoryVecEnv(environment, memory)
     if run["normalise_reward"]:
-        environment = VecNormalize(environment, norm_obs=False, clip_reward=1.0, gamma=GAMMA)
+        environment = VecNormalize(environment, norm_obs=False, clip_reward=1.0, gamma=run["gamma"])
     return environment, memory
 
 
@@ -86,7 +85,7 @@ def make_algorithm(run: dict[str, Any], environment: VecEnv) -> OnPolicyAlgorith
         "n_steps": run["rollout"],
         "batch_size": run["rollout"] * environment.num_envs // MINIBATCHES,
         "n_epochs": 3,
-        "gamma": GAMMA,
+        "gamma": run["gamma"],
         "gae_lambda": run["gae_lambda"],
         "ent_coef": run["entropy"],
         "seed": run["seed"],
@@ -121,7 +120,11 @@ def main(arguments: list[str] | None = None) -> None:
     log.model = model
     if run["resume"] and (out / "checkpoint.pt").exists():
         log.resume()
-    model.learn(run["steps"] - model.num_timesteps, callback=[statistics, log], reset_num_timesteps=False)
+    model.learn(
+        run["steps"] - model.num_timesteps,
+        callback=[FallingEntropy(run["entropy"], run["entropy_end"]), statistics, log],
+        reset_num_timesteps=False,
+    )
     log.save()
 
 

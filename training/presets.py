@@ -25,6 +25,8 @@ DEFAULTS: dict[str, Any] = {
     "rollout": 64,
     "learning_rate": 5e-4,
     "entropy": 0.01,
+    "entropy_end": None,  # None: the entropy bonus stays; a number: it falls linearly to it
+    "gamma": 0.99,
     "gae_lambda": 0.95,
     "normalise_reward": False,
 }
@@ -41,11 +43,18 @@ _WORLD: dict[str, Any] = {
 _PICTURES: dict[str, Any] = {
     "clip": "file:runs/clip-pictures/export",
     "vocabulary": "runs/clip-pictures/vocabulary.safetensors",
-    # "Seen before?" needs attention over all words of an episode; two layers see the last few trials only.
-    "layers": 3,
-    "window": 255,
+    # "Seen before?" needs attention over all words of an episode: some 360 of them, and ten layers to compare them in.
+    "layers": 10,
+    "window": 384,
     "rollout": 128,
-    "steps": 1_500_000,
+    # Until both ways to answer are walked equally well, the one that is known better pays more, whatever the answer. Less
+    # entropy ends in a policy that always gives the same answer (30 of 60) and never tries the other again.
+    "entropy": 0.2,
+    "entropy_end": 0.005,
+    # An answer is paid three actions later; what comes after it is the coin flips of other trials.
+    "gamma": 0.9,
+    "gae_lambda": 0.9,
+    "steps": 400_000,
 }
 _FAMILIES = {"MiniGrid-": {}, "MiniWorld-": _WORLD, "shelm/": _PICTURES}
 _ENVIRONMENTS: dict[str, dict[str, Any]] = {

@@ -9,6 +9,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import ConvertCallback
+from stable_baselines3.common.vec_env import VecNormalize
 from transformers import AutoModel, LlamaConfig
 
 from services.domain.history import MemoryStep, MemoryVector
@@ -20,6 +23,7 @@ from training.environments.minigrid import MiniGridVecEnv
 from training.evaluate import evaluate
 from training.memory import WordMemory
 from training.memory_env import MemoryVecEnv
+from training.policy import FallingEntropy
 from training.presets import METHODS
 
 S7 = "MiniGrid-MemoryS7-v0"
@@ -148,6 +152,34 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
     ppo.main([*common, "--resume"])
     second = load_file(tmp_path / "policy.safetensors")
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_how_far_ahead_an_answer_counts_is_a_setting_of_the_run(tmp_path: Path) -> None:
+    pictures = ppo.parse_arguments(["--out", str(tmp_path), "--env", "shelm/ContinuousRecognition-v0"])
+    assert pictures["gamma"] < ppo.parse_arguments(["--out", str(tmp_path), "--env", S7])["gamma"]
+    run = ppo.parse_arguments([*command(tmp_path, "cnn"), "--gamma", "0.5", "--normalise-reward"])
+    environment, _ = ppo.make_environment(run)
+    algorithm: Any = ppo.make_algorithm(run, environment)
+    assert algorithm.gamma == algorithm.rollout_buffer.gamma == 0.5
+    assert isinstance(environment, VecNormalize)
+    assert environment.gamma == 0.5
+
+
+def test_the_entropy_bonus_falls_to_its_end_also_when_a_run_goes_on() -> None:
+    model = PPO("MlpPolicy", "CartPole-v1", n_steps=64, batch_size=64, n_epochs=1, device="cpu")
+    seen: list[float] = []
+    falling = FallingEntropy(0.2, 0.1)
+
+    def note(*_: Any) -> bool:
+        seen.append(model.ent_coef)
+        return True
+
+    model.learn(128, callback=[falling, ConvertCallback(note)])
+    assert model.ent_coef == pytest.approx(0.1)
+    model.learn(128, callback=[falling, ConvertCallback(note)], reset_num_timesteps=False)  # 256 in all, half of them done
+    assert model.ent_coef == pytest.approx(0.1)
+    assert seen[127] == pytest.approx(0.15)
+    assert seen[-1] == pytest.approx(0.125)
 
 
 def test_any_environment_that_gymnasium_knows_can_be_trained_on() -> None:
