@@ -12,7 +12,11 @@ from support.process import REPOSITORY
 from services.domain.bundle import load_bundle
 
 BUNDLES = {path.parent.name: path.parent for path in sorted((REPOSITORY / "models").glob("*/agent.json"))}
-SOLVES = {"minigrid-memory": "MiniGrid-MemoryS11-v0", "minigrid-redbluedoors": "MiniGrid-RedBlueDoors-6x6-v0"}
+SOLVES = {
+    "minigrid-keycorridor": "MiniGrid-KeyCorridorS3R1-v0",
+    "minigrid-memory": "MiniGrid-MemoryS11-v0",
+    "minigrid-redbluedoors": "MiniGrid-RedBlueDoors-6x6-v0",
+}
 LARGEST = 40 * 2**20  # bytes
 EPISODES = 10
 
