@@ -64,7 +64,12 @@ _ENVIRONMENTS: dict[str, dict[str, Any]] = {
         "k": 3,  # "door red closed": by its name alone no door differs from the other
         "window": 96,
     },
-    "MiniWorld-SignVarying-v0": {"steps": 400_000},
+    "MiniWorld-SignVarying-v0": {
+        "task": ["MiniWorld-SignVaryingTraining-v0:32"],
+        "entropy": 0.03,
+        "entropy_end": 0.003,
+        "steps": 400_000,
+    },
     "MiniWorld-TMaze-v0": {"steps": 200_000},
     "MiniGrid-MemoryS11-v0": {"task": ["MiniGrid-MemoryS7-v0:16", "MiniGrid-MemoryS11-v0:16"], "steps": 800_000},
 }

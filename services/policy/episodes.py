@@ -140,27 +140,27 @@ class EpisodeStore:
 
     async def read(self, episode_id: str, step: int | None = None) -> tuple[EpisodeState | None, Step | None]:
         """The episode and, if asked for, one of its committed steps, both as of one moment."""
-        with store_errors():
-            async with self._client.pipeline(transaction=True) as pipe:
-                pipe.hgetall(episode_key(episode_id))
-                pipe.pttl(episode_key(episode_id))
-                entry = entry_id(step or 0)
-                pipe.xrange(history_key(episode_id), entry, entry)
-                values, ttl_ms, entries = await pipe.execute()
-        state = _state(episode_id, values, ttl_ms) if values else None
-        found = _step(entries[0][1]) if entries and step is not None else None
-        return state, found
+        entry = entry_id(step or 0)
+        state, found = await self._look(episode_id, entry, entry)
+        return state, found[0][1] if found and step is not None else None
 
     async def steps(self, episode_id: str, *, first: int, limit: int) -> tuple[EpisodeState | None, list[tuple[int, Step]]]:
         """The episode and its committed steps from `first` on, oldest first, both as of one moment."""
+        return await self._look(episode_id, entry_id(first), "+", count=limit)
+
+    async def _look(
+        self, episode_id: str, low: str, high: str, count: int | None = None
+    ) -> tuple[EpisodeState | None, list[tuple[int, Step]]]:
+        """The episode and at most `count` of the steps whose entries lie between `low` and `high`."""
         with store_errors():
             async with self._client.pipeline(transaction=True) as pipe:
                 pipe.hgetall(episode_key(episode_id))
                 pipe.pttl(episode_key(episode_id))
-                pipe.xrange(history_key(episode_id), entry_id(first), count=limit)
+                pipe.xrange(history_key(episode_id), low, high, count)
                 values, ttl_ms, entries = await pipe.execute()
-        state = _state(episode_id, values, ttl_ms) if values else None
-        return state, [_numbered(*entry) for entry in entries] if state else []
+        if not values:
+            return None, []
+        return _state(episode_id, values, ttl_ms), [_numbered(*entry) for entry in entries]
 
     async def watch(self, episode_id: str, *, first: int, wait: float) -> list[tuple[int, Step]]:
         """Like `steps`, but waits up to `wait` seconds for one to come."""

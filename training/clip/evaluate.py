@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,24 @@ def only(vocabulary: Vocabulary, words: tuple[str, ...]) -> Vocabulary:
     return Vocabulary(list(words), vocabulary.embeddings[rows], vocabulary.token_ids[rows])
 
 
-def winners(retriever: TokenRetriever, frames: NDArray[np.uint8]) -> list[str]:
-    """The most similar word of each frame."""
-    chunks = (list(frames[begin : begin + BATCH]) for begin in range(0, len(frames), BATCH))
-    return [best[0].text for chunk in chunks for best in retriever.retrieve(chunk)]
+def words_of(retriever: TokenRetriever, frames: Sequence[NDArray[np.uint8]]) -> list[list[str]]:
+    """The k words of each frame, the most similar first."""
+    chunks = (frames[begin : begin + BATCH] for begin in range(0, len(frames), BATCH))
+    return [[word.text for word in words] for chunk in chunks for words in retriever.retrieve(chunk)]
+
+
+def options(description: str, folder: str) -> argparse.Namespace:
+    """The command line of an evaluation: which model, which vocabulary, and the file that is written."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--clip", default=f"file:{folder}/export", help=FORMS)
+    parser.add_argument("--vocabulary", type=Path, default=Path(folder) / "vocabulary.safetensors")
+    parser.add_argument("--out", type=Path, default=Path(folder) / "evaluation.json")
+    return parser.parse_args()
+
+
+def write(out: Path, vocabulary: Vocabulary, environments: dict[str, Any]) -> None:
+    """Writes the figures of the environments."""
+    out.write_text(json.dumps({"rows": len(vocabulary), "environments": environments}, indent=2) + "\n")
 
 
 def compare(truth: list[str], won: list[str]) -> dict[str, Any]:
@@ -55,7 +70,7 @@ def compare(truth: list[str], won: list[str]) -> dict[str, Any]:
 def evaluate(environment: str, task: TokenRetriever, whole: TokenRetriever) -> dict[str, Any]:
     """The figures of one environment; see the module docstring."""
     views, frames = distinct_frames(environment, STEPS)
-    on_task, on_whole = winners(task, frames), winners(whole, frames)
+    on_task, on_whole = ([words[0] for words in words_of(retriever, list(frames))] for retriever in (task, whole))
     single = [row for row, view in enumerate(views) if len(kinds(view)) == 1]
     truth = [IDX_TO_OBJECT[kinds(views[row]).pop()] for row in single]
     return {
@@ -70,18 +85,15 @@ def evaluate(environment: str, task: TokenRetriever, whole: TokenRetriever) -> d
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Evaluate a CLIP model on the environments' own frames.")
-    parser.add_argument("--clip", default="file:runs/clip-minigrid/export", help=FORMS)
-    parser.add_argument("--vocabulary", type=Path, default=Path("runs/clip-minigrid/vocabulary.safetensors"))
-    parser.add_argument("--out", type=Path, default=Path("runs/clip-minigrid/evaluation.json"))
-    options = parser.parse_args()
+    """The command."""
+    given = options("Evaluate a CLIP model on the environments' own frames.", "runs/clip-minigrid")
     torch.set_num_threads(1)
-    model, vocabulary = load_clip(options.clip).model, Vocabulary.load(options.vocabulary)
+    model, vocabulary = load_clip(given.clip).model, Vocabulary.load(given.vocabulary)
     whole = TokenRetriever(model=model, vocabulary=vocabulary, k=1, device="cpu")
     task = TokenRetriever(model=model, vocabulary=only(vocabulary, BARE_WORDS), k=1, device="cpu")
-    report = {name: evaluate(name, task, whole) for name in tqdm(ENVIRONMENTS, desc="environments")}
-    options.out.write_text(json.dumps({"rows": len(vocabulary), "environments": report}, indent=2) + "\n")
-    for name, row in report.items():
+    environments = {name: evaluate(name, task, whole) for name in tqdm(ENVIRONMENTS, desc="environments")}
+    write(given.out, vocabulary, environments)
+    for name, row in environments.items():
         shares = f"{row['task_words']['top1']:.3f} / {row['whole_vocabulary']['top1']:.3f}"
         print(f"{name}: {row['frames']} frames, {row['one_kind']} with one kind, top-1 {shares}", row["winners"])
 

@@ -8,10 +8,7 @@ Failure: as training.clip.evaluate.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +16,10 @@ import torch
 from tqdm import tqdm
 
 from services.domain.vocabulary import Vocabulary
-from services.retrieval.clip_model import FORMS, load_clip
+from services.retrieval.clip_model import load_clip
 from services.retrieval.model import TokenRetriever
 from training.clip.captions import BARE_WORDS, LOOKS, captions
-from training.clip.evaluate import BATCH, STEPS, only
+from training.clip.evaluate import STEPS, only, options, words_of, write
 from training.clip.frames import ENVIRONMENTS, distinct_frames
 from training.clip.scenes import OBJECTS
 
@@ -34,10 +31,7 @@ def evaluate(environment: str, retriever: TokenRetriever) -> dict[str, Any]:
     views, frames = distinct_frames(environment, STEPS)
     said = [captions(view) for view in views]
     alone = [row for row, view in enumerate(views) if np.isin(view[..., 0], OBJECTS).sum() == 1 and said[row].looks]
-    found: list[tuple[str, ...]] = []
-    for begin in range(0, len(alone), BATCH):
-        some = [frames[row] for row in alone[begin : begin + BATCH]]
-        found += [tuple(word.text for word in words) for words in retriever.retrieve(some)]
+    found = words_of(retriever, [frames[row] for row in alone])
     named, whole, wrong = 0, 0, Counter[str]()
     for row, words in zip(alone, found, strict=True):
         expected = (said[row].word, *said[row].looks)
@@ -56,17 +50,12 @@ def evaluate(environment: str, retriever: TokenRetriever) -> dict[str, Any]:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description="Evaluate names, colours and states on the environments' own frames.")
-    parser.add_argument("--clip", default="file:runs/clip-looks/export", help=FORMS)
-    parser.add_argument("--vocabulary", type=Path, default=Path("runs/clip-looks/vocabulary.safetensors"))
-    parser.add_argument("--out", type=Path, default=Path("runs/clip-looks/evaluation.json"))
-    options = parser.parse_args()
+    given = options("Evaluate names, colours and states on the environments' own frames.", "runs/clip-looks")
     torch.set_num_threads(1)
-    vocabulary = Vocabulary.load(options.vocabulary)
+    vocabulary = Vocabulary.load(given.vocabulary)
     only(vocabulary, (*BARE_WORDS, *LOOKS))
-    retriever = TokenRetriever(model=load_clip(options.clip).model, vocabulary=vocabulary, k=K, device="cpu")
-    environments = {name: evaluate(name, retriever) for name in tqdm(ENVIRONMENTS)}
-    options.out.write_text(json.dumps({"rows": len(vocabulary), "environments": environments}, indent=2) + "\n")
+    retriever = TokenRetriever(model=load_clip(given.clip).model, vocabulary=vocabulary, k=K, device="cpu")
+    write(given.out, vocabulary, {name: evaluate(name, retriever) for name in tqdm(ENVIRONMENTS)})
 
 
 if __name__ == "__main__":

@@ -26,20 +26,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS.parent, help="folder of training.md and plots/")
     options = parser.parse_args(arguments)
     training, clip, plots = (options.out / name for name in ("training.md", "clip.md", "plots"))
-    around = {
-        page: _around(page) for page in (training, clip) if page == training or page.exists()
-    }  # before anything is written
-    results, missing = load(options.runs)
-    plots.mkdir(exist_ok=True)
-    for old in plots.glob("*.svg"):
-        old.unlink()
+    makers = {training: lambda: generated(*load(options.runs), plots)}
+    if clip.exists():
+        makers[clip] = lambda: clips.generated(options.out / "clip")
+    around = {page: _around(page) for page in makers}  # a page without markers is refused before anything is written
     for page, (before, after) in around.items():
-        text = generated(results, missing, plots) if page == training else clips.generated(options.out / "clip")
-        page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+        page.write_text(f"{before}{BEGIN}\n\n{makers[page]()}\n\n{END}{after}")
 
 
 def generated(results: list[Result], missing: list[Run], plots: Path) -> str:
     """The text between the markers; draws the plots on the way."""
+    plots.mkdir(exist_ok=True)
+    for old in plots.glob("*.svg"):
+        old.unlink()
     found = environments([result.run for result in results])
     parts = [_environment(env, [result for result in results if result.run.env == env], plots) for env in found]
     return "\n\n".join([*parts, f"## Not run\n\n{tables.not_run(missing)}"])

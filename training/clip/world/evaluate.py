@@ -22,18 +22,12 @@ from services.retrieval.build_vocabulary import build_vocabulary
 from services.retrieval.clip_model import load_clip
 from services.retrieval.language_words import load_language_words
 from services.retrieval.model import TokenRetriever
-from training.clip.evaluate import compare, only
+from training.clip.evaluate import compare, only, words_of
 from training.clip.train import LANGUAGE_MODEL
-from training.clip.world.frames import ENVIRONMENTS, Frame, walk
+from training.clip.world.frames import ENVIRONMENTS, walk
 from training.clip.world.words import BARE_WORDS, Said, Seen, caption
 
-FRAMES, BATCH, CLEAR_TEST, TOP = 1000, 64, 24, 4
-
-
-def retrieve(retriever: TokenRetriever, frames: list[Frame]) -> list[list[str]]:
-    """The k words of each frame."""
-    chunks = (frames[begin : begin + BATCH] for begin in range(0, len(frames), BATCH))
-    return [[best.text for best in found] for chunk in chunks for found in retriever.retrieve(chunk)]
+FRAMES, CLEAR_TEST, TOP = 1000, 24, 4
 
 
 def score(said: list[Said], task: list[list[str]], whole: list[list[str]]) -> dict[str, Any]:
@@ -68,7 +62,7 @@ def evaluate(environment: str, task: TokenRetriever, whole: TokenRetriever) -> d
     for name, rows in sets.items():
         frames = [frame for frame, _, _ in rows]
         said = [caption(things, place) for _, things, place in rows]
-        report[name] = score(said, retrieve(task, frames), retrieve(whole, frames))
+        report[name] = score(said, words_of(task, frames), words_of(whole, frames))
     return report
 
 

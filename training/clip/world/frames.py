@@ -6,7 +6,6 @@ the sign in every second episode, because a random walk hardly ever comes to rea
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -33,11 +32,6 @@ EPISODE = 40  # steps after which a new world is drawn, for variety
 Frame = NDArray[np.uint8]
 
 
-def _before_the_sign(world: Any, rng: np.random.Generator) -> None:
-    world.agent.pos = np.array([rng.uniform(2.5, 6.0), 0, rng.uniform(8.0, 12.0)])
-    world.agent.dir = rng.uniform(-math.pi / 4, math.pi / 4)
-
-
 def walk(environment: str, frames: int) -> list[tuple[Frame, list[Seen], str]]:
     """(frame, things in it, place) at each step."""
     env = single_environment(environment)
@@ -52,6 +46,6 @@ def walk(environment: str, frames: int) -> list[tuple[Frame, list[Seen], str]]:
         if terminated or truncated or (step + 1) % EPISODE == 0:
             env.reset()
             if environment == SIGN_VARYING and rng.random() < 0.5:
-                _before_the_sign(world, rng)
+                world.go_before_the_sign(rng)
     env.close()
     return met
