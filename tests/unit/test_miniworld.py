@@ -11,7 +11,7 @@ import pytest
 
 from training.environments import single_environment, vector_environment
 from training.environments.miniworld_rendering import TextFrame
-from training.environments.miniworld_sign import ENV_ID, KINDS, MAX_STEPS
+from training.environments.miniworld_sign import ENV_ID, KINDS, MAX_STEPS, METRE, TRAINING_ID
 
 TASKS = ("TMaze", "YMaze", "FourRooms", "MazeS3Fast", "PickupObjects", "PutNext", "CollectHealth", "Sign", "SignVarying")
 IDS = [f"MiniWorld-{task}-v0" for task in TASKS]
@@ -94,27 +94,24 @@ def test_tasks_with_different_actions_are_refused() -> None:
         vector_environment([("MiniWorld-TMaze-v0", 1), ("MiniWorld-PutNext-v0", 1)], seed=0)
 
 
-def walk_to(env: gymnasium.Env[Any, Any], goal: tuple[float, float], keep: float = 0.0) -> tuple[float, bool]:
-    """Greedy steps towards (x, z) until the episode ends or the agent is within `keep` metres; returns the outcome."""
+def walk_to(env: gymnasium.Env[Any, Any], goal: tuple[float, float], keep: float = 0.0) -> float:
+    """Greedy steps towards (x, z) until the episode ends or the agent is within `keep` metres; the rewards' sum."""
     world: Any = env.unwrapped
-    reward, ended = 0.0, False
+    total, ended = 0.0, False
     while not ended and math.dist(world.agent.pos[[0, 2]], goal) > keep:
         dx, dz = goal[0] - world.agent.pos[0], goal[1] - world.agent.pos[2]
         turn = (math.atan2(-dz, dx) - world.agent.dir + math.pi) % math.tau - math.pi
         action = 2 if abs(turn) <= math.pi / 8 + 1e-6 else 0 if turn > 0 else 1
-        _, given, terminated, truncated, _ = env.step(action)
-        reward, ended = float(given), terminated or truncated
-    return reward, ended
+        _, reward, terminated, truncated, _ = env.step(action)
+        total, ended = total + float(reward), terminated or truncated
+    return total
 
 
 def touch(env: gymnasium.Env[Any, Any], entity: Any) -> float:
-    """Walks to an object round the others; the reward."""
+    """Walks to an object round the others; the rewards' sum."""
     x, _, z = entity.pos
-    if z > 6.5:
-        walk_to(env, (4.0, 8.5), keep=0.8)
-    else:
-        walk_to(env, (4.6, 4.6), keep=0.9)
-    return walk_to(env, (x, z))[0]
+    first = walk_to(env, (4.0, 8.5), keep=0.8) if z > 6.5 else walk_to(env, (4.6, 4.6), keep=0.9)
+    return first + walk_to(env, (x, z))
 
 
 def right_object(world: Any) -> Any:
@@ -167,6 +164,23 @@ def test_two_episodes_that_differ_in_the_right_object_differ_in_the_sign_alone()
         env.reset(seed=seed)
         places.add(str([[list(map(float, thing.pos)) for thing in row] for row in world._objects]))
     assert len(places) == 1
+
+
+def test_in_training_a_wrong_touch_costs_nothing_and_coming_nearer_to_the_named_object_is_paid_besides() -> None:
+    env = single_environment(TRAINING_ID)
+    world: Any = env.unwrapped
+    before_the_sign: list[bool] = []
+    paid: dict[bool, set[float]] = {True: set(), False: set()}
+    for seed in range(16):
+        env.reset(seed=seed)
+        before_the_sign.append(world.agent.pos[2] > 6.5)
+        right, is_right = right_object(world), seed % 2 == 0
+        begin = math.dist(right.pos, world.agent.pos)
+        total = touch(env, right if is_right else world._objects[1 - KINDS.index(world.kind)][world._color_index])
+        nearer = begin - math.dist(right.pos, world.agent.pos)
+        paid[is_right].add(round(total - METRE * nearer, 6))
+    assert 0 < sum(before_the_sign) < len(before_the_sign)
+    assert paid == {True: {1.0}, False: {0.0}}
 
 
 def test_torch_can_load_its_compiler_after_the_renderer() -> None:
