@@ -30,7 +30,7 @@ from training.memory import Memory
 from training.memory_env import MemoryVecEnv
 from training.policy import FallingEntropy, MemoryStatistics, ServedPolicy
 from training.presets import METHODS, settings
-from training.recurrent import POLICY
+from training.recurrent import POLICY, SequencePolicy
 from training.run_log import RunLog
 
 MINIBATCHES = 8
@@ -94,7 +94,7 @@ def make_algorithm(run: dict[str, Any], environment: VecEnv) -> OnPolicyAlgorith
     }
     optimiser = {"optimizer_class": torch.optim.AdamW, "optimizer_kwargs": {"weight_decay": 0.01, "eps": 1e-8}}
     if run["method"] == "lstm":
-        return RecurrentPPO("MlpLstmPolicy", environment, policy_kwargs={**POLICY, **optimiser}, **common)
+        return RecurrentPPO(SequencePolicy, environment, policy_kwargs={**POLICY, **optimiser}, **common)
     shape = PolicyPart(weights="policy.safetensors", channels=(32, 64), features=256)
     run["policy"] = shape.model_dump()
     return PPO(ServedPolicy, environment, policy_kwargs={"shape": shape, "output_gain": 0.01, **optimiser}, **common)

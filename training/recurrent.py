@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from torch import Tensor
+from torch import Tensor, nn
 
 from services.domain.bundle import PolicyPart
 from services.policy.model import ActorCritic
@@ -35,13 +35,33 @@ class FrameFeatures(BaseFeaturesExtractor):
         return features[rows]
 
 
+class SequencePolicy(RecurrentActorCriticPolicy):
+    """sb3-contrib's policy, which runs an LSTM step by step where an episode starts in a sequence. Sequences of training
+    are cut at the starts of episodes, so that each has at most one, at its beginning: there the state is emptied first,
+    and the LSTM runs over the whole sequence at once.
+    """
+
+    @staticmethod
+    def _process_sequence(
+        features: Tensor, lstm_states: tuple[Tensor, Tensor], episode_starts: Tensor, lstm: nn.LSTM
+    ) -> Any:
+        """Rows of features -> outputs of the LSTM for each, and its last (hidden, cell); see sb3-contrib."""
+        plain = RecurrentActorCriticPolicy._process_sequence
+        starts = episode_starts.reshape(lstm_states[0].shape[1], -1)
+        if starts[:, 1:].any():
+            return plain(features, lstm_states, episode_starts, lstm)
+        kept = (1 - starts[:, 0])[None, :, None]
+        hidden, cell = lstm_states
+        return plain(features, (kept * hidden, kept * cell), torch.zeros_like(episode_starts), lstm)
+
+
 POLICY: dict[str, Any] = {  # actor and critic share the CNN and the LSTM
     "features_extractor_class": FrameFeatures,
     "lstm_hidden_size": 256,
     "shared_lstm": True,
     "enable_critic_lstm": False,
     "net_arch": {"pi": [128], "vf": [512]},
-    "activation_fn": torch.nn.ReLU,
+    "activation_fn": nn.ReLU,
 }
 
 
@@ -51,11 +71,11 @@ def own_tensors(policy: Any) -> dict[str, Tensor]:
     return {name: value for name, value in policy.state_dict().items() if not name.startswith(again)}
 
 
-def load_policy(tensors: dict[str, Tensor], *, height: int, width: int) -> RecurrentActorCriticPolicy:
+def load_policy(tensors: dict[str, Tensor], *, height: int, width: int) -> SequencePolicy:
     """The policy whose `own_tensors` these are; KeyError names a tensor that is missing."""
     frames = gymnasium.spaces.Box(0, 255, (3, height, width), np.uint8)
     actions = gymnasium.spaces.Discrete(len(tensors["action_net.bias"]))
-    policy = RecurrentActorCriticPolicy(frames, actions, lambda _: 0.0, **POLICY)
+    policy = SequencePolicy(frames, actions, lambda _: 0.0, **POLICY)
     for name, value in own_tensors(policy).items():
         value.detach().copy_(tensors[name])
     policy.set_training_mode(False)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from transformers import AutoModel, LlamaConfig
 
 from services.domain.bundle import PolicyPart
@@ -11,6 +12,7 @@ from services.policy.model import ActorCritic
 from training.distinct import distinct
 from training.helm import WARM_UP_FRAMES, ClipInputs, FrozenHopfield
 from training.memory import EmbeddingMemory
+from training.recurrent import SequencePolicy
 
 TOKENS, WIDTH = 40, 16
 
@@ -130,3 +132,19 @@ def test_frames_that_differ_in_one_byte_are_distinct() -> None:
         changed = frames.copy()
         changed.reshape(2, -1)[1, byte] = 1
         assert len(distinct(torch.from_numpy(changed))[0]) == 2, byte
+
+
+@pytest.mark.parametrize("starts", [[], [(0, 0), (2, 0)], [(0, 0), (1, 3)]], ids=["none", "first", "middle"])
+def test_an_lstm_over_whole_sequences_is_the_one_that_goes_step_by_step(starts: list[tuple[int, int]]) -> None:
+    rows, steps, width = 3, 5, 4
+    torch.manual_seed(1)
+    lstm, features = torch.nn.LSTM(width, width), torch.randn(rows * steps, width)
+    state, begins = (torch.randn(1, rows, width), torch.randn(1, rows, width)), torch.zeros(rows, steps)
+    for row, step in starts:
+        begins[row, step] = 1
+    found = []
+    for policy in (RecurrentActorCriticPolicy, SequencePolicy):
+        output, last = policy._process_sequence(features, state, begins.flatten(), lstm)
+        gradients = torch.autograd.grad((output**2).sum(), list(lstm.parameters()))
+        found.append([output, *last, *gradients])
+    torch.testing.assert_close(found[1], found[0])
