@@ -88,7 +88,8 @@ def runs() -> Iterator[Run]:
     for seed in range(5):
         yield Run(f"s11-longer-{seed}", S11, "shelm", seed, ("--steps", "1200000"), begins=f"s11-shelm-{seed}")
     longer = ("--steps", "1000000")
-    yield Run("keycorridor-longer-0", MINIGRID["keycorridor"], "shelm", 0, longer, begins="keycorridor-shelm-0")
+    for short in ("keycorridor", "unlock"):
+        yield Run(f"{short}-longer-0", MINIGRID[short], "shelm", 0, longer, begins=f"{short}-shelm-0")
     for seed in range(2):
         yield from _minigrid(seed)
         yield _names_alone(seed)

@@ -29,7 +29,9 @@ def generated(folder: Path) -> str:
             "## MiniGrid with colours and doors' states: frames with one object",
             _table(_LOOKS, map(_looks, looks["environments"].items())),
             "## MiniWorld: frames with one clearly visible object",
-            _table(_WORLD, map(_world, objects.items())),
+            _table([*_WORLD, "top-1, names of objects alone"], map(_objects, objects.items())),
+            "## MiniWorld: the same by the thing's size, all environments",
+            _table(["pixels, of 4,800", "frames", "top-1, task's words"], _sizes(list(objects.values()))),
             "## MiniWorld: frames without objects, what place it is",
             _table(_WORLD, map(_world, nothing.items())),
             "## Pictures of continuous recognition",
@@ -67,6 +69,19 @@ def _world(row: tuple[str, dict[str, Any]]) -> list[str]:
     whole = one["whole_vocabulary"]
     shares = [_share(one["task_words"]["top1"]), _share(whole["top1"]), _share(one["whole_top4"])]
     return [name, str(one["frames"]), *shares, _wrong(whole["wrong"])]
+
+
+def _objects(row: tuple[str, dict[str, Any]]) -> list[str]:
+    return [*_world(row), _share(row[1]["object_words"]["top1"])]
+
+
+def _sizes(environments: list[dict[str, Any]]) -> list[list[str]]:
+    """The environments' frames together, by the fewest pixels of a class of sizes."""
+    rows = []
+    for size in environments[0]["by_size"]:
+        right, frames = (sum(one["by_size"][size][at] for one in environments) for at in (0, 1))
+        rows.append([f"from {size}", str(frames), _share(right / frames if frames else None)])
+    return rows
 
 
 def _pictures(name: str, one: dict[str, Any]) -> list[str]:

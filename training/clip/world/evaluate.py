@@ -2,8 +2,9 @@
 
 Contract: reads OUT/export, writes OUT/evaluation.json. On the frames of each environment that show exactly one thing clearly
 (`CLEAR_TEST` pixels or more, nothing else at all): top-1 among the bare words; top-1 and top-4 over the whole vocabulary;
-confusions; and how often the thing's second word (its colour, or the kind on a sign) is among the first two. On frames
-that show nothing: the same for the place. The vocabulary's text embeddings are computed here, by the model itself.
+confusions; how often the thing's second word (its colour, or the kind on a sign) is among the first two; top-1 among the
+names of objects alone, where the thing is no sign that can be read; and top-1 by the thing's size. On frames that show
+nothing: the same of the place. The vocabulary's text embeddings are computed here, by the model itself.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from services.retrieval.language_words import load_language_words
 from services.retrieval.model import TokenRetriever
 from training.clip.evaluate import compare, only, words_of
 from training.clip.train import LANGUAGE_MODEL
-from training.clip.world.frames import ENVIRONMENTS, walk
-from training.clip.world.words import BARE_WORDS, Said, Seen, caption
+from training.clip.world.frames import ENVIRONMENTS, Met, walk
+from training.clip.world.words import BARE_WORDS, COLOURED, MESHES, Said, Seen, caption
 
 FRAMES, CLEAR_TEST, TOP = 1000, 24, 4
+SIZES = (CLEAR_TEST, 48, 96, 192)  # pixels of the 4,800 at which a class of sizes begins
+OBJECT_WORDS = (*COLOURED, *MESHES.values(), "sign")
 
 
 def score(said: list[Said], task: list[list[str]], whole: list[list[str]]) -> dict[str, Any]:
@@ -51,7 +54,29 @@ def single(things: list[Seen]) -> bool:
     return len(things) == 1 and things[0].pixels >= CLEAR_TEST and (things[0].kind != "sign" or len(things[0].text) > 0)
 
 
-def evaluate(environment: str, task: TokenRetriever, whole: TokenRetriever) -> dict[str, Any]:
+def by_size(things: list[Seen], said: list[Said], found: list[list[str]]) -> dict[str, list[int]]:
+    """Frames with the right word and all frames, by the fewest pixels of a class of sizes."""
+    counts = {size: [0, 0] for size in SIZES}
+    for thing, item, words in zip(things, said, found, strict=True):
+        count = counts[max(size for size in SIZES if size <= thing.pixels)]
+        count[0] += words[0] == item.first
+        count[1] += 1
+    return {str(size): count for size, count in counts.items()}
+
+
+def figures_of_objects(rows: list[Met], task: TokenRetriever, objects: TokenRetriever) -> dict[str, Any]:
+    """What is said of frames that show exactly one thing, beside `score`."""
+    frames, things = [frame for frame, _, _ in rows], [seen[0] for _, seen, _ in rows]
+    said = [caption([thing], place) for thing, (_, _, place) in zip(things, rows, strict=True)]
+    named = [row for row, thing in enumerate(things) if not thing.text]
+    best = [words[0] for words in words_of(objects, [frames[row] for row in named])]
+    return {
+        "by_size": by_size(things, said, words_of(task, frames)),
+        "object_words": compare([things[row].kind for row in named], best),
+    }
+
+
+def evaluate(environment: str, task: TokenRetriever, whole: TokenRetriever, objects: TokenRetriever) -> dict[str, Any]:
     """The figures of one environment; see the module docstring."""
     met = walk(environment, FRAMES)
     report: dict[str, Any] = {}
@@ -63,20 +88,24 @@ def evaluate(environment: str, task: TokenRetriever, whole: TokenRetriever) -> d
         frames = [frame for frame, _, _ in rows]
         said = [caption(things, place) for _, things, place in rows]
         report[name] = score(said, words_of(task, frames), words_of(whole, frames))
-    return report
+    alone = report["one_object"] | figures_of_objects(sets["one_object"], task, objects)
+    return report | {"one_object": alone}
 
 
 def main() -> None:
+    """The command."""
     parser = argparse.ArgumentParser(description="Evaluate the small CLIP of MiniWorld on the environments' own frames.")
     parser.add_argument("--out", type=Path, default=Path("runs/clip-world"))
     options = parser.parse_args()
     torch.set_num_threads(1)
     clip = load_clip(f"file:{options.out}/export")
-    words = load_language_words(LANGUAGE_MODEL)
-    vocabulary: Vocabulary = build_vocabulary(clip=clip, language_model=words, mode="words", prompts=["{}"])
-    whole = TokenRetriever(model=clip.model, vocabulary=vocabulary, k=TOP, device="cpu")
-    task = TokenRetriever(model=clip.model, vocabulary=only(vocabulary, BARE_WORDS), k=TOP, device="cpu")
-    report = {name: evaluate(name, task, whole) for name in tqdm(ENVIRONMENTS, desc="environments")}
+    language = load_language_words(LANGUAGE_MODEL)
+    vocabulary: Vocabulary = build_vocabulary(clip=clip, language_model=language, mode="words", prompts=["{}"])
+    whole, task, objects = (
+        TokenRetriever(model=clip.model, vocabulary=words, k=TOP, device="cpu")
+        for words in (vocabulary, only(vocabulary, BARE_WORDS), only(vocabulary, OBJECT_WORDS))
+    )
+    report = {name: evaluate(name, task, whole, objects) for name in tqdm(ENVIRONMENTS)}
     result = {"rows": len(vocabulary), "environments": report}
     (options.out / "evaluation.json").write_text(json.dumps(result, indent=2) + "\n")
     for name, sets in report.items():

@@ -30,10 +30,11 @@ ENVIRONMENTS = (
 SEED = 78_000
 EPISODE = 40  # steps after which a new world is drawn, for variety
 Frame = NDArray[np.uint8]
+Met = tuple[Frame, list[Seen], str]  # a frame, the things in it, the place
 
 
-def walk(environment: str, frames: int) -> list[tuple[Frame, list[Seen], str]]:
-    """(frame, things in it, place) at each step."""
+def walk(environment: str, frames: int) -> list[Met]:
+    """What is met at each step."""
     env = single_environment(environment)
     world: Any = env.unwrapped
     rng = np.random.default_rng(SEED)
