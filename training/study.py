@@ -85,11 +85,7 @@ def runs() -> Iterator[Run]:
     for short in TO_A_RESULT:
         for method in ("shelm", "cnn"):
             yield Run(f"{short}-{method}-0", MINIWORLD[short], method, 0)
-    for seed in range(5):
-        yield Run(f"s11-longer-{seed}", S11, "shelm", seed, ("--steps", "1200000"), begins=f"s11-shelm-{seed}")
-    longer = ("--steps", "1000000")
-    for short in ("keycorridor", "unlock"):
-        yield Run(f"{short}-longer-0", MINIGRID[short], "shelm", 0, longer, begins=f"{short}-shelm-0")
+    yield from _longer()
     for seed in range(2):
         yield from _minigrid(seed)
         yield _names_alone(seed)
@@ -102,6 +98,14 @@ def runs() -> Iterator[Run]:
             yield Run(f"{short}-shelm-0", env, "shelm", 0)
     for method in ("shelm", "cnn"):
         yield Run(f"recognition-{method}-0", RECOGNITION, method, 0)
+
+
+def _longer() -> Iterator[Run]:
+    """Runs that go on after others."""
+    for seed in range(5):
+        yield Run(f"s11-longer-{seed}", S11, "shelm", seed, ("--steps", "1200000"), begins=f"s11-shelm-{seed}")
+    for short in ("keycorridor", "unlock"):
+        yield Run(f"{short}-longer-0", MINIGRID[short], "shelm", 0, ("--steps", "1000000"), begins=f"{short}-shelm-0")
 
 
 def _names_alone(seed: int) -> Run:
