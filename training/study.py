@@ -34,6 +34,7 @@ MINIGRID = {
     "obstacles": "MiniGrid-Dynamic-Obstacles-Random-5x5-v0",
 }
 MINIWORLD = {
+    "signcolour": "MiniWorld-SignColour-v0",
     "sign": "MiniWorld-SignVarying-v0",
     "tmaze": "MiniWorld-TMaze-v0",
     "ymaze": "MiniWorld-YMaze-v0",
@@ -44,7 +45,7 @@ MINIWORLD = {
     "health": "MiniWorld-CollectHealth-v0",
     "registeredsign": "MiniWorld-Sign-v0",
 }
-TO_A_RESULT = ("sign", "tmaze")  # of MiniWorld's; the others are trained for a short while
+TO_A_RESULT = ("signcolour", "tmaze", "sign")  # of MiniWorld's; the others are trained for a short while
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,28 @@ import pytest
 
 from training.environments import single_environment, vector_environment
 from training.environments.miniworld_rendering import TextFrame
-from training.environments.miniworld_sign import ENV_ID, KINDS, MAX_STEPS, METRE, TRAINING_ID
+from training.environments.miniworld_sign import (
+    COLOUR_ID,
+    COLOUR_TRAINING_ID,
+    ENV_ID,
+    KINDS,
+    MAX_STEPS,
+    METRE,
+    TRAINING_ID,
+)
 
-TASKS = ("TMaze", "YMaze", "FourRooms", "MazeS3Fast", "PickupObjects", "PutNext", "CollectHealth", "Sign", "SignVarying")
+TASKS = (
+    "TMaze",
+    "YMaze",
+    "FourRooms",
+    "MazeS3Fast",
+    "PickupObjects",
+    "PutNext",
+    "CollectHealth",
+    "Sign",
+    "SignVarying",
+    "SignColour",
+)
 IDS = [f"MiniWorld-{task}-v0" for task in TASKS]
 
 
@@ -118,8 +137,9 @@ def right_object(world: Any) -> Any:
     return world._objects[KINDS.index(world.kind)][world._color_index]
 
 
-def test_reading_the_sign_first_and_then_touching_the_named_object_always_earns_one() -> None:
-    env = single_environment(ENV_ID)
+@pytest.mark.parametrize(("env_id", "objects"), [(ENV_ID, 6), (COLOUR_ID, 3)])
+def test_reading_the_sign_first_and_then_touching_the_named_object_always_earns_one(env_id: str, objects: int) -> None:
+    env = single_environment(env_id)
     world: Any = env.unwrapped
     named, rewards, steps = set(), [], []
     env.reset(seed=0)
@@ -131,28 +151,31 @@ def test_reading_the_sign_first_and_then_touching_the_named_object_always_earns_
         env.reset()
     assert rewards == [1.0] * 24
     assert max(steps) < MAX_STEPS
-    assert len(named) == 6
+    assert len(named) == objects
 
 
-def test_a_policy_that_ignores_the_sign_is_right_one_time_in_six() -> None:
-    env = single_environment(ENV_ID)
+@pytest.mark.parametrize(("env_id", "objects"), [(ENV_ID, 6), (COLOUR_ID, 3)])
+def test_a_policy_that_ignores_the_sign_is_right_one_time_in_six_or_three(env_id: str, objects: int) -> None:
+    env = single_environment(env_id)
     world: Any = env.unwrapped
     env.reset(seed=1)
     rewards = []
     for _ in range(60):
-        rewards.append(touch(env, world._objects[1][0]))  # always the blue key
+        rewards.append(touch(env, world._objects[0][0]))  # always the blue box
         env.reset()
     assert set(rewards) == {-1.0, 1.0}
-    assert np.mean(rewards) == pytest.approx(-2 / 3, abs=0.27)
+    assert np.mean(rewards) == pytest.approx(2 / objects - 1, abs=0.27)
 
 
-def test_the_sign_says_the_colour_above_the_kind_of_the_right_object() -> None:
-    env = single_environment(ENV_ID)
+@pytest.mark.parametrize("env_id", [ENV_ID, COLOUR_ID])
+def test_the_sign_says_the_colour_above_the_kind_of_the_right_object_or_its_colour_alone(env_id: str) -> None:
+    env = single_environment(env_id)
     world: Any = env.unwrapped
     for seed in range(6):
         env.reset(seed=seed)
         plates = sorted((e for e in world.entities if isinstance(e, TextFrame)), key=lambda plate: -plate.pos[1])
-        assert [plate.str.lower() for plate in plates] == [world.colour, world.kind]
+        said = [world.colour, world.kind] if env_id == ENV_ID else [world.colour]
+        assert [plate.str.lower() for plate in plates] == said
 
 
 def test_two_episodes_that_differ_in_the_right_object_differ_in_the_sign_alone() -> None:
@@ -166,8 +189,9 @@ def test_two_episodes_that_differ_in_the_right_object_differ_in_the_sign_alone()
     assert len(places) == 1
 
 
-def test_in_training_a_wrong_touch_costs_nothing_and_coming_nearer_to_the_named_object_is_paid_besides() -> None:
-    env = single_environment(TRAINING_ID)
+@pytest.mark.parametrize("env_id", [TRAINING_ID, COLOUR_TRAINING_ID])
+def test_in_training_a_wrong_touch_costs_nothing_and_coming_nearer_to_the_named_object_is_paid(env_id: str) -> None:
+    env = single_environment(env_id)
     world: Any = env.unwrapped
     before_the_sign: list[bool] = []
     paid: dict[bool, set[float]] = {True: set(), False: set()}

@@ -1,16 +1,18 @@
-"""`MiniWorld-SignVarying-v0`: MiniWorld's Sign with a sign that must be read and remembered.
+"""MiniWorld's Sign with a sign that must be read and remembered: `MiniWorld-SignVarying-v0`, `MiniWorld-SignColour-v0`.
 
 The registered `MiniWorld-Sign-v0` always says BLUE and always wants the box, so it needs no memory (paper-facts section 7).
-Here every episode draws one of the six objects; the sign says its colour and, below, its kind ("RED" "KEY"). World,
+In SignVarying every episode draws one of the six objects; the sign says its colour and, below, its kind ("RED" "KEY").
+In SignColour it is one of the three boxes, as in MiniWorld's own, and the sign says its colour alone. World,
 objects, actions and rewards are MiniWorld's: +1 for touching the named object, -1 for any other, which ends the episode;
 action 3 ends it too. From almost everywhere that the sign can be read, the named object is out of sight, so it must be
-remembered. Guessing one of the six gives -2/3 on average, touching none gives 0. The step limit is longer than
-MiniWorld's 20, which is too short for reading first.
+remembered. Guessing one of the six gives -2/3 on average (one of three boxes: -1/3), touching none gives 0. The step
+limit is longer than MiniWorld's 20, which is too short for reading first.
 
-`MiniWorld-SignVaryingTraining-v0` is the same world for training alone, because at first every touch is a guess and
-an agent that is punished for guessing learns to touch nothing: every second episode starts before the sign, a wrong touch
-costs nothing (it still ends the episode), and each metre nearer to the named object is worth `METRE`. That sum depends
-on where an episode begins and ends only, so circling gains nothing. No result is of this environment.
+`MiniWorld-SignVaryingTraining-v0` and `MiniWorld-SignColourTraining-v0` are the same worlds for training alone, because at
+first every touch is a guess and an agent that is punished for guessing learns to touch nothing: every second episode
+starts before the sign, a wrong touch costs nothing (it still ends the episode), and each metre nearer to the named
+object is worth `METRE`. That sum depends on where an episode begins and ends only, so circling gains nothing. No result
+is of these.
 """
 
 from __future__ import annotations
@@ -24,17 +26,21 @@ import numpy as np
 from training.environments.miniworld_rendering import Sign, TextFrame
 
 ENV_ID, TRAINING_ID = "MiniWorld-SignVarying-v0", "MiniWorld-SignVaryingTraining-v0"
+COLOUR_ID, COLOUR_TRAINING_ID = "MiniWorld-SignColour-v0", "MiniWorld-SignColourTraining-v0"
 MAX_STEPS = 60
 COLOURS, KINDS = ("blue", "red", "green"), ("box", "key")  # in MiniWorld's order of objects
 LETTER = 1.0  # metres; as on MiniWorld's sign
-LINES = (1.9, 0.85)  # metres above the floor
-METRE = 0.05
+LINES, ONE_LINE = (1.9, 0.85), 1.35  # metres above the floor
+METRE = 0.1
 
 
 class SignVarying(Sign):  # type: ignore[misc]
-    """One episode's right object is `colour`, `kind`."""
+    """One episode's right object is `colour`, `kind`. kinds: the first so many of `KINDS` are drawn from; of one kind alone
+    the sign does not speak.
+    """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, kinds: int = len(KINDS), **kwargs: Any) -> None:
+        self._kinds = kinds
         super().__init__(max_episode_steps=MAX_STEPS, **kwargs)
 
     @property
@@ -48,12 +54,13 @@ class SignVarying(Sign):  # type: ignore[misc]
         return KINDS[self._goal]
 
     def _gen_world(self) -> None:
-        self._color_index, self._goal = int(self.np_random.integers(3)), int(self.np_random.integers(2))
+        self._color_index, self._goal = int(self.np_random.integers(3)), int(self.np_random.integers(self._kinds))
         super()._gen_world()
         (written,) = (entity for entity in self.entities if isinstance(entity, TextFrame))
         self.entities.remove(written)
         x, _, z = written.pos
-        for text, height in zip((self.colour, self.kind), LINES, strict=True):
+        lines = {LINES[0]: self.colour, LINES[1]: self.kind} if self._kinds > 1 else {ONE_LINE: self.colour}
+        for height, text in lines.items():
             self.entities.append(TextFrame(pos=[x, height, z], dir=math.pi, str=text.upper(), height=LETTER))
 
     def go_before_the_sign(self, rng: np.random.Generator) -> None:
@@ -81,5 +88,6 @@ class SignTraining(SignVarying):
         return float(np.linalg.norm(self._objects[self._goal][self._color_index].pos - self.agent.pos))
 
 
-gymnasium.register(id=ENV_ID, entry_point=SignVarying)
-gymnasium.register(id=TRAINING_ID, entry_point=SignTraining)
+for entry, name, colour in ((SignVarying, ENV_ID, COLOUR_ID), (SignTraining, TRAINING_ID, COLOUR_TRAINING_ID)):
+    gymnasium.register(id=name, entry_point=entry)
+    gymnasium.register(id=colour, entry_point=entry, kwargs={"kinds": 1})
