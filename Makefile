@@ -97,6 +97,7 @@ curves: setup  ## Show the learning curves of all runs, live
 
 study: setup  ## Train and evaluate everything in docs/results again; goes on where it stopped (JOBS=2)
 	$(BIN)/python -m training.study --jobs $(JOBS)
+	$(BIN)/python -m training.chance
 
 results: setup  ## Make the tables and plots of docs/results from the raw files
 	$(BIN)/python -m training.report

@@ -56,20 +56,23 @@ def evaluate(run: Path, env_id: str, *, episodes: int, first_seed: int, determin
     """Plays the episodes of seeds `first_seed` .. `first_seed + episodes - 1`; returns what is written."""
     settings = json.loads((run / "run.json").read_text())
     agent = load_agent(settings, run, rows=ROWS)
-    environments = [single_environment(env_id) for _ in range(min(ROWS, episodes))]
+    kind = {"method": settings["method"], "env": env_id, "deterministic": deterministic, "forget": forget}
+    seeds = range(first_seed, first_seed + episodes)
+    return kind | outcome(agent, env_id, seeds, deterministic=deterministic, forget=forget)
+
+
+def outcome(agent: Agent, env_id: str, seeds: range, *, deterministic: bool, forget: bool = False) -> dict[str, Any]:
+    """Plays one episode a seed; returns what is written of them."""
+    environments = [single_environment(env_id) for _ in range(min(ROWS, len(seeds)))]
     done: list[Episode] = []
-    for first in tqdm(range(0, episodes, ROWS), unit="batch", mininterval=5):
-        seeds = range(first_seed + first, first_seed + min(first + ROWS, episodes))
-        batch = [Episode(environments[row], seed=seed, row=row) for row, seed in enumerate(seeds)]
+    for first in tqdm(range(0, len(seeds), ROWS), unit="batch", mininterval=5):
+        some = seeds[first : first + ROWS]
+        batch = [Episode(environments[row], seed=seed, row=row) for row, seed in enumerate(some)]
         play(agent, batch, deterministic=deterministic, forget=forget)
         done += batch
     returns = [episode.total for episode in done]
     return {
-        "method": settings["method"],
-        "env": env_id,
-        "deterministic": deterministic,
-        "forget": forget,
-        "first_seed": first_seed,
+        "first_seed": seeds.start,
         "mean_return": float(np.mean(returns)),
         "standard_error": float(np.std(returns) / np.sqrt(len(returns))),
         "successes": sum(value > 0 for value in returns),

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
 from training import study
+from training.chance import file_of
 from training.report.__main__ import BEGIN, END, main
 from training.report.measures import Welch, holm, interquartile_mean, interval, steps_to, welch
 from training.report.plots import mean_curve
@@ -103,6 +104,17 @@ def test_the_scores_of_a_method_are_the_ones_worked_out_by_hand(page: str) -> No
     low, high = interval(SHELM)
     assert drawn == f"0.750 [{low:.3f}, {high:.3f}]"
     assert min(SHELM) <= low < 0.75 < high <= max(SHELM)
+
+
+def test_what_random_actions_earn_stands_above_the_tables_of_their_environment(results: Path) -> None:
+    without = report(results)
+    (results / "chance").mkdir()
+    played = {"mean_return": 0.125, "standard_error": 0.25, "returns": [0.0, 0.25]}
+    file_of(UNLOCK, results / "chance").write_text(json.dumps(played))
+    line = "Random actions: mean return 0.125 (standard error 0.250, 2 episodes)."
+    page = report(results)
+    assert section(page, UNLOCK).startswith(f"\n{line}\n")
+    assert page.replace(f"{line}\n\n", "") == without
 
 
 def test_of_three_runs_the_interquartile_mean_is_the_mean() -> None:

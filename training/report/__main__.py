@@ -1,15 +1,17 @@
 """Makes every table and plot of the training results again: `python -m training.report`.
 
-Reads docs/results/runs/NAME/ (see training.study) and docs/results/clip/ (clips.py); writes docs/results/plots/*.svg and, in
-docs/results/training.md and clip.md, what stands between the two markers; the rest of the pages is written by hand. The
-same raw files give the same bytes.
+Reads docs/results/runs/NAME/ (see training.study), chance/ (training.chance) and clip/ (clips.py); writes
+docs/results/plots/*.svg and, in docs/results/training.md and clip.md, what stands between the two markers; the rest of the
+pages is written by hand. The same raw files give the same bytes.
 Failure policy: raw files that contradict the study, or a page without markers, end the command with the file named.
 """
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from training.chance import file_of
 from training.report import clips, tables
 from training.report.plots import learning_curves
 from training.report.raw import Result, environments, load
@@ -26,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS.parent, help="folder of training.md and plots/")
     options = parser.parse_args(arguments)
     training, clip, plots = (options.out / name for name in ("training.md", "clip.md", "plots"))
-    makers = {training: lambda: generated(*load(options.runs), plots)}
+    makers = {training: lambda: generated(*load(options.runs), plots, options.out / "chance")}
     if clip.exists():
         makers[clip] = lambda: clips.generated(options.out / "clip")
     around = {page: _around(page) for page in makers}  # a page without markers is refused before anything is written
@@ -34,18 +36,28 @@ def main(arguments: list[str] | None = None) -> None:
         page.write_text(f"{before}{BEGIN}\n\n{makers[page]()}\n\n{END}{after}")
 
 
-def generated(results: list[Result], missing: list[Run], plots: Path) -> str:
-    """The text between the markers; draws the plots on the way."""
+def generated(results: list[Result], missing: list[Run], plots: Path, chance: Path) -> str:
+    """The text between the markers; draws the plots on the way. chance: folder of training.chance."""
     plots.mkdir(exist_ok=True)
     for old in plots.glob("*.svg"):
         old.unlink()
     found = environments([result.run for result in results])
-    parts = [_environment(env, [result for result in results if result.run.env == env], plots) for env in found]
+    heads = {env: "\n\n".join([f"## {env}", *_chance(file_of(env, chance))]) for env in found}
+    parts = [_environment(heads[env], [result for result in results if result.run.env == env], plots) for env in found]
     return "\n\n".join([*parts, f"## Not run\n\n{tables.not_run(missing)}"])
 
 
-def _environment(env: str, results: Sequence[Result], plots: Path) -> str:
-    parts = [f"## {env}"]
+def _chance(file: Path) -> list[str]:
+    """What random actions earn, if it was measured."""
+    if not file.exists():
+        return []
+    played = json.loads(file.read_text())
+    mean, error = played["mean_return"], played["standard_error"]
+    return [f"Random actions: mean return {mean:.3f} (standard error {error:.3f}, {len(played['returns'])} episodes)."]
+
+
+def _environment(head: str, results: Sequence[Result], plots: Path) -> str:
+    parts, env = [head], results[0].run.env
     if found := tables.methods(results):
         file = plots / f"{env.replace('/', '-')}.svg"
         learning_curves(env, found, file)
