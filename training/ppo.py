@@ -26,6 +26,7 @@ from services.domain.bundle import PolicyPart
 from training.actions import action_space_of
 from training.engines import load_memory
 from training.environments import vector_environment
+from training.imitation import ExpertRecord, ImitationPPO
 from training.memory import Memory
 from training.memory_env import MemoryVecEnv
 from training.policy import FallingEntropy, MemoryStatistics, ServedPolicy
@@ -48,7 +49,7 @@ def parse_arguments(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--task", action="append", metavar="ENV:ROWS", help="what to train on instead of the preset's")
     for name in ("clip", "vocabulary", "language-model"):
         parser.add_argument(f"--{name}")
-    for name in ("layers", "window", "k", "steps", "rollout"):
+    for name in ("layers", "window", "k", "steps", "rollout", "imitation"):
         parser.add_argument(f"--{name}", type=int)
     for name in ("learning-rate", "entropy", "entropy-end", "gamma", "gae-lambda", "beta"):
         parser.add_argument(f"--{name}", type=float)
@@ -70,6 +71,8 @@ def make_environment(run: dict[str, Any]) -> tuple[VecEnv, Memory]:
     run["frame"] = list(shape[1:])
     run["actions"] = action_space_of(environment.action_space).model_dump(mode="json", by_alias=True, exclude_none=True)
     memory = load_memory(run, rows=environment.num_envs, pixels=shape[1] * shape[2])
+    if run["imitation"]:
+        environment = ExpertRecord(environment)
     if run["method"] != "lstm":
         environment = MemoryVecEnv(environment, memory)
     if run["normalise_reward"]:
@@ -97,7 +100,10 @@ def make_algorithm(run: dict[str, Any], environment: VecEnv) -> OnPolicyAlgorith
         return RecurrentPPO(SequencePolicy, environment, policy_kwargs={**POLICY, **optimiser}, **common)
     shape = PolicyPart(weights="policy.safetensors", channels=(32, 64), features=256)
     run["policy"] = shape.model_dump()
-    return PPO(ServedPolicy, environment, policy_kwargs={"shape": shape, "output_gain": 0.01, **optimiser}, **common)
+    common["policy_kwargs"] = {"shape": shape, "output_gain": 0.01, **optimiser}
+    if run["imitation"]:
+        return ImitationPPO(ServedPolicy, environment, imitation=run["imitation"], **common)
+    return PPO(ServedPolicy, environment, **common)
 
 
 def _falling(initial: float) -> Callable[[float], float]:

@@ -29,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "gamma": 0.99,
     "gae_lambda": 0.95,
     "normalise_reward": False,
+    "imitation": 0,  # steps at first in which the environment's expert is imitated (training.imitation)
 }
 ROWS = 32
 
@@ -60,8 +61,8 @@ _SIGN: dict[str, Any] = {
     # The colour on the sign is read from the memory after 8 to 30 further frames, each with coloured things in view: with
     # 2 layers by 0.48 of episodes, with 6 by 0.70 (three colours, a linear or small probe, docs/results/training.md).
     "layers": 6,
-    "entropy": 0.03,
-    "entropy_end": 0.003,
+    "entropy": 0.003,
+    "imitation": 200_000,  # 400,000 steps of PPO alone end at guessing
     "steps": 400_000,
 }
 _FAMILIES = {"MiniGrid-": {}, "MiniWorld-": _WORLD, "shelm/": _PICTURES}

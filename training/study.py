@@ -45,6 +45,7 @@ MINIWORLD = {
     "health": "MiniWorld-CollectHealth-v0",
     "registeredsign": "MiniWorld-Sign-v0",
 }
+PPO_ALONE = ("--imitation", "0", "--entropy", "0.03", "--entropy-end", "0.003")  # where an expert is imitated at first
 TO_A_RESULT = ("signcolour", "tmaze", "sign")  # of MiniWorld's; the others are trained for a short while
 
 
@@ -86,6 +87,8 @@ def runs() -> Iterator[Run]:
     for short in TO_A_RESULT:
         for method in ("shelm", "cnn"):
             yield Run(f"{short}-{method}-0", MINIWORLD[short], method, 0)
+    for method in ("shelm", "cnn"):
+        yield Run(f"signcolour-alone-{method}-0", MINIWORLD["signcolour"], method, 0, PPO_ALONE)
     yield from _longer()
     for seed in range(2):
         yield from _minigrid(seed)

@@ -12,7 +12,7 @@ limit is longer than MiniWorld's 20, which is too short for reading first.
 first every touch is a guess and an agent that is punished for guessing learns to touch nothing: every second episode
 starts before the sign, a wrong touch costs nothing (it still ends the episode), and each metre nearer to the named
 object is worth `METRE`. That sum depends on where an episode begins and ends only, so circling gains nothing. No result
-is of these.
+is of these. They also know what should be done (`expert_action`), for training.imitation.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from training.clip.world.visible import legible
 from training.environments.miniworld_rendering import Sign, TextFrame
 
 ENV_ID, TRAINING_ID = "MiniWorld-SignVarying-v0", "MiniWorld-SignVaryingTraining-v0"
@@ -32,6 +33,11 @@ COLOURS, KINDS = ("blue", "red", "green"), ("box", "key")  # in MiniWorld's orde
 LETTER = 1.0  # metres; as on MiniWorld's sign
 LINES, ONE_LINE = (1.9, 0.85), 1.35  # metres above the floor
 METRE = 0.1
+# An expert's way, (x, z) in metres: where it reads, the door from below and from above, the row above from where the way to
+# each object there is free.
+READING, DOOR, TOP, MIDDLE = (3.2, 10.8), (4.0, 8.0), (4.6, 4.6), 3.0
+BELOW, CORNER = 6.75, 5.4  # the rooms with the sign begin at this z; up to this x the door is straight ahead
+NEAR, STRAIGHT = 1.0, 2.9  # a place is reached; an object's way is free
 
 
 class SignVarying(Sign):  # type: ignore[misc]
@@ -52,6 +58,10 @@ class SignVarying(Sign):  # type: ignore[misc]
     def kind(self) -> str:
         """box or key."""
         return KINDS[self._goal]
+
+    @property
+    def _right(self) -> Any:
+        return self._objects[self._goal][self._color_index]
 
     def _gen_world(self) -> None:
         self._color_index, self._goal = int(self.np_random.integers(3)), int(self.np_random.integers(self._kinds))
@@ -74,6 +84,7 @@ class SignTraining(SignVarying):
 
     def _gen_world(self) -> None:
         super()._gen_world()
+        self._read = False
         if self.np_random.random() < 0.5:
             self.go_before_the_sign(self.np_random)
 
@@ -83,9 +94,38 @@ class SignTraining(SignVarying):
         observation, reward, terminated, truncated, info = super().step(action)
         return observation, max(reward, 0.0) + METRE * (before - self._distance()), terminated, truncated, info
 
+    def expert_action(self) -> int:
+        """What leads to the right object from here: reading the sign if it has not been in view, then the way there."""
+        x, _, z = self.agent.pos
+        below = z > BELOW
+        self._read = self._read or (below and all(legible(self, text)[0] for text in self._texts()))
+        if not self._read and math.dist((x, z), READING) < NEAR:
+            sign_x, _, sign_z = self._texts()[0].pos
+            turn = self._towards(sign_x, sign_z)
+            if turn != self.actions.move_forward:
+                return turn
+            self._read = True  # as well as it can be: a long word does not fit into the frame from everywhere
+        if not self._read:
+            return self._towards(*(READING if below else DOOR if x < CORNER else TOP))
+        to_x, _, to_z = self._right.pos
+        if below != (to_z > BELOW):
+            return self._towards(*(TOP if below and x < CORNER else DOOR))
+        via = (min(max(to_x, 3.0), 7.0), MIDDLE)
+        direct = below or math.dist((x, z), (to_x, to_z)) < STRAIGHT or math.dist((x, z), via) < NEAR
+        return self._towards(*((to_x, to_z) if direct else via))
+
+    def _towards(self, x: float, z: float) -> int:
+        turn = (math.atan2(self.agent.pos[2] - z, x - self.agent.pos[0]) - self.agent.dir + math.pi) % math.tau - math.pi
+        if abs(turn) <= math.pi / 8 + 1e-6:
+            return int(self.actions.move_forward)
+        return int(self.actions.turn_left if turn > 0 else self.actions.turn_right)
+
+    def _texts(self) -> list[Any]:
+        return [entity for entity in self.entities if isinstance(entity, TextFrame)]
+
     def _distance(self) -> float:
         """Metres to the right object."""
-        return float(np.linalg.norm(self._objects[self._goal][self._color_index].pos - self.agent.pos))
+        return float(np.linalg.norm(self._right.pos - self.agent.pos))
 
 
 for entry, name, colour in ((SignVarying, ENV_ID, COLOUR_ID), (SignTraining, TRAINING_ID, COLOUR_TRAINING_ID)):

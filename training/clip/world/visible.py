@@ -62,18 +62,24 @@ def _may_be_seen(env: Any, entity: Any) -> bool:
     return bool(ahead > -size and abs(right) < max(ahead, 0) * 0.95 + 2 * size + 0.3)
 
 
-def _readable(env: Any, sign: Any, pixels: int) -> bool:
+def legible(env: Any, sign: Any) -> tuple[bool, float]:
+    """Whether all of a line is in the frame with letters large enough, if nothing hides it; its area in pixels."""
     side = np.array([math.sin(sign.dir), 0, math.cos(sign.dir)]) * sign.width / 2
     up = np.array([0, sign.height / 2, 0])
     corners = _view(env, np.asarray(sign.pos, float) + np.stack([-side - up, -side + up, side + up, side - up]))
     if corners[:, 0].min() < 0.3:
-        return False
+        return False, 0.0
     scale = env.obs_fb.height / 2 / math.tan(math.radians(env.agent.cam_fov_y) / 2)
     x, y = scale * corners[:, 1] / corners[:, 0], scale * corners[:, 2] / corners[:, 0]
     inside = np.abs(x).max() <= env.obs_fb.width / 2 and np.abs(y).max() <= env.obs_fb.height / 2
     wide, high = abs(x[2] - x[1]) / len(sign.str), min(abs(y[1] - y[0]), abs(y[2] - y[3]))
     area = wide * len(sign.str) * (abs(y[1] - y[0]) + abs(y[2] - y[3])) / 2
-    return bool(inside and min(wide, high) >= LETTER and pixels >= UNHIDDEN * area)
+    return bool(inside and min(wide, high) >= LETTER), float(area)
+
+
+def _readable(env: Any, sign: Any, pixels: int) -> bool:
+    large, area = legible(env, sign)
+    return large and pixels >= UNHIDDEN * area
 
 
 def look(env: Any) -> tuple[Frame, list[Seen]]:
