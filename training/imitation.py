@@ -2,14 +2,17 @@
 
 Where a reward comes only after a long chain of right actions (go to a sign, read it, remember, touch what it named), PPO
 alone sees too few of them within a budget of two cores. An environment that can say what should be done in its present
-state (`expert_action() -> int`) may be learned from at first: the policy acts, the expert says what it would have done in
-each state that was met (DAgger, Ross et al. 2011, without keeping older rollouts), and cross-entropy takes the place of
-PPO's policy loss; the critic learns as ever. Then PPO goes on alone. The expert may know what a frame does not show; a
-policy can learn from it only what its frame and its memory tell.
+state (`expert_action() -> int`) may be learned from at first (DAgger, Ross et al. 2011): expert and policy share the
+acting, the expert's share falls linearly to none; the expert says what it would have done in each state that was met, and
+cross-entropy on the states of the last `KEPT` rollouts takes the place of PPO's loss; the critic learns as ever. Then PPO
+goes on alone. The expert may know what a frame does not show; a policy can learn from it only what its frame and its
+memory tell.
 
 Failure policy: an environment without an expert raises AttributeError at its first step.
 """
 
+from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,13 +21,19 @@ from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, unwrap_vec_wrapper
 
+KEPT = 50  # rollouts; 1.7 GB of 60x80 frames in rollouts of 64 steps and 32 rows
+EPOCHS = 8  # times a rollout's size in states, drawn from all that are kept, after each rollout
+MIXED = 8  # rollouts in a minibatch
+
 
 class ExpertRecord(VecEnvWrapper):
-    """Asks every row's expert before each step."""
+    """Asks every row's expert before each step, and lets it act in place of the policy with probability `share`."""
 
-    def __init__(self, venv: VecEnv) -> None:
+    def __init__(self, venv: VecEnv, *, seed: int) -> None:
         super().__init__(venv)
-        self._asked: list[list[int]] = []
+        self.share = 0.0
+        self._asked: list[NDArray[np.int64]] = []
+        self._rng = np.random.default_rng(seed)
 
     def reset(self) -> Any:
         """As without this wrapper."""
@@ -32,8 +41,9 @@ class ExpertRecord(VecEnvWrapper):
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Asks, then steps."""
-        self._asked.append(self.venv.env_method("expert_action"))
-        self.venv.step_async(actions)
+        self._asked.append(np.array(self.venv.env_method("expert_action"), np.int64))
+        experts = self._rng.random(self.num_envs) < self.share
+        self.venv.step_async(np.where(experts, self._asked[-1], actions))
 
     def step_wait(self) -> Any:
         """As without this wrapper."""
@@ -45,32 +55,68 @@ class ExpertRecord(VecEnvWrapper):
         return np.array(asked, np.int64)
 
 
+@dataclass(frozen=True)
+class States:
+    """What one rollout met, flat: observations by name, the expert's actions, returns."""
+
+    observations: dict[str, NDArray[Any]]
+    wanted: NDArray[np.int64]
+    returns: NDArray[np.float32]
+
+
 class ImitationPPO(PPO):
-    """stable-baselines3's PPO, except that it imitates until `imitation` steps are done."""
+    """stable-baselines3's PPO, except that it imitates until `imitation` steps are done.
+
+    Raises ValueError where no `ExpertRecord` is around the environment.
+    """
 
     def __init__(self, policy: Any, environment: VecEnv, *, imitation: int, **kwargs: Any) -> None:
-        super().__init__(policy, environment, **kwargs)
         record = unwrap_vec_wrapper(environment, ExpertRecord)
         if record is None:
             raise ValueError("environment: ImitationPPO needs an ExpertRecord around it")
+        super().__init__(policy, environment, **kwargs)
         self._record, self._imitation = record, imitation
+        self._met: deque[States] = deque(maxlen=KEPT)
+        self._rng = np.random.default_rng(self.seed)
+
+    def collect_rollouts(self, *args: Any, **kwargs: Any) -> bool:
+        """As PPO's, with the expert's share of the acting."""
+        self._record.share = max(0.0, 1 - self.num_timesteps / self._imitation) if self._imitation else 0.0
+        return super().collect_rollouts(*args, **kwargs)
 
     def train(self) -> None:
         """Learns from the rollout in the buffer."""
         wanted = self._record.take()
         if self.num_timesteps > self._imitation:
+            self._met.clear()
             super().train()
             return
-        self.rollout_buffer.actions[:] = wanted[..., None]
+        buffer: Any = self.rollout_buffer
+        seen = {name: values.reshape(-1, *values.shape[2:]) for name, values in buffer.observations.items()}
+        self._met.append(States(seen, wanted.ravel(), buffer.returns.ravel()))
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
-        for _ in range(self.n_epochs):
-            for part in self.rollout_buffer.get(self.batch_size):
-                values, log_prob, _ = self.policy.evaluate_actions(part.observations, part.actions.long().flatten())
-                value_loss = torch.nn.functional.mse_loss(part.returns, values.flatten())
-                loss = self.vf_coef * value_loss - log_prob.mean()
-                self.policy.optimizer.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
-                self.policy.optimizer.step()
-        self.logger.record("train/imitation_loss", float(-log_prob.mean()))
+        for _ in range(EPOCHS * wanted.size // self.batch_size):
+            observations, actions, returns = self._draw()
+            values, log_prob, _ = self.policy.evaluate_actions(observations, actions)
+            value_loss = torch.nn.functional.mse_loss(returns, values.flatten())
+            loss = self.vf_coef * value_loss - log_prob.mean()
+            self.policy.optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+            self.policy.optimizer.step()
+        self.logger.record("train/imitation_loss", -log_prob.mean().item())
+
+    def _draw(self) -> tuple[Any, torch.Tensor, torch.Tensor]:
+        """A minibatch of states: observations, the expert's actions, returns."""
+        count = self.batch_size // MIXED
+        drawn = [
+            (self._met[at], self._rng.integers(len(self._met[at].wanted), size=count))
+            for at in self._rng.integers(len(self._met), size=MIXED)
+        ]
+        names = drawn[0][0].observations
+        observations = {name: np.concatenate([met.observations[name][rows] for met, rows in drawn]) for name in names}
+        actions = np.concatenate([met.wanted[rows] for met, rows in drawn])
+        returns = np.concatenate([met.returns[rows] for met, rows in drawn])
+        tensors: Any = {name: torch.from_numpy(values) for name, values in observations.items()}
+        return tensors, torch.from_numpy(actions), torch.from_numpy(returns)

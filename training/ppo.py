@@ -72,7 +72,7 @@ def make_environment(run: dict[str, Any]) -> tuple[VecEnv, Memory]:
     run["actions"] = action_space_of(environment.action_space).model_dump(mode="json", by_alias=True, exclude_none=True)
     memory = load_memory(run, rows=environment.num_envs, pixels=shape[1] * shape[2])
     if run["imitation"]:
-        environment = ExpertRecord(environment)
+        environment = ExpertRecord(environment, seed=run["seed"])
     if run["method"] != "lstm":
         environment = MemoryVecEnv(environment, memory)
     if run["normalise_reward"]:

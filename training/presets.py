@@ -62,8 +62,8 @@ _SIGN: dict[str, Any] = {
     # 2 layers by 0.48 of episodes, with 6 by 0.70 (three colours, a linear or small probe, docs/results/training.md).
     "layers": 6,
     "entropy": 0.003,
-    "imitation": 200_000,  # 400,000 steps of PPO alone end at guessing
-    "steps": 400_000,
+    "imitation": 100_000,  # 400,000 steps of PPO alone end in guessing
+    "steps": 300_000,
 }
 _FAMILIES = {"MiniGrid-": {}, "MiniWorld-": _WORLD, "shelm/": _PICTURES}
 _ENVIRONMENTS: dict[str, dict[str, Any]] = {

@@ -45,7 +45,16 @@ MINIWORLD = {
     "health": "MiniWorld-CollectHealth-v0",
     "registeredsign": "MiniWorld-Sign-v0",
 }
-PPO_ALONE = ("--imitation", "0", "--entropy", "0.03", "--entropy-end", "0.003")  # where an expert is imitated at first
+PPO_ALONE = (
+    "--imitation",
+    "0",
+    "--entropy",
+    "0.03",
+    "--entropy-end",
+    "0.003",
+    "--steps",
+    "400000",
+)  # where an expert is imitated at first
 TO_A_RESULT = ("signcolour", "tmaze", "sign")  # of MiniWorld's; the others are trained for a short while
 
 

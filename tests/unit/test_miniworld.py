@@ -207,6 +207,25 @@ def test_in_training_a_wrong_touch_costs_nothing_and_coming_nearer_to_the_named_
     assert paid == {True: {1.0}, False: {0.0}}
 
 
+@pytest.mark.parametrize("env_id", [TRAINING_ID, COLOUR_TRAINING_ID])
+def test_the_expert_reads_the_sign_and_finds_the_named_object(env_id: str) -> None:
+    """Also from where a learner's own actions have taken it: every fifth action is another one."""
+    env = single_environment(env_id)
+    world: Any = env.unwrapped
+    rng = np.random.default_rng(0)
+    for others in (0.0, 0.2):
+        found = []
+        for seed in range(20):
+            env.reset(seed=seed)
+            ended = False
+            while not ended:
+                action = world.expert_action() if rng.random() >= others else int(rng.integers(3))
+                _, reward, terminated, truncated, _ = env.step(action)
+                ended = terminated or truncated
+            found.append(float(reward) > 0.5)
+        assert np.mean(found) >= 0.9
+
+
 def test_torch_can_load_its_compiler_after_the_renderer() -> None:
     """Mesa's LLVM loaded before Triton's ends the process."""
     program = "import training.environments.miniworld, torch._dynamo"
