@@ -33,6 +33,7 @@ def write_run(folder: Path, name: str, score: float, lines: tuple[tuple[int, flo
     target.mkdir(parents=True)
     about = {"env": run.env, "method": run.method, "seed": run.seed, "commit": "0123456789"}
     words = {"clip": "file:runs/clip-one/export", "k": 1}
+    about["task"] = [f"{S7}:16", f"{run.env}:16"]
     memory = {"layers": 2, "language_model": "package:some", "steps": 800_000, **words}
     (target / "run.json").write_text(json.dumps({**about, **memory, **settings}))
     log = [{"steps": steps, "seconds": steps / 100, "returns": {S7: 0.99, run.env: value}} for steps, value in lines]
@@ -214,6 +215,29 @@ def test_memory_variants_stand_beside_the_memory_of_the_preset_and_not_among_the
     assert row(text, "2 | pretrained")[3] == "5 (0, 1, 2, 3, 4)"
     assert "Commits: 0123456 (6 runs), fedcba9 (1 run)." in text
     assert "fedcba9" not in section(page, study.S11)
+
+
+def test_what_was_trained_in_an_environment_for_training_alone_has_its_curve_and_no_steps_to_a_goal(folder: Path) -> None:
+    env, trained_in = "MiniWorld-SignColour-v0", "MiniWorld-SignColourTraining-v0"
+    target = write_run(folder / "runs", "signcolour-shelm-0", 0.5, task=[f"{trained_in}:32"])
+    log = target / "log.jsonl"
+    log.write_text(log.read_text().replace(env, trained_in))
+    (result,), _ = load(folder / "runs")
+    assert (result.curve_of, result.curve.tolist()) == (trained_in, [value for _, value in LINES])
+    assert steps_to(result) is None
+    assert row(section(report(folder), env), "SHELM")[-2] == "-"
+    assert trained_in in (folder / "plots" / f"{env}.svg").read_text()
+
+
+def test_ppo_alone_stands_by_itself_and_not_among_methods_or_memories(folder: Path) -> None:
+    write_run(folder / "runs", "signcolour-shelm-0", 1.0)
+    write_run(folder / "runs", "signcolour-alone-shelm-0", 0.25)
+    write_run(folder / "runs", "signcolour-alone-cnn-0", 0.5)
+    text, env = report(folder), "MiniWorld-SignColour-v0"
+    assert row(section(text, env), "SHELM")[3] == "1.000"
+    alone = section(text, f"PPO alone, without imitation: {env}")
+    assert (row(alone, "SHELM")[3], row(alone, "CNN-PPO")[3]) == ("0.250", "0.500")
+    assert "Which memory" not in text
 
 
 def test_forgetting_is_compared_on_the_same_episodes(results: Path) -> None:

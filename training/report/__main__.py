@@ -60,8 +60,10 @@ def _environment(head: str, results: Sequence[Result], plots: Path) -> str:
     parts, env = [head], results[0].run.env
     if found := tables.methods(results):
         file = plots / f"{env.replace('/', '-')}.svg"
-        learning_curves(env, found, file)
+        learning_curves(found, file)
         parts += [f"![Learning curves on {env}](plots/{file.name})", tables.scores_table(found), tables.welch_table(found)]
+    if alone := tables.alone_table(results):
+        parts += [f"## PPO alone, without imitation: {env}", alone]
     if variants := tables.variants_table(results):
         parts += [f"## Which memory: SHELM on {env}", variants]
     if forgetting := tables.forgetting_table(results):

@@ -20,6 +20,8 @@ WARM_UP = 25_000  # steps; more than 32 rows x the longest episode of a task tha
 HIGHEST: dict[str, float | None] = {
     "MiniWorld-PickupObjects-v0": 5.0,
     "MiniWorld-CollectHealth-v0": None,
+    "MiniWorld-SignVaryingTraining-v0": None,
+    "MiniWorld-SignColourTraining-v0": None,
     "shelm/ContinuousRecognition-v0": 60.0,
 }
 
@@ -69,10 +71,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def steps_to(result: Result) -> int | None:
     """Steps at the first logged line after the warm-up at which the curve is at 0.8 of the highest return; else None.
+    None also where the curve is of an environment for training alone.
 
     In the first lines only episodes that ended early are in the mean, and what ends early has reached its goal.
     """
-    highest = HIGHEST.get(result.run.env, 1.0)
+    highest = HIGHEST.get(result.curve_of, 1.0)
     if highest is None:
         return None
     reached = (result.steps >= WARM_UP) & (result.curve >= SHARE * highest)

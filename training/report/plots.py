@@ -21,15 +21,15 @@ COLOURS = {"shelm": "#0072B2", "helm": "#E69F00", "helmv2": "#CC79A7", "lstm": "
 POINTS = 80  # of a line; more cannot be seen at this size
 
 
-def learning_curves(env: str, methods: dict[str, list[Result]], file: Path) -> None:
-    """One plot of one environment; methods: results by method."""
+def learning_curves(methods: dict[str, list[Result]], file: Path) -> None:
+    """One plot of one environment, which its title names; methods: results by method."""
     style: Any = {"svg.hashsalt": "shelm", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
     with mpl.rc_context(style):
         figure = Figure(figsize=(6.8, 3.6), layout="constrained")
         axes = figure.add_subplot()
         for method, results in methods.items():
             _curves(axes, results, colour=COLOURS[method], name=NAMES[method])
-        _frame(axes, env)
+        _frame(axes, next(iter(methods.values()))[0].curve_of)
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
 
 

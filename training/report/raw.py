@@ -22,13 +22,15 @@ Floats = NDArray[np.float64]
 class Result:
     """One finished run.
 
-    steps: environment steps at the logged lines at which the run's environment had ended an episode, shape (n,). curve:
-    mean return of its last 100 training episodes there, shape (n,). trained: steps in all. seconds: of training.
+    curve_of: the environment of the learning curve: the run's own, or the only one that it was trained on. steps:
+    environment steps at the logged lines at which that environment had ended an episode, shape (n,). curve: mean return of
+    its last 100 training episodes there, shape (n,). trained: steps in all. seconds: of training.
     returns: of the evaluation episodes by the name of the evaluation, shape (episodes,) each.
     """
 
     run: Run
     settings: dict[str, Any]
+    curve_of: str
     steps: Floats
     curve: Floats
     trained: int
@@ -73,12 +75,14 @@ def _result(run: Run, folder: Path) -> Result:
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     if not lines:
         raise ValueError(f"{folder / 'log.jsonl'}: steps: no line")
-    own = [line for line in lines if run.env in line["returns"]]
-    curve = np.array([line["returns"][run.env] for line in own], np.float64)
+    tasks = {task.rpartition(":")[0] for task in settings["task"]}
+    curve_of = tasks.pop() if len(tasks) == 1 else run.env
+    own = [line for line in lines if curve_of in line["returns"]]
+    curve = np.array([line["returns"][curve_of] for line in own], np.float64)
     _finite(folder / "log.jsonl", curve)
     steps = np.array([line["steps"] for line in own], np.float64)
     returns = dict(_evaluations(run, folder))
-    return Result(run, settings, steps, curve, int(lines[-1]["steps"]), float(lines[-1]["seconds"]), returns)
+    return Result(run, settings, curve_of, steps, curve, int(lines[-1]["steps"]), float(lines[-1]["seconds"]), returns)
 
 
 def _evaluations(run: Run, folder: Path) -> Iterator[tuple[str, Floats]]:

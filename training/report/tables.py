@@ -58,11 +58,24 @@ def welch_table(found: dict[str, list[Result]]) -> str:
     return _table(head, rows, _flat(found))
 
 
+def alone_table(results: Sequence[Result]) -> str:
+    """Methods without the imitation that the preset begins with; empty without such runs."""
+    alone = [result for result in results if _alone(result.run)]
+    if not alone:
+        return ""
+    rows = [[NAMES[result.run.method], *_scores([result]), *_training([result])] for result in alone]
+    return _table(["method", *SCORES, *TRAINING], rows, alone)
+
+
+def _alone(run: Run) -> bool:
+    return "--imitation" in run.options
+
+
 def variants_table(results: Sequence[Result]) -> str:
     """SHELM with other memories beside the one with the preset's; empty without them."""
     found = defaultdict(list)
     for result in results:
-        if result.run.method == "shelm":
+        if result.run.method == "shelm" and not _alone(result.run):
             found[_memory(result.settings)].append(result)
     if not any(result.run.options for result in _flat(found)):
         return ""
@@ -117,7 +130,7 @@ def _scores(results: list[Result]) -> list[str]:
 
 def _training(results: list[Result]) -> list[str]:
     speed = f"{median(result.trained / result.seconds for result in results):.0f}"
-    if HIGHEST.get(results[0].run.env, 1.0) is None:
+    if HIGHEST.get(results[0].curve_of, 1.0) is None:
         return [NONE, speed]
     each = [steps_to(result) for result in results]
     if not any(each):
