@@ -63,7 +63,8 @@ _SIGN: dict[str, Any] = {
     "layers": 6,
     "entropy": 0.003,
     "imitation": 100_000,  # 400,000 steps of PPO alone end in guessing
-    "steps": 300_000,
+    "steps": 250_000,
+    "window": 96,
 }
 _FAMILIES = {"MiniGrid-": {}, "MiniWorld-": _WORLD, "shelm/": _PICTURES}
 _ENVIRONMENTS: dict[str, dict[str, Any]] = {

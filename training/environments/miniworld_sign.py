@@ -37,6 +37,8 @@ METRE = 0.1
 # each object there is free.
 READING, DOOR, TOP, MIDDLE = (3.2, 10.8), (4.0, 8.0), (4.6, 4.6), 3.0
 BELOW, CORNER = 6.75, 5.4  # the rooms with the sign begin at this z; up to this x the door is straight ahead
+LOOKS = 4  # frames; a frozen language model forgets a word that it met once sooner than one that it met again
+TURN = 45  # degrees
 NEAR, STRAIGHT = 1.0, 2.9  # a place is reached; an object's way is free
 
 
@@ -84,7 +86,7 @@ class SignTraining(SignVarying):
 
     def _gen_world(self) -> None:
         super()._gen_world()
-        self._read = False
+        self._looks = 0
         if self.np_random.random() < 0.5:
             self.go_before_the_sign(self.np_random)
 
@@ -95,18 +97,13 @@ class SignTraining(SignVarying):
         return observation, max(reward, 0.0) + METRE * (before - self._distance()), terminated, truncated, info
 
     def expert_action(self) -> int:
-        """What leads to the right object from here: reading the sign if it has not been in view, then the way there."""
+        """What leads to the right object from here: `LOOKS` frames of the sign, then the way there."""
+        if self._looks < LOOKS:
+            action = self._look()
+            if action is not None:
+                return action
         x, _, z = self.agent.pos
         below = z > BELOW
-        self._read = self._read or (below and all(legible(self, text)[0] for text in self._texts()))
-        if not self._read and math.dist((x, z), READING) < NEAR:
-            sign_x, _, sign_z = self._texts()[0].pos
-            turn = self._towards(sign_x, sign_z)
-            if turn != self.actions.move_forward:
-                return turn
-            self._read = True  # as well as it can be: a long word does not fit into the frame from everywhere
-        if not self._read:
-            return self._towards(*(READING if below else DOOR if x < CORNER else TOP))
         to_x, _, to_z = self._right.pos
         if below != (to_z > BELOW):
             return self._towards(*(TOP if below and x < CORNER else DOOR))
@@ -114,9 +111,38 @@ class SignTraining(SignVarying):
         direct = below or math.dist((x, z), (to_x, to_z)) < STRAIGHT or math.dist((x, z), via) < NEAR
         return self._towards(*((to_x, to_z) if direct else via))
 
+    def _look(self) -> int | None:
+        """Counts a look, if this is one, and gives what leads to the next; None after the last."""
+        x, _, z = self.agent.pos
+        left, right, forward = map(int, (self.actions.turn_left, self.actions.turn_right, self.actions.move_forward))
+        readable = self._readable_from(self.agent.pos, self.agent.dir)
+        if not readable and not self._looks and math.dist((x, z), READING) >= NEAR:
+            return self._towards(*(READING if z > BELOW else DOOR if x < CORNER else TOP))
+        sign_x, _, sign_z = self._texts()[0].pos
+        if not readable and (turn := self._towards(sign_x, sign_z)) != forward:
+            return turn
+        self._looks += 1  # also before a sign that does not fit into the frame from here, as a long word may not
+        if self._looks == LOOKS:
+            return None
+        step = self.max_forward_step * self.agent.dir_vec
+        turned = math.radians(TURN)
+        after = {forward: (step, 0.0), left: (0 * step, turned), right: (0 * step, -turned)}
+        for action, (moved, turn_by) in after.items():
+            if self._readable_from(self.agent.pos + moved, self.agent.dir + turn_by):
+                return action
+        return left
+
+    def _readable_from(self, pos: Any, direction: float) -> bool:
+        """The rooms below are one rectangle with the sign on its wall: nothing hides it there."""
+        agent, before = self.agent, (self.agent.pos, self.agent.dir)
+        agent.pos, agent.dir = pos, direction
+        readable = pos[2] > BELOW and all(legible(self, text)[0] for text in self._texts())
+        agent.pos, agent.dir = before
+        return bool(readable)
+
     def _towards(self, x: float, z: float) -> int:
         turn = (math.atan2(self.agent.pos[2] - z, x - self.agent.pos[0]) - self.agent.dir + math.pi) % math.tau - math.pi
-        if abs(turn) <= math.pi / 8 + 1e-6:
+        if abs(turn) <= math.radians(TURN / 2) + 1e-6:
             return int(self.actions.move_forward)
         return int(self.actions.turn_left if turn > 0 else self.actions.turn_right)
 
