@@ -11,7 +11,6 @@ an interrupted run loses at most the steps since its checkpoint.
 
 import argparse
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ from training.memory_env import MemoryVecEnv
 from training.policy import FallingEntropy, MemoryStatistics, ServedPolicy
 from training.presets import METHODS, settings
 from training.recurrent import POLICY, SequencePolicy
-from training.run_log import RunLog
+from training.run_log import RunLog, commit
 
 MINIBATCHES = 8
 STANDARDISED_ROLLOUTS = 20  # whose memory vectors give the statistics that the policy standardises them with
@@ -138,8 +137,7 @@ def _record(run: dict[str, Any], out: Path) -> None:
     """Writes run.json; a run that goes on keeps the commit that it began with."""
     path = out / "run.json"
     began = json.loads(path.read_text()).get("commit") if run["resume"] and path.exists() else None
-    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    path.write_text(json.dumps({**run, "out": str(out), "commit": began or head}, indent=2) + "\n")
+    path.write_text(json.dumps({**run, "out": str(out), "commit": began or commit()}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

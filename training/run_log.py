@@ -7,6 +7,7 @@ replaced by one rename, so a killed run leaves whole ones.
 """
 
 import json
+import subprocess
 import time
 from collections import defaultdict, deque
 from pathlib import Path
@@ -24,6 +25,11 @@ from training.policy import MemoryStatistics, ServedPolicy
 from training.recurrent import own_tensors
 
 RECENT = 100  # episodes
+
+
+def commit() -> str:
+    """The commit that is checked out, "" outside of a repository."""
+    return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
 
 
 class RunLog(BaseCallback):

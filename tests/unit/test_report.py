@@ -240,6 +240,18 @@ def test_ppo_alone_stands_by_itself_and_not_among_methods_or_memories(folder: Pa
     assert "Which memory" not in text
 
 
+def test_what_probes_found_stands_in_a_table_for_each_environment(results: Path) -> None:
+    (results / "probe").mkdir()
+    common = {"env": "World", "k": 2, "episodes": 480, "chance": 1 / 3, "commit": "0123456789"}
+    for layers, linear in ((6, 0.97), (2, 0.5)):
+        found = {**common, "layers": layers, "looks": 4, "linear": linear, "hidden": 0.99}
+        (results / "probe" / f"{layers}.json").write_text(json.dumps(found))
+    text = section(report(results), "What can be read from the memory: World")
+    assert row(text, "6") == ["6", "2", "4", "480", "0.33", "0.97", "0.99"]
+    assert text.index("| 2 |") < text.index("| 6 |")
+    assert "0123456 (2)" in text
+
+
 def test_forgetting_is_compared_on_the_same_episodes(results: Path) -> None:
     run = RUNS["s11-shelm-1"]
     # The first two of the four episodes with memory were solved: on the two episodes of the other side 1.0 against 0.5.

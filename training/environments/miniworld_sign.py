@@ -62,6 +62,16 @@ class SignVarying(Sign):  # type: ignore[misc]
         return KINDS[self._goal]
 
     @property
+    def answer(self) -> int:
+        """Which of `answers` objects is the right one."""
+        return self._goal * len(COLOURS) + self._color_index
+
+    @property
+    def answers(self) -> int:
+        """How many objects the right one is drawn from."""
+        return self._kinds * len(COLOURS)
+
+    @property
     def _right(self) -> Any:
         return self._objects[self._goal][self._color_index]
 
@@ -82,11 +92,13 @@ class SignVarying(Sign):  # type: ignore[misc]
 
 
 class SignTraining(SignVarying):
-    """See the module docstring."""
+    """See the module docstring. looks: frames for which the expert looks at the sign."""
+
+    looks = LOOKS
 
     def _gen_world(self) -> None:
         super()._gen_world()
-        self._looks = 0
+        self._looked = 0
         if self.np_random.random() < 0.5:
             self.go_before_the_sign(self.np_random)
 
@@ -97,8 +109,8 @@ class SignTraining(SignVarying):
         return observation, max(reward, 0.0) + METRE * (before - self._distance()), terminated, truncated, info
 
     def expert_action(self) -> int:
-        """What leads to the right object from here: `LOOKS` frames of the sign, then the way there."""
-        if self._looks < LOOKS:
+        """What leads to the right object from here: `looks` frames of the sign, then the way there."""
+        if self._looked < self.looks:
             action = self._look()
             if action is not None:
                 return action
@@ -116,13 +128,13 @@ class SignTraining(SignVarying):
         x, _, z = self.agent.pos
         left, right, forward = map(int, (self.actions.turn_left, self.actions.turn_right, self.actions.move_forward))
         readable = self._readable_from(self.agent.pos, self.agent.dir)
-        if not readable and not self._looks and math.dist((x, z), READING) >= NEAR:
+        if not readable and not self._looked and math.dist((x, z), READING) >= NEAR:
             return self._towards(*(READING if z > BELOW else DOOR if x < CORNER else TOP))
         sign_x, _, sign_z = self._texts()[0].pos
         if not readable and (turn := self._towards(sign_x, sign_z)) != forward:
             return turn
-        self._looks += 1  # also before a sign that does not fit into the frame from here, as a long word may not
-        if self._looks == LOOKS:
+        self._looked += 1  # also before a sign that does not fit into the frame from here, as a long word may not
+        if self._looked == self.looks:
             return None
         step = self.max_forward_step * self.agent.dir_vec
         turned = math.radians(TURN)

@@ -1,8 +1,8 @@
 """Makes every table and plot of the training results again: `python -m training.report`.
 
-Reads docs/results/runs/NAME/ (see training.study), chance/ (training.chance) and clip/ (clips.py); writes
-docs/results/plots/*.svg and, in docs/results/training.md and clip.md, what stands between the two markers; the rest of the
-pages is written by hand. The same raw files give the same bytes.
+Reads docs/results/: runs/NAME/ (see training.study), chance/ (training.chance), probe/ (training.probe) and clip/
+(clips.py); writes plots/*.svg and, in training.md and clip.md, what stands between the two markers; the rest of the pages
+is written by hand. The same raw files give the same bytes.
 Failure policy: raw files that contradict the study, or a page without markers, end the command with the file named.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from training.chance import file_of
-from training.report import clips, tables
+from training.report import clips, probes, tables
 from training.report.plots import learning_curves
 from training.report.raw import Result, environments, load
 from training.study import RESULTS, Run
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS.parent, help="folder of training.md and plots/")
     options = parser.parse_args(arguments)
     training, clip, plots = (options.out / name for name in ("training.md", "clip.md", "plots"))
-    makers = {training: lambda: generated(*load(options.runs), plots, options.out / "chance")}
+    makers = {training: lambda: generated(*load(options.runs), plots, options.out)}
     if clip.exists():
         makers[clip] = lambda: clips.generated(options.out / "clip")
     around = {page: _around(page) for page in makers}  # a page without markers is refused before anything is written
@@ -36,14 +36,15 @@ def main(arguments: list[str] | None = None) -> None:
         page.write_text(f"{before}{BEGIN}\n\n{makers[page]()}\n\n{END}{after}")
 
 
-def generated(results: list[Result], missing: list[Run], plots: Path, chance: Path) -> str:
-    """The text between the markers; draws the plots on the way. chance: folder of training.chance."""
+def generated(results: list[Result], missing: list[Run], plots: Path, folder: Path) -> str:
+    """The text between the markers; draws the plots on the way. folder: of what training.chance and training.probe found."""
     plots.mkdir(exist_ok=True)
     for old in plots.glob("*.svg"):
         old.unlink()
     found = environments([result.run for result in results])
-    heads = {env: "\n\n".join([f"## {env}", *_chance(file_of(env, chance))]) for env in found}
+    heads = {env: "\n\n".join([f"## {env}", *_chance(file_of(env, folder / "chance"))]) for env in found}
     parts = [_environment(heads[env], [result for result in results if result.run.env == env], plots) for env in found]
+    parts += probes.generated(folder / "probe")
     return "\n\n".join([*parts, f"## Not run\n\n{tables.not_run(missing)}"])
 
 

@@ -1,0 +1,40 @@
+"""What training.probe found, as markdown: a table for each environment.
+
+Failure policy: a file without one of the fields raises KeyError naming it.
+"""
+
+import json
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+HEAD = ("layers", "words a frame", "looks", "episodes", "guessing", "linear", "128 hidden units")
+
+
+def generated(folder: Path) -> list[str]:
+    """Heading and table of each environment in the order of their names; nothing without results."""
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for file in sorted(folder.glob("*.json")):
+        result = json.loads(file.read_text())
+        found[result["env"]].append(result)
+    return [f"## What can be read from the memory: {env}\n\n{_table(results)}" for env, results in sorted(found.items())]
+
+
+def _table(results: list[dict[str, Any]]) -> str:
+    rows = [
+        [
+            str(result["layers"]),
+            str(result["k"]),
+            str(result["looks"]),
+            str(result["episodes"]),
+            *(f"{result[name]:.2f}" for name in ("chance", "linear", "hidden")),
+        ]
+        for result in sorted(results, key=lambda of: (of["k"], of["layers"], of["looks"]))
+    ]
+    lines = "\n".join("| " + " | ".join(line) + " |" for line in [HEAD, ["---"] * len(HEAD), *rows])
+    commits = Counter(result["commit"][:7] for result in results)
+    named = ", ".join(f"{commit} ({count})" for commit, count in sorted(commits.items()))
+    about = (
+        "Share of right answers in the second half of episodes that were not learned from, a fifth of all (training.probe)."
+    )
+    return f"{lines}\n\n{about} Commits: {named}."
