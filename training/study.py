@@ -119,6 +119,7 @@ def _longer() -> Iterator[Run]:
         yield Run(f"s11-longer-{seed}", S11, "shelm", seed, ("--steps", "1200000"), begins=f"s11-shelm-{seed}")
     for short in ("keycorridor", "unlock"):
         yield Run(f"{short}-longer-0", MINIGRID[short], "shelm", 0, ("--steps", "1000000"), begins=f"{short}-shelm-0")
+    yield Run("signcolour-longer-0", MINIWORLD["signcolour"], "shelm", 0, ("--steps", "500000"), begins="signcolour-shelm-0")
 
 
 def _names_alone(seed: int) -> Run:
