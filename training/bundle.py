@@ -68,13 +68,13 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _actions(env_id: str, space: dict[str, Any]) -> dict[str, Any]:
-    """The run's action space, with the environment's own names for discrete actions."""
+    """The run's action space, with the environment's own names for discrete actions: its `action_names`, or `actions`."""
     if "discrete" not in space:
         return space
     env = single_environment(env_id)
-    names = [action.name for action in getattr(env.unwrapped, "actions", ())][: space["discrete"]]
+    names = getattr(env.unwrapped, "action_names", None) or [action.name for action in getattr(env.unwrapped, "actions", ())]
     env.close()
-    return {"discrete": space["discrete"], "names": names}
+    return {"discrete": space["discrete"], "names": list(names[: space["discrete"]])}
 
 
 def _policy_provenance(settings: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Every bundle in models/ is whole, small and described; the MiniGrid agents solve their tasks as they are served."""
+"""Every bundle in models/ is whole, small and described; the agents play as they are served as their cards say."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +10,7 @@ from support.deployment import Deployment, Standalone
 from support.process import REPOSITORY
 
 from services.domain.bundle import load_bundle
+from training.environments import single_environment
 
 BUNDLES = {path.parent.name: path.parent for path in sorted((REPOSITORY / "models").glob("*/agent.json"))}
 SOLVES = {
@@ -45,3 +46,12 @@ def test_a_shipped_minigrid_agent_solves_its_task_when_served(served: Deployment
         summary = play(client, env, episodes=EPISODES, seed=3_000_000, agent=name, deterministic=True)
     env.close()
     assert summary.mean_return >= 0.9
+
+
+def test_the_agent_of_the_sign_touches_the_right_box_more_often_than_a_guess_would(served: Deployment) -> None:
+    """Guessing is right one time in three; 12 of 24 or more would be luck in seven cases of a hundred."""
+    env = single_environment("MiniWorld-SignColour-v0")
+    with Client(served.target) as client:
+        summary = play(client, env, episodes=24, seed=3_000_000, agent="miniworld-signcolour", deterministic=True)
+    env.close()
+    assert sum(value > 0 for value in summary.returns) >= 12

@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+from training.bundle import _actions
 from training.environments import single_environment, vector_environment
 from training.environments.miniworld_rendering import TextFrame
 from training.environments.miniworld_sign import (
@@ -165,6 +166,14 @@ def test_a_policy_that_ignores_the_sign_is_right_one_time_in_six_or_three(env_id
         env.reset()
     assert set(rewards) == {-1.0, 1.0}
     assert np.mean(rewards) == pytest.approx(2 / objects - 1, abs=0.27)
+
+
+def test_the_last_action_is_called_what_it_does() -> None:
+    """MiniWorld's own list of actions goes on with move_back, which Sign does not have."""
+    env: Any = single_environment(COLOUR_ID)
+    env.reset(seed=0)
+    assert env.step(env.unwrapped.action_names.index("end_episode"))[2]
+    assert _actions(COLOUR_ID, {"discrete": 4})["names"] == list(env.unwrapped.action_names)
 
 
 @pytest.mark.parametrize("env_id", [ENV_ID, COLOUR_ID])

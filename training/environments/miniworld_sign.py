@@ -47,6 +47,8 @@ class SignVarying(Sign):  # type: ignore[misc]
     the sign does not speak.
     """
 
+    action_names = ("turn_left", "turn_right", "move_forward", "end_episode")
+
     def __init__(self, kinds: int = len(KINDS), **kwargs: Any) -> None:
         self._kinds = kinds
         super().__init__(max_episode_steps=MAX_STEPS, **kwargs)
