@@ -58,8 +58,8 @@ _PICTURES: dict[str, Any] = {
     "steps": 400_000,
 }
 _SIGN: dict[str, Any] = {
-    # The colour on the sign is read from the memory after 8 to 30 further frames, each with coloured things in view: with
-    # 2 layers by 0.48 of episodes, with 6 by 0.70 (three colours, a linear or small probe, docs/results/training.md).
+    # After 8 to 30 further frames, each with coloured things in view, two layers tell less of the sign than six (training.probe,
+    # docs/results/training.md).
     "layers": 6,
     "entropy": 0.003,
     "imitation": 100_000,  # 400,000 steps of PPO alone end in guessing
