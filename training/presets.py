@@ -58,8 +58,8 @@ _PICTURES: dict[str, Any] = {
     "steps": 400_000,
 }
 _SIGN: dict[str, Any] = {
-    # After 8 to 30 further frames, each with coloured things in view, two layers tell less of the sign than six (training.probe,
-    # docs/results/training.md).
+    # The sign is remembered over 8 to 30 further frames, each with coloured things in view: two layers tell less of it than
+    # six (training.probe, docs/results/training.md).
     "layers": 6,
     "entropy": 0.003,
     "imitation": 100_000,  # 400,000 steps of PPO alone end in guessing
