@@ -22,6 +22,7 @@ RUNS = Path("runs")
 EPISODES, FIRST_SEED = 100, 1_000_000
 S11_EPISODES, FORGETTING_EPISODES = 200, 50
 KEPT_LINES = 400  # of a learning curve
+ALL_LAYERS = 30  # of SmolLM2-135M
 
 S11 = "MiniGrid-MemoryS11-v0"
 RECOGNITION = "shelm/ContinuousRecognition-v0"
@@ -45,16 +46,7 @@ MINIWORLD = {
     "health": "MiniWorld-CollectHealth-v0",
     "registeredsign": "MiniWorld-Sign-v0",
 }
-PPO_ALONE = (
-    "--imitation",
-    "0",
-    "--entropy",
-    "0.03",
-    "--entropy-end",
-    "0.003",
-    "--steps",
-    "400000",
-)  # where an expert is imitated at first
+PPO_ALONE = ("--imitation=0", "--entropy=0.03", "--entropy-end=0.003", "--steps=400000")  # else an expert is imitated first
 TO_A_RESULT = ("signcolour", "tmaze", "sign")  # of MiniWorld's; the others are trained for a short while
 
 
@@ -138,6 +130,8 @@ def _memory_variants(seed: int) -> Iterator[Run]:
     """How much language model the memory needs: its depth, and whether it must be pretrained."""
     for layers in (1, 4):
         yield Run(f"s11-layers{layers}-{seed}", S11, "shelm", seed, ("--layers", str(layers)))
+    for layers in (2, ALL_LAYERS):  # all of them are slow: half the steps, and the usual depth with as few
+        yield Run(f"s11-half{layers}-{seed}", S11, "shelm", seed, ("--steps", "400000", "--layers", str(layers)))
     yield Run(f"s11-untrained-{seed}", S11, "shelm", seed, ("--language-model", f"random:{seed}"))
 
 
