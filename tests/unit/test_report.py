@@ -240,6 +240,17 @@ def test_ppo_alone_stands_by_itself_and_not_among_methods_or_memories(folder: Pa
     assert "Which memory" not in text
 
 
+def test_runs_that_went_on_stand_by_themselves_and_not_among_methods_or_memories(folder: Path) -> None:
+    write_run(folder / "runs", "signcolour-shelm-0", 0.25)
+    write_run(folder / "runs", "signcolour-longer-0", 1.0, steps=500_000)
+    write_run(folder / "runs", "signcolour-longer-cnn-0", 0.5, steps=500_000)
+    text, env = report(folder), "MiniWorld-SignColour-v0"
+    assert row(section(text, env), "SHELM")[3] == "0.250"
+    longer = section(text, f"Trained for longer: {env}")
+    assert (row(longer, "SHELM")[3], row(longer, "CNN-PPO")[3]) == ("1.000", "0.500")
+    assert "Which memory" not in text
+
+
 def test_what_probes_found_stands_in_a_table_for_each_environment(results: Path) -> None:
     (results / "probe").mkdir()
     common = {"env": "World", "k": 2, "episodes": 480, "chance": 1 / 3, "commit": "0123456789"}

@@ -65,6 +65,8 @@ def _environment(head: str, results: Sequence[Result], plots: Path) -> str:
         parts += [f"![Learning curves on {env}](plots/{file.name})", tables.scores_table(found), tables.welch_table(found)]
     if alone := tables.alone_table(results):
         parts += [f"## PPO alone, without imitation: {env}", alone]
+    if longer := tables.longer_table(results):
+        parts += [f"## Trained for longer: {env}", longer]
     if variants := tables.variants_table(results):
         parts += [f"## Which memory: SHELM on {env}", variants]
     if forgetting := tables.forgetting_table(results):

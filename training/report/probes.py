@@ -8,6 +8,8 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
+from training.report.tables import grid
+
 HEAD = ("layers", "words a frame", "looks", "episodes", "guessing", "linear", "128 hidden units")
 
 
@@ -31,10 +33,9 @@ def _table(results: list[dict[str, Any]]) -> str:
         ]
         for result in sorted(results, key=lambda of: (of["k"], of["layers"], of["looks"]))
     ]
-    lines = "\n".join("| " + " | ".join(line) + " |" for line in [HEAD, ["---"] * len(HEAD), *rows])
     commits = Counter(result["commit"][:7] for result in results)
     named = ", ".join(f"{commit} ({count})" for commit, count in sorted(commits.items()))
     about = (
         "Share of right answers in the second half of episodes that were not learned from, a fifth of all (training.probe)."
     )
-    return f"{lines}\n\n{about} Commits: {named}."
+    return f"{grid(HEAD, rows)}\n\n{about} Commits: {named}."

@@ -23,10 +23,13 @@ NONE = "-"
 
 def methods(results: Iterable[Result]) -> dict[str, list[Result]]:
     """Results without the memory variants, by method in the order of `NAMES`."""
+    return _by_method(result for result in results if not result.run.options)
+
+
+def _by_method(results: Iterable[Result]) -> dict[str, list[Result]]:
     found = defaultdict(list)
     for result in results:
-        if not result.run.options:
-            found[result.run.method].append(result)
+        found[result.run.method].append(result)
     return {method: found[method] for method in NAMES if method in found}
 
 
@@ -60,22 +63,25 @@ def welch_table(found: dict[str, list[Result]]) -> str:
 
 def alone_table(results: Sequence[Result]) -> str:
     """Methods without the imitation that the preset begins with; empty without such runs."""
-    alone = [result for result in results if _alone(result.run)]
-    if not alone:
-        return ""
-    rows = [[NAMES[result.run.method], *_scores([result]), *_training([result])] for result in alone]
-    return _table(["method", *SCORES, *TRAINING], rows, alone)
+    alone = _by_method(result for result in results if _alone(result.run))
+    return scores_table(alone) if alone else ""
+
+
+def longer_table(results: Sequence[Result]) -> str:
+    """Methods after more steps than the preset's; empty without such runs."""
+    longer = _by_method(result for result in results if result.run.begins)
+    return scores_table(longer) if longer else ""
 
 
 def _alone(run: Run) -> bool:
-    return "--imitation" in run.options
+    return any(option.startswith("--imitation=") for option in run.options)
 
 
 def variants_table(results: Sequence[Result]) -> str:
     """SHELM with other memories beside the one with the preset's; empty without them."""
     found = defaultdict(list)
     for result in results:
-        if result.run.method == "shelm" and not _alone(result.run):
+        if result.run.method == "shelm" and not result.run.begins and not _alone(result.run):
             found[_memory(result.settings)].append(result)
     if not any(result.run.options for result in _flat(found)):
         return ""
@@ -179,9 +185,13 @@ def _flat(found: Mapping[Any, list[Result]]) -> list[Result]:
 
 
 def _table(head: list[str], rows: list[list[str]], results: Sequence[Result], *, kind: str = "drawn") -> str:
-    lines = [head, ["---"] * len(head), *rows]
     commits = Counter(result.settings["commit"][:7] for result in results)
     named = ", ".join(f"{commit} ({count} run{'s' if count > 1 else ''})" for commit, count in sorted(commits.items()))
     episodes = " or ".join(map(str, sorted({len(result.returns[kind]) for result in results})))
     about = f"A score is a run's mean return over {episodes} evaluation episodes. Commits: {named}."
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{about}\n"
+    return f"{grid(head, rows)}\n\n{about}\n"
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells below their head as a table of markdown."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rows])
