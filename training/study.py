@@ -115,6 +115,7 @@ def _longer() -> Iterator[Run]:
         ("longer", "signcolour", "shelm"),
         ("longer-cnn", "signcolour", "cnn"),
         ("longer", "tmaze", "shelm"),
+        ("longer-cnn", "tmaze", "cnn"),
     ):
         begins = f"{short}-{method}-0"
         yield Run(f"{short}-{name}-0", MINIWORLD[short], method, 0, ("--steps", "500000"), begins=begins)
