@@ -217,6 +217,16 @@ def test_memory_variants_stand_beside_the_memory_of_the_preset_and_not_among_the
     assert "fedcba9" not in section(page, study.S11)
 
 
+def test_a_mean_of_few_episodes_after_the_training_went_on_does_not_count_as_having_reached_the_goal(folder: Path) -> None:
+    target = write_run(folder / "runs", "unlock-shelm-0", 1.0, ((51_200, 0.1), (53_248, 0.9), (81_920, 0.8)))
+    lines = [json.loads(line) for line in (target / "log.jsonl").read_text().splitlines()]
+    for line, episodes in zip(lines, (100, 4, 100), strict=True):
+        line["episodes"] = dict.fromkeys(line["returns"], episodes)
+    (target / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done, _ = load(folder / "runs")
+    assert [steps_to(result) for result in done] == [81_920]
+
+
 def test_what_was_trained_in_an_environment_for_training_alone_has_its_curve_and_no_steps_to_a_goal(folder: Path) -> None:
     env, trained_in = "MiniWorld-SignColour-v0", "MiniWorld-SignColourTraining-v0"
     target = write_run(folder / "runs", "signcolour-shelm-0", 0.5, task=[f"{trained_in}:32"])

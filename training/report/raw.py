@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from training.study import FIRST_SEED, Run, runs
 
 Floats = NDArray[np.float64]
+WINDOW = 100  # episodes in the mean of a curve; the first runs do not tell their number
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Result:
 
     curve_of: the environment of the learning curve: the run's own, or the only one that it was trained on. steps:
     environment steps at the logged lines at which that environment had ended an episode, shape (n,). curve: mean return of
-    its last 100 training episodes there, shape (n,). trained: steps in all. seconds: of training.
+    its last 100 training episodes there, shape (n,). episodes: in that mean, fewer than 100 at first and again after the
+    training was stopped and went on, shape (n,). trained: steps in all. seconds: of training.
     returns: of the evaluation episodes by the name of the evaluation, shape (episodes,) each.
     """
 
@@ -33,6 +35,7 @@ class Result:
     curve_of: str
     steps: Floats
     curve: Floats
+    episodes: Floats
     trained: int
     seconds: float
     returns: dict[str, Floats]
@@ -81,8 +84,10 @@ def _result(run: Run, folder: Path) -> Result:
     curve = np.array([line["returns"][curve_of] for line in own], np.float64)
     _finite(folder / "log.jsonl", curve)
     steps = np.array([line["steps"] for line in own], np.float64)
+    episodes = np.array([line["episodes"][curve_of] if "episodes" in line else WINDOW for line in own], np.float64)
     returns = dict(_evaluations(run, folder))
-    return Result(run, settings, curve_of, steps, curve, int(lines[-1]["steps"]), float(lines[-1]["seconds"]), returns)
+    trained, seconds = int(lines[-1]["steps"]), float(lines[-1]["seconds"])
+    return Result(run, settings, curve_of, steps, curve, episodes, trained, seconds, returns)
 
 
 def _evaluations(run: Run, folder: Path) -> Iterator[tuple[str, Floats]]:
