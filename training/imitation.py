@@ -27,7 +27,9 @@ MIXED = 8  # rollouts in a minibatch
 
 
 class ExpertRecord(VecEnvWrapper):
-    """Asks every row's expert before each step, and lets it act in place of the policy with probability `share`."""
+    """Asks every row's expert before each step, and lets it act in place of the policy with probability `share`; none is
+    asked while that is 0.
+    """
 
     def __init__(self, venv: VecEnv, *, seed: int) -> None:
         super().__init__(venv)
@@ -41,6 +43,9 @@ class ExpertRecord(VecEnvWrapper):
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Asks, then steps."""
+        if not self.share:
+            self.venv.step_async(actions)
+            return
         self._asked.append(np.array(self.venv.env_method("expert_action"), np.int64))
         experts = self._rng.random(self.num_envs) < self.share
         self.venv.step_async(np.where(experts, self._asked[-1], actions))
@@ -50,7 +55,7 @@ class ExpertRecord(VecEnvWrapper):
         return self.venv.step_wait()
 
     def take(self) -> NDArray[np.int64]:
-        """The experts' actions of the steps since the last time, (steps, rows)."""
+        """The experts' actions of the steps since the last time at which they were asked, (steps, rows)."""
         asked, self._asked = self._asked, []
         return np.array(asked, np.int64)
 
@@ -81,7 +86,7 @@ class ImitationPPO(PPO):
 
     def collect_rollouts(self, *args: Any, **kwargs: Any) -> bool:
         """As PPO's, with the expert's share of the acting."""
-        self._record.share = max(0.0, 1 - self.num_timesteps / self._imitation) if self._imitation else 0.0
+        self._record.share = max(0.0, 1 - self.num_timesteps / self._imitation)
         return super().collect_rollouts(*args, **kwargs)
 
     def train(self) -> None:

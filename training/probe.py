@@ -17,20 +17,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from training.engines import load_memory
 from training.environments import single_environment
-from training.memory import Memory
+from training.memory import Memory, Vectors
 from training.presets import settings
 from training.run_log import commit
 
 ROWS = 32
 LEARNING = 0.8  # share of the episodes
 HIDDEN, STEPS, BATCH = 128, 600, 256
-Vectors = NDArray[np.float32]
 
 
 def walk(env_id: str, memory: Memory, *, episodes: int, attributes: dict[str, int]) -> tuple[list[Vectors], list[int], int]:
@@ -68,7 +66,7 @@ def read(vectors: list[Vectors], answers: list[int], count: int, *, hidden: int)
     halves = [torch.from_numpy(of[len(of) // 2 :]) for of in vectors]
     inputs, others = torch.cat(halves[:learned]), torch.cat(halves[learned:])
     mean, deviation = inputs.mean(0), inputs.std(0) + 1e-6
-    wanted = _of_each_step(answers, halves)
+    wanted = torch.cat([torch.full((len(of),), answer) for answer, of in zip(answers, halves, strict=True)])
     before: list[nn.Module] = [nn.Linear(inputs.shape[1], hidden), nn.ReLU()] if hidden else []
     model = nn.Sequential(*before, nn.Linear(hidden or inputs.shape[1], count))
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
@@ -81,10 +79,6 @@ def read(vectors: list[Vectors], answers: list[int], count: int, *, hidden: int)
     with torch.inference_mode():
         said = model((others - mean) / deviation).argmax(1)
     return float((said == wanted[len(inputs) :]).float().mean())
-
-
-def _of_each_step(answers: list[int], halves: list[Tensor]) -> Tensor:
-    return torch.cat([torch.full((len(of),), answer) for answer, of in zip(answers, halves, strict=True)])
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -80,7 +80,7 @@ def test_a_policy_learns_the_experts_actions_without_any_reward() -> None:
 
 
 def test_without_imitation_nothing_is_learned_where_nothing_is_paid() -> None:
-    model = learner(imitation=0)
+    model = learner(imitation=1)  # no rollout ends within it
     model.learn(10 * STEPS * ROWS)
     assert agreement(model) < 1.0
 
@@ -104,12 +104,20 @@ def test_after_the_imitation_the_rollouts_own_actions_are_learned_from(monkeypat
 def test_the_expert_is_asked_before_each_step_in_the_state_of_that_step() -> None:
     record = ExpertRecord(DummyVecEnv([Shades] * ROWS), seed=0)
     record.seed(3)
+    record.share = 0.5
     frames = record.reset()
     met = []
     for _ in range(20):
         met.append([BRIGHTNESS.index(frame.max()) for frame in frames])
         frames = record.step(np.zeros(ROWS, int))[0]
     np.testing.assert_array_equal(record.take(), met)
+    assert record.take().size == 0
+
+
+def test_an_expert_that_has_no_share_is_not_asked() -> None:
+    record = ExpertRecord(DummyVecEnv([Shades] * ROWS), seed=0)
+    record.reset()
+    record.step(np.zeros(ROWS, int))
     assert record.take().size == 0
 
 

@@ -80,12 +80,16 @@ class SignVarying(Sign):  # type: ignore[misc]
     def _gen_world(self) -> None:
         self._color_index, self._goal = int(self.np_random.integers(3)), int(self.np_random.integers(self._kinds))
         super()._gen_world()
-        (written,) = (entity for entity in self.entities if isinstance(entity, TextFrame))
+        (written,) = self._texts()
         self.entities.remove(written)
         x, _, z = written.pos
         lines = {LINES[0]: self.colour, LINES[1]: self.kind} if self._kinds > 1 else {ONE_LINE: self.colour}
         for height, text in lines.items():
             self.entities.append(TextFrame(pos=[x, height, z], dir=math.pi, str=text.upper(), height=LETTER))
+
+    def _texts(self) -> list[TextFrame]:
+        """The lines on the sign."""
+        return [entity for entity in self.entities if isinstance(entity, TextFrame)]
 
     def go_before_the_sign(self, rng: np.random.Generator) -> None:
         """Puts the agent where it is likely to read the sign at once."""
@@ -138,13 +142,10 @@ class SignTraining(SignVarying):
         self._looked += 1  # also before a sign that does not fit into the frame from here, as a long word may not
         if self._looked == self.looks:
             return None
-        step = self.max_forward_step * self.agent.dir_vec
-        turned = math.radians(TURN)
-        after = {forward: (step, 0.0), left: (0 * step, turned), right: (0 * step, -turned)}
-        for action, (moved, turn_by) in after.items():
-            if self._readable_from(self.agent.pos + moved, self.agent.dir + turn_by):
-                return action
-        return left
+        here, facing, angle = self.agent.pos, self.agent.dir, math.radians(TURN)
+        ahead = here + self.max_forward_step * self.agent.dir_vec
+        after = {forward: (ahead, facing), left: (here, facing + angle), right: (here, facing - angle)}
+        return next((action for action, place in after.items() if self._readable_from(*place)), left)
 
     def _readable_from(self, pos: Any, direction: float) -> bool:
         """The rooms below are one rectangle with the sign on its wall: nothing hides it there."""
@@ -159,9 +160,6 @@ class SignTraining(SignVarying):
         if abs(turn) <= math.radians(TURN / 2) + 1e-6:
             return int(self.actions.move_forward)
         return int(self.actions.turn_left if turn > 0 else self.actions.turn_right)
-
-    def _texts(self) -> list[Any]:
-        return [entity for entity in self.entities if isinstance(entity, TextFrame)]
 
     def _distance(self) -> float:
         """Metres to the right object."""
