@@ -111,14 +111,15 @@ def _longer() -> Iterator[Run]:
         yield Run(f"s11-longer-{seed}", S11, "shelm", seed, ("--steps", "1200000"), begins=f"s11-shelm-{seed}")
     for short in ("keycorridor", "unlock"):
         yield Run(f"{short}-longer-0", MINIGRID[short], "shelm", 0, ("--steps", "1000000"), begins=f"{short}-shelm-0")
-    for name, short, method in (
-        ("longer", "signcolour", "shelm"),
-        ("longer-cnn", "signcolour", "cnn"),
-        ("longer", "tmaze", "shelm"),
-        ("longer-cnn", "tmaze", "cnn"),
+    for name, short, method, steps in (
+        ("longer", "signcolour", "shelm", 500_000),
+        ("longer-cnn", "signcolour", "cnn", 500_000),
+        ("longer", "tmaze", "shelm", 500_000),
+        ("longer-cnn", "tmaze", "cnn", 500_000),
+        ("longer", "pickup", "shelm", 250_000),
     ):
         begins = f"{short}-{method}-0"
-        yield Run(f"{short}-{name}-0", MINIWORLD[short], method, 0, ("--steps", "500000"), begins=begins)
+        yield Run(f"{short}-{name}-0", MINIWORLD[short], method, 0, ("--steps", str(steps)), begins=begins)
 
 
 def _names_alone(seed: int) -> Run:
