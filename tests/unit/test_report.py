@@ -239,25 +239,23 @@ def test_what_was_trained_in_an_environment_for_training_alone_has_its_curve_and
     assert trained_in in (folder / "plots" / f"{env}.svg").read_text()
 
 
-def test_ppo_alone_stands_by_itself_and_not_among_methods_or_memories(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("heading", "names"),
+    [
+        ("PPO alone, without imitation", ("signcolour-alone-shelm-0", "signcolour-alone-cnn-0")),
+        ("Trained for longer", ("signcolour-longer-0", "signcolour-longer-cnn-0")),
+    ],
+)
+def test_runs_of_another_training_stand_by_themselves_and_not_among_methods_or_memories(
+    folder: Path, heading: str, names: tuple[str, str]
+) -> None:
     write_run(folder / "runs", "signcolour-shelm-0", 1.0)
-    write_run(folder / "runs", "signcolour-alone-shelm-0", 0.25)
-    write_run(folder / "runs", "signcolour-alone-cnn-0", 0.5)
+    for name, score in zip(names, (0.25, 0.5), strict=True):
+        write_run(folder / "runs", name, score, steps=500_000)
     text, env = report(folder), "MiniWorld-SignColour-v0"
     assert row(section(text, env), "SHELM")[3] == "1.000"
-    alone = section(text, f"PPO alone, without imitation: {env}")
-    assert (row(alone, "SHELM")[3], row(alone, "CNN-PPO")[3]) == ("0.250", "0.500")
-    assert "Which memory" not in text
-
-
-def test_runs_that_went_on_stand_by_themselves_and_not_among_methods_or_memories(folder: Path) -> None:
-    write_run(folder / "runs", "signcolour-shelm-0", 0.25)
-    write_run(folder / "runs", "signcolour-longer-0", 1.0, steps=500_000)
-    write_run(folder / "runs", "signcolour-longer-cnn-0", 0.5, steps=500_000)
-    text, env = report(folder), "MiniWorld-SignColour-v0"
-    assert row(section(text, env), "SHELM")[3] == "0.250"
-    longer = section(text, f"Trained for longer: {env}")
-    assert (row(longer, "SHELM")[3], row(longer, "CNN-PPO")[3]) == ("1.000", "0.500")
+    found = section(text, f"{heading}: {env}")
+    assert (row(found, "SHELM")[3], row(found, "CNN-PPO")[3]) == ("0.250", "0.500")
     assert "Which memory" not in text
 
 
