@@ -256,6 +256,7 @@ def test_runs_of_another_training_stand_by_themselves_and_not_among_methods_or_m
     assert row(section(text, env), "SHELM")[3] == "1.000"
     found = section(text, f"{heading}: {env}")
     assert (row(found, "SHELM")[3], row(found, "CNN-PPO")[3]) == ("0.250", "0.500")
+    assert (f"plots/{env}-longer.svg" in found) == ("longer" in heading)
     assert "Which memory" not in text
 
 

@@ -59,19 +59,25 @@ def _chance(file: Path) -> list[str]:
 
 def _environment(head: str, results: Sequence[Result], plots: Path) -> str:
     parts, env = [head], results[0].run.env
+    file = env.replace("/", "-")
     if found := tables.methods(results):
-        file = plots / f"{env.replace('/', '-')}.svg"
-        learning_curves(found, file)
-        parts += [f"![Learning curves on {env}](plots/{file.name})", tables.scores_table(found), tables.welch_table(found)]
-    if alone := tables.alone_table(results):
-        parts += [f"## PPO alone, without imitation: {env}", alone]
-    if longer := tables.longer_table(results):
-        parts += [f"## Trained for longer: {env}", longer]
+        parts += [_curves(found, plots / f"{file}.svg"), tables.scores_table(found), tables.welch_table(found)]
+    if alone := tables.alone(results):
+        parts += [f"## PPO alone, without imitation: {env}", tables.scores_table(alone)]
+    if longer := tables.longer(results):
+        curves = _curves(longer, plots / f"{file}-longer.svg")
+        parts += [f"## Trained for longer: {env}", curves, tables.scores_table(longer)]
     if variants := tables.variants_table(results):
         parts += [f"## Which memory: SHELM on {env}", variants]
     if forgetting := tables.forgetting_table(results):
         parts += [f"## Without its past: SHELM on {env}", forgetting]
     return "\n\n".join(part.strip() for part in parts if part)
+
+
+def _curves(found: dict[str, list[Result]], file: Path) -> str:
+    """Draws them; the picture as markdown."""
+    learning_curves(found, file)
+    return f"![Learning curves on {next(iter(found.values()))[0].run.env}](plots/{file.name})"
 
 
 def _around(page: Path) -> tuple[str, str]:

@@ -61,16 +61,14 @@ def welch_table(found: dict[str, list[Result]]) -> str:
     return _table(head, rows, _flat(found))
 
 
-def alone_table(results: Sequence[Result]) -> str:
-    """Methods without the imitation that the preset begins with; empty without such runs."""
-    alone = _by_method(result for result in results if _alone(result.run))
-    return scores_table(alone) if alone else ""
+def alone(results: Iterable[Result]) -> dict[str, list[Result]]:
+    """Results without the imitation that the preset begins with, by method."""
+    return _by_method(result for result in results if _alone(result.run))
 
 
-def longer_table(results: Sequence[Result]) -> str:
-    """Methods after more steps than the preset's; empty without such runs."""
-    longer = _by_method(result for result in results if result.run.begins)
-    return scores_table(longer) if longer else ""
+def longer(results: Iterable[Result]) -> dict[str, list[Result]]:
+    """Results after more steps than the preset's, by method; their curves begin with the preset's."""
+    return _by_method(result for result in results if result.run.begins)
 
 
 def _alone(run: Run) -> bool:
