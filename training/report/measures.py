@@ -11,7 +11,7 @@ import numpy as np
 from rliable import library, metrics  # type: ignore[import-untyped]
 from scipy import stats  # type: ignore[import-untyped]
 
-from training.report.raw import WINDOW, Result
+from training.report.raw import Result
 
 REPETITIONS = 2000
 SHARE = 0.8
@@ -73,12 +73,10 @@ def steps_to(result: Result) -> int | None:
     """Steps at the first logged line after the warm-up at which the curve is at 0.8 of the highest return; else None.
     None also where the curve is of an environment for training alone.
 
-    In the first lines, and in the first after the training went on, only episodes that ended early are in the mean, and what
-    ends early has reached its goal.
+    In the first lines only episodes that ended early are in the mean, and what ends early has reached its goal.
     """
     highest = HIGHEST.get(result.curve_of, 1.0)
     if highest is None:
         return None
-    counted = (result.steps >= WARM_UP) & (result.episodes == WINDOW)
-    reached = counted & (result.curve >= SHARE * highest)
+    reached = (result.steps >= WARM_UP) & (result.curve >= SHARE * highest)
     return int(result.steps[reached][0]) if reached.any() else None

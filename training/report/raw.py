@@ -24,9 +24,9 @@ class Result:
     """One finished run.
 
     curve_of: the environment of the learning curve: the run's own, or the only one that it was trained on. steps:
-    environment steps at the logged lines at which that environment had ended an episode, shape (n,). curve: mean return of
-    its last 100 training episodes there, shape (n,). episodes: in that mean, fewer than 100 at first and again after the
-    training was stopped and went on, shape (n,). trained: steps in all. seconds: of training.
+    environment steps at the logged lines at which that environment had ended an episode, shape (n,); where the training was
+    stopped and went on, not before 100 more. curve: mean return of its last 100 training episodes there, shape (n,).
+    trained: steps in all. seconds: of training.
     returns: of the evaluation episodes by the name of the evaluation, shape (episodes,) each.
     """
 
@@ -35,7 +35,6 @@ class Result:
     curve_of: str
     steps: Floats
     curve: Floats
-    episodes: Floats
     trained: int
     seconds: float
     returns: dict[str, Floats]
@@ -80,14 +79,24 @@ def _result(run: Run, folder: Path) -> Result:
         raise ValueError(f"{folder / 'log.jsonl'}: steps: no line")
     tasks = {task.rpartition(":")[0] for task in settings["task"]}
     curve_of = tasks.pop() if len(tasks) == 1 else run.env
-    own = [line for line in lines if curve_of in line["returns"]]
+    own = list(_counted(lines, curve_of))
     curve = np.array([line["returns"][curve_of] for line in own], np.float64)
     _finite(folder / "log.jsonl", curve)
     steps = np.array([line["steps"] for line in own], np.float64)
-    episodes = np.array([line["episodes"][curve_of] if "episodes" in line else WINDOW for line in own], np.float64)
     returns = dict(_evaluations(run, folder))
     trained, seconds = int(lines[-1]["steps"]), float(lines[-1]["seconds"])
-    return Result(run, settings, curve_of, steps, curve, episodes, trained, seconds, returns)
+    return Result(run, settings, curve_of, steps, curve, trained, seconds, returns)
+
+
+def _counted(lines: list[dict[str, Any]], env: str) -> Iterator[dict[str, Any]]:
+    """What tells of the environment, without the means of few episodes that follow on means of many."""
+    full = False
+    for line in lines:
+        if env in line["returns"]:
+            few = "episodes" in line and line["episodes"][env] < WINDOW
+            full = full or not few
+            if not (full and few):
+                yield line
 
 
 def _evaluations(run: Run, folder: Path) -> Iterator[tuple[str, Floats]]:
