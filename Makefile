@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip
-PROTOS := $(wildcard protos/shelm/v1/*.proto)
+PUBLIC := $(wildcard protos/shelm/v1/*.proto)
 STUBS := clients/python/src
+INTERNAL := $(wildcard protos/shelm/internal/v1/*.proto)
 ENV ?= MiniGrid-MemoryS11-v0
 METHOD ?= shelm
 SEED ?= 0
@@ -46,7 +47,7 @@ triton-setup: .triton/.ready  ## Make .triton: a Triton Inference Server for the
 	touch $@
 
 triton-repository: setup  ## Write a Triton model repository from agent bundles (BUNDLE, REPOSITORY, DEVICE=cpu|gpu)
-	$(BIN)/python -m deploy.triton.repository $(BUNDLE) --out $(REPOSITORY) --device $(DEVICE)
+	$(BIN)/python -m services.triton.repository $(BUNDLE) --out $(REPOSITORY) --device $(DEVICE)
 
 test-triton: triton-setup  ## Run the contract suite with every model behind a real Triton
 	TEST_DEPLOYMENTS=triton $(BIN)/python -m pytest tests/contract tests/triton
@@ -62,10 +63,10 @@ docs: setup  ## Build the documentation into .run/site
 
 images-check: setup  ## Build and run the images without a container engine (root, debootstrap, 8 GB)
 	test -e .run/bookworm/usr/bin/python || debootstrap --variant=minbase --include=python-is-python3,python3-venv,ca-certificates bookworm .run/bookworm
-	$(BIN)/python -m deploy.docker.dry_run --base .run/bookworm
+	$(BIN)/python -m tools.image_check.dry_run --base .run/bookworm
 
 k8s-check: setup  ## Render every Kubernetes overlay with every component and check it
-	$(BIN)/python -m deploy.k8s.check
+	$(BIN)/python -m tools.k8s_check.check
 
 lint: setup  ## ruff, mypy (strict), buf
 	$(BIN)/ruff check .
@@ -82,9 +83,12 @@ bench: setup  ## Measure latency and throughput of Act
 	$(BIN)/python -m benchmarks.act
 
 protos: setup  ## Generate the stubs and docs/reference.md from protos/
-	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=$(STUBS) --pyi_out=$(STUBS) --grpc_python_out=$(STUBS) $(PROTOS)
-	rm -f $(STUBS)/shelm/v1/episode_pb2_grpc.py
-	$(BIN)/python protos/reference.py
+	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=$(STUBS) --pyi_out=$(STUBS) --grpc_python_out=$(STUBS) $(PUBLIC)
+	# Stubs of the internal contracts stay with the services, so they are made as if their protos lay there.
+	$(BIN)/python -m grpc_tools.protoc -Iservices/protocol/stubs=protos/shelm/internal/v1 -Iprotos \
+		--python_out=. --pyi_out=. --grpc_python_out=. $(INTERNAL)
+	rm -f services/protocol/stubs/episode_pb2_grpc.py
+	$(BIN)/python -m tools.reference
 
 train: setup  ## Train and evaluate an agent: make train [ENV=MiniGrid-MemoryS11-v0] [METHOD=shelm|helm|helmv2|lstm|cnn] [SEED=0]
 	$(BIN)/python -m training.recipe --env $(ENV) --method $(METHOD) --seed $(SEED)

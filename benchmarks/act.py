@@ -31,9 +31,9 @@ from shelm import Client
 from shelm.gym import minigrid_env
 
 from deploy.local.stack import Stack, free_port
-from deploy.triton.repository import main as write_models
-from deploy.triton.server import TritonServer
-from services.domain.keys import episode_key, history_key
+from services.store.keys import episode_key, history_key
+from services.triton.repository import main as write_models
+from tools.local_triton import TritonServer
 
 BUNDLE = "models/minigrid-memory"
 EPISODES = (1, 4, 16)

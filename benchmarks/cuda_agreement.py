@@ -13,13 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from agent.bundle import load_bundle
+from agent.engines.memory import load_slots
+from agent.engines.policy import load_policy
+from agent.engines.retrieval import load_retriever
+from agent.history import MemoryStep, MemoryVector, empty_history
 from benchmarks.act import BUNDLE, record_frames
-from services.domain.bundle import load_bundle
-from services.domain.history import MemoryStep, MemoryVector, empty_history
-from services.memory.service import load_slots
-from services.policy.agents import PolicyEngine
-from services.policy.model import load_actor_critic
-from services.retrieval.service import load_retriever
 
 FRAMES, EPISODE = 1000, 100  # frames in all, and in an episode
 NEEDED = 0.995
@@ -28,9 +27,9 @@ NEEDED = 0.995
 def outcomes(device: str) -> list[tuple[tuple[int, ...], int]]:
     """The words and the most probable action of every frame."""
     bundle = load_bundle(Path(BUNDLE))
-    retriever, _ = load_retriever(bundle, device=device, cache_frames=0)
+    retriever = load_retriever(bundle, device=device, cache_frames=0)
     slots = load_slots(bundle, device=device, slots=1)
-    policy = PolicyEngine(load_actor_critic(bundle), device)
+    policy = load_policy(bundle, device=device)
     history, found = b"", []
     for i, frame in enumerate(record_frames(FRAMES)):
         if i % EPISODE == 0:
@@ -38,7 +37,7 @@ def outcomes(device: str) -> list[tuple[tuple[int, ...], int]]:
         words = tuple(word.row for word in retriever.retrieve([frame])[0])
         (answer,) = slots.remember([MemoryStep(f"episode-{i // EPISODE}", i % EPISODE, words, history)])
         assert isinstance(answer, MemoryVector)
-        history = answer.history
+        history = answer.history_digest
         ((parameters, _),) = policy.decide([(policy.encode([frame])[0], answer.vector)])
         found.append((words, int(np.argmax(parameters))))
     return found

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from support.deployment import Deployment, Standalone
-from support.door import Door
 from support.frames import Frame, collect_frames
+from support.gateway import Gateway
 from support.ways import DEPLOYMENTS
 
 # Limits so small that a test can reach them.
@@ -51,14 +51,14 @@ def deployment(
 
 
 @pytest.fixture
-def door(deployment: Deployment) -> Door:
+def gateway(deployment: Deployment) -> Gateway:
     """The public API of the deployment."""
-    return deployment.door
+    return deployment.gateway
 
 
 @pytest.fixture(scope="session")
-def replica(deployment: Deployment) -> Iterator[Door]:
-    """A second process with a public door on the same Redis."""
+def replica(deployment: Deployment) -> Iterator[Gateway]:
+    """A second process with a public gateway on the same Redis."""
     with deployment.replica() as other:
         yield other
 

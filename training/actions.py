@@ -5,7 +5,7 @@ in the order of `ActionSpace.spaces`, an index as one number, a vector as its va
 with a Dict space take flat actions; its `FlatBox` remembers the parts, so a policy can see them through every wrapper.
 
 A continuous action is kept as it was drawn; clipping to the bounds is the environment's side (stable-baselines3 clips
-before it steps), as in services.policy.heads. Failure policy: a space that no agent can have raises ValueError.
+before it steps), as in agent.policy.heads. Failure policy: a space that no agent can have raises ValueError.
 """
 
 from typing import Any
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, Normal
 
-from services.domain.action_space import ActionSpace
-from services.policy.heads import Choice, Part, action_heads
+from agent.action_space import ActionSpace
+from agent.policy.heads import Choice, Part, action_heads
 
 Flat = NDArray[np.float32]  # (numbers,)
 
@@ -83,7 +83,7 @@ class FlatDistribution:
     """Distribution over flat actions; its methods are those of `Categorical`."""
 
     def __init__(self, space: ActionSpace, parameters: Tensor) -> None:
-        """parameters: rows as services.policy.heads describes them."""
+        """parameters: rows as agent.policy.heads describes them."""
         self._parts: list[tuple[Distribution, slice]] = []
         at = 0
         for head in action_heads(space):

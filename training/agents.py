@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from services.domain.action_space import ActionSpace
-from services.domain.bundle import PolicyPart
-from services.policy.heads import Head, action_heads, choose, choose_action, row_sizes
-from services.policy.model import ActorCritic
+from agent.action_space import ActionSpace
+from agent.bundle import PolicyPart
+from agent.policy.actor_critic import ActorCritic
+from agent.policy.heads import Head, action_heads, choose, choose_action, row_sizes
 from training.engines import load_memory
 from training.memory import Memory
 from training.recurrent import load_policy

@@ -11,8 +11,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from services.domain.bundle import AgentBundle, load_bundle, write_manifest
-from services.domain.sources import file_sha256, package_file
+from agent.bundle import AgentBundle, load_bundle, write_manifest
+from agent.sources import file_sha256, package_file
 from training.environments import single_environment
 
 SMOLLM2_WIDTH = 576

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from services.domain.vocabulary import Vocabulary
-from services.memory.causal_lm import CausalLanguageModel
-from services.memory.language_model import LanguageModel
-from services.memory.model import MemorySlots
-from services.memory.weights import LanguageModelSpec, load_language_model
-from services.retrieval.clip_model import load_clip, preprocess_cfg
-from services.retrieval.model import TokenRetriever
-from services.retrieval.preprocess import Preprocessing
+from agent.engines.memory import make_slots
+from agent.engines.retrieval import make_retriever
+from agent.memory.causal_lm import CausalLanguageModel
+from agent.memory.slots import MemorySlots
+from agent.memory.weights import LanguageModelSpec, load_language_model
+from agent.retrieval.clip import load_clip, preprocess_cfg
+from agent.retrieval.preprocess import Preprocessing
+from agent.vocabulary import Vocabulary
 from training.helm import ClipInputs, FrozenHopfield
 from training.memory import EmbeddingMemory, Frames, Memory, NoMemory, WordMemory, Words
 
@@ -40,16 +40,13 @@ class Engines:
 def load_engines(run: dict[str, Any], *, rows: int) -> Engines:
     """The engines of SHELM, with a slot for each of `rows` environments."""
     vocabulary = Vocabulary.load(Path(run["vocabulary"]))
-    retriever = TokenRetriever(
-        model=load_clip(run["clip"]).model, vocabulary=vocabulary, k=run["k"], device="cpu", cache_frames=100_000
-    )
-    model = _language_model(run, vocabulary.token_ids, tokens_per_step=run["k"])
-    slots = MemorySlots(language_model=model, vocabulary_size=len(vocabulary), agent_digest=AGENT, slots=rows)
+    retriever = make_retriever(run["clip"], vocabulary, k=run["k"], cache_frames=100_000)
+    slots = make_slots(_language_model(run), vocabulary, k=run["k"], agent_digest=AGENT, slots=rows)
 
     def words(frames: Frames) -> list[tuple[int, ...]]:
         return [tuple(word.row for word in found) for found in retriever.retrieve(list(frames))]
 
-    return Engines(words, slots, model.dimension)
+    return Engines(words, slots, slots.dimension)
 
 
 def load_memory(run: dict[str, Any], *, rows: int, pixels: int) -> Memory:
@@ -62,13 +59,12 @@ def load_memory(run: dict[str, Any], *, rows: int, pixels: int) -> Memory:
     return NoMemory()
 
 
-def _language_model(run: dict[str, Any], word_ids: Tensor, *, tokens_per_step: int) -> LanguageModel:
-    spec = LanguageModelSpec(kind="causal_lm", source=run["language_model"], layers=run["layers"], window=run["window"])
-    return load_language_model(spec, word_ids=word_ids, tokens_per_step=tokens_per_step)
+def _language_model(run: dict[str, Any]) -> LanguageModelSpec:
+    return LanguageModelSpec(kind="causal_lm", source=run["language_model"], layers=run["layers"], window=run["window"])
 
 
 def _embedding_memory(run: dict[str, Any], rows: int, pixels: int) -> EmbeddingMemory:
-    model = _language_model(run, torch.arange(run["tokens"]), tokens_per_step=1)
+    model = load_language_model(_language_model(run), lm_token_ids=torch.arange(run["tokens"]), tokens_per_step=1)
     assert isinstance(model, CausalLanguageModel)
     if run["method"] == "helm":
         embed: Any = FrozenHopfield(embeddings=model.embeddings, pixels=pixels, beta=run["beta"])

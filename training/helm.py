@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from services.domain.frame import frame_fingerprint
+from agent.frame import frame_fingerprint
 
 Frames = NDArray[np.uint8]
 CACHED = 100_000  # frames; 576 floats each, 230 MB at most

@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from services.domain.history import MemoryStep, MemoryVector, empty_history
-from services.memory.causal_lm import CausalLanguageModel
-from services.memory.model import MemorySlots
+from agent.history import MemoryStep, MemoryVector, empty_history
+from agent.memory.causal_lm import CausalLanguageModel
+from agent.memory.slots import MemorySlots
 
 Frames = NDArray[np.uint8]  # (rows, height, width, 3)
 Vectors = NDArray[np.float32]  # (rows, dimension)
@@ -92,7 +92,7 @@ class WordMemory(NoMemory):
             if not isinstance(answer, MemoryVector):
                 raise RuntimeError(f"row {row}: the memory lost an episode in the middle: {answer}")
             vectors.append(answer.vector)
-            self._histories[row] = answer.history
+            self._histories[row] = answer.history_digest
             self._steps[row] += 1
         return np.stack(vectors)
 

@@ -12,9 +12,9 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor
 from torch.distributions import Categorical
 
-from services.domain.bundle import PolicyPart
-from services.policy.heads import row_sizes
-from services.policy.model import ActorCritic
+from agent.bundle import PolicyPart
+from agent.policy.actor_critic import ActorCritic
+from agent.policy.heads import row_sizes
 from training.actions import FlatDistribution, action_space_of, distribution
 from training.distinct import distinct
 

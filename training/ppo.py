@@ -21,7 +21,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from services.domain.bundle import PolicyPart
+from agent.bundle import PolicyPart
 from training.actions import action_space_of
 from training.engines import load_memory
 from training.environments import vector_environment

@@ -32,7 +32,7 @@ def _clip(export: str, vocabulary: str) -> list[list[str]]:
     """How to make a small CLIP and its vocabulary; nothing where both are there."""
     if Path(export).exists() and Path(vocabulary).exists():
         return []
-    build = ["services.retrieval.build_vocabulary", "--clip", f"file:{export}", "--language-model", SMOLLM2]
+    build = ["agent.build_vocabulary.build", "--clip", f"file:{export}", "--language-model", SMOLLM2]
     folder = str(Path(export).parent)
     return [[CLIP_TRAINING[export], "--out", folder, "--resume"], [*build, "--out", vocabulary]]
 

@@ -13,8 +13,8 @@ from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
-from services.domain.bundle import PolicyPart
-from services.policy.model import ActorCritic
+from agent.bundle import PolicyPart
+from agent.policy.actor_critic import ActorCritic
 from training.distinct import distinct
 
 SHAPE = PolicyPart(weights="policy.safetensors", channels=(16, 32), features=256)

@@ -19,7 +19,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecNormalize
 from tqdm import tqdm
 
-from services.domain.tensors import write_tensors
+from agent.safetensors_file import write_tensors
 from training.memory import Memory
 from training.policy import MemoryStatistics, ServedPolicy
 from training.recurrent import own_tensors

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from services.domain.bundle import MemoryPart
-from services.memory.weights import LanguageModelSpec, load_language_model
+from agent.bundle import MemoryPart
+from agent.memory.weights import LanguageModelSpec, load_language_model
 
 
 def convert(bundles: Path) -> None:
@@ -22,7 +22,7 @@ def convert(bundles: Path) -> None:
             spec = LanguageModelSpec(
                 kind=part.kind, source=part.source, sha256=part.sha256, layers=part.layers, window=part.window
             )
-            load_language_model(spec, word_ids=torch.zeros(1, dtype=torch.long), tokens_per_step=1)
+            load_language_model(spec, lm_token_ids=torch.zeros(1, dtype=torch.long), tokens_per_step=1)
             print(f"{manifest.parent.name}: {part.source}, {part.layers} layers")
 
 

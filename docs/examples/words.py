@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from services.domain.vocabulary import Vocabulary
-from services.retrieval.clip_model import FORMS, load_clip
-from services.retrieval.model import TokenRetriever
+from agent.retrieval.clip import FORMS, load_clip
+from agent.retrieval.retriever import TokenRetriever
+from agent.vocabulary import Vocabulary
 from training.environments import single_environment
 from training.presets import settings
 

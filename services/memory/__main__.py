@@ -2,18 +2,18 @@
 
 import torch
 from pydantic import Field, field_validator
-from shelm.v1 import memory_pb2_grpc
 
-from services.domain.labels import agent_labels
-from services.domain.redis import check_redis_url, connect_redis
-from services.domain.settings import DOMAIN, AgentSettings
-from services.domain.triton import connect_triton, model_name
-from services.memory.history import HistoryReader
+from services.agent_settings import DOMAIN, AgentSettings
 from services.memory.service import MemoryServicer, load_agent
 from services.memory.telemetry import export_slots
-from services.runtime.logs import configure_logging
-from services.runtime.server import GrpcServer, run, serve_until_stopped
-from services.runtime.settings import check_address, load_settings
+from services.protocol.stubs import memory_pb2_grpc
+from services.runtime.server import GrpcServer, run, serve_until_stopped, start_process
+from services.runtime.settings import check_address
+from services.runtime.telemetry import agent_labels
+from services.store.history import HistoryReader
+from services.store.redis import check_redis_url, connect_redis
+from services.triton.client import connect_triton
+from services.triton.models import model_name
 
 
 class MemorySettings(AgentSettings):
@@ -30,8 +30,7 @@ class MemorySettings(AgentSettings):
 
 async def main() -> None:
     """Loads the agents and serves until stopped."""
-    settings = load_settings(MemorySettings)
-    configure_logging("memory", settings.log_level, settings.log_format)
+    settings = start_process("memory", MemorySettings)
     torch.set_num_threads(settings.torch_threads)
     triton = connect_triton(settings)
     bundles = settings.load_bundles()
@@ -47,7 +46,9 @@ async def main() -> None:
         settings,
         listen=settings.memory_listen,
         domain=DOMAIN,
-        services={"shelm.v1.MemoryService": lambda s: memory_pb2_grpc.add_MemoryServiceServicer_to_server(servicer, s)},
+        services={
+            "shelm.internal.v1.MemoryService": lambda s: memory_pb2_grpc.add_MemoryServiceServicer_to_server(servicer, s)
+        },
         ready=ready,
     )
     await serve_until_stopped(server, "memory", settings, settings.memory_listen)

@@ -14,11 +14,10 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from services.domain.history import MemoryStep, MemoryVector
-from services.domain.settings import AgentSettings
-from services.memory.model import MemorySlots, SlotMiss
-from services.memory.tensors import Counts
-from services.runtime.batching import Batcher, in_thread
+from agent.history import MemoryStep, MemoryVector
+from agent.memory.slots import MemorySlots, SlotCounts, SlotMiss
+from services.agent_settings import AgentSettings
+from services.runtime.batching import Queue, in_thread, make_batcher
 
 Result = TypeVar("Result")
 
@@ -32,13 +31,13 @@ class MemoryEngine(Protocol):
     async def rebuild(self, step: MemoryStep, words: Sequence[int], *, deadline: float | None) -> MemoryVector:
         """Rebuilds the state before the step from the last words of its history, then takes the step."""
 
-    async def imagine(self, words: Sequence[int], *, deadline: float | None) -> NDArray[np.float32]:
+    async def encode_history(self, words: Sequence[int], *, deadline: float | None) -> NDArray[np.float32]:
         """The memory vector, float32 (dimension,), after a history that need not exist; no slot is touched."""
 
     async def forget(self, episode_ids: Sequence[str]) -> int:
         """Drops the slots of episodes; returns how many there were."""
 
-    async def counts(self) -> Counts:
+    async def counts(self) -> SlotCounts:
         """What happened since the start."""
 
 
@@ -48,7 +47,7 @@ class LocalMemory:
     def __init__(self, slots: MemorySlots, settings: AgentSettings) -> None:
         self._slots = slots
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="memory")
-        self._batcher: Batcher[MemoryStep, MemoryVector | SlotMiss] = Batcher(
+        self._steps: Queue[MemoryStep, MemoryVector | SlotMiss] = make_batcher(
             in_thread(slots.remember, self._executor),
             name="memory",
             max_size=settings.max_batch,
@@ -56,47 +55,32 @@ class LocalMemory:
             max_queue=settings.max_queue,
         )
         # One after the other, so that a live step waits for one of them at most.
-        self._rebuilds: Batcher[tuple[MemoryStep, Sequence[int]], MemoryVector] = Batcher(
-            in_thread(lambda items: [rebuild_and_remember(slots, *item) for item in items], self._executor),
+        self._rebuilds: Queue[tuple[MemoryStep, Sequence[int]], MemoryVector] = make_batcher(
+            in_thread(lambda items: [slots.rebuild_and_remember(*item) for item in items], self._executor),
             name="memory rebuild",
             max_size=1,
             max_queue=settings.max_queue,
         )
 
     async def submit(self, step: MemoryStep, *, deadline: float | None) -> MemoryVector | SlotMiss:
-        """See `MemoryEngine`."""
-        return await self._batcher.submit(step, deadline=deadline)
+        """Takes one step; a slot miss is an answer."""
+        return await self._steps.submit(step, deadline=deadline)
 
     async def rebuild(self, step: MemoryStep, words: Sequence[int], *, deadline: float | None) -> MemoryVector:
-        """See `MemoryEngine`."""
+        """Rebuilds the state before the step, and takes the step."""
         return await self._rebuilds.submit((step, words), deadline=deadline)
 
-    async def imagine(self, words: Sequence[int], *, deadline: float | None) -> NDArray[np.float32]:
-        """See `MemoryEngine`."""
-        return await self._run(partial(self._slots.imagine, words))
+    async def encode_history(self, words: Sequence[int], *, deadline: float | None) -> NDArray[np.float32]:
+        """The memory vector after a history that need not exist."""
+        return await self._run(partial(self._slots.encode_history, words))
 
     async def forget(self, episode_ids: Sequence[str]) -> int:
-        """See `MemoryEngine`."""
+        """Drops the slots of episodes; returns how many there were."""
         return await self._run(lambda: sum(self._slots.forget(episode_id) for episode_id in episode_ids))
 
-    async def counts(self) -> Counts:
-        """See `MemoryEngine`."""
-        return slot_counts(self._slots)
+    async def counts(self) -> SlotCounts:
+        """What happened since the start."""
+        return self._slots.counts
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
-
-
-def rebuild_and_remember(slots: MemorySlots, step: MemoryStep, words: Sequence[int]) -> MemoryVector:
-    """Both at once."""
-    slots.rebuild(step.episode_id, step.step, words, step.history)
-    (answer,) = slots.remember([step])
-    if not isinstance(answer, MemoryVector):
-        raise RuntimeError(f"a slot that was just rebuilt answers {answer!r}")
-    return answer
-
-
-def slot_counts(slots: MemorySlots) -> Counts:
-    """The counts of an engine."""
-    seen = slots.counts
-    return Counts(slots.capacity, slots.used, seen.hits, seen.repeats, seen.rebuilds, seen.evictions)

@@ -1,9 +1,9 @@
 """MemoryService: proto <-> `MemorySlots`, one queue per agent.
 
 Contract: concurrent items share a forward. A slot miss is an answer of the engine; the service reads the history, rebuilds
-and takes the step in one go, so a caller only sees `rebuilt=true`, however few slots there are. Imagined histories are
-computed one at a time, so that a live step waits for one of them at most. Failure policy: a bad item fails alone with its
-field; a history that Redis does not hold gives HISTORY_MISMATCH; of what is imagined, one bad history fails the call.
+and takes the step in one go, so a caller only sees `rebuilt=true`, however few slots there are. Histories are encoded
+one at a time, so that a live step waits for one of them at most. Failure policy: a bad item fails alone with its
+field; a history that Redis does not hold gives HISTORY_MISMATCH; one bad history fails the whole EncodeHistories.
 """
 
 import asyncio
@@ -13,38 +13,36 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from shelm.v1 import memory_pb2, memory_pb2_grpc
 
-from services.domain.bundle import AgentBundle
-from services.domain.history import MemoryStep, MemoryVector
-from services.domain.settings import AgentSettings
-from services.domain.status import agent_not_loaded, item_status
-from services.domain.triton import model_name
-from services.domain.vocabulary import Vocabulary
-from services.memory.checks import StepCheck
+from agent.bundle import AgentBundle
+from agent.engines.memory import load_slots
+from agent.history import MemoryStep, MemoryVector
+from agent.memory.checks import StepCheck
+from agent.memory.slots import SlotCounts
+from agent.vocabulary import load_vocabulary
+from services.agent_settings import AgentSettings
 from services.memory.engine import LocalMemory, MemoryEngine
-from services.memory.model import MemorySlots
-from services.memory.tensors import Counts
-from services.memory.triton import TritonMemory
-from services.memory.weights import LanguageModelSpec, load_language_model
+from services.protocol.status import agent_not_loaded, item_status
+from services.protocol.stubs import memory_pb2, memory_pb2_grpc
 from services.runtime import traces
 from services.runtime.errors import Context, ServiceError, check_deadline, deadline_of, invalid
 from services.runtime.logs import in_episode
 from services.runtime.telemetry import refused
-from services.runtime.triton import Triton
+from services.triton.client import Triton
+from services.triton.memory import TritonMemory
+from services.triton.models import model_name
 
 log = logging.getLogger(__name__)
-MAX_HISTORIES = 2048  # of one Imagine
-REMEMBER = "/shelm.v1.MemoryService/Remember"
+MAX_HISTORIES = 2048  # of one EncodeHistories
+REMEMBER = "/shelm.internal.v1.MemoryService/Remember"
 
 
 class Histories(Protocol):
     """Where committed words are read."""
 
     async def last_words(self, episode_id: str, *, step: int, steps: int, digest: bytes) -> list[int]:
-        """See services.memory.history."""
+        """Vocabulary rows of the `steps` steps before `step`, oldest first, of the history with this digest."""
 
 
 @dataclass(frozen=True)
@@ -54,30 +52,13 @@ class MemoryAgent:
     bundle: AgentBundle
     engine: MemoryEngine
     check: StepCheck
-    imagining: asyncio.Lock = field(default_factory=asyncio.Lock)  # one history at a time; those who wait take turns
-
-
-def load_slots(bundle: AgentBundle, *, device: str, slots: int) -> MemorySlots:
-    """The engine that a bundle describes."""
-    manifest = bundle.manifest
-    vocabulary = Vocabulary.load(bundle.path(manifest.retrieval.vocabulary))
-    part = manifest.memory
-    spec = LanguageModelSpec(
-        kind=part.kind, source=bundle.source(part.source), layers=part.layers, window=part.window, sha256=part.sha256
-    )
-    word_ids: torch.Tensor = vocabulary.token_ids
-    model = load_language_model(spec, word_ids=word_ids, tokens_per_step=manifest.retrieval.k, device=device)
-    if model.dimension != part.dimension:
-        raise ValueError(
-            f"agent {bundle.name}: memory.dimension: expected {model.dimension} of the language model, got {part.dimension}"
-        )
-    return MemorySlots(language_model=model, vocabulary_size=len(vocabulary), agent_digest=bundle.digest, slots=slots)
+    encoding: asyncio.Lock = field(default_factory=asyncio.Lock)  # one history at a time; those who wait take turns
 
 
 def load_agent(bundle: AgentBundle, settings: AgentSettings, slots: int, triton: Triton | None) -> MemoryAgent:
     """One agent with its engine: its slots in this process, or the model in `triton`."""
     if triton:
-        k, size = bundle.manifest.retrieval.k, len(Vocabulary.load(bundle.path(bundle.manifest.retrieval.vocabulary)))
+        k, size = bundle.manifest.retrieval.k, len(load_vocabulary(bundle))
         check = StepCheck(tokens_per_step=k, vocabulary_size=size, agent_digest=bundle.digest)
         model = model_name("memory", bundle.digest)
         return MemoryAgent(bundle, TritonMemory(triton, model, tokens_per_step=k, check=check), check)
@@ -91,6 +72,8 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
     def __init__(self, agents: Sequence[MemoryAgent], histories: Histories) -> None:
         self._agents = {agent.bundle.digest: agent for agent in agents}
         self._histories = histories
+        self._tracer = traces.tracer()
+        self._result = self._traced_result if self._tracer else self._plain_result
 
     async def remember(self, agent_digest: str, step: MemoryStep, *, deadline: float | None) -> tuple[MemoryVector, bool]:
         """One step; the vector and whether the memory state was rebuilt. Also the way in for a policy nearby."""
@@ -109,9 +92,9 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
 
     async def _history(self, step: MemoryStep, steps: int) -> list[int]:
         with traces.span("read"):
-            return await self._histories.last_words(step.episode_id, step=step.step, steps=steps, digest=step.history)
+            return await self._histories.last_words(step.episode_id, step=step.step, steps=steps, digest=step.history_digest)
 
-    async def imagine(
+    async def encode_histories(
         self, agent_digest: str, histories: Sequence[Sequence[int]], *, episode_id: str = "", deadline: float | None
     ) -> list[NDArray[np.float32]]:
         """The memory vectors of histories that need not exist. episode_id: whose home is asked where there are replicas."""
@@ -123,7 +106,7 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
                 agent.check.history(words)
             except ValueError as error:
                 raise invalid(f"histories[{i}].word_ids", str(error).partition(": ")[2]) from None
-        return [await _imagine(agent, words, deadline) for words in histories]
+        return [await _encode_history(agent, words, deadline) for words in histories]
 
     async def forget(self, episode_ids: Sequence[str]) -> int:
         """Drops the slots of episodes; returns how many there were."""
@@ -132,44 +115,52 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
     async def Remember(  # noqa: N802
         self, request: memory_pb2.RememberRequest, context: Context
     ) -> memory_pb2.RememberResponse:
-        """See memory.proto."""
+        """Takes one step in each of several episodes; items succeed and fail alone."""
         deadline = deadline_of(context)
         items = enumerate(request.items)
         return memory_pb2.RememberResponse(
             results=await asyncio.gather(*(self._result(i, one, deadline) for i, one in items))
         )
 
-    async def _result(self, index: int, item: memory_pb2.RememberItem, deadline: float | None) -> memory_pb2.RememberResult:
+    async def _traced_result(
+        self, index: int, item: memory_pb2.RememberItem, deadline: float | None
+    ) -> memory_pb2.RememberResult:
+        assert self._tracer
+        with self._tracer.item(index, REMEMBER):
+            return await self._plain_result(index, item, deadline)
+
+    async def _plain_result(
+        self, index: int, item: memory_pb2.RememberItem, deadline: float | None
+    ) -> memory_pb2.RememberResult:
         step = MemoryStep(item.episode_id, item.step, tuple(item.word_ids), item.history_digest)
         in_episode(item.episode_id, item.step)
         try:
-            with traces.item(index, REMEMBER):
-                answer, rebuilt = await self.remember(item.agent_digest, step, deadline=deadline)
+            answer, rebuilt = await self.remember(item.agent_digest, step, deadline=deadline)
         except ServiceError as error:
             refused(REMEMBER, error)
             return memory_pb2.RememberResult(status=item_status(error.within(f"items[{index}]")))
         vector = answer.vector.astype("<f4").tobytes()
-        remembered = memory_pb2.Remembered(vector=vector, history_digest=answer.history, rebuilt=rebuilt)
+        remembered = memory_pb2.Remembered(vector=vector, history_digest=answer.history_digest, rebuilt=rebuilt)
         return memory_pb2.RememberResult(remembered=remembered)
 
-    async def Imagine(  # noqa: N802
-        self, request: memory_pb2.ImagineRequest, context: Context
-    ) -> memory_pb2.ImagineResponse:
-        """See memory.proto."""
+    async def EncodeHistories(  # noqa: N802
+        self, request: memory_pb2.EncodeHistoriesRequest, context: Context
+    ) -> memory_pb2.EncodeHistoriesResponse:
+        """The memory vectors of histories that need not exist."""
         histories = [one.word_ids for one in request.histories]
-        vectors = await self.imagine(request.agent_digest, histories, deadline=deadline_of(context))
-        return memory_pb2.ImagineResponse(vectors=[vector.astype("<f4").tobytes() for vector in vectors])
+        vectors = await self.encode_histories(request.agent_digest, histories, deadline=deadline_of(context))
+        return memory_pb2.EncodeHistoriesResponse(vectors=[vector.astype("<f4").tobytes() for vector in vectors])
 
     async def Forget(  # noqa: N802
         self, request: memory_pb2.ForgetRequest, context: Context
     ) -> memory_pb2.ForgetResponse:
-        """See memory.proto."""
+        """Drops memory slots."""
         return memory_pb2.ForgetResponse(dropped=await self.forget(request.episode_ids))
 
     async def GetMemoryStats(  # noqa: N802
         self, request: memory_pb2.GetMemoryStatsRequest, context: Context
     ) -> memory_pb2.GetMemoryStatsResponse:
-        """See memory.proto."""
+        """What the slots are doing."""
         agents = [_stats(agent.bundle, await agent.engine.counts()) for agent in self._agents.values()]
         return memory_pb2.GetMemoryStatsResponse(agents=agents)
 
@@ -179,13 +170,13 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         return self._agents[digest]
 
 
-async def _imagine(agent: MemoryAgent, words: Sequence[int], deadline: float | None) -> NDArray[np.float32]:
-    async with agent.imagining:
+async def _encode_history(agent: MemoryAgent, words: Sequence[int], deadline: float | None) -> NDArray[np.float32]:
+    async with agent.encoding:
         check_deadline(deadline)
-        return await agent.engine.imagine(words, deadline=deadline)
+        return await agent.engine.encode_history(words, deadline=deadline)
 
 
-def _stats(bundle: AgentBundle, counts: Counts) -> memory_pb2.AgentMemoryStats:
+def _stats(bundle: AgentBundle, counts: SlotCounts) -> memory_pb2.AgentMemoryStats:
     return memory_pb2.AgentMemoryStats(
         agent_digest=bundle.digest,
         slots=counts.slots,

@@ -12,10 +12,10 @@ from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from services.memory.tensors import Counts
+from agent.memory.slots import SlotCounts
 
 log = logging.getLogger(__name__)
-AskCounts = Callable[[], Awaitable[Counts]]
+AskCounts = Callable[[], Awaitable[SlotCounts]]
 ANSWER_SECONDS = 1.0
 _AGENT = ["agent", "digest"]
 
@@ -40,7 +40,7 @@ class _SlotCollector(Collector):
                 family.add_metric(labels, value)  # type: ignore[attr-defined]  # both kinds have it
         yield from families
 
-    def _ask(self) -> dict[tuple[str, str], Counts]:
+    def _ask(self) -> dict[tuple[str, str], SlotCounts]:
         if not self.loop:
             return {}
         asking = _all(self.engines)
@@ -52,8 +52,8 @@ class _SlotCollector(Collector):
             return {}
 
 
-async def _all(engines: Mapping[tuple[str, str], AskCounts]) -> dict[tuple[str, str], Counts]:
-    async def one(labels: tuple[str, str], ask: AskCounts) -> tuple[tuple[str, str], Counts]:
+async def _all(engines: Mapping[tuple[str, str], AskCounts]) -> dict[tuple[str, str], SlotCounts]:
+    async def one(labels: tuple[str, str], ask: AskCounts) -> tuple[tuple[str, str], SlotCounts]:
         return labels, await asyncio.wait_for(ask(), ANSWER_SECONDS)
 
     answers = await asyncio.gather(*(one(*pair) for pair in engines.items()), return_exceptions=True)

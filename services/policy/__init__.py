@@ -1,1 +1,1 @@
-"""The public door: Act = retrieve -> remember -> decide -> commit."""
+"""The public API: Act = retrieve -> remember -> decide -> commit."""

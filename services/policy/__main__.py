@@ -1,17 +1,15 @@
-"""Starts the policy service, the public door: `python -m services.policy`."""
+"""Starts the policy service, which serves the public API: `python -m services.policy`."""
 
 import torch
 from pydantic import Field
 
-from services.policy.door import DoorSettings, open_door
-from services.policy.peers import MemoryPeer, RetrievalPeer, connect
-from services.policy.replicas import MemoryReplicas, RetrievalReplicas
-from services.runtime.logs import configure_logging
-from services.runtime.server import CannotStart, load_tokens, run, serve_until_stopped
-from services.runtime.settings import load_settings
+from services.policy.backends.remote import RemoteMemory, RemoteRetrieval, connect
+from services.policy.backends.replicas import MemoryReplicas, RetrievalReplicas
+from services.policy.server import PolicyServerSettings, open_server
+from services.runtime.server import CannotStart, load_tokens, run, serve_until_stopped, start_process
 
 
-class PolicySettings(DoorSettings):
+class PolicySettings(PolicyServerSettings):
     """Settings of the policy service."""
 
     retrieval_target: str = Field("127.0.0.1:50052", description="HOST:PORT[,HOST:PORT...] of the retrieval replicas")
@@ -20,29 +18,28 @@ class PolicySettings(DoorSettings):
 
 async def main() -> None:
     """Loads the agents, connects and serves until stopped."""
-    settings = load_settings(PolicySettings)
-    configure_logging("policy", settings.log_level, settings.log_format)
+    settings = start_process("policy", PolicySettings)
     torch.set_num_threads(settings.torch_threads)
     size, limits = settings.max_message_bytes, {"max_batch": settings.max_batch, "max_queue": settings.max_queue}
-    token = _peer_token(settings)
+    token = _backend_token(settings)
 
-    def retrieval_at(address: str) -> RetrievalPeer:
-        return RetrievalPeer(connect(address, size), token=token, **limits)
+    def retrieval_at(address: str) -> RemoteRetrieval:
+        return RemoteRetrieval(connect(address, size), token=token, **limits)
 
-    def memory_at(address: str) -> MemoryPeer:
-        return MemoryPeer(connect(address, size), token=token, **limits)
+    def memory_at(address: str) -> RemoteMemory:
+        return RemoteMemory(connect(address, size), token=token, **limits)
 
     retrieval = RetrievalReplicas(settings.retrieval_target, "retrieval", retrieval_at)
     memory = MemoryReplicas(settings.memory_target, "memory", memory_at)
 
-    async def peers_ready() -> list[str]:
+    async def backends_ready() -> list[str]:
         return [*await retrieval.missing(), *await memory.missing()]
 
-    server = open_door(settings, retrieval, memory, peers_ready)
+    server = open_server(settings, retrieval, memory, backends_ready)
     await serve_until_stopped(server, "policy", settings, settings.listen)
 
 
-def _peer_token(settings: PolicySettings) -> str:
+def _backend_token(settings: PolicySettings) -> str:
     """The token for retrieval and memory, which are given the same file: the first one that may act."""
     tokens = load_tokens(settings)
     able = [token.secret for token in tokens if token.scopes & {"act", "admin"}]

@@ -4,54 +4,26 @@ Failure policy: an agent that nobody knows is NOT_FOUND; one that an episode beg
 FAILED_PRECONDITION with reason AGENT_NOT_LOADED.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from shelm.v1 import agent_pb2
 
-from services.domain.bundle import AgentBundle
-from services.domain.frame import Frame
-from services.domain.history import history_reach
-from services.domain.settings import AgentSettings
-from services.domain.triton import model_name
-from services.domain.vocabulary import Vocabulary
-from services.policy.convert import action_space_message
-from services.policy.heads import Head, action_heads
-from services.policy.model import ActorCritic, load_actor_critic
-from services.policy.triton import FramesAsTheyAre, triton_policy
-from services.runtime.batching import Batcher, in_thread
+from agent.bundle import AgentBundle
+from agent.engines.policy import load_policy
+from agent.frame import Frame
+from agent.history import history_reach
+from agent.policy.actor_critic import Features, Parameters, PolicyEngine, Vector
+from agent.policy.heads import Head, action_heads
+from agent.vocabulary import load_vocabulary
+from services.agent_settings import AgentSettings
+from services.runtime.batching import Queue, in_thread, make_batcher
 from services.runtime.errors import ServiceError
-from services.runtime.triton import Queue, Triton
-
-Features = NDArray[np.float32]  # (features,)
-Memory = NDArray[np.float32]  # (dimension,)
-Parameters = NDArray[np.float32]  # one row of services.policy.heads
-
-
-class PolicyEngine:
-    """The actor-critic on batches of single frames and memory vectors."""
-
-    def __init__(self, model: ActorCritic, device: str) -> None:
-        self._model, self._device = model.to(device), device
-
-    @torch.inference_mode()
-    def encode(self, frames: Sequence[Frame]) -> list[Features]:
-        """uint8 (height, width, 3) each -> features each."""
-        batch = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous()
-        return list(self._model.encode(batch.to(self._device)).cpu().numpy())
-
-    @torch.inference_mode()
-    def decide(self, pairs: Sequence[tuple[Features, Memory]]) -> list[tuple[Parameters, float]]:
-        """(features, memory vector) each -> (parameters of the action distribution, value) each."""
-        features, memory = (torch.from_numpy(np.stack(part)).to(self._device) for part in zip(*pairs, strict=True))
-        parameters, values = self._model.decide(features, memory)
-        return list(zip(parameters.cpu().numpy(), values.tolist(), strict=True))
+from services.triton.client import Triton
+from services.triton.models import model_name
+from services.triton.policy import FramesAsTheyAre, triton_policy
 
 
 @dataclass(frozen=True)
@@ -62,7 +34,7 @@ class PolicyAgent:
     vocabulary_size: int
     heads: tuple[Head, ...]
     encode: Queue[Frame, Any]  # what `decide` wants to know of a frame
-    decide: Queue[tuple[Any, Memory], tuple[Parameters, float]]
+    decide: Queue[tuple[Any, Vector], tuple[Parameters, float]]
 
     @property
     def k(self) -> int:
@@ -74,35 +46,18 @@ class PolicyAgent:
         """Token positions that attention can reach."""
         return self.bundle.manifest.memory.window
 
-    def describe(self, *, default: bool) -> agent_pb2.Agent:
-        """What clients are told."""
-        manifest = self.bundle.manifest
-        size = manifest.observation
-        return agent_pb2.Agent(
-            name=manifest.name,
-            digest=manifest.digest,
-            description=manifest.description,
-            observation=agent_pb2.ObservationSpec(height=size.height, width=size.width),
-            action_space=action_space_message(manifest.actions),
-            window=self.window,
-            tokens_per_step=self.k,
-            vocabulary_size=self.vocabulary_size,
-            environments=manifest.environments,
-            default=default,
-        )
-
 
 def load_agent(bundle: AgentBundle, settings: AgentSettings, triton: Triton | None) -> PolicyAgent:
     """One agent with its queues: before a thread of this process, or before the model in `triton`."""
     encode: Queue[Frame, Any]
-    decide: Queue[tuple[Any, Memory], tuple[Parameters, float]]
+    decide: Queue[tuple[Any, Vector], tuple[Parameters, float]]
     if triton:
         encode, decide = FramesAsTheyAre(), triton_policy(triton, model_name("policy", bundle.digest))
     else:
-        encode, decide = _local(PolicyEngine(load_actor_critic(bundle), settings.device), settings)
+        encode, decide = _local(load_policy(bundle, device=settings.device), settings)
     return PolicyAgent(
         bundle=bundle,
-        vocabulary_size=len(Vocabulary.load(bundle.path(bundle.manifest.retrieval.vocabulary))),
+        vocabulary_size=len(load_vocabulary(bundle)),
         heads=action_heads(bundle.manifest.actions),
         encode=encode,
         decide=decide,
@@ -111,12 +66,12 @@ def load_agent(bundle: AgentBundle, settings: AgentSettings, triton: Triton | No
 
 def _local(
     engine: PolicyEngine, settings: AgentSettings
-) -> tuple[Batcher[Frame, Features], Batcher[tuple[Features, Memory], tuple[Parameters, float]]]:
+) -> tuple[Queue[Frame, Features], Queue[tuple[Features, Vector], tuple[Parameters, float]]]:
     executor = ThreadPoolExecutor(1, thread_name_prefix="policy")
-    limits: dict[str, Any] = {"max_size": settings.max_batch, "max_queue": settings.max_queue}
+    limits: dict[str, Any] = {"max_size": settings.max_batch, "max_wait": settings.max_wait, "max_queue": settings.max_queue}
     return (
-        Batcher(in_thread(engine.encode, executor), name="policy encode", max_wait=settings.max_wait, **limits),
-        Batcher(in_thread(engine.decide, executor), name="policy decide", max_wait=settings.max_wait, **limits),
+        make_batcher(in_thread(engine.encode, executor), name="policy encode", **limits),
+        make_batcher(in_thread(engine.decide, executor), name="policy decide", **limits),
     )
 
 
@@ -162,6 +117,6 @@ class Agents:
                 name = agent.bundle.name
                 raise ValueError(f"SHELM_RETAINED_STEPS: agent {name!r} needs at least {needed} to rebuild, got {steps}")
 
-    def describe(self) -> list[agent_pb2.Agent]:
+    def __iter__(self) -> Iterator[PolicyAgent]:
         """All agents, the default first."""
-        return [agent.describe(default=agent is self.default) for agent in self._by_digest.values()]
+        return iter(self._by_digest.values())

@@ -7,59 +7,28 @@ on.
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from shelm.v1 import agent_pb2
-
-from services.domain.frame import Frame, frame_fingerprint
-from services.domain.history import MemoryStep, extend_history
+from agent.frame import Observation
+from agent.history import MemoryStep, extend_history
+from agent.policy.heads import choose
 from services.policy.agents import PolicyAgent
-from services.policy.convert import action_message
-from services.policy.episodes import EpisodeState, Step
-from services.policy.heads import choose
-from services.policy.peers import Memory, Retrieval
-from services.runtime import traces
+from services.policy.backends.interfaces import Memory, Retrieval
+from services.protocol.values import CommittedStep, EpisodeState
+from services.runtime.stages import StageTimer
 
 
-@dataclass
-class Clock:
-    """Time of each stage in seconds."""
-
-    started: float = field(default_factory=time.monotonic)
-    stages: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Adds the time inside to a stage, and shows it in the trace."""
-        started = time.monotonic()
-        with traces.span(name):
-            yield
-        self.stages[name] = self.stages.get(name, 0) + time.monotonic() - started
-
-    def timing(self) -> agent_pb2.Timing:
-        """For the reply."""
-        micros = {f"{stage}_us": int(seconds * 1e6) for stage, seconds in self.stages.items()}
-        return agent_pb2.Timing(total_us=int((time.monotonic() - self.started) * 1e6), **micros)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Turn:
-    """What one Act works with."""
+    """What one step is computed from. deterministic: take the most probable action. deadline: of `time.monotonic`."""
 
-    request: agent_pb2.ActRequest
     state: EpisodeState
+    step: int
+    observation: Observation
     agent: PolicyAgent
-    frame: Frame
+    deterministic: bool
     deadline: float | None
-    clock: Clock
-
-    @property
-    def deterministic(self) -> bool:
-        """Whether to take the most probable action."""
-        own = self.request.HasField("deterministic")
-        return self.request.deterministic if own else self.state.deterministic
+    timer: StageTimer
 
 
 class Pipeline:
@@ -68,31 +37,31 @@ class Pipeline:
     def __init__(self, retrieval: Retrieval, memory: Memory) -> None:
         self._retrieval, self._memory = retrieval, memory
 
-    async def compute(self, turn: Turn) -> tuple[Step, bool]:
+    async def compute(self, turn: Turn) -> tuple[CommittedStep, bool]:
         """The step as it will be committed, and whether the memory state was rebuilt for it."""
-        state, step, agent, deadline = turn.state, turn.request.step, turn.agent, turn.deadline
+        state, step, agent, deadline = turn.state, turn.step, turn.agent, turn.deadline
         digest = agent.bundle.digest
-        encoding = asyncio.ensure_future(agent.encode.submit(turn.frame, deadline=deadline))  # meanwhile
+        encoding = asyncio.ensure_future(agent.encode.submit(turn.observation.frame, deadline=deadline))  # meanwhile
         encoding.add_done_callback(lambda task: task.cancelled() or task.exception())  # if nobody waits for it any more
         try:
-            with turn.clock.stage("retrieval"):
-                tokens = await self._retrieval.words(digest, turn.frame, deadline=deadline)
-            words = tuple(token.id for token in tokens)
-            memory_step = MemoryStep(state.episode_id, step, words, state.history)
-            with turn.clock.stage("memory"):
+            with turn.timer.stage("retrieval"):
+                words = await self._retrieval.words(digest, turn.observation, deadline=deadline)
+            rows = tuple(word.row for word in words)
+            with turn.timer.stage("memory"):
+                memory_step = MemoryStep(state.episode_id, step, rows, state.history_digest)
                 remembered, rebuilt = await self._memory.remember(digest, memory_step, deadline=deadline)
-            with turn.clock.stage("policy"):
+            with turn.timer.stage("policy"):
                 parameters, value = await agent.decide.submit((await encoding, remembered.vector), deadline=deadline)
         finally:
             encoding.cancel()
         action, log_prob = choose(agent.heads, parameters, seed=state.seed, step=step, deterministic=turn.deterministic)
-        record = Step(
-            tokens=tokens,
-            action=action_message(action),
+        record = CommittedStep(
+            words=words,
+            action=action,
             value=value,
             log_prob=log_prob,
-            frame_fingerprint=frame_fingerprint(turn.frame),
-            history_digest=extend_history(state.history, words),
+            frame_fingerprint=turn.observation.fingerprint,
+            history_digest=extend_history(state.history_digest, rows),
+            time_us=time.time_ns() // 1000,
         )
-        record.time.GetCurrentTime()
         return record, rebuilt

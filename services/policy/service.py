@@ -1,27 +1,35 @@
 """AgentService: proto <-> `Actor`, `EpisodeStore`, `Explainer` and `Frames`.
 
-Contract: the public door (agent.proto). Failure policy: every failure is a ServiceError; items of a batch or stream
+Contract: the public API (agent.proto). Failure policy: every failure is a ServiceError; items of a batch or stream
 fail alone.
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 
 import grpc
 from shelm.v1 import agent_pb2, agent_pb2_grpc
 
-from services.domain.status import item_status
-from services.policy import refusals
-from services.policy.acting import Actor
-from services.policy.agents import Agents
-from services.policy.convert import episode_message, memory_step
-from services.policy.episodes import EpisodeState, EpisodeStore, new_episode
-from services.policy.explain import Explainer
-from services.policy.frames import Frames
-from services.policy.peers import Memory
-from services.policy.telemetry import WATCHERS
-from services.policy.validation import (
+from services.policy import errors
+from services.policy.actor import Actor
+from services.policy.agents import Agents, PolicyAgent
+from services.policy.backends.interfaces import Memory
+from services.policy.explain.explain import Explainer
+from services.policy.recording.frames import Frames
+from services.policy.telemetry import ENDED, WATCHERS, acting, traced_acting
+from services.protocol.agent_api import (
+    act_message,
+    agent_message,
+    episode_message,
+    explanation_message,
+    frame_message,
+    memory_step_message,
+    parse_act,
+    parse_explain,
+)
+from services.protocol.fields import (
     check_episode_id,
     check_page_size,
     check_page_token,
@@ -29,8 +37,12 @@ from services.policy.validation import (
     check_seed,
     check_step,
 )
+from services.protocol.status import item_status
+from services.protocol.values import EpisodeState
+from services.runtime import traces
 from services.runtime.errors import Context, ServiceError, deadline_of, invalid
-from services.runtime.telemetry import refused
+from services.runtime.telemetry import agent_labels, refused
+from services.store.episodes import EpisodeStore, new_episode
 
 log = logging.getLogger(__name__)
 WATCH_WAIT = 0.5  # seconds between looks at whether a watched episode has ended
@@ -53,7 +65,7 @@ SCOPES = dict.fromkeys(
 
 
 class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
-    """The public door."""
+    """The public API."""
 
     def __init__(
         self,
@@ -69,18 +81,28 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     ) -> None:
         self._agents, self._store, self._actor, self._memory = agents, store, actor, memory
         self._explainer, self._frames = explainer, frames
+        tracer = traces.tracer()
+        self._acting = partial(traced_acting, tracer) if tracer else acting
         self._max_batch_items = max_batch_items
         self._max_watchers, self._watchers = max_watchers, 0
         self._background: set[asyncio.Task[None]] = set()
 
     async def Act(self, request: agent_pb2.ActRequest, context: Context) -> agent_pb2.ActResponse:  # noqa: N802
-        """See agent.proto."""
-        return await self._actor.act(request, deadline=deadline_of(context))
+        """Takes one step of one episode, exactly once."""
+        return await self._act(request, deadline_of(context))
+
+    async def _act(self, request: agent_pb2.ActRequest, deadline: float | None) -> agent_pb2.ActResponse:
+        with self._acting() as act:
+            act.call = parse_act(request)
+            answer = await self._actor.act(act.call, deadline=deadline)
+            act.answered(answer)
+            log.debug(act.outcome)
+        return act_message(answer)
 
     async def ActBatch(  # noqa: N802
         self, request: agent_pb2.ActBatchRequest, context: Context
     ) -> agent_pb2.ActBatchResponse:
-        """See agent.proto."""
+        """Takes one step in each of many episodes; items succeed and fail alone."""
         if len(request.requests) > self._max_batch_items:
             raise invalid("requests", f"expected at most {self._max_batch_items} items, got {len(request.requests)}")
         names = [one.episode_id for one in request.requests]
@@ -94,7 +116,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     async def ActStream(  # noqa: N802
         self, requests: AsyncIterator[agent_pb2.ActStreamRequest], context: Context
     ) -> AsyncIterator[agent_pb2.ActStreamResponse]:
-        """See agent.proto. Requests of different episodes overlap; those of one episode wait for each other."""
+        """Answers in order. Requests of different episodes overlap; those of one episode wait for each other."""
         replies: asyncio.Queue[asyncio.Task[agent_pb2.ActResult] | None] = asyncio.Queue(STREAM_DEPTH)
         reader = asyncio.create_task(self._read_stream(requests, replies))
         try:
@@ -120,7 +142,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         self, request: agent_pb2.ActRequest, method: str, place: str, deadline: float | None
     ) -> agent_pb2.ActResult:
         try:
-            return agent_pb2.ActResult(response=await self._actor.act(request, deadline=deadline))
+            return agent_pb2.ActResult(response=await self._act(request, deadline))
         except ServiceError as one:
             error = one.within(place)
         except Exception:
@@ -133,7 +155,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     async def CreateEpisode(  # noqa: N802
         self, request: agent_pb2.CreateEpisodeRequest, context: Context
     ) -> agent_pb2.CreateEpisodeResponse:
-        """See agent.proto."""
+        """Creates an episode, or finds it as it is if it was created with the same values."""
         bundle = self._agents.find(request.agent).bundle
         wanted = new_episode(
             check_episode_id(request.episode_id),
@@ -145,17 +167,20 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         state = await self._store.create(wanted)
         for name in ("agent_digest", "seed", "deterministic"):
             if getattr(state, name) != getattr(wanted, name):
-                raise refusals.episode_exists(request.episode_id, name.removesuffix("_digest"))
+                raise errors.episode_exists(request.episode_id, name.removesuffix("_digest"))
         return agent_pb2.CreateEpisodeResponse(episode=episode_message(state))
 
     async def EndEpisode(  # noqa: N802
         self, request: agent_pb2.EndEpisodeRequest, context: Context
     ) -> agent_pb2.EndEpisodeResponse:
-        """See agent.proto."""
+        """Marks an episode as ended, and frees its memory slot."""
         reward = check_reward(request.total_reward) if request.HasField("total_reward") else None
-        state = await self._store.end(check_episode_id(request.episode_id), reward)
-        if state is None:
-            raise refusals.episode_not_found(request.episode_id)
+        ended = await self._store.end(check_episode_id(request.episode_id), reward)
+        if ended is None:
+            raise errors.episode_not_found(request.episode_id)
+        state, newly = ended
+        if newly:
+            ENDED.labels(*agent_labels(state.agent, state.agent_digest)).inc()
         self._actor.forget(request.episode_id)
         task = asyncio.create_task(self._free_slot(request.episode_id))
         self._background.add(task)
@@ -171,13 +196,13 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     async def GetEpisode(  # noqa: N802
         self, request: agent_pb2.GetEpisodeRequest, context: Context
     ) -> agent_pb2.GetEpisodeResponse:
-        """See agent.proto."""
+        """What is known of an episode."""
         return agent_pb2.GetEpisodeResponse(episode=episode_message(await self._read(request.episode_id)))
 
     async def ListEpisodes(  # noqa: N802
         self, request: agent_pb2.ListEpisodesRequest, context: Context
     ) -> agent_pb2.ListEpisodesResponse:
-        """See agent.proto."""
+        """A page of the episodes."""
         size = check_page_size(request.page_size, "page_size")
         cursor, states = await self._store.page(check_page_token(request.page_token), size)
         token = str(cursor) if cursor else ""
@@ -186,18 +211,20 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     async def GetMemory(  # noqa: N802
         self, request: agent_pb2.GetMemoryRequest, context: Context
     ) -> agent_pb2.GetMemoryResponse:
-        """See agent.proto."""
+        """The words of committed steps."""
         limit = check_page_size(request.limit, "limit")
         first = check_step(request.from_step, "from_step")
         state, steps = await self._store.steps(check_episode_id(request.episode_id), first=first, limit=limit)
         if state is None:
-            raise refusals.episode_not_found(request.episode_id)
-        return agent_pb2.GetMemoryResponse(steps=[memory_step(state, *one, window=self._window(state)) for one in steps])
+            raise errors.episode_not_found(request.episode_id)
+        return agent_pb2.GetMemoryResponse(
+            steps=[memory_step_message(state, *one, window=self._window(state)) for one in steps]
+        )
 
     async def WatchMemory(  # noqa: N802
         self, request: agent_pb2.WatchMemoryRequest, context: Context
     ) -> AsyncIterator[agent_pb2.WatchMemoryResponse]:
-        """See agent.proto."""
+        """The words of steps as they are committed, until the episode ends."""
         first = check_step(request.from_step, "from_step")
         state: EpisodeState | None = await self._read(request.episode_id)
         if self._watchers >= self._max_watchers:
@@ -212,7 +239,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
                 for step, record in steps:
                     if state:
                         yield agent_pb2.WatchMemoryResponse(
-                            step=memory_step(state, step, record, window=self._window(state))
+                            step=memory_step_message(state, step, record, window=self._window(state))
                         )
                     first = step + 1
                 if state and state.ended and first > state.committed:
@@ -224,32 +251,37 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     async def ExplainStep(  # noqa: N802
         self, request: agent_pb2.ExplainStepRequest, context: Context
     ) -> agent_pb2.ExplainStepResponse:
-        """See agent.proto."""
-        return await self._explainer.explain(request, deadline=deadline_of(context))
+        """Which words decided a committed step."""
+        explanation = await self._explainer.explain(parse_explain(request), deadline=deadline_of(context))
+        return explanation_message(explanation)
 
     async def GetFrame(  # noqa: N802
         self, request: agent_pb2.GetFrameRequest, context: Context
     ) -> agent_pb2.GetFrameResponse:
-        """See agent.proto."""
-        return await self._frames.get(request)
+        """The recorded frame of a committed step."""
+        episode_id, step = check_episode_id(request.episode_id), check_step(request.step)
+        return frame_message(await self._frames.get(episode_id, step))
 
     async def ListAgents(  # noqa: N802
         self, request: agent_pb2.ListAgentsRequest, context: Context
     ) -> agent_pb2.ListAgentsResponse:
-        """See agent.proto."""
-        return agent_pb2.ListAgentsResponse(agents=self._agents.describe())
+        """All agents, the default first."""
+        return agent_pb2.ListAgentsResponse(agents=[self._describe(agent) for agent in self._agents])
 
     async def GetAgent(  # noqa: N802
         self, request: agent_pb2.GetAgentRequest, context: Context
     ) -> agent_pb2.GetAgentResponse:
-        """See agent.proto."""
-        agent = self._agents.find(request.agent)
-        return agent_pb2.GetAgentResponse(agent=agent.describe(default=agent is self._agents.default))
+        """One agent."""
+        return agent_pb2.GetAgentResponse(agent=self._describe(self._agents.find(request.agent)))
+
+    def _describe(self, agent: PolicyAgent) -> agent_pb2.Agent:
+        default = agent is self._agents.default
+        return agent_message(agent.bundle.manifest, vocabulary_size=agent.vocabulary_size, default=default)
 
     async def _read(self, episode_id: str) -> EpisodeState:
         state, _ = await self._store.read(check_episode_id(episode_id))
         if state is None:
-            raise refusals.episode_not_found(episode_id)
+            raise errors.episode_not_found(episode_id)
         return state
 
     def _window(self, state: EpisodeState) -> int:

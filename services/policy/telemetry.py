@@ -9,21 +9,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge, Histogram
-from shelm.v1 import agent_pb2
 
-from services.domain.labels import agent_labels
-from services.runtime import traces
+from services.protocol.agent_api import STAGES
+from services.protocol.values import ActAnswer, ActCall
 from services.runtime.errors import ServiceError
-from services.runtime.telemetry import FAULTS, SECONDS
+from services.runtime.telemetry import FAULTS, SECONDS, agent_labels
+
+if TYPE_CHECKING:
+    from services.runtime.open_telemetry import Tracer
 
 _AGENT = ["agent", "digest"]
-_STAGES = ("decode", "retrieval", "memory", "policy", "commit")
 _FILL = (0.1, 0.25, 0.5, 0.75, 1, 2, 5, 10)
 
 ACTS = Histogram("shelm_act_seconds", "Time of one Act, by how it ended", [*_AGENT, "outcome"], buckets=SECONDS)
-STAGES = Histogram("shelm_stage_seconds", "Time of one stage of a committed Act", [*_AGENT, "stage"], buckets=SECONDS)
+STAGE_SECONDS = Histogram("shelm_stage_seconds", "Time of one stage of a committed Act", [*_AGENT, "stage"], buckets=SECONDS)
 WINDOW_FILL = Histogram(
     "shelm_window_fill_ratio",
     "Words of the episode per place in the window, at each committed step; above 1 the oldest are out of reach",
@@ -38,25 +40,24 @@ ENDED = Counter("shelm_episodes_ended_total", "Episodes that their client ended"
 
 @dataclass
 class Act:
-    """One Act under way, as the metrics will see it."""
+    """One Act under way, as the metrics and its trace will see it."""
 
+    call: ActCall | None = None
     agent: tuple[str, str] = ("", "")
     outcome: str = "refused"
+    rebuilt: bool = False
 
-    def answered(self, name: str, response: agent_pb2.ActResponse) -> None:
-        """The Act has an answer. name: of the agent."""
-        self.agent = agent_labels(name, response.agent_digest)
-        self.outcome = "replayed" if response.replayed else "committed"
-        rebuilt = response.memory.rebuilt
-        traces.note(**{"shelm.agent": name, "shelm.outcome": self.outcome, "shelm.rebuilt": rebuilt})
-        if not response.replayed:
-            self._committed(response)
-
-    def _committed(self, response: agent_pb2.ActResponse) -> None:
-        for stage in _STAGES:
-            STAGES.labels(*self.agent, stage).observe(getattr(response.timing, f"{stage}_us") / 1e6)
-        WINDOW_FILL.labels(*self.agent).observe(response.memory.length / response.memory.window)
-        if response.step == 0:
+    def answered(self, answer: ActAnswer) -> None:
+        """The Act has an answer."""
+        self.agent = agent_labels(answer.state.agent, answer.state.agent_digest)
+        self.rebuilt = answer.rebuilt
+        self.outcome = "replayed" if answer.replayed else "committed"
+        if answer.times is None:
+            return
+        for stage in STAGES:
+            STAGE_SECONDS.labels(*self.agent, stage).observe(answer.times.stages.get(stage, 0.0))
+        WINDOW_FILL.labels(*self.agent).observe(answer.length / answer.window)
+        if answer.step == 0:
             BEGUN.labels(*self.agent).inc()
 
 
@@ -67,11 +68,7 @@ def acting() -> Iterator[Act]:
     IN_FLIGHT.inc()
     try:
         yield act
-    except ServiceError as error:
-        traces.fail(error.reason, fault=error.code in FAULTS)
-        raise
     except Exception:
-        traces.fail("INTERNAL", fault=True)
         raise
     except BaseException:  # asyncio's cancellation
         act.outcome = "cancelled"
@@ -79,3 +76,22 @@ def acting() -> Iterator[Act]:
     finally:
         IN_FLIGHT.dec()
         ACTS.labels(*act.agent, act.outcome).observe(time.monotonic() - started)
+
+
+@contextmanager
+def traced_acting(tracer: "Tracer") -> Iterator[Act]:
+    """`acting` where traces are on: a span around one Act, which says what became of it."""
+    with tracer.begin("act", {}), acting() as act:
+        try:
+            yield act
+        except ServiceError as error:
+            tracer.fail(error.reason, fault=error.code in FAULTS)
+            raise
+        except Exception:
+            tracer.fail("INTERNAL", fault=True)
+            raise
+        else:
+            tracer.note({"shelm.agent": act.agent[0], "shelm.outcome": act.outcome, "shelm.rebuilt": act.rebuilt})
+        finally:
+            if act.call:
+                tracer.note({"shelm.episode_id": act.call.episode_id, "shelm.step": act.call.step})

@@ -2,14 +2,14 @@
 
 import torch
 from pydantic import Field, field_validator
-from shelm.v1 import retrieval_pb2_grpc
 
-from services.domain.settings import DOMAIN, AgentSettings
-from services.domain.triton import connect_triton, model_name
+from services.agent_settings import DOMAIN, AgentSettings
+from services.protocol.stubs import retrieval_pb2_grpc
 from services.retrieval.service import RetrievalServicer, load_agent
-from services.runtime.logs import configure_logging
-from services.runtime.server import GrpcServer, run, serve_until_stopped
-from services.runtime.settings import check_address, load_settings
+from services.runtime.server import GrpcServer, run, serve_until_stopped, start_process
+from services.runtime.settings import check_address
+from services.triton.client import connect_triton
+from services.triton.models import model_name
 
 
 class RetrievalSettings(AgentSettings):
@@ -23,8 +23,7 @@ class RetrievalSettings(AgentSettings):
 
 async def main() -> None:
     """Loads the agents and serves until stopped."""
-    settings = load_settings(RetrievalSettings)
-    configure_logging("retrieval", settings.log_level, settings.log_format)
+    settings = start_process("retrieval", RetrievalSettings)
     torch.set_num_threads(settings.torch_threads)
     triton = connect_triton(settings)
     bundles = settings.load_bundles()
@@ -40,7 +39,9 @@ async def main() -> None:
         listen=settings.retrieval_listen,
         domain=DOMAIN,
         services={
-            "shelm.v1.RetrievalService": lambda s: retrieval_pb2_grpc.add_RetrievalServiceServicer_to_server(servicer, s)
+            "shelm.internal.v1.RetrievalService": lambda s: retrieval_pb2_grpc.add_RetrievalServiceServicer_to_server(
+                servicer, s
+            )
         },
         ready=ready,
     )

@@ -8,29 +8,30 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
-from shelm.v1 import agent_pb2, retrieval_pb2, retrieval_pb2_grpc
+from shelm.v1 import agent_pb2
 
-from services.domain.bundle import AgentBundle
-from services.domain.frame import Frame, InvalidFrame, decode_frame
-from services.domain.labels import agent_labels
-from services.domain.settings import AgentSettings
-from services.domain.status import agent_not_loaded, item_status
-from services.domain.triton import model_name
-from services.domain.vocabulary import Vocabulary
-from services.retrieval.clip_model import load_clip
-from services.retrieval.model import TokenRetriever
-from services.retrieval.retrieved import Retrieved
+from agent.bundle import AgentBundle
+from agent.engines.retrieval import load_retriever
+from agent.frame import Frame, Observation
+from agent.vocabulary import Vocabulary, Word, load_vocabulary
+from services.agent_settings import AgentSettings
+from services.protocol.image import InvalidFrame, decode_frame, read_image
+from services.protocol.status import agent_not_loaded, item_status
+from services.protocol.steps import token_messages
+from services.protocol.stubs import retrieval_pb2, retrieval_pb2_grpc
 from services.retrieval.telemetry import export_cache
-from services.retrieval.triton import triton_retrieval
 from services.runtime import traces
-from services.runtime.batching import Batcher, in_thread
+from services.runtime.batching import Queue, in_thread, make_batcher
 from services.runtime.errors import Context, ServiceError, deadline_of, invalid
-from services.runtime.telemetry import refused
-from services.runtime.triton import Queue, Triton
+from services.runtime.telemetry import agent_labels, refused
+from services.triton.client import Triton
+from services.triton.models import model_name
+from services.triton.retrieval import triton_retrieval
 
 MAX_PAGE = 10_000
-RETRIEVE = "/shelm.v1.RetrievalService/Retrieve"
+RETRIEVE = "/shelm.internal.v1.RetrievalService/Retrieve"
 
 
 @dataclass(frozen=True)
@@ -39,42 +40,26 @@ class RetrievalAgent:
 
     bundle: AgentBundle
     vocabulary: Vocabulary
-    frames: Queue[Frame, list[Retrieved]]
-
-
-def load_retriever(bundle: AgentBundle, *, device: str, cache_frames: int) -> tuple[TokenRetriever, Vocabulary]:
-    """The engine that a bundle describes."""
-    part = bundle.manifest.retrieval
-    vocabulary = Vocabulary.load(bundle.path(part.vocabulary))
-    clip = load_clip(bundle.source(part.clip), device=device)
-    retriever = TokenRetriever(
-        model=clip.model,
-        vocabulary=vocabulary,
-        k=part.k,
-        device=device,
-        preprocessing=part.preprocessing,
-        cache_frames=cache_frames,
-    )
-    return retriever, vocabulary
+    queue: Queue[Observation, list[Word]]
 
 
 def load_agent(bundle: AgentBundle, settings: AgentSettings, cache_frames: int, triton: Triton | None) -> RetrievalAgent:
     """One agent with its queue: before a thread of this process, or before the model in `triton`."""
+    vocabulary = load_vocabulary(bundle)
     if triton:
-        vocabulary = Vocabulary.load(bundle.path(bundle.manifest.retrieval.vocabulary))
         model = model_name("clip_image", bundle.digest)
         return RetrievalAgent(bundle, vocabulary, triton_retrieval(triton, model, vocabulary.words))
-    retriever, vocabulary = load_retriever(bundle, device=settings.device, cache_frames=cache_frames)
+    retriever = load_retriever(bundle, device=settings.device, cache_frames=cache_frames)
     export_cache(agent_labels(bundle.name, bundle.digest), retriever)
     executor = ThreadPoolExecutor(1, thread_name_prefix="retrieval")
-    batcher: Batcher[Frame, list[Retrieved]] = Batcher(
-        in_thread(retriever.retrieve, executor),
+    queue: Queue[Observation, list[Word]] = make_batcher(
+        in_thread(retriever.retrieve_observations, executor),
         name="retrieval",
         max_size=settings.max_batch,
         max_wait=settings.max_wait,
         max_queue=settings.max_queue,
     )
-    return RetrievalAgent(bundle, vocabulary, batcher)
+    return RetrievalAgent(bundle, vocabulary, queue)
 
 
 class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
@@ -82,39 +67,49 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
 
     def __init__(self, agents: Sequence[RetrievalAgent]) -> None:
         self._agents = {agent.bundle.digest: agent for agent in agents}
+        self._tracer = traces.tracer()
+        self._result = self._traced_result if self._tracer else self._plain_result
 
-    async def words(self, agent_digest: str, frame: Frame, *, deadline: float | None) -> list[agent_pb2.Token]:
+    async def words(self, agent_digest: str, observation: Observation, *, deadline: float | None) -> list[Word]:
         """The words of one frame; also the way in for a policy in the same process."""
-        found = await self._agent(agent_digest).frames.submit(frame, deadline=deadline)
-        return [agent_pb2.Token(text=word.text, similarity=word.similarity, id=word.row) for word in found]
+        return await self._agent(agent_digest).queue.submit(observation, deadline=deadline)
 
     async def Retrieve(  # noqa: N802
         self, request: retrieval_pb2.RetrieveRequest, context: Context
     ) -> retrieval_pb2.RetrieveResponse:
-        """See retrieval.proto."""
-        agent = self._agent(request.agent_digest)
-        deadline = deadline_of(context)
-        frames = enumerate(request.frames)
-        results = await asyncio.gather(*(self._result(agent, i, image, deadline) for i, image in frames))
-        return retrieval_pb2.RetrieveResponse(results=results)
+        """The words of each frame of a batch; a bad frame fails alone."""
+        agent, deadline = self._agent(request.agent_digest), deadline_of(context)
+        given = len(request.fingerprints)
+        if given not in (0, len(request.frames)):
+            raise invalid("fingerprints", f"expected none or one for each of {len(request.frames)} frames, got {given}")
+        results = (
+            self._result(agent, i, image, request.fingerprints[i] if given else b"", deadline)
+            for i, image in enumerate(request.frames)
+        )
+        return retrieval_pb2.RetrieveResponse(results=await asyncio.gather(*results))
 
-    async def _result(
-        self, agent: RetrievalAgent, index: int, image: agent_pb2.Image, deadline: float | None
+    async def _traced_result(self, agent: RetrievalAgent, index: int, *item: Any) -> retrieval_pb2.RetrieveResult:
+        assert self._tracer
+        with self._tracer.item(index, RETRIEVE):
+            return await self._plain_result(agent, index, *item)
+
+    async def _plain_result(
+        self, agent: RetrievalAgent, index: int, image: agent_pb2.Image, fingerprint: bytes, deadline: float | None
     ) -> retrieval_pb2.RetrieveResult:
         size = agent.bundle.manifest.observation
         try:
-            with traces.item(index, RETRIEVE):
-                frame = _decode(image, f"frames[{index}]", size.height, size.width)
-                tokens = await self.words(agent.bundle.digest, frame, deadline=deadline)
+            frame = _decode(image, f"frames[{index}]", size.height, size.width)
+            observation = Observation(frame, fingerprint) if fingerprint else Observation.of(frame)
+            words = await agent.queue.submit(observation, deadline=deadline)
         except ServiceError as error:
             refused(RETRIEVE, error)
             return retrieval_pb2.RetrieveResult(status=item_status(error))
-        return retrieval_pb2.RetrieveResult(words=retrieval_pb2.RetrievedWords(tokens=tokens))
+        return retrieval_pb2.RetrieveResult(words=retrieval_pb2.RetrievedWords(tokens=token_messages(words)))
 
     async def GetVocabulary(  # noqa: N802
         self, request: retrieval_pb2.GetVocabularyRequest, context: Context
     ) -> retrieval_pb2.GetVocabularyResponse:
-        """See retrieval.proto."""
+        """A page of an agent's vocabulary."""
         vocabulary = self._agent(request.agent_digest).vocabulary
         if request.page_size > MAX_PAGE:
             raise invalid("page_size", f"expected 0..{MAX_PAGE}, got {request.page_size}")
@@ -137,6 +132,6 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
 
 def _decode(image: agent_pb2.Image, place: str, height: int, width: int) -> Frame:
     try:
-        return decode_frame(image, height=height, width=width)
+        return decode_frame(read_image(image), height=height, width=width)
     except InvalidFrame as error:
         raise invalid(f"{place}.{error.field}", str(error)) from None

@@ -16,14 +16,26 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from services.runtime import telemetry, traces
 from services.runtime.errors import deadline_passed, queue_full
 
+if TYPE_CHECKING:
+    from services.runtime.open_telemetry import Tracer
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Item_contra = TypeVar("Item_contra", contravariant=True)
+Result_co = TypeVar("Result_co", covariant=True)
 Run = Callable[[list[Item]], Awaitable[Sequence[Result | Exception]]]
+
+
+class Queue(Protocol[Item_contra, Result_co]):
+    """Where a service hands its items to an engine: a `Batcher`, or an engine elsewhere that makes its own batches."""
+
+    async def submit(self, item: Item_contra, *, deadline: float | None = None) -> Result_co:
+        """The item's result; `deadline` in `time.monotonic`."""
 
 
 @dataclass
@@ -32,7 +44,6 @@ class _Waiting(Generic[Item, Result]):
     future: "asyncio.Future[Result]"
     deadline: float | None
     since: float
-    where: traces.Where
 
 
 def in_thread(work: Callable[[list[Item]], Sequence[Result | Exception]], executor: ThreadPoolExecutor) -> Run[Item, Result]:
@@ -47,7 +58,7 @@ def in_thread(work: Callable[[list[Item]], Sequence[Result | Exception]], execut
 class Batcher(Generic[Item, Result]):
     """Collects items of concurrent callers. Times are seconds; deadlines are of `time.monotonic`.
 
-    name: in metrics and traces. method: of the remote call that a run makes, if it makes one; for traces.
+    name: in metrics and errors.
     """
 
     def __init__(
@@ -55,13 +66,12 @@ class Batcher(Generic[Item, Result]):
         run: Run[Item, Result],
         *,
         name: str,
-        method: str = "",
         max_size: int = 64,
         max_wait: float = 0.0,
         max_queue: int = 1024,
         concurrency: int = 1,
     ) -> None:
-        self._run, self._name, self._method = run, name, method
+        self._run, self._name = run, name
         self._max_size, self._max_wait, self._max_queue = max_size, max_wait, max_queue
         self._concurrency = concurrency
         self._queue: deque[_Waiting[Item, Result]] = deque()
@@ -74,7 +84,7 @@ class Batcher(Generic[Item, Result]):
         if len(self._queue) >= self._max_queue:
             raise queue_full(self._name)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(item, future, deadline, time.monotonic(), traces.here()))
+        self._queue.append(_Waiting(item, future, deadline, time.monotonic()))
         self._pump()
         return await future
 
@@ -115,7 +125,6 @@ class Batcher(Generic[Item, Result]):
                 waiting.future.set_exception(deadline_passed())
                 continue
             telemetry.QUEUE_SECONDS.labels(self._name).observe(now - waiting.since)
-            traces.waited(waiting.where, self._name, waiting.since, now)
             batch.append(waiting)
         return batch
 
@@ -124,8 +133,7 @@ class Batcher(Generic[Item, Result]):
         started = time.monotonic()
         results: Sequence[Result | Exception]
         try:
-            with traces.run([waiting.where for waiting in batch], self._name, self._method):
-                results = await self._run([waiting.item for waiting in batch])
+            results = await self._run([waiting.item for waiting in batch])
             if len(results) != len(batch):
                 raise RuntimeError(f"the {self._name} run answered {len(results)} of {len(batch)} items")
         except Exception as error:  # the callers are told; this task must not end the service
@@ -141,3 +149,29 @@ class Batcher(Generic[Item, Result]):
             else:
                 waiting.future.set_result(result)
         self._pump()
+
+
+def make_batcher(run: Run[Item, Result], *, name: str, method: str = "", **limits: Any) -> Queue[Item, Result]:
+    """A `Batcher`, whose items keep their traces where traces are on.
+
+    method: of the remote call that a run makes, if it makes one. limits: the other arguments of `Batcher`.
+    """
+    tracer = traces.tracer()
+    return _TracedBatcher(tracer, run, name, method, limits) if tracer else Batcher(run, name=name, **limits)
+
+
+class _TracedBatcher(Generic[Item, Result]):
+    def __init__(self, tracer: "Tracer", run: Run[Item, Result], name: str, method: str, limits: dict[str, Any]) -> None:
+        self._tracer, self._run, self._name, self._method = tracer, run, name, method
+        self._inner: Batcher[tuple[Item, traces.Where, float], Result] = Batcher(self._traced_run, name=name, **limits)
+
+    async def submit(self, item: Item, *, deadline: float | None = None) -> Result:
+        return await self._inner.submit((item, self._tracer.here(), time.monotonic()), deadline=deadline)
+
+    async def _traced_run(self, items: list[tuple[Item, traces.Where, float]]) -> Sequence[Result | Exception]:
+        now, places = time.monotonic(), [where for _, where, _ in items]
+        for _, where, since in items:
+            if where:
+                self._tracer.waited(where, self._name, since, now)
+        with self._tracer.run(places, self._name, self._method):
+            return await self._run([item for item, _, _ in items])

@@ -27,51 +27,60 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
 
     def __init__(self, *, domain: str, tokens: tuple[Token, ...], scopes: Mapping[str, str]) -> None:
         self._domain, self._tokens, self._scopes = domain, tokens, scopes
+        self._tracer = traces.tracer()
+        self._wrapped: dict[str, Any] = {}  # handlers by method
 
     async def intercept_service(self, continuation: Callable[..., Awaitable[Any]], details: Any) -> Any:
-        """Wraps the handler of one call."""
-        handler = await continuation(details)
-        if handler is None or details.method.startswith(_OPEN):
-            return handler
-        if handler.response_streaming:
-            return self._streaming(handler, details.method)
-        return self._unary(handler, details.method)
+        """Wraps the handler of a method, once."""
+        method = details.method
+        if method not in self._wrapped:
+            handler = await continuation(details)
+            if handler is None or method.startswith(_OPEN):
+                return handler
+            self._wrapped[method] = (self._streaming if handler.response_streaming else self._unary)(handler, method)
+        return self._wrapped[method]
 
     def _unary(self, handler: Any, method: str) -> Any:
+        calls, tracer = CALLS.labels(method, "OK"), self._tracer
+
         async def call(request: bytes, context: Any) -> Any:
-            metadata = dict(context.invocation_metadata() or ())
-            with traces.server(method, metadata):
-                try:
-                    self._check(method, metadata)
-                    reply = await handler.unary_unary(_parse(handler, request), context)
-                except Exception as error:
-                    await self._fail(method, context, error)
-            CALLS.labels(method, "OK").inc()
+            try:
+                self._check(method, context)
+                reply = await handler.unary_unary(_parse(handler, request), context)
+            except Exception as error:
+                await self._fail(method, context, error)
+            calls.inc()
             return reply
 
-        return grpc.unary_unary_rpc_method_handler(call, None, handler.response_serializer)
+        async def traced(request: bytes, context: Any) -> Any:
+            assert tracer
+            with tracer.server(method, _metadata(context)):
+                return await call(request, context)
+
+        return grpc.unary_unary_rpc_method_handler(traced if tracer else call, None, handler.response_serializer)
 
     def _streaming(self, handler: Any, method: str) -> Any:
         inner = handler.stream_stream if handler.request_streaming else handler.unary_stream
         parse = _parse_all if handler.request_streaming else _parse
         make = grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
+        calls = CALLS.labels(method, "OK")
 
         async def call(request: Any, context: Any) -> AsyncIterator[Any]:
-            metadata = dict(context.invocation_metadata() or ())
-            traces.listen(metadata)  # no span of its own: it may last for days
+            if self._tracer:
+                self._tracer.listen(_metadata(context))  # no span of its own: it may last for days
             try:
-                self._check(method, metadata)
+                self._check(method, context)
                 async for reply in inner(parse(handler, request), context):
                     yield reply
             except Exception as error:
                 await self._fail(method, context, error)
-            CALLS.labels(method, "OK").inc()
+            calls.inc()
 
         return make(call, None, handler.response_serializer)
 
-    def _check(self, method: str, metadata: Mapping[str, Any]) -> None:
+    def _check(self, method: str, context: Any) -> None:
         if self._tokens:
-            header = metadata.get("authorization", "")
+            header = _metadata(context).get("authorization", "")
             authorize(self._tokens, str(header), self._scopes.get(method.rpartition("/")[2], "act"))
 
     async def _fail(self, method: str, context: Any, error: Exception) -> None:
@@ -84,8 +93,13 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
             error = ServiceError(grpc.StatusCode.INTERNAL, "INTERNAL", text, metadata={"reference": reference})
         CALLS.labels(method, error.code.name).inc()
         refused(method, error)
-        traces.fail(error.reason, fault=error.code in FAULTS)
+        if self._tracer:
+            self._tracer.fail(error.reason, fault=error.code in FAULTS)
         await abort(context, error, self._domain)
+
+
+def _metadata(context: Any) -> dict[str, Any]:
+    return dict(context.invocation_metadata() or ())
 
 
 def _parse(handler: Any, message: bytes) -> Any:

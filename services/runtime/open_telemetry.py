@@ -1,4 +1,4 @@
-"""`services.runtime.traces` with OpenTelemetry behind it; imported only where traces are on.
+"""The tracer behind `services.runtime.traces`; imported only where traces are on.
 
 A call carries its trace as W3C says, in the metadata `traceparent`. A call with a batch of items carries as many traces as
 it has sampled items, and says so in `shelm-traceparents`: `INDEX=TRACEPARENT[,INDEX=TRACEPARENT...]`. That key, also with
@@ -39,7 +39,7 @@ _came_in: ContextVar[dict[int, Context]] = ContextVar("came_in")  # index of an 
 _running: ContextVar[Sequence[Context | None]] = ContextVar("running", default=())  # place in the batch -> its run's span
 
 
-class OpenTelemetry:
+class Tracer:
     """Makes spans and sends them."""
 
     def __init__(self, endpoint: str, *, service: str, ratio: float) -> None:
@@ -57,7 +57,7 @@ class OpenTelemetry:
         insecure = not endpoint.startswith("https://")
         exporter = OTLPSpanExporter(endpoint, insecure=insecure, timeout=EXPORT_SECONDS)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
-        self._tracer = self._provider.get_tracer("shelm")
+        self._spans = self._provider.get_tracer("shelm")
 
     def stop(self) -> None:
         """Sends what is left."""
@@ -67,7 +67,7 @@ class OpenTelemetry:
         sending.join(STOP_SECONDS)
 
     def server(self, method: str, metadata: Mapping[str, Any]) -> Span:
-        """See `traces`."""
+        """A call that has come in; its metadata says which trace it belongs to."""
         if ITEMS_KEY in metadata:
             _came_in.set(dict(_read_items(str(metadata[ITEMS_KEY]))))
             return NOTHING
@@ -76,49 +76,49 @@ class OpenTelemetry:
         return self._current(method.lstrip("/"), attributes, SpanKind.SERVER, _W3C.extract(metadata))
 
     def listen(self, metadata: Mapping[str, Any]) -> None:
-        """See `traces`."""
+        """For a stream: what comes in over it belongs to the trace of its metadata, if there is one."""
         contexts.attach(_W3C.extract(metadata))  # of the call's own task, which ends with it
 
     def begin(self, name: str, attributes: dict[str, Any]) -> Span:
-        """See `traces`."""
+        """A child of the current span, or the first of a trace."""
         known = trace.get_current_span().get_span_context()
         return NOTHING if known.is_valid and not known.trace_flags.sampled else self._current(name, attributes)
 
     def span(self, name: str, attributes: dict[str, Any]) -> Span:
-        """See `traces`."""
+        """A child of the current span; nothing if that is not sampled."""
         return self._current(name, attributes) if _sampled() else NOTHING
 
     def item(self, index: int, method: str) -> Span:
-        """See `traces`."""
+        """One item of a call that has come in with many; its own trace goes on."""
         parent = _came_in.get({}).get(index)
         return self._current(method.lstrip("/"), {}, SpanKind.SERVER, parent) if parent else NOTHING
 
     def note(self, attributes: dict[str, Any]) -> None:
-        """See `traces`."""
+        """Adds to the current span."""
         trace.get_current_span().set_attributes(attributes)
 
     def fail(self, reason: str, *, fault: bool) -> None:
-        """See `traces`."""
+        """The current span ends with a refusal. fault: of the server, not of the caller."""
         current = trace.get_current_span()
         current.set_attribute("shelm.reason", reason)
         if fault:
             current.set_status(Status(StatusCode.ERROR, reason))
 
     def here(self) -> Context | None:
-        """See `traces`."""
+        """Where later spans belong that are made elsewhere; None: not sampled."""
         return contexts.get_current() if _sampled() else None
 
     def waited(self, where: Context, name: str, since: float, until: float) -> None:
-        """See `traces`."""
+        """The time an item waited in the queue `name`; of `time.monotonic`."""
         start, end = _wall_clock(since), _wall_clock(until)
-        self._tracer.start_span("queue", where, attributes={"shelm.queue": name}, start_time=start).end(end)
+        self._spans.start_span("queue", where, attributes={"shelm.queue": name}, start_time=start).end(end)
 
     @contextlib.contextmanager
     def run(self, places: Sequence[Context | None], name: str, method: str) -> Iterator[None]:
-        """See `traces`."""
+        """One run for many items. name: of the queue. method: of the remote call that it makes, if it makes one."""
         kind = SpanKind.CLIENT if method else SpanKind.INTERNAL
         shared: dict[str, AnyValue] = {"shelm.queue": name, "shelm.batch_size": len(places)}
-        own = [self._tracer.start_span(method or "run", one, kind, shared) if one else None for one in places]
+        own = [self._spans.start_span(method or "run", one, kind, shared) if one else None for one in places]
         token = _running.set([trace.set_span_in_context(span) if span else None for span in own])
         spans = [span for span in own if span]
         try:
@@ -133,20 +133,20 @@ class OpenTelemetry:
                 span.end()
 
     def carry(self, places: Iterable[int]) -> Metadata:
-        """See `traces`."""
+        """Inside a run: metadata for a call with these of its items."""
         running = _running.get()
         sampled = [(i, running[place]) for i, place in enumerate(places) if place < len(running) and running[place]]
         named = [f"{i}={_traceparent(where)}" for i, where in sampled[:MOST_ITEMS]]
         return ((ITEMS_KEY, ",".join(named)),)
 
     def outgoing(self) -> Metadata:
-        """See `traces`."""
+        """Metadata for a call that belongs to the current span alone."""
         carrier: dict[str, str] = {}
         _W3C.inject(carrier)
         return tuple(carrier.items())
 
     def ids(self) -> tuple[str, str] | None:
-        """See `traces`."""
+        """Trace and span as the logs name them."""
         known = trace.get_current_span().get_span_context()
         return (trace.format_trace_id(known.trace_id), trace.format_span_id(known.span_id)) if known.is_valid else None
 
@@ -154,7 +154,7 @@ class OpenTelemetry:
         self, name: str, attributes: dict[str, Any], kind: SpanKind = SpanKind.INTERNAL, parent: Context | None = None
     ) -> Span:
         # Exceptions are not recorded: they carry tracebacks and what the caller sent.
-        return self._tracer.start_as_current_span(
+        return self._spans.start_as_current_span(
             name, parent, kind, attributes, record_exception=False, set_status_on_exception=False
         )
 

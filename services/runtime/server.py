@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -22,9 +22,11 @@ from grpc_reflection.v1alpha import reflection
 from services.runtime import telemetry, traces
 from services.runtime.auth import Token, is_loopback, read_tokens
 from services.runtime.guard import Guard
-from services.runtime.settings import ServerSettings, describe
+from services.runtime.logs import configure_logging
+from services.runtime.settings import ServerSettings, describe, load_settings
 
 log = logging.getLogger(__name__)
+Settings = TypeVar("Settings", bound=ServerSettings)
 Ready = Callable[[], Awaitable[list[str]]]  # what is missing; empty: ready
 Add = Callable[[grpc.aio.Server], None]
 READY_EVERY = 0.5  # seconds
@@ -133,6 +135,15 @@ def _tokens(settings: ServerSettings, listen: str) -> tuple[Token, ...]:
     return ()
 
 
+def start_process(name: str, kind: type[Settings]) -> Settings:
+    """Reads the settings of a service and turns on its logs and traces, before anything else of it is made."""
+    settings = load_settings(kind)
+    configure_logging(name, settings.log_level, settings.log_format)
+    if settings.traces:
+        traces.start_traces(settings.traces, service=name, ratio=settings.traces_ratio)
+    return settings
+
+
 async def serve_until_stopped(server: GrpcServer, name: str, settings: ServerSettings, listen: str) -> None:
     """Starts, waits for SIGTERM or SIGINT, stops."""
     stop = asyncio.Event()
@@ -141,8 +152,6 @@ async def serve_until_stopped(server: GrpcServer, name: str, settings: ServerSet
         loop.add_signal_handler(number, stop.set)
     if settings.metrics_listen:
         telemetry.start_metrics(settings.metrics_listen)
-    if settings.traces:
-        traces.start_traces(settings.traces, service=name, ratio=settings.traces_ratio)
     port = await server.start()
     log.info("%s serves on %s (port %d): %s", name, listen, port, describe(settings))
     await stop.wait()

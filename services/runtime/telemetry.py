@@ -41,6 +41,11 @@ def refused(method: str, error: ServiceError) -> None:
         log.log(level, "%s refused: %s %s: %s", method, error.code.name, error.reason, error.message)
 
 
+def agent_labels(name: str, digest: str) -> tuple[str, str]:
+    """Labels `agent` and `digest` of a metric; the digest is cut to the 16 digits that Triton's model names have."""
+    return name, digest[:16]
+
+
 def start_metrics(listen: str) -> None:
     """Serves /metrics on HOST:PORT."""
     host, _, port = listen.rpartition(":")

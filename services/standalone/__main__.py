@@ -1,4 +1,4 @@
-"""All services in one process behind the public door: `python -m services.standalone`. Redis stays a process of its own.
+"""All services in one process behind the public API: `python -m services.standalone`. Redis stays a process of its own.
 
 Retrieval and memory are called directly, without gRPC between them; everything else is the same code.
 """
@@ -6,22 +6,21 @@ Retrieval and memory are called directly, without gRPC between them; everything 
 import torch
 from pydantic import Field
 
-from services.domain.labels import agent_labels
-from services.domain.redis import connect_redis
-from services.domain.triton import PARTS, connect_triton, model_name
-from services.memory.history import HistoryReader
 from services.memory.service import MemoryServicer
 from services.memory.service import load_agent as load_memory
 from services.memory.telemetry import export_slots
-from services.policy.door import DoorSettings, open_door
+from services.policy.server import PolicyServerSettings, open_server
 from services.retrieval.service import RetrievalServicer
 from services.retrieval.service import load_agent as load_retrieval
-from services.runtime.logs import configure_logging
-from services.runtime.server import run, serve_until_stopped
-from services.runtime.settings import load_settings
+from services.runtime.server import run, serve_until_stopped, start_process
+from services.runtime.telemetry import agent_labels
+from services.store.history import HistoryReader
+from services.store.redis import connect_redis
+from services.triton.client import connect_triton
+from services.triton.models import PARTS, model_name
 
 
-class StandaloneSettings(DoorSettings):
+class StandaloneSettings(PolicyServerSettings):
     """Settings of the single process."""
 
     cache_frames: int = Field(4096, ge=0, description="frames whose words are kept, per agent")
@@ -30,8 +29,7 @@ class StandaloneSettings(DoorSettings):
 
 async def main() -> None:
     """Loads everything and serves until stopped."""
-    settings = load_settings(StandaloneSettings)
-    configure_logging("standalone", settings.log_level, settings.log_format)
+    settings = start_process("standalone", StandaloneSettings)
     torch.set_num_threads(settings.torch_threads)
     triton, bundles = connect_triton(settings), settings.load_bundles()
     frames = settings.cache_frames
@@ -41,11 +39,11 @@ async def main() -> None:
     export_slots({agent_labels(one.bundle.name, one.bundle.digest): one.engine.counts for one in memories})
     memory = MemoryServicer(memories, histories)
 
-    async def peers_ready() -> list[str]:
+    async def backends_ready() -> list[str]:
         names = (model_name(part, bundle.digest) for bundle in bundles for part in PARTS)
         return await triton.missing(names) if triton else []
 
-    server = open_door(settings, retrieval, memory, peers_ready)
+    server = open_server(settings, retrieval, memory, backends_ready)
     await serve_until_stopped(server, "standalone", settings, settings.listen)
 
 

@@ -79,8 +79,8 @@ def page(watched: Watched) -> Page:
 @pytest.fixture(scope="session")
 def long_episode(live: Live, frames: tuple[Frame, ...]) -> str:
     """An episode of LONG_STEPS steps."""
-    with live.door() as door:
-        play_long(door, "long-episode", frames, LONG_STEPS)
+    with live.gateway() as gateway:
+        play_long(gateway, "long-episode", frames, LONG_STEPS)
     return "long-episode"
 
 

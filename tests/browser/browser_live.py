@@ -15,8 +15,8 @@ from pathlib import Path
 
 from shelm import Client
 from support.deployment import START_SECONDS, NotReady, Standalone
-from support.door import Door, act_request
 from support.frames import Frame
+from support.gateway import Gateway, act_request
 from support.process import Process, tail
 from support.waiting import wait_for
 
@@ -40,9 +40,9 @@ class Live:
         """The client as users have it."""
         return Client(self.deployment.target, token=self.token or None)
 
-    def door(self) -> Door:
+    def gateway(self) -> Gateway:
         """The generated stub."""
-        return Door(self.deployment.target, token=self.token)
+        return Gateway(self.deployment.target, token=self.token)
 
 
 @contextlib.contextmanager
@@ -82,12 +82,12 @@ def _healthy(url: str) -> bool:
         return False
 
 
-def play_long(door: Door, name: str, frames: Sequence[Frame], steps: int) -> None:
+def play_long(gateway: Gateway, name: str, frames: Sequence[Frame], steps: int) -> None:
     """A long episode over one stream; the frames repeat, so their words come from retrieval's cache."""
-    door.create(name, deterministic=True)
+    gateway.create(name, deterministic=True)
     chunk = 500  # steps of one stream, which has a deadline
     for first in range(0, steps, chunk):
         numbers = range(first, min(steps, first + chunk))
         requests = (act_request(name, step, frames[step % len(frames)]) for step in numbers)
-        for result in door.act_stream(requests):
+        for result in gateway.act_stream(requests):
             assert result.WhichOneof("outcome") == "response", result.status.message

@@ -55,8 +55,8 @@ def act_out(client: Client, live: Live, name: str, seed: int, *, last: bool) -> 
         total, done = total + float(reward), terminated or truncated or (last and act.step == 8)
     env.close()
     if not last:
-        with live.door() as door:
-            door.call("EndEpisode", agent_pb2.EndEpisodeRequest(episode_id=name, total_reward=total))
+        with live.gateway() as gateway:
+            gateway.call("EndEpisode", agent_pb2.EndEpisodeRequest(episode_id=name, total_reward=total))
 
 
 def opened(browser: Browser, live: Live, *, dark: bool, width: int, height: int) -> Page:
@@ -70,8 +70,8 @@ def opened(browser: Browser, live: Live, *, dark: bool, width: int, height: int)
 
 def ready(page: Page, live: Live, name: str) -> None:
     """Waits for chart and frames, and selects the last step."""
-    with live.door() as door:
-        steps = door.memory(name)
+    with live.gateway() as gateway:
+        steps = gateway.memory(name)
     chart_of(page, len(steps))
     page.locator(".strip img").first.wait_for()
     page.keyboard.press("End")

@@ -5,8 +5,8 @@ from browser_axe import violations
 from browser_live import ACTOR, READER, Live
 from browser_pages import Watched, chart_of, open_episode, selected
 from playwright.sync_api import Browser, BrowserContext, expect
-from support.door import play
 from support.frames import Frame
+from support.gateway import play
 
 pytest_plugins = ("browser_fixtures",)
 
@@ -28,8 +28,8 @@ def give(watched: Watched, token: str) -> None:
 def test_a_wrong_token_is_refused_with_a_message_and_no_data(
     live: Live, stranger: Watched, name: str, frames: tuple[Frame, ...]
 ) -> None:
-    with live.door() as door:
-        play(door, name, frames[:3])
+    with live.gateway() as gateway:
+        play(gateway, name, frames[:3])
     page = stranger.page
     page.goto(f"{live.url}/#/episode/{name}")
     expect(page.locator("#token-reason")).to_have_text("The server asks for a token.")
@@ -45,8 +45,8 @@ def test_a_wrong_token_is_refused_with_a_message_and_no_data(
 def test_a_token_that_may_read_sees_and_is_forgotten_on_request(
     live: Live, stranger: Watched, name: str, frames: tuple[Frame, ...]
 ) -> None:
-    with live.door() as door:
-        play(door, name, frames[:3])
+    with live.gateway() as gateway:
+        play(gateway, name, frames[:3])
     page = stranger.page
     page.goto(f"{live.url}/#/episode/{name}")
     give(stranger, READER)
@@ -68,8 +68,8 @@ def test_a_token_that_may_only_act_is_refused(live: Live, stranger: Watched) -> 
 
 
 def test_everything_can_be_done_with_keys_alone(live: Live, watched: Watched, name: str, frames: tuple[Frame, ...]) -> None:
-    with live.door() as door:
-        play(door, name, frames[:30])
+    with live.gateway() as gateway:
+        play(gateway, name, frames[:30])
     page = watched.page
     page.goto(f"{live.url}/#/")
     page.get_by_role("link", name=name).wait_for()
@@ -103,9 +103,9 @@ def test_everything_can_be_done_with_keys_alone(live: Live, watched: Watched, na
 @pytest.mark.parametrize("width", [1200, 390], ids=["desktop", "phone"])
 def test_axe_finds_nothing(live: Live, browser: Browser, frames: tuple[Frame, ...], scheme: str, width: int) -> None:
     pair = [f"axe-{scheme}-{width}-{i}" for i in range(2)]
-    with live.door() as door:
-        play(door, pair[0], frames[:40])
-        play(door, pair[1], frames[5:25])
+    with live.gateway() as gateway:
+        play(gateway, pair[0], frames[:40])
+        play(gateway, pair[1], frames[5:25])
     context = browser.new_context(
         color_scheme="dark" if scheme == "dark" else "light", viewport={"width": width, "height": 800}
     )

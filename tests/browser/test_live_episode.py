@@ -7,8 +7,8 @@ from typing import Any
 from browser_live import LONG_STEPS, Live
 from browser_pages import NOTE_ROWS, SCROLL, Watched, chart_of, open_episode, selected
 from playwright.sync_api import Page, expect
-from support.door import play
 from support.frames import Frame
+from support.gateway import play
 
 pytest_plugins = ("browser_fixtures",)
 
@@ -71,8 +71,8 @@ def test_jump_leads_to_the_step_and_pauses(live: Live, page: Page, long_episode:
 
 
 def test_the_window_ends_where_the_api_says(live: Live, page: Page, long_episode: str) -> None:
-    with live.door() as door:
-        steps = door.memory(long_episode, from_step=LONG_STEPS - 100)
+    with live.gateway() as gateway:
+        steps = gateway.memory(long_episode, from_step=LONG_STEPS - 100)
     first = next(step.step for step in steps if step.in_window)
     open_episode(page, live.url, long_episode)
     expect(page.locator(".facts-line")).to_contain_text(f"window: steps {first} to {LONG_STEPS - 1}")
@@ -86,9 +86,9 @@ def test_the_window_ends_where_the_api_says(live: Live, page: Page, long_episode
 def test_the_heat_map_has_a_column_per_step_and_a_row_per_word(
     live: Live, page: Page, name: str, frames: tuple[Frame, ...]
 ) -> None:
-    with live.door() as door:
-        play(door, name, frames[:40])
-        steps = door.memory(name)
+    with live.gateway() as gateway:
+        play(gateway, name, frames[:40])
+        steps = gateway.memory(name)
     open_episode(page, live.url, name)
     chart = chart_of(page, 40)
     assert chart["columns"] == [str(step.step) for step in steps]
@@ -119,9 +119,9 @@ def test_a_long_episode_scrolls_smoothly_with_few_rows(
 def test_frames_around_the_step_are_shown_and_only_those(
     live: Live, watched: Watched, name: str, frames: tuple[Frame, ...]
 ) -> None:
-    with live.door() as door:
-        play(door, name, frames[:60])
-        door.end(name)
+    with live.gateway() as gateway:
+        play(gateway, name, frames[:60])
+        gateway.end(name)
     page = watched.page
     open_episode(page, live.url, name)
     images = page.locator(".strip img")
@@ -136,8 +136,8 @@ def test_frames_around_the_step_are_shown_and_only_those(
 def test_a_step_is_explained_by_words_and_steps_with_bars(
     live: Live, page: Page, name: str, frames: tuple[Frame, ...]
 ) -> None:
-    with live.door() as door:
-        play(door, name, frames[:12], deterministic=True)
+    with live.gateway() as gateway:
+        play(gateway, name, frames[:12], deterministic=True)
     open_episode(page, live.url, name)
     page.get_by_role("button", name="Explain this step").click()
     tables = page.locator(".explanation table")
@@ -159,5 +159,5 @@ def test_an_episode_that_is_not_there_is_said_so(live: Live, watched: Watched) -
 
 def door_memory(live: Live, name: str) -> list[Any]:
     """The memory by the API."""
-    with live.door() as door:
-        return list(door.memory(name))
+    with live.gateway() as gateway:
+        return list(gateway.memory(name))

@@ -10,28 +10,28 @@ from browser_live import Live
 from browser_pages import chart_of, open_episode
 from playwright.sync_api import Page, expect
 from shelm.v1 import agent_pb2
-from support.door import play
 from support.frames import Frame
+from support.gateway import play
 
 pytest_plugins = ("browser_fixtures",)
 
 
 def end(live: Live, name: str, reward: float) -> None:
     """Ends an episode with the sum of its rewards."""
-    with live.door() as door:
-        door.call("EndEpisode", agent_pb2.EndEpisodeRequest(episode_id=name, total_reward=reward))
+    with live.gateway() as gateway:
+        gateway.call("EndEpisode", agent_pb2.EndEpisodeRequest(episode_id=name, total_reward=reward))
 
 
 def test_the_list_grows_counts_and_ends_by_itself(live: Live, page: Page, name: str, frames: tuple[Frame, ...]) -> None:
     page.goto(f"{live.url}/#/")
     row = page.locator("tr", has=page.get_by_role("link", name=name))
-    with live.door() as door:
-        play(door, name, frames[:3])
+    with live.gateway() as gateway:
+        play(gateway, name, frames[:3])
         expect(row).to_contain_text("running")
         expect(row.locator("td").nth(1)).to_have_text("3")
-        words = door.memory(name)[-1].tokens[0].text
+        words = gateway.memory(name)[-1].tokens[0].text
         expect(row.locator("td").last).to_contain_text(words)
-        door.act(name, 3, frames[3])
+        gateway.act(name, 3, frames[3])
         expect(row.locator("td").nth(1)).to_have_text("4")
     end(live, name, 0.75)
     expect(row).to_contain_text("ended")
@@ -41,10 +41,10 @@ def test_the_list_grows_counts_and_ends_by_itself(live: Live, page: Page, name: 
 def test_the_list_is_filtered_by_name_agent_and_state_and_paged(
     live: Live, page: Page, name: str, frames: tuple[Frame, ...]
 ) -> None:
-    with live.door() as door:
+    with live.gateway() as gateway:
         for i in range(27):
-            door.act(f"{name}-{i}", 0, frames[i])
-        door.end(f"{name}-0")
+            gateway.act(f"{name}-{i}", 0, frames[i])
+        gateway.end(f"{name}-0")
     page.goto(f"{live.url}/#/")
     place, rows = page.locator(".place"), page.locator(".episodes tbody tr")
     page.get_by_label("Filter by name or agent").fill(name)
@@ -62,11 +62,11 @@ def test_the_list_is_filtered_by_name_agent_and_state_and_paged(
 
 def test_words_are_counted_by_outcome(live: Live, page: Page, name: str, frames: tuple[Frame, ...]) -> None:
     counts: dict[str, list[int]] = {}
-    with live.door() as door:
+    with live.gateway() as gateway:
         for i, reward in enumerate((1.0, 0.0)):
-            play(door, f"{name}-{i}", frames[i * 10 : i * 10 + 10])
+            play(gateway, f"{name}-{i}", frames[i * 10 : i * 10 + 10])
             end(live, f"{name}-{i}", reward)
-            for step in door.memory(f"{name}-{i}"):
+            for step in gateway.memory(f"{name}-{i}"):
                 for token in step.tokens:
                     counts.setdefault(token.text, [0, 0])[i] += 1
     page.goto(f"{live.url}/#/words")
@@ -89,10 +89,10 @@ def test_words_are_counted_by_outcome(live: Live, page: Page, name: str, frames:
 
 def test_two_episodes_are_compared_step_by_step(live: Live, page: Page, name: str, frames: tuple[Frame, ...]) -> None:
     pair = [f"{name}-a", f"{name}-b"]
-    with live.door() as door:
-        play(door, pair[0], frames[:10], deterministic=True)
-        play(door, pair[1], [*frames[:6], *frames[30:36]], deterministic=True)
-        a, b = (door.memory(one) for one in pair)
+    with live.gateway() as gateway:
+        play(gateway, pair[0], frames[:10], deterministic=True)
+        play(gateway, pair[1], [*frames[:6], *frames[30:36]], deterministic=True)
+        a, b = (gateway.memory(one) for one in pair)
     same = [
         one.action == two.action and [t.text for t in one.tokens] == [t.text for t in two.tokens]
         for one, two in zip(a, b, strict=False)
@@ -118,8 +118,8 @@ def saved(page: Page, button: str) -> bytes:
 
 
 def test_what_is_saved_is_what_the_api_says(live: Live, page: Page, long_episode: str) -> None:
-    with live.door() as door:
-        steps = [*door.memory(long_episode), *door.memory(long_episode, from_step=1000)]
+    with live.gateway() as gateway:
+        steps = [*gateway.memory(long_episode), *gateway.memory(long_episode, from_step=1000)]
     expected = [
         (one.step, [(t.text, t.similarity, t.id) for t in one.tokens], one.action.discrete, one.value) for one in steps
     ]
@@ -139,8 +139,8 @@ def test_what_is_saved_is_what_the_api_says(live: Live, page: Page, long_episode
 
 
 def test_the_picture_is_a_png_of_the_chart(live: Live, page: Page, name: str, frames: tuple[Frame, ...]) -> None:
-    with live.door() as door:
-        play(door, name, frames[:15])
+    with live.gateway() as gateway:
+        play(gateway, name, frames[:15])
     open_episode(page, live.url, name)
     chart = chart_of(page, 15)
     picture = saved(page, "PNG")

@@ -17,12 +17,12 @@ from safetensors.torch import save
 from shelm import Client, Continuous, Discrete
 from shelm.v1 import agent_pb2
 from support.deployment import Deployment, Standalone
-from support.door import Door, act_request, play, stored
 from support.frames import Frame, raw
+from support.gateway import Gateway, act_request, play, stored
 
-from services.domain.bundle import AgentBundle, load_bundle, write_manifest
-from services.policy.heads import row_sizes
-from services.policy.model import ActorCritic
+from agent.bundle import AgentBundle, load_bundle, write_manifest
+from agent.policy.actor_critic import ActorCritic
+from agent.policy.heads import row_sizes
 
 SHIPPED = Path(__file__).parents[2] / "models/minigrid-memory"
 LOW, HIGH = np.array([-1, -0.5, 0.1], np.float32), np.array([1, 0.5, 0.3], np.float32)
@@ -73,8 +73,8 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def door(server: Deployment) -> Door:
-    return server.door
+def gateway(server: Deployment) -> Gateway:
+    return server.gateway
 
 
 def vector_of(action: agent_pb2.Action) -> NDArray[np.float32]:
@@ -87,8 +87,8 @@ def drawn(answers: Sequence[agent_pb2.ActResponse]) -> list[bytes]:
     return [answer.action.SerializeToString() for answer in answers]
 
 
-def test_every_agent_says_what_it_can_do(door: Door) -> None:
-    listed = {agent.name: agent for agent in door.call("ListAgents", agent_pb2.ListAgentsRequest()).agents}
+def test_every_agent_says_what_it_can_do(gateway: Gateway) -> None:
+    listed = {agent.name: agent for agent in gateway.call("ListAgents", agent_pb2.ListAgentsRequest()).agents}
     assert list(listed) == ["minigrid-memory", *SPACES]
     shipped = listed["minigrid-memory"].action_space
     assert (shipped.WhichOneof("kind"), shipped.HasField("low")) == ("discrete", False)
@@ -100,13 +100,13 @@ def test_every_agent_says_what_it_can_do(door: Door) -> None:
     assert parts["move"] == box
     assert (parts["turn"].discrete, list(parts["turn"].names)) == (3, ["left", "on", "right"])
     for name, agent in listed.items():
-        assert door.agent(name) == agent
+        assert gateway.agent(name) == agent
 
 
 def test_an_action_is_of_its_kind_within_its_bounds_and_differs_from_step_to_step(
-    door: Door, name: str, kind: str, frames: Sequence[Frame]
+    gateway: Gateway, name: str, kind: str, frames: Sequence[Frame]
 ) -> None:
-    answers = play(door, name, frames[:30], agent=kind, seed=1)
+    answers = play(gateway, name, frames[:30], agent=kind, seed=1)
     clipped = 0
     for answer in answers:
         assert answer.action.WhichOneof("kind") == kind
@@ -122,41 +122,45 @@ def test_an_action_is_of_its_kind_within_its_bounds_and_differs_from_step_to_ste
         assert {answer.action.dict.parts[2].action.discrete for answer in answers} == {0, 1, 2}
 
 
-def test_a_retry_gives_the_stored_action_bit_for_bit(door: Door, name: str, kind: str, frames: Sequence[Frame]) -> None:
-    first = play(door, name, frames[:6], agent=kind)
+def test_a_retry_gives_the_stored_action_bit_for_bit(
+    gateway: Gateway, name: str, kind: str, frames: Sequence[Frame]
+) -> None:
+    first = play(gateway, name, frames[:6], agent=kind)
     for step, frame in enumerate(frames[:6]):
-        again = door.act(name, step, frame)
+        again = gateway.act(name, step, frame)
         assert (again.replayed, stored(again)) == (True, stored(first[step]))
 
 
-def test_the_memory_shows_the_action_of_each_step(door: Door, name: str, kind: str, frames: Sequence[Frame]) -> None:
-    answers = play(door, name, frames[:5], agent=kind)
-    assert [step.action for step in door.memory(name)] == [answer.action for answer in answers]
-    door.end(name)
-    assert [reply.step.action for reply in door.watch(name)] == [answer.action for answer in answers]
+def test_the_memory_shows_the_action_of_each_step(gateway: Gateway, name: str, kind: str, frames: Sequence[Frame]) -> None:
+    answers = play(gateway, name, frames[:5], agent=kind)
+    assert [step.action for step in gateway.memory(name)] == [answer.action for answer in answers]
+    gateway.end(name)
+    assert [reply.step.action for reply in gateway.watch(name)] == [answer.action for answer in answers]
 
 
 def test_the_same_seed_draws_the_same_actions_and_another_one_others(
-    door: Door, name: str, kind: str, frames: Sequence[Frame]
+    gateway: Gateway, name: str, kind: str, frames: Sequence[Frame]
 ) -> None:
     one, same, other = (
-        drawn(play(door, f"{name}:{i}", frames[:8], agent=kind, seed=seed)) for i, seed in enumerate((5, 5, 6))
+        drawn(play(gateway, f"{name}:{i}", frames[:8], agent=kind, seed=seed)) for i, seed in enumerate((5, 5, 6))
     )
     assert one == same
     assert not set(one) & set(other)
 
 
-def test_deterministic_actions_do_not_depend_on_the_seed(door: Door, name: str, kind: str, frames: Sequence[Frame]) -> None:
-    one, other = (play(door, f"{name}:{seed}", frames[:8], agent=kind, seed=seed, deterministic=True) for seed in (5, 6))
+def test_deterministic_actions_do_not_depend_on_the_seed(
+    gateway: Gateway, name: str, kind: str, frames: Sequence[Frame]
+) -> None:
+    one, other = (play(gateway, f"{name}:{seed}", frames[:8], agent=kind, seed=seed, deterministic=True) for seed in (5, 6))
     assert drawn(one) == drawn(other)
-    for best, any_other in zip(one, play(door, f"{name}:drawn", frames[:8], agent=kind), strict=True):
+    for best, any_other in zip(one, play(gateway, f"{name}:drawn", frames[:8], agent=kind), strict=True):
         assert any_other.log_prob < best.log_prob
 
 
-def test_episodes_of_all_kinds_act_in_one_batch(door: Door, name: str, frames: Sequence[Frame]) -> None:
+def test_episodes_of_all_kinds_act_in_one_batch(gateway: Gateway, name: str, frames: Sequence[Frame]) -> None:
     kinds = ["minigrid-memory", *SPACES]
     requests = [act_request(f"{name}:{kind}", 0, frames[0], agent=kind) for kind in kinds]
-    results = [result.response.action.WhichOneof("kind") for result in door.act_batch(requests)]
+    results = [result.response.action.WhichOneof("kind") for result in gateway.act_batch(requests)]
     assert results == ["discrete", "continuous", "dict"]
 
 
@@ -180,10 +184,10 @@ def test_the_client_gives_arrays_and_dicts(server: Deployment, name: str, frames
             assert np.array_equal(remembered.action["move"], parts["move"])
 
 
-def test_a_step_of_every_kind_is_explained(door: Door, name: str, kind: str, frames: Sequence[Frame]) -> None:
-    answers = play(door, name, frames[:12], agent=kind, deterministic=True)
+def test_a_step_of_every_kind_is_explained(gateway: Gateway, name: str, kind: str, frames: Sequence[Frame]) -> None:
+    answers = play(gateway, name, frames[:12], agent=kind, deterministic=True)
     request = agent_pb2.ExplainStepRequest(episode_id=name, step=11, observation=raw(frames[11]))
-    explained = door.call("ExplainStep", request)
+    explained = gateway.call("ExplainStep", request)
     assert explained.action == answers[11].action
     assert list(explained.decision.probabilities) == []
     assert explained.decision.most_probable.WhichOneof("kind") == kind

@@ -5,16 +5,16 @@ from collections.abc import Iterator, Sequence
 
 from shelm.v1 import agent_pb2
 from support.deployment import Deployment
-from support.door import Door, act_request, lines, play, stored
+from support.errors import Code, refused, refused_item
 from support.frames import Frame
-from support.refusals import Code, refused, refused_item
+from support.gateway import Gateway, act_request, lines, play, stored
 
 
-def test_items_of_a_batch_succeed_and_fail_alone(door: Door, name: str, frames: Sequence[Frame]) -> None:
-    play(door, f"{name}:running", frames[:2])
+def test_items_of_a_batch_succeed_and_fail_alone(gateway: Gateway, name: str, frames: Sequence[Frame]) -> None:
+    play(gateway, f"{name}:running", frames[:2])
     wrong_size = act_request(f"{name}:size", 0, frames[0])
     wrong_size.observation.height = 7
-    results = door.act_batch(
+    results = gateway.act_batch(
         [
             act_request(f"{name}:new", 0, frames[0]),
             wrong_size,
@@ -34,13 +34,13 @@ def test_items_of_a_batch_succeed_and_fail_alone(door: Door, name: str, frames: 
     fields = ["requests[1].observation.height", "requests[3].episode_id", "requests[5].agent"]
     assert [list(one.fields) for one in refusals] == [fields[:1], fields[1:2], [], fields[2:]]
     assert refusals[0].message.startswith(fields[0])
-    assert len(door.memory(f"{name}:running")) == 3
+    assert len(gateway.memory(f"{name}:running")) == 3
 
 
-def test_items_of_a_batch_follow_the_step_rule(door: Door, name: str, frames: Sequence[Frame]) -> None:
+def test_items_of_a_batch_follow_the_step_rule(gateway: Gateway, name: str, frames: Sequence[Frame]) -> None:
     names = [f"{name}:{i}" for i in range(4)]
-    first = {one: play(door, one, frames[:2]) for one in names}
-    again, conflict, gap, following = door.act_batch(
+    first = {one: play(gateway, one, frames[:2]) for one in names}
+    again, conflict, gap, following = gateway.act_batch(
         [
             act_request(names[0], 1, frames[1]),
             act_request(names[1], 1, frames[2]),
@@ -54,35 +54,35 @@ def test_items_of_a_batch_follow_the_step_rule(door: Door, name: str, frames: Se
     assert (following.response.step, following.response.replayed) == (2, False)
 
 
-def test_an_empty_batch_has_no_results(door: Door) -> None:
-    assert door.act_batch([]) == []
+def test_an_empty_batch_has_no_results(gateway: Gateway) -> None:
+    assert gateway.act_batch([]) == []
 
 
-def test_an_episode_twice_in_a_batch_is_refused_as_a_whole(door: Door, name: str, frames: Sequence[Frame]) -> None:
+def test_an_episode_twice_in_a_batch_is_refused_as_a_whole(gateway: Gateway, name: str, frames: Sequence[Frame]) -> None:
     batch = [act_request(name, 0, frames[0]), act_request(f"{name}:b", 0, frames[0]), act_request(name, 1, frames[1])]
-    refusal = refused(lambda: door.act_batch(batch))
+    refusal = refused(lambda: gateway.act_batch(batch))
     assert (refusal.kind, list(refusal.fields)) == ((Code.INVALID_ARGUMENT, "INVALID_FIELD"), ["requests"])
     assert name in refusal.message
-    assert refused(lambda: door.episode(f"{name}:b")).code == Code.NOT_FOUND
+    assert refused(lambda: gateway.episode(f"{name}:b")).code == Code.NOT_FOUND
 
 
-def test_a_batch_of_more_than_256_items_is_refused_as_a_whole(door: Door, name: str, frames: Sequence[Frame]) -> None:
+def test_a_batch_of_more_than_256_items_is_refused_as_a_whole(gateway: Gateway, name: str, frames: Sequence[Frame]) -> None:
     batch = [act_request(f"{name}:{i}", 0, frames[0]) for i in range(257)]
-    refusal = refused(lambda: door.act_batch(batch))
+    refusal = refused(lambda: gateway.act_batch(batch))
     assert (refusal.kind, list(refusal.fields)) == ((Code.INVALID_ARGUMENT, "INVALID_FIELD"), ["requests"])
     assert "256" in refusal.message
     assert "257" in refusal.message
-    assert refused(lambda: door.episode(f"{name}:0")).code == Code.NOT_FOUND
+    assert refused(lambda: gateway.episode(f"{name}:0")).code == Code.NOT_FOUND
 
 
 def test_the_limit_of_a_batch_is_a_setting(cramped: Deployment, name: str, frames: Sequence[Frame]) -> None:
     batch = [act_request(f"{name}:{i}", 0, frames[i]) for i in range(7)]
-    assert list(refused(lambda: cramped.door.act_batch(batch)).fields) == ["requests"]
-    assert all(one.HasField("response") for one in cramped.door.act_batch(batch[:6]))
+    assert list(refused(lambda: cramped.gateway.act_batch(batch)).fields) == ["requests"]
+    assert all(one.HasField("response") for one in cramped.gateway.act_batch(batch[:6]))
 
 
 def test_a_stream_answers_every_request_in_order_and_goes_on_after_a_failure(
-    door: Door, name: str, frames: Sequence[Frame]
+    gateway: Gateway, name: str, frames: Sequence[Frame]
 ) -> None:
     one, other = f"{name}:one", f"{name}:other"
     requests = [
@@ -96,7 +96,7 @@ def test_a_stream_answers_every_request_in_order_and_goes_on_after_a_failure(
         act_request(one, 0, frames[5]),  # another frame
         act_request(one, 2, frames[4]),
     ]
-    results = list(door.act_stream(requests))
+    results = list(gateway.act_stream(requests))
     assert [result.WhichOneof("outcome") == "response" for result in results] == [
         request_is_good not in (2, 4, 7) for request_is_good in range(9)
     ]
@@ -106,27 +106,29 @@ def test_a_stream_answers_every_request_in_order_and_goes_on_after_a_failure(
     assert refused_item(results[2]).kind == (Code.FAILED_PRECONDITION, "STEP_GAP")
     assert list(refused_item(results[4]).fields) == ["request.episode_id"]
     assert refused_item(results[7]).kind == (Code.ABORTED, "STEP_CONFLICT")
-    assert (len(door.memory(one)), len(door.memory(other))) == (3, 2)
+    assert (len(gateway.memory(one)), len(gateway.memory(other))) == (3, 2)
 
 
-def test_a_stream_answers_each_request_before_the_next_one_is_sent(door: Door, name: str, frames: Sequence[Frame]) -> None:
+def test_a_stream_answers_each_request_before_the_next_one_is_sent(
+    gateway: Gateway, name: str, frames: Sequence[Frame]
+) -> None:
     waiting: queue.Queue[agent_pb2.ActRequest | None] = queue.Queue()
 
     def requests() -> Iterator[agent_pb2.ActRequest]:
         while (request := waiting.get(timeout=30)) is not None:
             yield request
 
-    replies, answers = door.act_stream(requests()), []
+    replies, answers = gateway.act_stream(requests()), []
     for step, frame in enumerate(frames[:5]):
         waiting.put(act_request(name, step, frame))
         answers.append(next(replies).response)
     waiting.put(None)
     assert list(replies) == []
-    assert lines(door.memory(name)) == lines(answers)
+    assert lines(gateway.memory(name)) == lines(answers)
 
 
-def test_a_long_stream_plays_the_same_episode_as_single_acts(door: Door, name: str, frames: Sequence[Frame]) -> None:
-    alone = play(door, f"{name}:alone", frames, seed=3)
-    door.create(name, seed=3)
-    streamed = door.act_stream(act_request(name, step, frame) for step, frame in enumerate(frames))
+def test_a_long_stream_plays_the_same_episode_as_single_acts(gateway: Gateway, name: str, frames: Sequence[Frame]) -> None:
+    alone = play(gateway, f"{name}:alone", frames, seed=3)
+    gateway.create(name, seed=3)
+    streamed = gateway.act_stream(act_request(name, step, frame) for step, frame in enumerate(frames))
     assert lines(result.response for result in streamed) == lines(alone)

@@ -9,9 +9,9 @@ import grpc
 import pytest
 from shelm.v1 import agent_pb2
 from support.deployment import Deployment
-from support.door import Door, act_request, stored
+from support.errors import Code, Refusal, refusal_of_call, refused, refused_item
 from support.frames import Frame, raw
-from support.refusals import Code, Refusal, refusal_of_call, refused, refused_item
+from support.gateway import Gateway, act_request, stored
 from support.waiting import wait_for
 
 WRONG_FIELDS = [
@@ -29,12 +29,12 @@ WRONG_FIELDS = [
 
 @pytest.mark.parametrize(("field", "changes", "expected", "given"), WRONG_FIELDS)
 def test_a_wrong_field_is_named_with_the_expected_and_the_given_value(  # noqa: PLR0917
-    door: Door, name: str, frames: Sequence[Frame], field: str, changes: dict[str, Any], expected: str, given: str
+    gateway: Gateway, name: str, frames: Sequence[Frame], field: str, changes: dict[str, Any], expected: str, given: str
 ) -> None:
     request = act_request(name, 0, raw(frames[0]))
     for key, value in changes.items():
         setattr(request.observation if key in ("encoding", "height", "width", "data") else request, key, value)
-    refusal = refused(lambda: door.call("Act", request))
+    refusal = refused(lambda: gateway.call("Act", request))
     assert refusal.kind == (Code.INVALID_ARGUMENT, "INVALID_FIELD")
     assert list(refusal.fields) == [field]
     for text in (refusal.message, refusal.fields[field]):
@@ -45,66 +45,66 @@ def test_a_wrong_field_is_named_with_the_expected_and_the_given_value(  # noqa: 
 
 @pytest.mark.parametrize("agent", ["nobody", "x" * 20_000, "né"], ids=["short", "long", "not ASCII"])
 def test_an_unknown_agent_is_not_found_by_any_call_that_names_one(
-    door: Door, name: str, frames: Sequence[Frame], agent: str
+    gateway: Gateway, name: str, frames: Sequence[Frame], agent: str
 ) -> None:
     for call in (
-        lambda: door.agent(agent),
-        lambda: door.create(name, agent=agent),
-        lambda: door.act(name, 0, frames[0], agent=agent),
+        lambda: gateway.agent(agent),
+        lambda: gateway.create(name, agent=agent),
+        lambda: gateway.act(name, 0, frames[0], agent=agent),
     ):
         refusal = refused(call)
         assert (refusal.kind, list(refusal.fields)) == ((Code.NOT_FOUND, "AGENT_NOT_FOUND"), ["agent"])
-    assert refused(lambda: door.episode(name)).code == Code.NOT_FOUND
+    assert refused(lambda: gateway.episode(name)).code == Code.NOT_FOUND
 
 
-def test_an_unknown_episode_is_not_found_by_any_call_that_reads_or_ends_one(door: Door, name: str) -> None:
-    for call in (door.episode, door.memory, door.end, lambda name: list(door.watch(name))):
+def test_an_unknown_episode_is_not_found_by_any_call_that_reads_or_ends_one(gateway: Gateway, name: str) -> None:
+    for call in (gateway.episode, gateway.memory, gateway.end, lambda name: list(gateway.watch(name))):
         refusal = refused(lambda call=call: call(name))  # type: ignore[misc]
         assert (refusal.kind, refusal.metadata) == ((Code.NOT_FOUND, "EPISODE_NOT_FOUND"), {"episode_id": name})
 
 
-def test_a_method_that_does_not_exist_is_unimplemented(door: Door) -> None:
+def test_a_method_that_does_not_exist_is_unimplemented(gateway: Gateway) -> None:
     with pytest.raises(grpc.RpcError) as caught:
-        door.channel.unary_unary("/shelm.v1.AgentService/Reset", None, None)(b"", timeout=10)
+        gateway.channel.unary_unary("/shelm.v1.AgentService/Reset", None, None)(b"", timeout=10)
     error: Any = caught.value
     assert error.code() == Code.UNIMPLEMENTED
 
 
 def test_a_deadline_that_is_over_commits_nothing_or_what_the_retry_replays(
-    door: Door, name: str, frames: Sequence[Frame]
+    gateway: Gateway, name: str, frames: Sequence[Frame]
 ) -> None:
-    door.act(name, 0, frames[0])
+    gateway.act(name, 0, frames[0])
     with pytest.raises(grpc.RpcError) as caught:
-        door.act(name, 1, frames[1], seconds=0.0005)
+        gateway.act(name, 1, frames[1], seconds=0.0005)
     error: Any = caught.value
     assert error.code() == Code.DEADLINE_EXCEEDED
-    answer = door.act(name, 1, frames[1])
-    assert stored(door.act(name, 1, frames[1])) == stored(answer)
-    assert [one.step for one in door.memory(name)] == [0, 1]
+    answer = gateway.act(name, 1, frames[1])
+    assert stored(gateway.act(name, 1, frames[1])) == stored(answer)
+    assert [one.step for one in gateway.memory(name)] == [0, 1]
 
 
-def test_deadlines_of_every_length_never_lose_or_double_a_step(door: Door, name: str, frames: Sequence[Frame]) -> None:
+def test_deadlines_of_every_length_never_lose_or_double_a_step(gateway: Gateway, name: str, frames: Sequence[Frame]) -> None:
     late = 0
     for step, frame in enumerate(frames[:40]):
         try:
-            door.act(name, step, frame, seconds=0.0005 * (1 + step))  # from hopeless to comfortable
+            gateway.act(name, step, frame, seconds=0.0005 * (1 + step))  # from hopeless to comfortable
         except grpc.RpcError as error:
             late += 1
             failure: Any = error
             assert failure.code() == Code.DEADLINE_EXCEEDED
-        assert door.act(name, step, frame).step == step
-        assert len(door.memory(name)) == step + 1
+        assert gateway.act(name, step, frame).step == step
+        assert len(gateway.memory(name)) == step + 1
     assert late > 0
 
 
 def test_too_many_acts_at_once_are_refused_with_the_time_to_wait(
     cramped: Deployment, name: str, frames: Sequence[Frame]
 ) -> None:
-    door, most = cramped.door, 6
+    gateway, most = cramped.gateway, 6
     names = [f"{name}:{i}" for i in range(2 * most)]
     with ThreadPoolExecutor(len(names)) as threads:
         with cramped.redis_paused():  # so that those who got in stay for a while
-            acts = [threads.submit(_refusal_or_none, door, one, frames[0]) for one in names]
+            acts = [threads.submit(_refusal_or_none, gateway, one, frames[0]) for one in names]
             wait_for("someone is told", lambda: any(act.done() for act in acts), seconds=20)
         refusals = {one: act.result(60) for one, act in zip(names, acts, strict=True)}
     full = [one for one in refusals.values() if one and one.kind == (Code.RESOURCE_EXHAUSTED, "QUEUE_FULL")]
@@ -116,14 +116,14 @@ def test_too_many_acts_at_once_are_refused_with_the_time_to_wait(
     # Redis may have been away for too long for some who got in.
     assert {one.reason for one in refusals.values() if one} <= {"QUEUE_FULL", "STORE_UNAVAILABLE"}
     for one, earlier in refusals.items():
-        again = door.act(one, 0, frames[0])
+        again = gateway.act(one, 0, frames[0])
         assert again.replayed or earlier
-        assert len(door.memory(one)) == 1
+        assert len(gateway.memory(one)) == 1
 
 
-def _refusal_or_none(door: Door, name: str, frame: Frame) -> Refusal | None:
+def _refusal_or_none(gateway: Gateway, name: str, frame: Frame) -> Refusal | None:
     try:
-        door.act(name, 0, frame)
+        gateway.act(name, 0, frame)
     except grpc.RpcError as error:
         return refusal_of_call(error)
     return None
@@ -132,24 +132,24 @@ def _refusal_or_none(door: Door, name: str, frame: Frame) -> Refusal | None:
 def test_too_many_watchers_are_refused_with_the_time_to_wait(
     cramped: Deployment, name: str, frames: Sequence[Frame]
 ) -> None:
-    door = cramped.door
-    door.act(name, 0, frames[0])
-    watchers = [door.watch(name) for _ in range(2)]
+    gateway = cramped.gateway
+    gateway.act(name, 0, frames[0])
+    watchers = [gateway.watch(name) for _ in range(2)]
     try:
         for watcher in watchers:
             assert next(watcher).step.step == 0
-        refusal = refused(lambda: next(door.watch(name)))
+        refusal = refused(lambda: next(gateway.watch(name)))
         assert refusal.kind == (Code.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS")
         assert refusal.retry_after
         assert refusal.pushback == str(int(refusal.retry_after * 1000))
     finally:
         for watcher in watchers:
             watcher.cancel()
-    wait_for("a watcher's place is free again", lambda: _can_watch(door, name), seconds=20)
+    wait_for("a watcher's place is free again", lambda: _can_watch(gateway, name), seconds=20)
 
 
-def _can_watch(door: Door, name: str) -> bool:
-    watcher = door.watch(name)
+def _can_watch(gateway: Gateway, name: str) -> bool:
+    watcher = gateway.watch(name)
     try:
         return bool(next(watcher).step.step == 0)
     except grpc.RpcError:
@@ -162,18 +162,18 @@ def _can_watch(door: Door, name: str) -> bool:
 def test_an_internal_failure_gives_a_reference_and_no_traceback(
     deployment: Deployment, name: str, frames: Sequence[Frame], method: str
 ) -> None:
-    door, damaged = deployment.door, f"shelm:{{{name}}}:episode"
+    gateway, damaged = deployment.gateway, f"shelm:{{{name}}}:episode"
     deployment.redis().hset(damaged, "agent", "half an episode")  # what no service ever writes
     calls = {
-        "Act": lambda: door.act(name, 0, frames[0]),
-        "GetEpisode": lambda: door.episode(name),
-        "GetMemory": lambda: door.memory(name),
-        "WatchMemory": lambda: next(door.watch(name)),
-        "CreateEpisode": lambda: door.create(name),
+        "Act": lambda: gateway.act(name, 0, frames[0]),
+        "GetEpisode": lambda: gateway.episode(name),
+        "GetMemory": lambda: gateway.memory(name),
+        "WatchMemory": lambda: next(gateway.watch(name)),
+        "CreateEpisode": lambda: gateway.create(name),
     }
     try:
         if method == "ActBatch":
-            bad, good = door.act_batch([act_request(name, 0, frames[0]), act_request(f"{name}:good", 0, frames[0])])
+            bad, good = gateway.act_batch([act_request(name, 0, frames[0]), act_request(f"{name}:good", 0, frames[0])])
             refusal = refused_item(bad)
             assert good.response.episode_id == f"{name}:good"
         else:
@@ -188,21 +188,21 @@ def test_an_internal_failure_gives_a_reference_and_no_traceback(
     assert "KeyError" not in refusal.message
 
 
-def test_a_message_that_is_no_protobuf_is_refused_as_the_callers_mistake(door: Door) -> None:
-    act = door.channel.unary_unary("/shelm.v1.AgentService/Act", None, None)
+def test_a_message_that_is_no_protobuf_is_refused_as_the_callers_mistake(gateway: Gateway) -> None:
+    act = gateway.channel.unary_unary("/shelm.v1.AgentService/Act", None, None)
     refusal = refused(lambda: act(b"\xff\xff\xff\xff", timeout=10))
     assert refusal.kind == (Code.INVALID_ARGUMENT, "MALFORMED_MESSAGE")
 
 
-def test_a_stream_message_that_is_no_protobuf_is_refused_as_the_callers_mistake(door: Door) -> None:
-    stream = door.channel.stream_stream("/shelm.v1.AgentService/ActStream", None, None)
+def test_a_stream_message_that_is_no_protobuf_is_refused_as_the_callers_mistake(gateway: Gateway) -> None:
+    stream = gateway.channel.stream_stream("/shelm.v1.AgentService/ActStream", None, None)
     refusal = refused(lambda: list(stream(iter([b"\xff\xff\xff\xff"]), timeout=10)))
     assert refusal.kind == (Code.INVALID_ARGUMENT, "MALFORMED_MESSAGE")
 
 
 @pytest.mark.parametrize("token", ["x", "-1", "9" * 20, "1" * 5000])
-def test_a_page_token_that_no_page_gave_is_an_invalid_argument(door: Door, token: str) -> None:
-    refusal = refused(lambda: door.call("ListEpisodes", agent_pb2.ListEpisodesRequest(page_token=token)))
+def test_a_page_token_that_no_page_gave_is_an_invalid_argument(gateway: Gateway, token: str) -> None:
+    refusal = refused(lambda: gateway.call("ListEpisodes", agent_pb2.ListEpisodesRequest(page_token=token)))
     assert (refusal.kind, list(refusal.fields)) == ((Code.INVALID_ARGUMENT, "INVALID_FIELD"), ["page_token"])
 
 
@@ -219,7 +219,7 @@ def test_a_page_token_that_no_page_gave_is_an_invalid_argument(door: Door, token
         ("CreateEpisode", agent_pb2.CreateEpisodeRequest(episode_id="x\n"), "episode_id"),
     ],
 )
-def test_every_method_names_the_wrong_field(door: Door, method: str, request_: Any, field: str) -> None:
-    refusal = refused(lambda: door.call(method, request_))
+def test_every_method_names_the_wrong_field(gateway: Gateway, method: str, request_: Any, field: str) -> None:
+    refusal = refused(lambda: gateway.call(method, request_))
     assert refusal.kind == (Code.INVALID_ARGUMENT, "INVALID_FIELD")
     assert list(refusal.fields) == [field]

@@ -6,15 +6,15 @@ import grpc
 from google.protobuf import descriptor_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from support.deployment import Deployment
-from support.door import serving
+from support.gateway import serving
 
 
 def doors(deployment: Deployment) -> dict[str, str]:
     """Full name of each service that is served -> where."""
     targets = {
         "shelm.v1.AgentService": deployment.target,
-        "shelm.v1.RetrievalService": deployment.retrieval_target,
-        "shelm.v1.MemoryService": deployment.memory_target,
+        "shelm.internal.v1.RetrievalService": deployment.retrieval_target,
+        "shelm.internal.v1.MemoryService": deployment.memory_target,
     }
     return {service: target for service, target in targets.items() if target}
 

@@ -8,15 +8,15 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from shelm.v1 import memory_pb2, memory_pb2_grpc
 from support.deployment import Deployment
-from support.door import Door, play
+from support.errors import Code, refusal_of, refused
 from support.frames import Frame
-from support.refusals import Code, refusal_of, refused
+from support.gateway import Gateway, play
 from support.waiting import wait_for
 from support.ways import APART
 
-from services.domain.history import empty_history, extend_history
+from agent.history import empty_history, extend_history
+from services.protocol.stubs import memory_pb2, memory_pb2_grpc
 
 pytestmark = pytest.mark.parametrize("deployment", APART, indirect=True)
 ROUNDING = 1e-4  # of a memory vector that is rebuilt in one pass, absolute
@@ -25,8 +25,8 @@ ROUNDING = 1e-4  # of a memory vector that is rebuilt in one pass, absolute
 class Remembering:
     """Remembers steps of one episode directly at the memory service, without policy."""
 
-    def __init__(self, stub: Any, door: Door, name: str) -> None:
-        self.stub, self.name, self.digest = stub, name, door.agent().digest
+    def __init__(self, stub: Any, gateway: Gateway, name: str) -> None:
+        self.stub, self.name, self.digest = stub, name, gateway.agent().digest
 
     def ask(self, step: int, words: Sequence[int], history: bytes, **changes: Any) -> Any:
         """The result for one item."""
@@ -34,11 +34,11 @@ class Remembering:
         item = memory_pb2.RememberItem(step=step, word_ids=words, history_digest=history, **values)
         return self.stub.Remember(memory_pb2.RememberRequest(items=[item]), timeout=30).results[0]
 
-    def imagine(self, *histories: Sequence[int], seconds: float = 30, **changes: Any) -> list[Any]:
+    def encode(self, *histories: Sequence[int], seconds: float = 30, **changes: Any) -> list[Any]:
         """The vectors of histories."""
-        imagined = [memory_pb2.ImaginedHistory(word_ids=words) for words in histories]
-        request = memory_pb2.ImagineRequest(**{"agent_digest": self.digest, "histories": imagined, **changes})
-        return [np.frombuffer(one, "<f4") for one in self.stub.Imagine(request, timeout=seconds).vectors]
+        sent = [memory_pb2.History(word_ids=words) for words in histories]
+        request = memory_pb2.EncodeHistoriesRequest(**{"agent_digest": self.digest, "histories": sent, **changes})
+        return [np.frombuffer(one, "<f4") for one in self.stub.EncodeHistories(request, timeout=seconds).vectors]
 
     def stats(self) -> Any:
         """The statistics of the agent."""
@@ -54,7 +54,7 @@ class Remembering:
 @pytest.fixture
 def remembering(deployment: Deployment, name: str) -> Iterator[Remembering]:
     with grpc.insecure_channel(deployment.memory_target) as channel:
-        yield Remembering(memory_pb2_grpc.MemoryServiceStub(channel), deployment.door, name)
+        yield Remembering(memory_pb2_grpc.MemoryServiceStub(channel), deployment.gateway, name)
 
 
 def vector(result: Any) -> Any:
@@ -65,9 +65,9 @@ def vector(result: Any) -> Any:
 
 def committed(deployment: Deployment, name: str) -> list[tuple[list[int], bytes]]:
     """Words of each committed step, and the history's digest before it."""
-    history = empty_history(deployment.door.agent().digest)
+    history = empty_history(deployment.gateway.agent().digest)
     found = []
-    for step in deployment.door.memory(name):
+    for step in deployment.gateway.memory(name):
         words = [token.id for token in step.tokens]
         found.append((words, history))
         history = extend_history(history, words)
@@ -77,7 +77,7 @@ def committed(deployment: Deployment, name: str) -> list[tuple[list[int], bytes]
 def test_remembering_a_step_again_gives_the_same_vector(
     deployment: Deployment, remembering: Remembering, frames: Sequence[Frame]
 ) -> None:
-    play(deployment.door, remembering.name, frames[:3])
+    play(deployment.gateway, remembering.name, frames[:3])
     words, history = committed(deployment, remembering.name)[-1]
     before = remembering.stats()
     first, again = (remembering.ask(2, words, history) for _ in range(2))
@@ -91,7 +91,7 @@ def test_remembering_a_step_again_gives_the_same_vector(
 def test_a_forgotten_memory_is_rebuilt_to_the_same_vector(
     deployment: Deployment, remembering: Remembering, frames: Sequence[Frame]
 ) -> None:
-    play(deployment.door, remembering.name, frames[:40])
+    play(deployment.gateway, remembering.name, frames[:40])
     words, history = committed(deployment, remembering.name)[-1]
     kept = vector(remembering.ask(39, words, history))
     used = remembering.stats().used
@@ -104,17 +104,17 @@ def test_a_forgotten_memory_is_rebuilt_to_the_same_vector(
 
 
 def test_other_words_give_another_vector(deployment: Deployment, remembering: Remembering, frames: Sequence[Frame]) -> None:
-    play(deployment.door, remembering.name, frames[:3])
+    play(deployment.gateway, remembering.name, frames[:3])
     words, history = committed(deployment, remembering.name)[-1]
     kept = vector(remembering.ask(2, words, history))
-    others = [(word + 1) % deployment.door.agent().vocabulary_size for word in words]
+    others = [(word + 1) % deployment.gateway.agent().vocabulary_size for word in words]
     assert np.abs(vector(remembering.ask(2, others, history)) - kept).max() > 100 * ROUNDING
 
 
 def test_a_history_that_is_not_the_committed_one_is_refused(
     deployment: Deployment, remembering: Remembering, frames: Sequence[Frame]
 ) -> None:
-    play(deployment.door, remembering.name, frames[:3])
+    play(deployment.gateway, remembering.name, frames[:3])
     words, _ = committed(deployment, remembering.name)[-1]
     refusal = refusal_of(remembering.ask(2, words, bytes(16)).status)
     assert refusal.kind == (Code.FAILED_PRECONDITION, "HISTORY_MISMATCH")
@@ -139,32 +139,34 @@ def test_a_wrong_item_fails_with_its_field(
     assert (refusal.code, list(refusal.fields)) == (code, field)
 
 
-def test_an_ended_episode_gives_its_slot_back(door: Door, remembering: Remembering, frames: Sequence[Frame]) -> None:
-    play(door, remembering.name, frames[:2])
+def test_an_ended_episode_gives_its_slot_back(gateway: Gateway, remembering: Remembering, frames: Sequence[Frame]) -> None:
+    play(gateway, remembering.name, frames[:2])
     used = remembering.stats().used
-    door.end(remembering.name)
+    gateway.end(remembering.name)
     wait_for("the slot is free", lambda: remembering.stats().used < used, seconds=20)
     assert remembering.forget() == 0
 
 
-def test_an_imagined_history_gives_the_vector_of_the_episode_that_has_it(
+def test_an_encoded_history_gives_the_vector_of_the_episode_that_has_it(
     deployment: Deployment, remembering: Remembering, frames: Sequence[Frame]
 ) -> None:
-    play(deployment.door, remembering.name, frames[:80])  # longer than a memory vector reaches
+    play(deployment.gateway, remembering.name, frames[:80])  # longer than a memory vector reaches
     past = committed(deployment, remembering.name)
     words = [word for ids, _ in past for word in ids]
     real = vector(remembering.ask(79, *past[79]))
-    whole, within_reach, other = remembering.imagine(words, words[-70:], [*words[:-3], words[-3] ^ 1, *words[-2:]])
+    whole, within_reach, other = remembering.encode(words, words[-70:], [*words[:-3], words[-3] ^ 1, *words[-2:]])
     assert np.abs(whole - real).max() <= 1e-5
     assert np.abs(within_reach - real).max() <= 1e-5
     assert np.abs(other - real).max() > 1e-2
 
 
-def test_imagining_changes_no_slot(deployment: Deployment, remembering: Remembering, frames: Sequence[Frame]) -> None:
-    play(deployment.door, remembering.name, frames[:5])
+def test_encoding_a_history_changes_no_slot(
+    deployment: Deployment, remembering: Remembering, frames: Sequence[Frame]
+) -> None:
+    play(deployment.gateway, remembering.name, frames[:5])
     before = remembering.stats()
-    assert len(remembering.imagine([1, 2, 3], [4], [5] * 100)) == 3
-    assert remembering.imagine() == []
+    assert len(remembering.encode([1, 2, 3], [4], [5] * 100)) == 3
+    assert remembering.encode() == []
     assert remembering.stats() == before
 
 
@@ -177,27 +179,27 @@ def test_imagining_changes_no_slot(deployment: Deployment, remembering: Remember
         ([[1]], {"agent_digest": "0" * 64}, Code.NOT_FOUND, []),
     ],
 )
-def test_what_cannot_be_imagined_is_refused_with_its_field(
+def test_what_cannot_be_encoded_is_refused_with_its_field(
     remembering: Remembering, histories: list[list[int]], changes: dict[str, Any], code: grpc.StatusCode, field: list[str]
 ) -> None:
-    refusal = refused(lambda: remembering.imagine(*histories, **changes))
+    refusal = refused(lambda: remembering.encode(*histories, **changes))
     assert (refusal.code, list(refusal.fields)) == (code, field)
 
 
-def test_steps_are_taken_while_much_is_imagined_and_a_passed_deadline_ends_it(
+def test_steps_are_taken_while_much_is_encoded_and_a_passed_deadline_ends_it(
     deployment: Deployment, remembering: Remembering, frames: Sequence[Frame]
 ) -> None:
     many = [[i % 1000, *range(100)] for i in range(2000)]
     with ThreadPoolExecutor(1) as pool:
-        imagining = pool.submit(lambda: refusal_code(lambda: remembering.imagine(*many, seconds=5)))
+        encoding = pool.submit(lambda: refusal_code(lambda: remembering.encode(*many, seconds=5)))
         taken = 0
-        while not imagining.done():
-            deployment.door.act(remembering.name, taken, frames[taken % len(frames)])
+        while not encoding.done():
+            deployment.gateway.act(remembering.name, taken, frames[taken % len(frames)])
             taken += 1
-        assert imagining.result(60) is Code.DEADLINE_EXCEEDED
+        assert encoding.result(60) is Code.DEADLINE_EXCEEDED
     assert taken >= 5
     started = time.monotonic()
-    remembering.imagine([1])  # the rest of the work is not done for nobody
+    remembering.encode([1])  # the rest of the work is not done for nobody
     assert time.monotonic() - started < 5
 
 

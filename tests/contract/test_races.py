@@ -9,9 +9,9 @@ from typing import Any
 import grpc
 import pytest
 from shelm.v1 import agent_pb2
-from support.door import Door, lines, play, stored
+from support.errors import Code, Refusal, refusal_of_call, refused
 from support.frames import Frame
-from support.refusals import Code, Refusal, refusal_of_call, refused
+from support.gateway import Gateway, lines, play, stored
 
 RACES = 30
 Outcome = agent_pb2.ActResponse | Refusal
@@ -21,13 +21,13 @@ Outcome = agent_pb2.ActResponse | Refusal
 class Pair:
     """Two ways into the same episodes."""
 
-    one: Door
-    other: Door
+    one: Gateway
+    other: Gateway
 
 
 @pytest.fixture(params=["one process", "two processes"])
-def pair(request: pytest.FixtureRequest, door: Door) -> Pair:
-    return Pair(door, door if request.param == "one process" else request.getfixturevalue("replica"))
+def pair(request: pytest.FixtureRequest, gateway: Gateway) -> Pair:
+    return Pair(gateway, gateway if request.param == "one process" else request.getfixturevalue("replica"))
 
 
 def at_once(*calls: Callable[[], agent_pb2.ActResponse]) -> list[Outcome]:
@@ -76,10 +76,10 @@ def test_of_two_acts_with_different_frames_exactly_one_commits_and_the_other_is_
         assert lines(memory[-1:]) == lines(committed)
 
 
-def test_any_replica_can_take_the_next_step(door: Door, replica: Door, name: str, frames: Sequence[Frame]) -> None:
-    undisturbed = play(door, f"{name}:alone", frames[:40], seed=5, deterministic=True)
-    door.create(name, seed=5, deterministic=True)
-    doors = (door, replica)
+def test_any_replica_can_take_the_next_step(gateway: Gateway, replica: Gateway, name: str, frames: Sequence[Frame]) -> None:
+    undisturbed = play(gateway, f"{name}:alone", frames[:40], seed=5, deterministic=True)
+    gateway.create(name, seed=5, deterministic=True)
+    doors = (gateway, replica)
     moved = [doors[step % 2].act(name, step, frame) for step, frame in enumerate(frames[:40])]
     assert lines(moved) == lines(undisturbed)
     assert [one.value for one in moved] == pytest.approx([one.value for one in undisturbed], abs=1e-4)
@@ -87,18 +87,18 @@ def test_any_replica_can_take_the_next_step(door: Door, replica: Door, name: str
 
 
 def test_drawn_actions_are_the_same_whichever_replica_draws_them(
-    door: Door, replica: Door, name: str, frames: Sequence[Frame]
+    gateway: Gateway, replica: Gateway, name: str, frames: Sequence[Frame]
 ) -> None:
-    undisturbed = play(door, f"{name}:alone", frames[:20], seed=6)
-    door.create(name, seed=6)
-    moved = [(replica if step % 3 else door).act(name, step, frame) for step, frame in enumerate(frames[:20])]
+    undisturbed = play(gateway, f"{name}:alone", frames[:20], seed=6)
+    gateway.create(name, seed=6)
+    moved = [(replica if step % 3 else gateway).act(name, step, frame) for step, frame in enumerate(frames[:20])]
     assert lines(moved) == lines(undisturbed)
 
 
 def test_a_replica_replays_and_refuses_what_the_other_has_committed(
-    door: Door, replica: Door, name: str, frames: Sequence[Frame]
+    gateway: Gateway, replica: Gateway, name: str, frames: Sequence[Frame]
 ) -> None:
-    answers = play(door, name, frames[:3])
+    answers = play(gateway, name, frames[:3])
     again = replica.act(name, 1, frames[1])
     assert (again.replayed, stored(again)) == (True, stored(answers[1]))
     assert refused(lambda: replica.act(name, 1, frames[2])).kind == (Code.ABORTED, "STEP_CONFLICT")
@@ -106,9 +106,9 @@ def test_a_replica_replays_and_refuses_what_the_other_has_committed(
 
 
 def test_an_episode_that_ended_at_one_replica_has_ended_at_the_other(
-    door: Door, replica: Door, name: str, frames: Sequence[Frame]
+    gateway: Gateway, replica: Gateway, name: str, frames: Sequence[Frame]
 ) -> None:
-    play(door, name, frames[:2])
+    play(gateway, name, frames[:2])
     replica.end(name)
-    assert refused(lambda: door.act(name, 2, frames[2])).kind == (Code.FAILED_PRECONDITION, "EPISODE_ENDED")
-    assert len(door.memory(name)) == 2
+    assert refused(lambda: gateway.act(name, 2, frames[2])).kind == (Code.FAILED_PRECONDITION, "EPISODE_ENDED")
+    assert len(gateway.memory(name)) == 2

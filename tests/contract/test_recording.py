@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 from shelm.v1 import agent_pb2
 from support.deployment import Deployment, Standalone
-from support.door import Door, play
+from support.errors import Code, refused
 from support.frames import Frame
+from support.gateway import Gateway, play
 from support.process import Process
-from support.refusals import Code, refused
 from support.waiting import wait_for
 from support.ways import DEPLOYMENTS
 
@@ -29,9 +29,9 @@ pytestmark = pytest.mark.usefixtures("_no_settings")
 FROM_S3 = "recorded-in-s3"
 
 
-def get_frame(door: Door, name: str, step: int) -> agent_pb2.Image:
+def get_frame(gateway: Gateway, name: str, step: int) -> agent_pb2.Image:
     """GetFrame."""
-    image: agent_pb2.Image = door.call("GetFrame", agent_pb2.GetFrameRequest(episode_id=name, step=step)).frame
+    image: agent_pb2.Image = gateway.call("GetFrame", agent_pb2.GetFrameRequest(episode_id=name, step=step)).frame
     return image
 
 
@@ -43,10 +43,10 @@ def pixels(image: agent_pb2.Image) -> Frame:
     return frame
 
 
-def recorded(door: Door, name: str, step: int) -> bool:
+def recorded(gateway: Gateway, name: str, step: int) -> bool:
     """Whether GetFrame has it."""
     request = agent_pb2.GetFrameRequest(episode_id=name, step=step)
-    future = door.stub.GetFrame.future(request, timeout=30, metadata=door.metadata)
+    future = gateway.stub.GetFrame.future(request, timeout=30, metadata=gateway.metadata)
     if future.exception() is None:
         return True
     assert future.code() is Code.NOT_FOUND
@@ -129,20 +129,20 @@ def files(settings: Mapping[str, str]) -> dict[str, bytes]:
 def test_a_recorded_frame_is_pixel_for_pixel_the_committed_one(
     recording: Deployment, name: str, frames: Sequence[Frame]
 ) -> None:
-    play(recording.door, name, frames[:6])
+    play(recording.gateway, name, frames[:6])
     for step in range(6):
-        wait_for("it is recorded", lambda step=step: recorded(recording.door, name, step))  # type: ignore[misc]
-        assert np.array_equal(pixels(get_frame(recording.door, name, step)), frames[step])
+        wait_for("it is recorded", lambda step=step: recorded(recording.gateway, name, step))  # type: ignore[misc]
+        assert np.array_equal(pixels(get_frame(recording.gateway, name, step)), frames[step])
     assert {f"{name}/{step}.png" for step in range(6)} <= files(recording.settings).keys()
 
 
 @pytest.mark.parametrize("odd", ["..", ".", "...", "..:..", ".hidden", "a" * 128, ":" * 128, "a..b", "-rf"])
 def test_no_name_leads_out_of_the_place(recording: Deployment, name: str, frames: Sequence[Frame], odd: str) -> None:
-    door = recording.door
+    gateway = recording.gateway
     before = files(recording.settings).keys()
-    door.act(odd, 0, frames[3])
-    wait_for("it is recorded", lambda: recorded(door, odd, 0))
-    assert np.array_equal(pixels(get_frame(door, odd, 0)), frames[3])
+    gateway.act(odd, 0, frames[3])
+    wait_for("it is recorded", lambda: recorded(gateway, odd, 0))
+    assert np.array_equal(pixels(get_frame(gateway, odd, 0)), frames[3])
     (path,) = files(recording.settings).keys() - before
     folder, file = path.split("/")
     assert file == "0.png"
@@ -155,31 +155,31 @@ def test_no_name_leads_out_of_the_place(recording: Deployment, name: str, frames
 def test_a_recorded_step_is_explained_without_sending_its_frame(
     recording: Deployment, name: str, frames: Sequence[Frame]
 ) -> None:
-    door = recording.door
-    play(door, name, frames[:5])
-    wait_for("it is recorded", lambda: recorded(door, name, 4))
+    gateway = recording.gateway
+    play(gateway, name, frames[:5])
+    wait_for("it is recorded", lambda: recorded(gateway, name, 4))
     asked = agent_pb2.ExplainStepRequest(episode_id=name, step=4)
     sent = agent_pb2.ExplainStepRequest(episode_id=name, step=4)
-    sent.observation.CopyFrom(get_frame(door, name, 4))
-    assert door.call("ExplainStep", asked).decision == door.call("ExplainStep", sent).decision
+    sent.observation.CopyFrom(get_frame(gateway, name, 4))
+    assert gateway.call("ExplainStep", asked).decision == gateway.call("ExplainStep", sent).decision
 
 
 def test_a_step_that_is_not_committed_has_no_frame(recording: Deployment, name: str, frames: Sequence[Frame]) -> None:
-    play(recording.door, name, frames[:2])
+    play(recording.gateway, name, frames[:2])
     for unknown, step in ((name, 2), (f"{name}:nobody", 0)):
-        refusal = refused(lambda one=unknown, at=step: get_frame(recording.door, one, at))  # type: ignore[misc]
+        refusal = refused(lambda one=unknown, at=step: get_frame(recording.gateway, one, at))  # type: ignore[misc]
         assert refusal.kind == (Code.NOT_FOUND, "FRAME_NOT_RECORDED")
 
 
 def test_a_bad_name_or_step_names_its_field(recording: Deployment) -> None:
     for name, step, field in (("a/b", 0, "episode_id"), ("../x", 0, "episode_id"), ("a", 2**60, "step")):
-        refusal = refused(lambda one=name, at=step: get_frame(recording.door, one, at))  # type: ignore[misc]
+        refusal = refused(lambda one=name, at=step: get_frame(recording.gateway, one, at))  # type: ignore[misc]
         assert (refusal.code, list(refusal.fields)) == (Code.INVALID_ARGUMENT, [field])
 
 
 def test_frames_are_never_in_redis(recording: Deployment, name: str, frames: Sequence[Frame]) -> None:
-    play(recording.door, name, frames[:5])
-    wait_for("all are recorded", lambda: all(recorded(recording.door, name, step) for step in range(5)))
+    play(recording.gateway, name, frames[:5])
+    wait_for("all are recorded", lambda: all(recorded(recording.gateway, name, step) for step in range(5)))
     with recording.redis() as client:
         held = [client.dump(key) for key in client.scan_iter(match=f"*{name}*")]
     assert sum(map(len, held)) < 5 * 400
@@ -190,25 +190,25 @@ def test_frames_are_never_in_redis(recording: Deployment, name: str, frames: Seq
 def test_a_frame_of_an_earlier_episode_of_the_name_is_not_taken_for_this_ones(
     recording: Deployment, name: str, frames: Sequence[Frame]
 ) -> None:
-    door = recording.door
-    play(door, name, frames[:3])
-    wait_for("all are recorded", lambda: all(recorded(door, name, step) for step in range(3)))
+    gateway = recording.gateway
+    play(gateway, name, frames[:3])
+    wait_for("all are recorded", lambda: all(recorded(gateway, name, step) for step in range(3)))
     with recording.redis() as client:  # as if it had expired
         for key in list(client.scan_iter(match=f"*{name}*")):
             client.delete(key)
-    assert np.array_equal(pixels(get_frame(door, name, 2)), frames[2])  # a recording outlives its episode
-    replica_or_same = door.act(name, 0, frames[5])
+    assert np.array_equal(pixels(get_frame(gateway, name, 2)), frames[2])  # a recording outlives its episode
+    replica_or_same = gateway.act(name, 0, frames[5])
     assert not replica_or_same.replayed
-    assert not recorded(door, name, 2)
-    wait_for("the new one is recorded", lambda: recorded(door, name, 0))
-    assert np.array_equal(pixels(get_frame(door, name, 0)), frames[5])
+    assert not recorded(gateway, name, 2)
+    wait_for("the new one is recorded", lambda: recorded(gateway, name, 0))
+    assert np.array_equal(pixels(get_frame(gateway, name, 0)), frames[5])
 
 
 def test_without_recording_there_is_no_frame_and_nothing_is_written(
     deployment: Deployment, name: str, frames: Sequence[Frame]
 ) -> None:
-    play(deployment.door, name, frames[:2])
-    refusal = refused(lambda: get_frame(deployment.door, name, 0))
+    play(deployment.gateway, name, frames[:2])
+    refusal = refused(lambda: get_frame(deployment.gateway, name, 0))
     assert refusal.kind == (Code.FAILED_PRECONDITION, "RECORDING_OFF")
     assert "SHELM_RECORD" in refusal.message
     assert not list(deployment.folder.rglob("*.png"))
@@ -218,10 +218,10 @@ def test_a_folder_that_cannot_be_written_fails_no_act(tmp_path: Path, name: str,
     in_the_way = tmp_path / "file"
     in_the_way.write_text("not a folder")
     with recording_to(tmp_path, str(in_the_way / "frames")) as (server, metrics):
-        answers = play(server.door, name, frames[:8])
+        answers = play(server.gateway, name, frames[:8])
         assert [answer.committed_step for answer in answers] == list(range(8))
         wait_for("all have failed", lambda: recorded_metric(metrics, "failed") == 8)
-        assert not recorded(server.door, name, 0)
+        assert not recorded(server.gateway, name, 0)
         assert in_the_way.read_text() == "not a folder"
         assert 1 <= server.logs(1000).count("were not recorded") <= 3  # not a line a frame
 
@@ -233,11 +233,11 @@ def test_a_full_disk_fails_no_act_and_the_next_frames_are_recorded(
     folder.mkdir(parents=True)
     (folder / "1.png.part").symlink_to("/dev/full")  # every write to it fails with ENOSPC
     with recording_to(tmp_path, str(tmp_path / "frames")) as (server, metrics):
-        play(server.door, name, frames[:3])
+        play(server.gateway, name, frames[:3])
         wait_for("two are written", lambda: recorded_metric(metrics, "written") == 2)
         wait_for("one has failed", lambda: recorded_metric(metrics, "failed") == 1)
         assert "No space left" in server.logs(1000)
-        assert [recorded(server.door, name, step) for step in range(3)] == [True, False, True]
+        assert [recorded(server.gateway, name, step) for step in range(3)] == [True, False, True]
         assert sorted(path.name for path in folder.iterdir()) == ["0.png", "2.png"]
 
 
@@ -247,11 +247,11 @@ def test_storage_that_cannot_be_reached_fails_no_act_and_says_so_to_readers(
     nowhere = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     with recording_to(tmp_path, "s3://frames", **nowhere) as (server, _):
         started = time.monotonic()
-        answers = play(server.door, name, frames[:10])
+        answers = play(server.gateway, name, frames[:10])
         assert [answer.committed_step for answer in answers] == list(range(10))
         assert time.monotonic() - started < 60
         request = agent_pb2.GetFrameRequest(episode_id=name, step=0)
-        refusal = refused(lambda: server.door.call("GetFrame", request, seconds=120))
+        refusal = refused(lambda: server.gateway.call("GetFrame", request, seconds=120))
         assert refusal.kind == (Code.UNAVAILABLE, "RECORDINGS_UNAVAILABLE")
         assert refusal.retry_after is not None
 
@@ -264,20 +264,20 @@ def test_old_frames_are_deleted_and_other_files_stay(tmp_path: Path, name: str, 
         path.write_text("mine")
         os.utime(path, (1, 1))
     with recording_to(tmp_path, str(place), SHELM_RECORD_RETENTION="8") as (server, _):
-        play(server.door, name, frames[:3])
-        wait_for("all are recorded", lambda: all(recorded(server.door, name, step) for step in range(3)), seconds=7)
-        wait_for("all are deleted", lambda: not any(recorded(server.door, name, step) for step in range(3)))
+        play(server.gateway, name, frames[:3])
+        wait_for("all are recorded", lambda: all(recorded(server.gateway, name, step) for step in range(3)), seconds=7)
+        wait_for("all are deleted", lambda: not any(recorded(server.gateway, name, step) for step in range(3)))
         wait_for("the empty folder is gone", lambda: not (place / name).exists())
         assert [path.read_text() for path in other] == ["mine"] * 3
-        server.door.act(name, 3, frames[3])
-        wait_for("a new one is recorded", lambda: recorded(server.door, name, 3))
+        server.gateway.act(name, 3, frames[3])
+        wait_for("a new one is recorded", lambda: recorded(server.gateway, name, 3))
 
 
 def test_what_waits_is_written_before_the_end(tmp_path: Path, frames: Sequence[Frame]) -> None:
     names = [f"end:{uuid.uuid4().hex}" for _ in range(4)]
     with recording_to(tmp_path, str(tmp_path / "frames")) as (server, _):
         for name in names:
-            play(server.door, name, frames[:10])
+            play(server.gateway, name, frames[:10])
     found = {str(path.relative_to(tmp_path / "frames")) for path in (tmp_path / "frames").rglob("*")}
     assert {f"{name}/{step}.png" for name in names for step in range(10)} <= found
 

@@ -5,12 +5,14 @@ from typing import Any
 
 import grpc
 import pytest
-from shelm.v1 import agent_pb2, retrieval_pb2, retrieval_pb2_grpc
+from shelm.v1 import agent_pb2
 from support.deployment import Deployment
-from support.door import Door, play
+from support.errors import Code, refusal_of, refused
 from support.frames import Frame, png, raw
-from support.refusals import Code, refusal_of, refused
+from support.gateway import Gateway, play
 from support.ways import APART
+
+from services.protocol.stubs import retrieval_pb2, retrieval_pb2_grpc
 
 pytestmark = pytest.mark.parametrize("deployment", APART, indirect=True)
 MOST_PAGES = 10_000
@@ -23,11 +25,11 @@ def retrieval(deployment: Deployment) -> Iterator[Any]:
 
 
 def test_retrieval_gives_the_words_that_an_act_remembers(
-    door: Door, retrieval: Any, name: str, frames: Sequence[Frame]
+    gateway: Gateway, retrieval: Any, name: str, frames: Sequence[Frame]
 ) -> None:
-    answers = play(door, name, frames[:8])
+    answers = play(gateway, name, frames[:8])
     request = retrieval_pb2.RetrieveRequest(
-        agent_digest=door.agent().digest, frames=[raw(frames[0]), png(frames[1]), *map(raw, frames[2:8])]
+        agent_digest=gateway.agent().digest, frames=[raw(frames[0]), png(frames[1]), *map(raw, frames[2:8])]
     )
     results = retrieval.Retrieve(request, timeout=30).results
     assert [[token.id for token in one.words.tokens] for one in results] == [
@@ -39,17 +41,19 @@ def test_retrieval_gives_the_words_that_an_act_remembers(
         assert all(-1 <= one <= 1 for one in similarities)
 
 
-def test_a_bad_frame_fails_alone(door: Door, retrieval: Any, frames: Sequence[Frame]) -> None:
+def test_a_bad_frame_fails_alone(gateway: Gateway, retrieval: Any, frames: Sequence[Frame]) -> None:
     bad = agent_pb2.Image(encoding=agent_pb2.ENCODING_PNG, data=b"nothing")
-    request = retrieval_pb2.RetrieveRequest(agent_digest=door.agent().digest, frames=[raw(frames[0]), bad, raw(frames[1])])
+    request = retrieval_pb2.RetrieveRequest(
+        agent_digest=gateway.agent().digest, frames=[raw(frames[0]), bad, raw(frames[1])]
+    )
     results = retrieval.Retrieve(request, timeout=30).results
     assert [one.WhichOneof("outcome") for one in results] == ["words", "status", "words"]
     refusal = refusal_of(results[1].status)
     assert (refusal.code, list(refusal.fields)) == (Code.INVALID_ARGUMENT, ["frames[1].data"])
 
 
-def test_the_vocabulary_is_read_page_by_page(door: Door, retrieval: Any) -> None:
-    agent = door.agent()
+def test_the_vocabulary_is_read_page_by_page(gateway: Gateway, retrieval: Any) -> None:
+    agent = gateway.agent()
     size = max(1, agent.vocabulary_size // 3)
     words: list[Any] = []
     token = ""
@@ -68,8 +72,8 @@ def test_the_vocabulary_is_read_page_by_page(door: Door, retrieval: Any) -> None
 
 
 @pytest.mark.parametrize(("field", "value"), [("page_size", 10_001), ("page_token", "x"), ("page_token", "1" * 5000)])
-def test_a_wrong_page_of_the_vocabulary_is_named(door: Door, retrieval: Any, field: str, value: Any) -> None:
-    request = retrieval_pb2.GetVocabularyRequest(agent_digest=door.agent().digest, **{field: value})
+def test_a_wrong_page_of_the_vocabulary_is_named(gateway: Gateway, retrieval: Any, field: str, value: Any) -> None:
+    request = retrieval_pb2.GetVocabularyRequest(agent_digest=gateway.agent().digest, **{field: value})
     refusal = refused(lambda: retrieval.GetVocabulary(request, timeout=30))
     assert (refusal.code, list(refusal.fields)) == (Code.INVALID_ARGUMENT, [field])
 

@@ -1,4 +1,4 @@
-"""Bearer tokens with scopes: who may act, who may only read; and that the services behind the door still work."""
+"""Bearer tokens with scopes: who may act, who may only read; and that the services behind the gateway still work."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -6,9 +6,9 @@ from functools import partial
 import pytest
 from shelm.v1 import agent_pb2
 from support.deployment import Deployment
-from support.door import Door, act_request
+from support.errors import Code, refused
 from support.frames import Frame, raw
-from support.refusals import Code, refused
+from support.gateway import Gateway, act_request
 from support.ways import DEPLOYMENTS
 
 TOKENS = """
@@ -19,7 +19,7 @@ secret-of-reader  reader read
 secret-of-admin   admin  admin
 secret-of-anybody
 """
-Call = Callable[[Door, str], object]
+Call = Callable[[Gateway, str], object]
 
 
 @pytest.fixture(scope="module", params=list(DEPLOYMENTS))
@@ -37,32 +37,32 @@ def guarded(
 @pytest.fixture
 def episode(guarded: Deployment, name: str, frames: Sequence[Frame]) -> str:
     """An episode with two steps."""
-    with Door(guarded.target, token="secret-of-actor") as door:
+    with Gateway(guarded.target, token="secret-of-actor") as gateway:
         for step in range(2):
-            door.act(name, step, frames[step])
+            gateway.act(name, step, frames[step])
     return name
 
 
-def read_calls(name: str, frames: Sequence[Frame]) -> list[Callable[[Door], object]]:
+def read_calls(name: str, frames: Sequence[Frame]) -> list[Callable[[Gateway], object]]:
     explained = agent_pb2.ExplainStepRequest(episode_id=name, step=1, observation=raw(frames[1]))
     return [
-        lambda door: door.episode(name),
-        lambda door: door.memory(name),
-        lambda door: next(door.watch(name)),
-        lambda door: door.call("ExplainStep", explained),
-        lambda door: door.agent(),
-        lambda door: door.call("ListAgents", agent_pb2.ListAgentsRequest()),
-        lambda door: door.call("ListEpisodes", agent_pb2.ListEpisodesRequest()),
+        lambda gateway: gateway.episode(name),
+        lambda gateway: gateway.memory(name),
+        lambda gateway: next(gateway.watch(name)),
+        lambda gateway: gateway.call("ExplainStep", explained),
+        lambda gateway: gateway.agent(),
+        lambda gateway: gateway.call("ListAgents", agent_pb2.ListAgentsRequest()),
+        lambda gateway: gateway.call("ListEpisodes", agent_pb2.ListEpisodesRequest()),
     ]
 
 
-def act_calls(name: str, frames: Sequence[Frame]) -> list[Callable[[Door], object]]:
+def act_calls(name: str, frames: Sequence[Frame]) -> list[Callable[[Gateway], object]]:
     return [
-        lambda door: door.act(name, 1, frames[1]),
-        lambda door: door.act_batch([act_request(name, 1, frames[1])]),
-        lambda door: list(door.act_stream([act_request(name, 1, frames[1])])),
-        lambda door: door.create(f"{name}:created"),
-        lambda door: door.end(name),
+        lambda gateway: gateway.act(name, 1, frames[1]),
+        lambda gateway: gateway.act_batch([act_request(name, 1, frames[1])]),
+        lambda gateway: list(gateway.act_stream([act_request(name, 1, frames[1])])),
+        lambda gateway: gateway.create(f"{name}:created"),
+        lambda gateway: gateway.end(name),
     ]
 
 
@@ -70,61 +70,61 @@ def act_calls(name: str, frames: Sequence[Frame]) -> list[Callable[[Door], objec
 def test_without_a_valid_token_every_method_is_unauthenticated(
     guarded: Deployment, episode: str, frames: Sequence[Frame], token: str
 ) -> None:
-    with Door(guarded.target, token=token) as door:
+    with Gateway(guarded.target, token=token) as gateway:
         for call in read_calls(episode, frames) + act_calls(episode, frames):
-            refusal = refused(lambda call=call: call(door))  # type: ignore[misc]
+            refusal = refused(lambda call=call: call(gateway))  # type: ignore[misc]
             assert refusal.kind == (Code.UNAUTHENTICATED, "UNAUTHENTICATED")
             assert "secret" not in refusal.message
-    with Door(guarded.target, token="secret-of-admin") as door:
-        assert not door.episode(episode).ended
+    with Gateway(guarded.target, token="secret-of-admin") as gateway:
+        assert not gateway.episode(episode).ended
 
 
 def test_a_token_to_read_reads_everything_and_changes_nothing(
     guarded: Deployment, episode: str, frames: Sequence[Frame]
 ) -> None:
-    with Door(guarded.target, token="secret-of-reader") as door:
+    with Gateway(guarded.target, token="secret-of-reader") as gateway:
         for call in read_calls(episode, frames):
-            call(door)
+            call(gateway)
         for call in act_calls(episode, frames):
-            refusal = refused(lambda call=call: call(door))  # type: ignore[misc]
+            refusal = refused(lambda call=call: call(gateway))  # type: ignore[misc]
             assert (refusal.kind, refusal.metadata) == ((Code.PERMISSION_DENIED, "PERMISSION_DENIED"), {"scope": "act"})
-        assert not door.episode(episode).ended
+        assert not gateway.episode(episode).ended
 
 
 def test_a_token_to_act_acts_and_reads_nothing(guarded: Deployment, episode: str, frames: Sequence[Frame]) -> None:
-    with Door(guarded.target, token="secret-of-player") as door:
+    with Gateway(guarded.target, token="secret-of-player") as gateway:
         for call in read_calls(episode, frames):
-            refusal = refused(lambda call=call: call(door))  # type: ignore[misc]
+            refusal = refused(lambda call=call: call(gateway))  # type: ignore[misc]
             assert (refusal.kind, refusal.metadata) == ((Code.PERMISSION_DENIED, "PERMISSION_DENIED"), {"scope": "read"})
         for call in act_calls(episode, frames):
-            call(door)
+            call(gateway)
 
 
 @pytest.mark.parametrize("token", ["secret-of-admin", "secret-of-anybody"])
 def test_a_token_for_everything_acts_and_reads(
     guarded: Deployment, episode: str, frames: Sequence[Frame], token: str
 ) -> None:
-    with Door(guarded.target, token=token) as door:
+    with Gateway(guarded.target, token=token) as gateway:
         for call in read_calls(episode, frames) + act_calls(episode, frames):
-            call(door)
+            call(gateway)
 
 
 def test_a_recorded_frame_needs_the_scope_to_read(guarded: Deployment, episode: str) -> None:
     request = agent_pb2.GetFrameRequest(episode_id=episode, step=0)
     for token, reason in (("secret-of-player", "PERMISSION_DENIED"), ("secret-of-reader", "RECORDING_OFF")):
-        with Door(guarded.target, token=token) as door:
-            assert refused(partial(door.call, "GetFrame", request)).reason == reason
+        with Gateway(guarded.target, token=token) as gateway:
+            assert refused(partial(gateway.call, "GetFrame", request)).reason == reason
 
 
 def test_health_needs_no_token(guarded: Deployment) -> None:
-    with Door(guarded.target) as door:
-        assert door.serving()
-        assert door.serving("shelm.v1.AgentService")
+    with Gateway(guarded.target) as gateway:
+        assert gateway.serving()
+        assert gateway.serving("shelm.v1.AgentService")
 
 
 def test_no_log_holds_a_token(guarded: Deployment, episode: str, frames: Sequence[Frame]) -> None:
-    with Door(guarded.target, token="secret-of-nobody") as door:
-        refused(lambda: door.act(episode, 2, frames[2]))
+    with Gateway(guarded.target, token="secret-of-nobody") as gateway:
+        refused(lambda: gateway.act(episode, 2, frames[2]))
     logs = guarded.logs(100_000)
     assert "serves on" in logs
     assert "secret-of" not in logs

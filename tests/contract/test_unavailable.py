@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 from support.deployment import Deployment, Standalone
-from support.door import lines, play
+from support.errors import Code, Refusal, refused
 from support.frames import Frame
-from support.refusals import Code, Refusal, refused
+from support.gateway import lines, play
 from support.waiting import wait_for
 from support.ways import RESTARTED
 
@@ -25,33 +25,33 @@ def check_says_when_to_retry(refusal: Refusal, reason: str) -> None:
 def test_while_redis_does_not_answer_acts_are_unavailable_and_health_says_so(
     deployment: Deployment, name: str, frames: Sequence[Frame]
 ) -> None:
-    door = deployment.door
-    answers = play(door, name, frames[:3])
+    gateway = deployment.gateway
+    answers = play(gateway, name, frames[:3])
     before = deployment.pids()
     with deployment.redis_paused():
-        check_says_when_to_retry(refused(lambda: door.act(name, 3, frames[3])), "STORE_UNAVAILABLE")
-        check_says_when_to_retry(refused(lambda: door.episode(name)), "STORE_UNAVAILABLE")
+        check_says_when_to_retry(refused(lambda: gateway.act(name, 3, frames[3])), "STORE_UNAVAILABLE")
+        check_says_when_to_retry(refused(lambda: gateway.episode(name)), "STORE_UNAVAILABLE")
         for service in ("", SERVICE):
-            wait_for("health says NOT_SERVING", lambda service=service: not door.serving(service), seconds=20)  # type: ignore[misc]
+            wait_for("health says NOT_SERVING", lambda service=service: not gateway.serving(service), seconds=20)  # type: ignore[misc]
     for service in ("", SERVICE):
-        wait_for("health says SERVING", lambda service=service: door.serving(service), seconds=20)  # type: ignore[misc]
-    answers.append(door.act(name, 3, frames[3]))
-    assert lines(door.memory(name)) == lines(answers)
+        wait_for("health says SERVING", lambda service=service: gateway.serving(service), seconds=20)  # type: ignore[misc]
+    answers.append(gateway.act(name, 3, frames[3]))
+    assert lines(gateway.memory(name)) == lines(answers)
     assert deployment.pids() == before
 
 
 def test_redis_may_die_and_return_without_a_restart_of_the_service(
     cramped: Standalone, name: str, frames: Sequence[Frame]
 ) -> None:
-    door, service = cramped.door, cramped.pids()["standalone"]
-    answers = play(door, name, frames[:3])
+    gateway, service = cramped.gateway, cramped.pids()["standalone"]
+    answers = play(gateway, name, frames[:3])
     cramped.redis_process.process.kill()
-    check_says_when_to_retry(refused(lambda: door.act(name, 3, frames[3])), "STORE_UNAVAILABLE")
-    wait_for("health says NOT_SERVING", lambda: not door.serving() and not door.serving(SERVICE), seconds=20)
+    check_says_when_to_retry(refused(lambda: gateway.act(name, 3, frames[3])), "STORE_UNAVAILABLE")
+    wait_for("health says NOT_SERVING", lambda: not gateway.serving() and not gateway.serving(SERVICE), seconds=20)
     cramped.redis_process.start()
-    wait_for("health says SERVING", lambda: door.serving() and door.serving(SERVICE), seconds=20)
-    assert lines(door.memory(name)) == lines(answers)  # acknowledged means kept
-    assert door.act(name, 3, frames[3]).memory.length == 4
+    wait_for("health says SERVING", lambda: gateway.serving() and gateway.serving(SERVICE), seconds=20)
+    assert lines(gateway.memory(name)) == lines(answers)  # acknowledged means kept
+    assert gateway.act(name, 3, frames[3]).memory.length == 4
     assert cramped.pids()["standalone"] == service
 
 
@@ -61,18 +61,18 @@ def test_while_a_model_service_is_away_acts_are_unavailable_and_then_go_on(
     deployment: Deployment, name: str, frames: Sequence[Frame], part: str
 ) -> None:
     before = deployment.pids()
-    door = deployment.door
-    undisturbed = play(door, f"{name}:alone", frames[:6], deterministic=True, seed=1)
-    answers = play(door, name, frames[:5], deterministic=True, seed=1)
+    gateway = deployment.gateway
+    undisturbed = play(gateway, f"{name}:alone", frames[:6], deterministic=True, seed=1)
+    answers = play(gateway, name, frames[:5], deterministic=True, seed=1)
     os.kill(before[part], signal.SIGKILL)
-    refusal = refused(lambda: door.act(name, 5, frames[5]))
+    refusal = refused(lambda: gateway.act(name, 5, frames[5]))
     check_says_when_to_retry(refusal, f"{part.upper()}_UNAVAILABLE")
-    assert door.act(name, 4, frames[4]).replayed  # what is committed needs no model
-    assert len(door.memory(name)) == 5
-    wait_for(f"{part} is away", lambda: not door.serving(), seconds=20)
-    wait_for(f"{part} is back", door.serving, seconds=120)
+    assert gateway.act(name, 4, frames[4]).replayed  # what is committed needs no model
+    assert len(gateway.memory(name)) == 5
+    wait_for(f"{part} is away", lambda: not gateway.serving(), seconds=20)
+    wait_for(f"{part} is back", gateway.serving, seconds=120)
     assert deployment.pids()[part] != before[part]
-    answers.append(door.act(name, 5, frames[5]))
+    answers.append(gateway.act(name, 5, frames[5]))
     assert lines(answers) == lines(undisturbed)
     assert answers[-1].memory.rebuilt == (part == "memory" and deployment.slots_in_memory_service)
     assert deployment.pids()["policy"] == before["policy"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from support.process import REPOSITORY
 
-from services.retrieval.clip_model import load_clip, preprocess_cfg
+from agent.retrieval.clip import load_clip, preprocess_cfg
 
 SPEC = "random:ViT-S-32-alt/0"
 

@@ -22,7 +22,7 @@ def test_making_it_again_gives_the_same_bytes(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     subprocess.run(["cp", "-r", str(REPOSITORY / "protos"), str(copy)], check=True)
     subprocess.run([sys.executable, str(copy / "reference.py")], check=True, timeout=120)
-    assert (tmp_path / "docs/reference.md").read_bytes() == PAGE.read_bytes(), "run: python protos/reference.py"
+    assert (tmp_path / "docs/reference.md").read_bytes() == PAGE.read_bytes(), "run: python tools/reference.py"
 
 
 def test_every_message_with_every_field_is_on_the_page() -> None:

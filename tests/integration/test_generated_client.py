@@ -74,5 +74,5 @@ def test_a_client_generated_from_the_contract_alone_plays_an_episode(
     assert [committed for committed, _, _ in told["answers"]] == list(range(STEPS))
     assert all(0 <= action < told["actions"] for _, action, _ in told["answers"])
     assert told["memory"] == told["answers"]
-    episode = deployment.door.episode(name)
+    episode = deployment.gateway.episode(name)
     assert (episode.committed_step, episode.ended) == (STEPS - 1, True)

@@ -64,7 +64,7 @@ def test_javascript_plays_an_episode_over_files(
     head, *lines = done.stdout.splitlines()
     name = head.split()[0]
     with Client(deployment.target) as client:
-        names = deployment.door.agent().action_space.names
+        names = deployment.gateway.agent().action_space.names
         remembered = list(client.memory(name))
         assert client.get_episode(name).ended
         assert client.act(frames[0], name, step=0).replayed  # the pixels of the file are the frame

@@ -6,10 +6,10 @@ from pathlib import Path
 import grpc
 import pytest
 from support.deployment import Processes
-from support.door import act_request
+from support.errors import refused, refused_item
 from support.frames import Frame
+from support.gateway import act_request
 from support.promql import dashboard_queries, rule_queries, series
-from support.refusals import refused, refused_item
 from support.scrape import Scrape, metrics_setting, scrape
 from support.waiting import wait_for
 
@@ -49,7 +49,7 @@ def counted(measured: Processes) -> Counted:
 @pytest.fixture
 def agent(measured: Processes) -> dict[str, str]:
     """The labels of the agent."""
-    described = measured.door.agent()
+    described = measured.gateway.agent()
     return {"agent": described.name, "digest": described.digest[:16]}
 
 
@@ -57,10 +57,10 @@ def test_acts_are_counted_as_what_they_were(
     measured: Processes, counted: Counted, agent: dict[str, str], frames: tuple[Frame, ...], name: str
 ) -> None:
     for step in range(7):
-        measured.door.act(name, step, frames[step])
+        measured.gateway.act(name, step, frames[step])
     for step in (3, 6):
-        assert measured.door.act(name, step, frames[step]).replayed
-    assert refused(lambda: measured.door.act(name, 9, frames[0])).reason == "STEP_GAP"
+        assert measured.gateway.act(name, step, frames[step]).replayed
+    assert refused(lambda: measured.gateway.act(name, 9, frames[0])).reason == "STEP_GAP"
 
     assert counted("policy", "shelm_act_seconds_count", outcome="committed", **agent) == 7
     assert counted("policy", "shelm_act_seconds_count", outcome="replayed", **agent) == 2
@@ -84,7 +84,7 @@ def test_queues_count_items_and_runs_apart(
     measured: Processes, counted: Counted, frames: tuple[Frame, ...], name: str
 ) -> None:
     for step in range(3):
-        measured.door.act(name, step, frames[20 + step])
+        measured.gateway.act(name, step, frames[20 + step])
     queues = {"policy": ["policy encode", "policy decide", "retrieval call", "memory call"]}
     for service, names in {**queues, "retrieval": ["retrieval"], "memory": ["memory"]}.items():
         for queue in names:
@@ -98,7 +98,7 @@ def test_items_of_a_batch_are_counted_one_by_one(
     measured: Processes, counted: Counted, agent: dict[str, str], frames: tuple[Frame, ...], name: str
 ) -> None:
     requests = [act_request(f"{name}.{i}", 0 if i else 4, frames[0]) for i in range(4)]
-    results = measured.door.act_batch(requests)
+    results = measured.gateway.act_batch(requests)
     assert refused_item(results[0]).reason == "EPISODE_NOT_FOUND"
     assert counted("policy", "shelm_act_seconds_count", outcome="committed", **agent) == 3
     assert counted("policy", "shelm_refusals_total", method=METHOD + "ActBatch", reason="EPISODE_NOT_FOUND") == 1
@@ -110,7 +110,7 @@ def test_a_frame_seen_before_is_a_hit(
     measured: Processes, counted: Counted, agent: dict[str, str], frames: tuple[Frame, ...], name: str
 ) -> None:
     for step, frame in enumerate([frames[40], frames[41], frames[40], frames[40]]):
-        measured.door.act(name, step, frame)
+        measured.gateway.act(name, step, frame)
     assert counted("retrieval", "shelm_retrieval_cache_misses_total", **agent) == 2
     assert counted("retrieval", "shelm_retrieval_cache_hits_total", **agent) == 2
 
@@ -119,11 +119,11 @@ def test_slots_evictions_and_rebuilds_are_counted(
     measured: Processes, counted: Counted, agent: dict[str, str], frames: tuple[Frame, ...], name: str
 ) -> None:
     for other in range(2):  # both slots are these episodes' from now on
-        measured.door.act(f"{name}.{other}", 0, frames[0])
+        measured.gateway.act(f"{name}.{other}", 0, frames[0])
     before = Counted(measured)
-    measured.door.act(name, 0, frames[0])
-    measured.door.act(f"{name}.1", 1, frames[1])  # still there
-    assert measured.door.act(f"{name}.0", 1, frames[1]).memory.rebuilt  # not there any more
+    measured.gateway.act(name, 0, frames[0])
+    measured.gateway.act(f"{name}.1", 1, frames[1])  # still there
+    assert measured.gateway.act(f"{name}.0", 1, frames[1]).memory.rebuilt  # not there any more
 
     assert before("memory", "shelm_memory_evictions_total", **agent) == 2
     assert before("memory", "shelm_memory_rebuilds_total", **agent) == 1
@@ -136,9 +136,9 @@ def test_slots_evictions_and_rebuilds_are_counted(
 def test_the_window_fills_with_the_words(
     measured: Processes, counted: Counted, agent: dict[str, str], frames: tuple[Frame, ...], name: str
 ) -> None:
-    described = measured.door.agent()
+    described = measured.gateway.agent()
     for step in range(3):
-        measured.door.act(name, step, frames[step])
+        measured.gateway.act(name, step, frames[step])
     filled = sum((step + 1) * described.tokens_per_step / described.window for step in range(3))
     assert counted("policy", "shelm_window_fill_ratio_count", **agent) == 3
     assert counted("policy", "shelm_window_fill_ratio_sum", **agent) == pytest.approx(filled)
@@ -147,9 +147,9 @@ def test_the_window_fills_with_the_words(
 def test_an_episode_ends_once_however_often_its_end_is_told(
     measured: Processes, counted: Counted, agent: dict[str, str], frames: tuple[Frame, ...], name: str
 ) -> None:
-    measured.door.act(name, 0, frames[0])
+    measured.gateway.act(name, 0, frames[0])
     for _ in range(3):
-        measured.door.end(name)
+        measured.gateway.end(name)
     assert counted("policy", "shelm_episodes_begun_total", **agent) == 1
     assert counted("policy", "shelm_episodes_ended_total", **agent) == 1
 
@@ -157,8 +157,8 @@ def test_an_episode_ends_once_however_often_its_end_is_told(
 def test_a_watcher_is_counted_as_long_as_it_is_there(
     measured: Processes, counted: Counted, frames: tuple[Frame, ...], name: str
 ) -> None:
-    measured.door.act(name, 0, frames[0])
-    watching = measured.door.watch(name)
+    measured.gateway.act(name, 0, frames[0])
+    watching = measured.gateway.watch(name)
     next(watching)
     assert counted("policy", "shelm_watchers") == 1
     watching.cancel()
@@ -168,20 +168,20 @@ def test_a_watcher_is_counted_as_long_as_it_is_there(
 def test_an_act_that_its_client_gave_up_is_seen(
     measured: Processes, counted: Counted, frames: tuple[Frame, ...], name: str
 ) -> None:
-    measured.door.act(name, 0, frames[0])
+    measured.gateway.act(name, 0, frames[0])
     with measured.redis_paused():
         with pytest.raises(grpc.RpcError) as caught:
-            measured.door.act(name, 1, frames[1], seconds=0.7)
+            measured.gateway.act(name, 1, frames[1], seconds=0.7)
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         wait_for("it is counted", lambda: counted("policy", "shelm_act_seconds_count", outcome="cancelled") == 1)
 
 
 def test_a_redis_that_is_away_is_seen(measured: Processes, counted: Counted, frames: tuple[Frame, ...], name: str) -> None:
-    measured.door.act(name, 0, frames[0])
+    measured.gateway.act(name, 0, frames[0])
     address = measured.metrics["policy"]
     assert scrape(address).value("shelm_ready", service="shelm.v1.AgentService") == 1
     with measured.redis_paused():
-        assert refused(lambda: measured.door.act(name, 1, frames[1])).reason == "STORE_UNAVAILABLE"
+        assert refused(lambda: measured.gateway.act(name, 1, frames[1])).reason == "STORE_UNAVAILABLE"
         wait_for("it is not ready", lambda: scrape(address).value("shelm_ready") == 0)
     assert counted("policy", "shelm_refusals_total", code="UNAVAILABLE", reason="STORE_UNAVAILABLE") == 1
     wait_for("it is ready", lambda: scrape(address).value("shelm_ready") == 1)
@@ -191,8 +191,8 @@ def test_no_label_names_an_episode_or_anything_else_of_a_clients(
     measured: Processes, counted: Counted, frames: tuple[Frame, ...], name: str
 ) -> None:
     for i in range(3):
-        measured.door.act(f"{name}.{i}", 0, frames[0])
-        refused(lambda i=i: measured.door.act(f"{name}.{i}", 1, frames[0], agent=f"agent-{name}"))  # type: ignore[misc]
+        measured.gateway.act(f"{name}.{i}", 0, frames[0])
+        refused(lambda i=i: measured.gateway.act(f"{name}.{i}", 1, frames[0], agent=f"agent-{name}"))  # type: ignore[misc]
     known = {"agent", "digest", "outcome", "stage", "queue", "method", "code", "reason", "service", "le"}
     for said in counted.now().values():
         ours = [one for one in said.samples if one.name.startswith("shelm_")]

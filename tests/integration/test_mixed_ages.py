@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from shelm.v1 import agent_pb2
 from support.deployment import Deployment
-from support.door import Door, act_request, lines, play
 from support.frames import Frame
+from support.gateway import Gateway, act_request, lines, play
 
 STEPS = 40  # more than the window
 OTHERS = 15
@@ -21,9 +21,9 @@ ROUNDING = {"value": 1e-5, "similarity": 1e-5, "log_prob": 1.5e-4}
 WAYS = [{"deterministic": True}, {"seed": 1234}, {"seed": 2**40}]
 
 
-def alone(door: Door, name: str, frames: Sequence[Frame], **created: Any) -> list[agent_pb2.ActResponse]:
+def alone(gateway: Gateway, name: str, frames: Sequence[Frame], **created: Any) -> list[agent_pb2.ActResponse]:
     """The episode with nothing else going on."""
-    return play(door, f"{name}:alone", frames[:STEPS], **created)
+    return play(gateway, f"{name}:alone", frames[:STEPS], **created)
 
 
 def other_frame(frames: Sequence[Frame], other: int, step: int) -> Frame:
@@ -43,7 +43,7 @@ def numbers(answers: Sequence[agent_pb2.ActResponse], kind: str) -> list[float]:
     return [one.tokens[0].similarity if kind == "similarity" else getattr(one, kind) for one in answers]
 
 
-def age(door: Door, name: str, frames: Sequence[Frame]) -> dict[str, int]:
+def age(gateway: Gateway, name: str, frames: Sequence[Frame]) -> dict[str, int]:
     """Fifteen other episodes, each three steps older than the one before -> their next steps."""
     next_steps = {f"{name}:other:{i}": 3 * i for i in range(OTHERS)}
     for step in range(max(next_steps.values())):
@@ -52,17 +52,17 @@ def age(door: Door, name: str, frames: Sequence[Frame]) -> dict[str, int]:
             for i, (other, steps) in enumerate(next_steps.items())
             if step < steps
         ]
-        assert all(one.HasField("response") for one in door.act_batch(batch))
+        assert all(one.HasField("response") for one in gateway.act_batch(batch))
     return next_steps
 
 
 @pytest.mark.parametrize("created", WAYS, ids=str)
 def test_an_episode_is_the_same_alone_and_in_batches_with_episodes_of_other_ages(
-    door: Door, name: str, frames: Sequence[Frame], created: dict[str, Any]
+    gateway: Gateway, name: str, frames: Sequence[Frame], created: dict[str, Any]
 ) -> None:
-    expected = alone(door, name, frames, **created)
-    others = age(door, name, frames)
-    door.create(name, **created)
+    expected = alone(gateway, name, frames, **created)
+    others = age(gateway, name, frames)
+    gateway.create(name, **created)
     answers = []
     for step in range(STEPS):
         batch = [
@@ -70,16 +70,16 @@ def test_an_episode_is_the_same_alone_and_in_batches_with_episodes_of_other_ages
             for i, (one, first) in enumerate(others.items())
         ]
         batch.insert(step % (OTHERS + 1), act_request(name, step, frames[step]))
-        results = door.act_batch(batch)
+        results = gateway.act_batch(batch)
         assert all(one.HasField("response") for one in results)
         answers.append(results[step % (OTHERS + 1)].response)
     check_equal(answers, expected)
 
 
-def test_episodes_that_act_at_once_are_each_the_same_as_alone(door: Door, name: str, frames: Sequence[Frame]) -> None:
+def test_episodes_that_act_at_once_are_each_the_same_as_alone(gateway: Gateway, name: str, frames: Sequence[Frame]) -> None:
     def run(episode: int, suffix: str) -> list[agent_pb2.ActResponse]:
         own = [other_frame(frames, episode, step) for step in range(15 + 2 * episode)]
-        return play(door, f"{name}:{suffix}:{episode}", own, seed=episode)
+        return play(gateway, f"{name}:{suffix}:{episode}", own, seed=episode)
 
     expected = [run(episode, "alone") for episode in range(8)]
     with ThreadPoolExecutor(8) as threads:
@@ -88,8 +88,10 @@ def test_episodes_that_act_at_once_are_each_the_same_as_alone(door: Door, name: 
         check_equal(one, other)
 
 
-def test_a_drawn_action_depends_on_the_seed_and_not_on_the_name(door: Door, name: str, frames: Sequence[Frame]) -> None:
-    drawn = [lines(play(door, f"{name}:{i}", frames[:50], seed=seed)) for i, seed in enumerate([1, 1, 2, 3])]
+def test_a_drawn_action_depends_on_the_seed_and_not_on_the_name(
+    gateway: Gateway, name: str, frames: Sequence[Frame]
+) -> None:
+    drawn = [lines(play(gateway, f"{name}:{i}", frames[:50], seed=seed)) for i, seed in enumerate([1, 1, 2, 3])]
     assert drawn[0] == drawn[1]
     assert any(drawn[0] != other for other in drawn[2:])
 
@@ -97,17 +99,17 @@ def test_a_drawn_action_depends_on_the_seed_and_not_on_the_name(door: Door, name
 @pytest.mark.parametrize("deployment", ["standalone"], indirect=True)  # the one with plenty of slots to compare with
 @pytest.mark.parametrize("created", WAYS[:2], ids=str)
 def test_few_slots_cost_rebuilds_and_change_nothing(
-    door: Door, cramped: Deployment, name: str, frames: Sequence[Frame], created: dict[str, Any]
+    gateway: Gateway, cramped: Deployment, name: str, frames: Sequence[Frame], created: dict[str, Any]
 ) -> None:
     episodes = range(6)  # the cramped server has 2 slots
     own = [[other_frame(frames, episode, step) for step in range(STEPS)] for episode in episodes]
-    expected = [play(door, f"{name}:{episode}", own[episode], **created) for episode in episodes]
+    expected = [play(gateway, f"{name}:{episode}", own[episode], **created) for episode in episodes]
     for episode in episodes:
-        cramped.door.create(f"{name}:{episode}", **created)
+        cramped.gateway.create(f"{name}:{episode}", **created)
     answers: list[list[agent_pb2.ActResponse]] = [[] for _ in episodes]
     for step in range(STEPS):
         batch = [act_request(f"{name}:{episode}", step, own[episode][step]) for episode in episodes]
-        results = cramped.door.act_batch(batch)
+        results = cramped.gateway.act_batch(batch)
         assert [one.status.message for one in results if not one.HasField("response")] == []
         for episode in episodes:
             answers[episode].append(results[episode].response)
@@ -119,7 +121,7 @@ def test_few_slots_cost_rebuilds_and_change_nothing(
 
 def test_few_slots_serve_more_episodes_that_act_at_once(cramped: Deployment, name: str, frames: Sequence[Frame]) -> None:
     def run(episode: int) -> list[agent_pb2.ActResponse]:
-        return play(cramped.door, f"{name}:{episode}", frames[:20], seed=9)
+        return play(cramped.gateway, f"{name}:{episode}", frames[:20], seed=9)
 
     with ThreadPoolExecutor(6) as threads:
         together = list(threads.map(run, range(6)))

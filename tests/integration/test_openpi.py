@@ -100,7 +100,7 @@ def run(python: Path, program: str, *arguments: str) -> str:
 
 def test_openpis_client_plays_episodes(openpi_python: Path, port: str, deployment: Deployment, name: str) -> None:
     told: Mapping[str, Any] = json.loads(run(openpi_python, PROGRAM, port, name))
-    agent = deployment.door.agent()
+    agent = deployment.gateway.agent()
     assert told["metadata"] == {"agent": agent.name, "agent_digest": agent.digest}
     assert (told["shape"], told["dtype"]) == ([1], "int64")
     episode = told["episode"]

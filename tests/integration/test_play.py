@@ -12,8 +12,8 @@ from PIL import Image
 from shelm import Client
 from shelm.results import EpisodeInfo
 from support.deployment import Deployment
-from support.door import Door, lines, play
 from support.frames import Frame
+from support.gateway import Gateway, lines, play
 from support.process import environment_with
 from support.waiting import wait_for
 
@@ -41,7 +41,7 @@ def shelm(target: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_play_prints_every_step_and_ends_with_the_summary(deployment: Deployment) -> None:
-    before = {one.episode_id for one in all_episodes(deployment.door)}
+    before = {one.episode_id for one in all_episodes(deployment.gateway)}
     done = shelm(deployment.target, "play", "--env", "MiniGrid-MemoryS7-v0", "--episodes", "2", "--seed", "3")
     assert (done.returncode, done.stderr) == (0, "")
     *steps, last = done.stdout.splitlines()
@@ -50,18 +50,18 @@ def test_play_prints_every_step_and_ends_with_the_summary(deployment: Deployment
     assert (summary["env"], summary["episodes"], summary["replayed"]) == ("MiniGrid-MemoryS7-v0", 2, 0)
     assert 0 <= summary["mean_return"] <= 1
     assert summary["acts_per_second"] > 0
-    played = [one for one in all_episodes(deployment.door) if one.episode_id not in before]
+    played = [one for one in all_episodes(deployment.gateway) if one.episode_id not in before]
     assert [one.ended for one in played] == [True, True]
-    assert sum(one.memory_length for one in played) == summary["steps"] * deployment.door.agent().tokens_per_step
-    words = {token.text for one in played for step in deployment.door.memory(one.episode_id) for token in step.tokens}
+    assert sum(one.memory_length for one in played) == summary["steps"] * deployment.gateway.agent().tokens_per_step
+    words = {token.text for one in played for step in deployment.gateway.memory(one.episode_id) for token in step.tokens}
     assert len(words) == summary["distinct_words"] > 0
     step_lines = [line for line in steps if re.search(r"^ *\d+  .+ -> \w+", line)]
     assert len(step_lines) == summary["steps"]
 
 
-def all_episodes(door: Door) -> list[EpisodeInfo]:
+def all_episodes(gateway: Gateway) -> list[EpisodeInfo]:
     """Every episode of the server."""
-    with Client(door.target) as client:
+    with Client(gateway.target) as client:
         return list(client.list_episodes())
 
 
@@ -75,8 +75,8 @@ def test_playing_again_with_the_same_seed_takes_the_same_steps(deployment: Deplo
 
 
 def test_memory_prints_the_words_of_an_episode(deployment: Deployment, name: str, frames: Sequence[Frame]) -> None:
-    door, names = deployment.door, deployment.door.agent().action_space.names
-    answers = play(door, name, frames[:6])
+    gateway, names = deployment.gateway, deployment.gateway.agent().action_space.names
+    answers = play(gateway, name, frames[:6])
     done = shelm(deployment.target, "memory", name, "--from", "2")
     assert (done.returncode, done.stderr) == (0, "")
     printed = done.stdout.splitlines()
@@ -88,8 +88,8 @@ def test_memory_prints_the_words_of_an_episode(deployment: Deployment, name: str
 
 
 def test_memory_follows_an_episode_until_it_ends(deployment: Deployment, name: str, frames: Sequence[Frame]) -> None:
-    door, printed = deployment.door, list[str]()
-    door.act(name, 0, frames[0])
+    gateway, printed = deployment.gateway, list[str]()
+    gateway.act(name, 0, frames[0])
     follower = subprocess.Popen(
         command(deployment.target, "memory", name, "--follow"),
         env=environment_with({}),
@@ -101,9 +101,9 @@ def test_memory_follows_an_episode_until_it_ends(deployment: Deployment, name: s
         assert follower.stdout is not None
         printed.append(follower.stdout.readline())  # it is there
         for step in range(1, 4):
-            door.act(name, step, frames[step])
+            gateway.act(name, step, frames[step])
             printed.append(follower.stdout.readline())  # live: the episode goes on only when it is printed
-        door.end(name)
+        gateway.end(name)
         wait_for("the follower ends", lambda: follower.poll() is not None)
         printed += follower.stdout.read().splitlines()
         assert follower.returncode == 0
@@ -114,7 +114,7 @@ def test_memory_follows_an_episode_until_it_ends(deployment: Deployment, name: s
 
 
 def test_agents_prints_the_default_agent_with_a_star(deployment: Deployment) -> None:
-    agent = deployment.door.agent()
+    agent = deployment.gateway.agent()
     done = shelm(deployment.target, "agents")
     assert (done.returncode, done.stderr) == (0, "")
     first = done.stdout.splitlines()[0]
@@ -142,7 +142,7 @@ def test_episodes_lists_what_was_played_with_its_reward(deployment: Deployment) 
     done = shelm(deployment.target, "episodes", "--limit", "1", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     last = json.loads(done.stdout)
-    assert (last["steps"], last["ended"], last["agent"]) == (summary["steps"], True, deployment.door.agent().name)
+    assert (last["steps"], last["ended"], last["agent"]) == (summary["steps"], True, deployment.gateway.agent().name)
     assert abs(last["total_reward"] - summary["mean_return"]) < 1e-5
     table = shelm(deployment.target, "episodes").stdout.splitlines()
     assert last["episode_id"] in table[1]
@@ -152,14 +152,14 @@ def test_episodes_lists_what_was_played_with_its_reward(deployment: Deployment) 
 def test_explain_tells_which_words_decided(
     deployment: Deployment, name: str, frames: Sequence[Frame], tmp_path: Path
 ) -> None:
-    door = deployment.door
-    answers = play(door, name, frames[:6])
+    gateway = deployment.gateway
+    answers = play(gateway, name, frames[:6])
     Image.fromarray(frames[5]).save(tmp_path / "frame.png")
     options = ("explain", name, "5", "--frame", str(tmp_path / "frame.png"))
     done = shelm(deployment.target, *options, "--json")
     assert (done.returncode, done.stderr) == (0, "")
     told = json.loads(done.stdout)
-    names = door.agent().action_space.names
+    names = gateway.agent().action_space.names
     assert told["action"] == names[answers[5].action.discrete]
     assert sum(told["decision"]["probabilities"].values()) == pytest.approx(1.0, abs=1e-4)
     assert told["decision"]["value"] == pytest.approx(answers[5].value, abs=1e-4)
@@ -174,7 +174,7 @@ def test_explain_tells_which_words_decided(
 def test_explain_refuses_another_frame_and_says_what_is_missing_without_one(
     deployment: Deployment, name: str, frames: Sequence[Frame], tmp_path: Path
 ) -> None:
-    play(deployment.door, name, frames[:3])
+    play(deployment.gateway, name, frames[:3])
     Image.fromarray(frames[1]).save(tmp_path / "frame.png")
     other = shelm(deployment.target, "explain", name, "2", "--frame", str(tmp_path / "frame.png"))
     none = shelm(deployment.target, "explain", name, "2")
@@ -185,7 +185,7 @@ def test_explain_refuses_another_frame_and_says_what_is_missing_without_one(
 
 
 def test_frames_of_a_server_that_records_none_say_so(deployment: Deployment, name: str, frames: Sequence[Frame]) -> None:
-    play(deployment.door, name, frames[:1])
+    play(deployment.gateway, name, frames[:1])
     done = shelm(deployment.target, "frames", name, "--out", str(deployment.folder / "frames"))
     assert done.returncode == 1
     assert "[RECORDING_OFF]" in done.stderr

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from support.redis_cluster import RedisClusterProcesses
 
-from services.domain.history import extend_history
-from services.domain.redis import connect_redis
-from services.memory.history import HistoryReader
-from services.policy.episodes import AlreadyCommitted, Committed, EpisodeStore, Refused, Step, new_episode
+from agent.history import extend_history
+from agent.vocabulary import Word
+from services.protocol.values import CommittedStep
+from services.store.episodes import AlreadyCommitted, Committed, EpisodeStore, Refused, new_episode
+from services.store.history import HistoryReader
+from services.store.redis import connect_redis
 
 DIGEST = "d" * 64
 COUNT = 40
@@ -35,11 +37,18 @@ async def store(cluster: RedisClusterProcesses) -> AsyncIterator[EpisodeStore]:
 async def test_commit_read_watch_and_history_of_an_episode(cluster: RedisClusterProcesses, store: EpisodeStore) -> None:
     await store.ping()
     state = new_episode(f"e:{uuid.uuid4().hex}", agent="a", agent_digest=DIGEST)
-    first = Step(history_digest=extend_history(state.history, (5,)))
-    first.tokens.add(id=5, text="key")
-    assert await store.commit(state, 0, first, first.history_digest) == Committed()
-    assert await store.commit(state, 0, first, first.history_digest) == AlreadyCommitted(0, first)
-    assert isinstance(await store.commit(state, 2, first, first.history_digest), Refused)
+    first = CommittedStep(
+        words=(Word(5, "key", 0.5),),
+        action=2,
+        value=0.25,
+        log_prob=-0.5,
+        frame_fingerprint=b"f" * 16,
+        history_digest=extend_history(state.history_digest, (5,)),
+        time_us=1_000_000,
+    )
+    assert await store.commit(state, 0, first) == Committed()
+    assert await store.commit(state, 0, first) == AlreadyCommitted(0, first)
+    assert isinstance(await store.commit(state, 2, first), Refused)
     known, step = await store.read(state.episode_id, 0)
     assert known is not None
     assert (known.committed, step) == (0, first)
@@ -51,7 +60,7 @@ async def test_commit_read_watch_and_history_of_an_episode(cluster: RedisCluster
     assert words == [5]
     ended = await store.end(state.episode_id)
     assert ended is not None
-    assert ended.ended
+    assert ended[0].ended
 
 
 async def test_pages_go_through_all_nodes_and_name_every_episode_once(store: EpisodeStore) -> None:

@@ -12,14 +12,14 @@ import torch
 from safetensors.torch import save
 from shelm.v1 import agent_pb2
 from support.deployment import Deployment, Standalone, wait_ready
-from support.door import Door
+from support.errors import refused
 from support.frames import Frame
+from support.gateway import Gateway
 from support.process import Process
-from support.refusals import refused
 
+from agent.bundle import AgentBundle, PolicyPart, load_bundle, write_manifest
+from agent.policy.actor_critic import ActorCritic
 from deploy.local.stack import free_port
-from services.domain.bundle import AgentBundle, PolicyPart, load_bundle, write_manifest
-from services.policy.model import ActorCritic
 
 SHIPPED = Path(__file__).parents[2] / "models/minigrid-memory"
 K, WINDOW = 2, 15
@@ -49,11 +49,11 @@ def both(second: AgentBundle, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def test_the_first_bundle_is_the_default_and_both_are_listed(both: Deployment, second: AgentBundle) -> None:
-    listed = both.door.call("ListAgents", agent_pb2.ListAgentsRequest()).agents
+    listed = both.gateway.call("ListAgents", agent_pb2.ListAgentsRequest()).agents
     names = [(agent.name, agent.default) for agent in listed]
     assert names == [("minigrid-memory", True), ("paper-shaped", False)]
-    assert both.door.agent().digest == load_bundle(SHIPPED).digest
-    described = both.door.agent(second.digest)
+    assert both.gateway.agent().digest == load_bundle(SHIPPED).digest
+    described = both.gateway.agent(second.digest)
     assert (described.name, described.window, described.tokens_per_step) == ("paper-shaped", WINDOW, K)
 
 
@@ -66,8 +66,8 @@ def test_a_transformer_xl_agent_remembers_two_words_a_frame_and_survives_the_los
         for step, frame in enumerate(frames[:30]):
             if name == "crowded" and step % 7 == 3:
                 for other in range(2):  # takes both slots
-                    both.door.act(f"crowd-{step}-{other}", 0, frames[40], agent="paper-shaped")
-            reply = both.door.act(name, step, frame, agent="paper-shaped", deterministic=True)
+                    both.gateway.act(f"crowd-{step}-{other}", 0, frames[40], agent="paper-shaped")
+            reply = both.gateway.act(name, step, frame, agent="paper-shaped", deterministic=True)
             rebuilt += reply.memory.rebuilt
             assert reply.memory.length == K * (step + 1)
             found.append(([token.text for token in reply.tokens], reply.action.discrete, reply.value))
@@ -79,23 +79,23 @@ def test_a_transformer_xl_agent_remembers_two_words_a_frame_and_survives_the_los
 
 
 def test_an_episode_keeps_the_agent_that_it_began_with(both: Deployment, frames: tuple[Frame, ...]) -> None:
-    both.door.act("pinned", 0, frames[0], agent="paper-shaped")
-    reply = both.door.act("pinned", 1, frames[1])
+    both.gateway.act("pinned", 0, frames[0], agent="paper-shaped")
+    reply = both.gateway.act("pinned", 1, frames[1])
     assert len(reply.tokens) == K
-    refusal = refused(lambda: both.door.act("pinned", 2, frames[2], agent="minigrid-memory"))
+    refusal = refused(lambda: both.gateway.act("pinned", 2, frames[2], agent="minigrid-memory"))
     assert refusal.kind == (grpc.StatusCode.FAILED_PRECONDITION, "AGENT_MISMATCH")
-    assert [step.step for step in both.door.memory("pinned")] == [0, 1]
+    assert [step.step for step in both.gateway.memory("pinned")] == [0, 1]
 
 
 def test_an_episode_whose_bundle_is_gone_is_refused_and_stays_readable(
     both: Deployment, frames: tuple[Frame, ...], tmp_path: Path
 ) -> None:
-    both.door.act("orphan", 0, frames[0], agent="paper-shaped")
+    both.gateway.act("orphan", 0, frames[0], agent="paper-shaped")
     target = f"127.0.0.1:{free_port()}"
     settings = {"SHELM_REDIS_URL": both.redis_url, "SHELM_AGENTS": str(SHIPPED), "SHELM_LISTEN": target}
     process = Process([sys.executable, "-m", "services.standalone"], tmp_path / "later.log", settings)
     try:
-        with Door(target) as later:
+        with Gateway(target) as later:
             wait_ready(later, process)
             refusal = refused(lambda: later.act("orphan", 1, frames[1]))
             assert refusal.kind == (grpc.StatusCode.FAILED_PRECONDITION, "AGENT_NOT_LOADED")

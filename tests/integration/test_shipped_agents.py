@@ -9,7 +9,7 @@ from shelm.gym import minigrid_env, play
 from support.deployment import Deployment, Standalone
 from support.process import REPOSITORY
 
-from services.domain.bundle import load_bundle
+from agent.bundle import load_bundle
 from training.environments import single_environment
 
 BUNDLES = {path.parent.name: path.parent for path in sorted((REPOSITORY / "models").glob("*/agent.json"))}

@@ -13,14 +13,14 @@ import pytest
 from shelm.v1 import agent_pb2
 from support.collector import Collector, Span, collecting
 from support.deployment import Deployment, Processes, Standalone
-from support.door import Door, act_request
+from support.errors import refused
 from support.frames import Frame
-from support.refusals import refused
+from support.gateway import Gateway, act_request
 from support.scrape import metrics_setting, scrape
 from support.waiting import wait_for
 
 ACT = "shelm.v1.AgentService/Act"
-RETRIEVE, REMEMBER = "shelm.v1.RetrievalService/Retrieve", "shelm.v1.MemoryService/Remember"
+RETRIEVE, REMEMBER = "shelm.internal.v1.RetrievalService/Retrieve", "shelm.internal.v1.MemoryService/Remember"
 # Every span of an Act with nothing in the way -> its parent; each as service, name and queue.
 TREE: dict[tuple[str, str, str], tuple[str, str, str]] = {
     ("policy", "act", ""): ("policy", ACT, ""),
@@ -72,8 +72,8 @@ def parent(*, sampled: bool = True) -> tuple[str, tuple[tuple[str, str], ...]]:
     return trace_id, (("traceparent", f"00-{trace_id}-{secrets.token_hex(8)}-{int(sampled):02}"),)
 
 
-def act(door: Door, episode: str, step: int, frame: Frame, metadata: Any) -> Any:
-    return door.stub.Act(act_request(episode, step, frame), timeout=30, metadata=metadata)
+def act(gateway: Gateway, episode: str, step: int, frame: Frame, metadata: Any) -> Any:
+    return gateway.stub.Act(act_request(episode, step, frame), timeout=30, metadata=metadata)
 
 
 def place(span: Span) -> tuple[str, str, str]:
@@ -96,10 +96,10 @@ def test_one_act_is_one_trace_with_every_stage_in_its_place(
     traced: Deployment, collector: Collector, frames: tuple[Frame, ...], name: str
 ) -> None:
     trace_id, metadata = parent()
-    act(traced.door, name, 0, frames[0], metadata)
-    act(traced.door, name, 1, frames[1], metadata=())  # known by now, but nobody asked to see it
+    act(traced.gateway, name, 0, frames[0], metadata)
+    act(traced.gateway, name, 1, frames[1], metadata=())  # known by now, but nobody asked to see it
     second, metadata = parent()
-    act(traced.door, name, 2, frames[2], metadata)
+    act(traced.gateway, name, 2, frames[2], metadata)
     check_tree(collector.wait(second, len(TREE) + 1), TREE)
     first = collector.wait(trace_id, len(TREE) + 2)
     check_tree(first, {**TREE, ("policy", "read", ""): ("policy", "act", "")})  # a new name is looked for in Redis
@@ -123,7 +123,7 @@ def test_the_kinds_of_spans_say_where_the_wire_is(
     traced: Deployment, collector: Collector, frames: tuple[Frame, ...], name: str
 ) -> None:
     trace_id, metadata = parent()
-    act(traced.door, name, 0, frames[0], metadata)
+    act(traced.gateway, name, 0, frames[0], metadata)
     kinds = {(span.service, span.name): span.kind for span in collector.wait(trace_id, len(TREE) + 2)}
     wire = {where: kind for where, kind in kinds.items() if kind != "INTERNAL"}
     assert wire == {
@@ -139,11 +139,11 @@ def test_a_rebuild_is_part_of_the_trace_and_of_the_logs(
     traced: Deployment, collector: Collector, frames: tuple[Frame, ...], name: str
 ) -> None:
     for step in range(3):
-        traced.door.act(name, step, frames[step])
+        traced.gateway.act(name, step, frames[step])
     for other in range(2):  # both slots go to others
-        traced.door.act(f"{name}.{other}", 0, frames[0])
+        traced.gateway.act(f"{name}.{other}", 0, frames[0])
     trace_id, metadata = parent()
-    assert act(traced.door, name, 3, frames[3], metadata).memory.rebuilt
+    assert act(traced.gateway, name, 3, frames[3], metadata).memory.rebuilt
     extra = {
         ("memory", "rebuild", ""): ("memory", REMEMBER, ""),
         ("memory", "read", ""): ("memory", "rebuild", ""),
@@ -166,9 +166,9 @@ def log_lines(deployment: Deployment, service: str) -> list[dict[str, Any]]:
 def test_a_refused_act_says_why_in_its_trace(
     traced: Deployment, collector: Collector, frames: tuple[Frame, ...], name: str
 ) -> None:
-    traced.door.act(name, 0, frames[0])
+    traced.gateway.act(name, 0, frames[0])
     trace_id, metadata = parent()
-    assert refused(lambda: act(traced.door, name, 5, frames[0], metadata)).reason == "STEP_GAP"
+    assert refused(lambda: act(traced.gateway, name, 5, frames[0], metadata)).reason == "STEP_GAP"
     spans = collector.wait(trace_id, 5)
     assert {span.attributes.get("shelm.reason") for span in spans if span.name in (ACT, "act")} == {"STEP_GAP"}
     assert not [span for span in spans if span.error]  # the caller's mistake is no fault of the server's
@@ -181,10 +181,10 @@ def test_what_nobody_asked_to_see_is_not_sampled(
     traced: Deployment, collector: Collector, frames: tuple[Frame, ...], name: str
 ) -> None:
     unsampled, metadata = parent(sampled=False)
-    act(traced.door, name, 0, frames[0], metadata)
-    traced.door.act(name, 1, frames[1])
+    act(traced.gateway, name, 0, frames[0], metadata)
+    traced.gateway.act(name, 1, frames[1])
     last, metadata = parent()
-    act(traced.door, name, 2, frames[2], metadata)
+    act(traced.gateway, name, 2, frames[2], metadata)
     collector.wait(last, len(TREE) + 1)  # spans are sent in the order in which they end
     assert collector.trace(unsampled) == []
     episodes = [span for span in collector.spans if span.attributes.get("shelm.episode_id") == name]
@@ -198,7 +198,7 @@ def test_acts_that_share_a_batch_keep_their_own_traces(
     for step in range(4):
         own = [parent(sampled=i != 1) for i in range(4)]
         calls = [
-            traced.door.stub.Act.future(act_request(f"{name}.{i}", step, frames[step]), timeout=30, metadata=metadata)
+            traced.gateway.stub.Act.future(act_request(f"{name}.{i}", step, frames[step]), timeout=30, metadata=metadata)
             for i, (_, metadata) in enumerate(own)
         ]
         for call in calls:
@@ -226,7 +226,7 @@ def test_an_act_of_a_stream_is_a_trace_of_the_clients(
 ) -> None:
     trace_id, metadata = parent()
     requests = [agent_pb2.ActStreamRequest(request=act_request(name, step, frames[step])) for step in range(2)]
-    assert len(list(traced.door.stub.ActStream(iter(requests), timeout=30, metadata=metadata))) == 2
+    assert len(list(traced.gateway.stub.ActStream(iter(requests), timeout=30, metadata=metadata))) == 2
     wait_for("both Acts", lambda: len([span for span in collector.trace(trace_id) if span.name == "act"]) == 2)
     acts = [span for span in collector.trace(trace_id) if span.name == "act"]
     assert {span.attributes["shelm.step"] for span in acts} == {0, 1}
@@ -237,7 +237,7 @@ def test_a_traceparent_that_says_nothing_is_ignored(
     traced: Deployment, frames: tuple[Frame, ...], name: str, traceparent: str
 ) -> None:
     metadata = (("traceparent", traceparent), ("shelm-traceparents", "0=garbage,99999999999999999999=1,-1=,=,"))
-    assert act(traced.door, name, 0, frames[0], metadata).committed_step == 0
+    assert act(traced.gateway, name, 0, frames[0], metadata).committed_step == 0
 
 
 @pytest.mark.usefixtures("_no_settings")
@@ -247,7 +247,7 @@ def test_one_process_tells_the_same_without_the_wire(tmp_path: Path, frames: tup
         settings = {"SHELM_TRACES": collector.target, "SHELM_METRICS_LISTEN": metrics, "OTEL_BSP_SCHEDULE_DELAY": "100"}
         with Standalone(tmp_path, settings).running() as running:
             trace_id, metadata = parent()
-            act(running.door, name, 0, frames[0], metadata)
+            act(running.gateway, name, 0, frames[0], metadata)
             collector.wait(trace_id, len(INSIDE) + 2)
             said = scrape(metrics)
     check_tree(collector.trace(trace_id), {**INSIDE, ("policy", "read", ""): ("policy", "act", "")}, service="policy")
@@ -269,15 +269,15 @@ def test_a_ratio_of_one_samples_what_begins_here_and_a_collector_that_is_away_ch
         }
         deployment = Processes(tmp_path, settings)
         with deployment.running() as running:
-            running.door.act(name, 0, frames[0])
+            running.gateway.act(name, 0, frames[0])
             wait_for("a trace", lambda: [one for one in collector.by_trace() if has_all(collector, one)])
             with grpc.insecure_channel(collector.target) as channel:
                 grpc.channel_ready_future(channel).result(30)
             collector.spans.clear()
             _gone(collector)
             for step in range(1, 12):  # more spans than may wait
-                assert running.door.act(name, step, frames[step]).committed_step == step
-            running.door.end(name)
+                assert running.gateway.act(name, step, frames[step]).committed_step == step
+            running.gateway.end(name)
         logs = deployment.logs(200)
     assert "Traceback" not in logs
     assert "policy stops" in logs

@@ -13,8 +13,8 @@ import torch
 from support.deployment import Deployment
 from support.frames import Frame
 
-from services.domain.bundle import load_bundle
-from services.policy.model import load_actor_critic
+from agent.bundle import load_bundle
+from agent.policy.actor_critic import load_actor_critic
 from training.engines import load_engines
 from training.environments.minigrid import MiniGridVecEnv
 from training.memory_env import MemoryVecEnv
@@ -62,7 +62,7 @@ def test_words_actions_and_values_in_training_are_those_that_are_served(
         with torch.inference_mode():
             features = policy.encode(torch.from_numpy(observation["frame"]))
             logits, values = policy.decide(features, torch.from_numpy(observation["memory"]))
-        served = deployment.door.act("training-equals-serving", step, frame, deterministic=True)
+        served = deployment.gateway.act("training-equals-serving", step, frame, deterministic=True)
         (words,) = engines.words(frame[None])
         assert [token.id for token in served.tokens] == list(words)
         assert served.action.discrete == int(logits[0].argmax())

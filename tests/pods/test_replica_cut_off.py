@@ -32,7 +32,7 @@ def pods(tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iterat
         yield running
 
 
-def door_of(pods: Pods, number: int) -> str:
+def gateway_of(pods: Pods, number: int) -> str:
     return f"{pods.machines[f'policy-{number}'].address}:{PORTS['policy']}"
 
 
@@ -67,11 +67,11 @@ def test_episodes_go_on_while_a_replica_is_cut_off_and_after_it_is_back(
         assert any(act.memory.rebuilt for player in players for act in player.acts), "no episode changed its replica"
 
 
-def test_an_episode_goes_on_at_the_other_door_when_its_own_is_cut_off(pods: Pods, frames: Sequence[Frame]) -> None:
+def test_an_episode_goes_on_at_the_other_gateway_when_its_own_is_cut_off(pods: Pods, frames: Sequence[Frame]) -> None:
     (plan,) = plans(frames, 1, STEPS)
-    with Client(door_of(pods, 1), retry_for=0, timeout=3) as first, Client(door_of(pods, 2), retry_for=60) as second:
+    with Client(gateway_of(pods, 1), retry_for=0, timeout=3) as first, Client(gateway_of(pods, 2), retry_for=60) as second:
         (expected,) = play_undisturbed(second, [plan], f"calm:{uuid.uuid4().hex}")
-        player = Player(first, f"door:{uuid.uuid4().hex}", plan).play(STEPS // 2)
+        player = Player(first, f"gateway:{uuid.uuid4().hex}", plan).play(STEPS // 2)
         pods.network.cut(pods.machines["policy-1"])
         try:
             player.client = second
@@ -79,8 +79,8 @@ def test_an_episode_goes_on_at_the_other_door_when_its_own_is_cut_off(pods: Pods
             player.play(STEPS - 5)
         finally:
             pods.network.mend(pods.machines["policy-1"])
-        wait_for("the first door is reached again", lambda: _reached(door_of(pods, 1)))
-        with Client(door_of(pods, 1), retry_for=60) as again:
+        wait_for("the first gateway is reached again", lambda: _reached(gateway_of(pods, 1)))
+        with Client(gateway_of(pods, 1), retry_for=60) as again:
             player.client = again
             again.resume(player.name)
             player.play()

@@ -18,11 +18,11 @@ import redis
 
 from deploy.local.redis_server import redis_command
 from deploy.local.stack import Stack, free_port
-from deploy.triton.repository import main as write_models
-from deploy.triton.server import TritonServer
-from support.door import Door
+from services.triton.repository import main as write_models
+from support.gateway import Gateway
 from support.process import REPOSITORY, Process, tail
 from support.waiting import wait_for
+from tools.local_triton import TritonServer
 
 START_SECONDS = 120.0  # the machine may be busy
 
@@ -57,7 +57,7 @@ class Deployment(ABC):
     """The services as one way of deploying runs them."""
 
     name: str
-    apart = False  # retrieval and memory are processes with doors of their own
+    apart = False  # retrieval and memory are processes with servers of their own
     restarts = False  # a process that dies is started again
     slots_in_memory_service = True
     retrieval_target = ""  # where they are, if they are apart
@@ -67,7 +67,7 @@ class Deployment(ABC):
         """folder: for logs and Redis's files. settings: SHELM_* variables."""
         self.folder, self.settings = folder, dict(settings or {})
         self.target = f"127.0.0.1:{free_port()}"
-        self.door = Door(self.target)
+        self.gateway = Gateway(self.target)
 
     @property
     @abstractmethod
@@ -88,7 +88,7 @@ class Deployment(ABC):
 
     @abstractmethod
     def replica_command(self) -> tuple[list[str], dict[str, str]]:
-        """What starts one more public door on the same Redis: command and SHELM_* settings, but for SHELM_LISTEN."""
+        """What starts one more public gateway on the same Redis: command and SHELM_* settings, but for SHELM_LISTEN."""
 
     def redis(self) -> "redis.Redis":
         """A client of the Redis that holds the episodes."""
@@ -105,19 +105,19 @@ class Deployment(ABC):
             self.start()
             yield self
         finally:
-            self.door.close()
+            self.gateway.close()
             self.stop()
 
     @contextmanager
-    def replica(self) -> Iterator[Door]:
-        """One more process with a public door on the same Redis."""
+    def replica(self) -> Iterator[Gateway]:
+        """One more process with a public gateway on the same Redis."""
         command, settings = self.replica_command()
         target = f"127.0.0.1:{free_port()}"
         process = Process(command, self.folder / "replica.log", {**settings, "SHELM_LISTEN": target})
         try:
-            with Door(target) as door:
-                wait_ready(door, process)
-                yield door
+            with Gateway(target) as gateway:
+                wait_ready(gateway, process)
+                yield gateway
         finally:
             process.stop()
 
@@ -191,7 +191,7 @@ class Standalone(Deployment):
         self.redis_process.start()
         command, settings = self.replica_command()
         self._process = Process(command, self.folder / "standalone.log", {**settings, "SHELM_LISTEN": self.target})
-        wait_ready(self.door, self._process)
+        wait_ready(self.gateway, self._process)
 
     def stop(self) -> None:
         if self._process:
@@ -231,9 +231,9 @@ class NotReady(RuntimeError):  # noqa: N818
     """A process did not get ready; the text is the end of its log."""
 
 
-def wait_ready(door: Door, process: Process) -> None:
+def wait_ready(gateway: Gateway, process: Process) -> None:
     """Waits until health says SERVING."""
-    wait_for(f"{door.target} serves", lambda: door.serving() or not process.alive, seconds=START_SECONDS)
+    wait_for(f"{gateway.target} serves", lambda: gateway.serving() or not process.alive, seconds=START_SECONDS)
     if not process.alive:
         raise NotReady(tail(process.log_path, 30))
 

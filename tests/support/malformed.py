@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image as PillowImage
 from shelm.v1 import agent_pb2
 
-from support.door import act_request
+from support.errors import Code
 from support.frames import Frame, file_bytes, jpeg, png, raw
-from support.refusals import Code
+from support.gateway import act_request
 
 RAW, PNG, JPEG = agent_pb2.ENCODING_RAW_RGB8, agent_pb2.ENCODING_PNG, agent_pb2.ENCODING_JPEG
 ENCODINGS = (RAW, PNG, JPEG)

@@ -15,15 +15,15 @@ from typing import Any
 import pytest
 import redis
 
-from deploy.local.network import Machine, Network, NotPermitted
 from deploy.local.redis_server import find_redis_server
-from deploy.triton.repository import main as write_models
-from deploy.triton.server import TritonServer
+from services.triton.repository import main as write_models
 from support.deployment import Deployment, answers, wait_ready
-from support.door import Door
+from support.gateway import Gateway
 from support.process import REPOSITORY, Process
 from support.redis_cluster import NODES, RedisClusterProcesses
 from support.waiting import wait_for
+from tools.local_triton import TritonServer
+from tools.network import Machine, Network, NotPermitted
 
 PORTS = {"retrieval": 50052, "memory": 50053, "policy": 50051}
 REPLICAS = 2
@@ -65,10 +65,10 @@ class Pods(Deployment):
                 self.start_service(service, i + 1)
         self.retrieval_target = f"{self.machines['retrieval-1'].address}:{PORTS['retrieval']}"
         self.memory_target = f"{self.machines['memory-1'].address}:{PORTS['memory']}"
-        self.door.close()
+        self.gateway.close()
         self.target = f"{self.machines['policy-1'].address}:{PORTS['policy']}"
-        self.door = Door(self.target)
-        wait_ready(self.door, self.processes["policy-1"])
+        self.gateway = Gateway(self.target)
+        wait_ready(self.gateway, self.processes["policy-1"])
 
     def machine(self, name: str) -> Machine:
         """A machine of that name, made if there is none."""
@@ -105,7 +105,7 @@ class Pods(Deployment):
         self.network.close()
 
     def replica_command(self) -> tuple[list[str], dict[str, str]]:
-        # A door on this machine, which is on the same bridge.
+        # A gateway on this machine, which is on the same bridge.
         return [sys.executable, "-m", "services.policy"], dict(self.settings)
 
 

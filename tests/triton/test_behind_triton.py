@@ -19,15 +19,15 @@ from faults_episodes import Plan, Player, plans, play_undisturbed
 from shelm import Client, ShelmError
 from shelm.gym import minigrid_env, play
 from support.deployment import BehindTriton, Deployment, Standalone, wait_ready
-from support.door import Door
 from support.frames import Frame
+from support.gateway import Gateway
 from support.process import REPOSITORY, Process
 from support.waiting import wait_for
 
+from agent.bundle import load_bundle, write_manifest
 from deploy.local.stack import free_port
-from deploy.triton.repository import main as write_models
-from services.domain.bundle import load_bundle, write_manifest
-from services.domain.triton import PARTS, model_name
+from services.triton.models import PARTS, model_name
+from services.triton.repository import main as write_models
 
 pytestmark = [
     pytest.mark.skipif(not (REPOSITORY / ".triton/bin/python").exists(), reason="needs `make triton-setup`"),
@@ -97,7 +97,7 @@ def test_episodes_end_as_if_nothing_had_happened_when_triton_is_killed_among_32(
             half_way.wait(120)
             time.sleep(0.1)  # so that Acts are under way
             behind.triton.kill()
-            wait_for("the door says that it is not serving", lambda: not behind.door.serving())
+            wait_for("the gateway says that it is not serving", lambda: not behind.gateway.serving())
             behind.triton.start()
             for one in running:
                 one.result(300)
@@ -119,7 +119,7 @@ def test_triton_away_is_unavailable_and_nothing_is_committed(behind: BehindTrito
             assert connection.get_episode(name).committed_step == 0
         finally:
             behind.triton.start()
-        wait_for("the door serves again", behind.door.serving)
+        wait_for("the gateway serves again", behind.gateway.serving)
         assert connection.act(frames[1], name, step=1).committed_step == 1
 
 
@@ -151,7 +151,7 @@ def test_a_bundle_added_while_triton_runs_is_served_beside_the_old_one(
     content = load_bundle(BUNDLE).manifest.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     bundle = write_manifest(newer, {**content, "description": "A newer agent of the same name"})
     name = f"rolling:{uuid.uuid4().hex}"
-    old = [behind.door.act(name, step, frames[step]) for step in range(3)]
+    old = [behind.gateway.act(name, step, frames[step]) for step in range(3)]
     write_models([str(newer), "--out", str(behind.repository)])
     models = [model_name(part, bundle.digest) for part in PARTS]
     with tritongrpc.InferenceServerClient(behind.triton.target) as triton:
@@ -161,11 +161,11 @@ def test_a_bundle_added_while_triton_runs_is_served_beside_the_old_one(
     command = [sys.executable, "-m", "services.standalone"]
     process = Process(command, tmp_path / "newer.log", {**settings, "SHELM_LISTEN": target})
     try:
-        with Door(target) as door:
-            wait_ready(door, process)
-            fresh = door.act(f"{name}-new", 0, frames[0])
-            again = door.act(name, 3, frames[3])
-            last = behind.door.act(name, 4, frames[4])
+        with Gateway(target) as gateway:
+            wait_ready(gateway, process)
+            fresh = gateway.act(f"{name}-new", 0, frames[0])
+            again = gateway.act(name, 3, frames[3])
+            last = behind.gateway.act(name, 4, frames[4])
     finally:
         process.stop()
     assert fresh.agent_digest == bundle.digest != old[0].agent_digest

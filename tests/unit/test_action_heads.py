@@ -9,14 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
-from shelm.v1 import agent_pb2, episode_pb2
+from shelm.v1 import agent_pb2
 from torch.distributions import Categorical, Normal
 
-from services.domain.action_space import ActionSpace
-from services.domain.bundle import PolicyPart
-from services.policy.convert import action_message, action_space_message
-from services.policy.heads import Choice, action_heads, choose, choose_action, row_sizes
-from services.policy.model import ActorCritic
+from agent.action_space import ActionSpace
+from agent.bundle import PolicyPart
+from agent.policy.actor_critic import ActorCritic
+from agent.policy.heads import Choice, action_heads, choose, choose_action, row_sizes
+from services.protocol.actions import action_message, action_space_message
+from services.protocol.stubs import episode_pb2
 
 SMALL = PolicyPart(weights="policy.safetensors", channels=(4, 8), features=16, actor_hidden=8, critic_hidden=8)
 WIDE: dict[str, Any] = {"continuous": {"low": [-1000, -1000], "high": [1000, 1000]}}

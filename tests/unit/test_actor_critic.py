@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from services.domain.bundle import PolicyPart
-from services.policy.agents import PolicyEngine
-from services.policy.heads import choose_action, log_softmax
-from services.policy.model import ActorCritic, _load
+from agent.bundle import PolicyPart
+from agent.policy.actor_critic import ActorCritic, PolicyEngine, _load
+from agent.policy.heads import choose_action, log_softmax
 
 PAPER = PolicyPart(weights="policy.safetensors")
 SMALL = PolicyPart(weights="policy.safetensors", channels=(4, 8), features=16, actor_hidden=8, critic_hidden=8)

@@ -15,8 +15,8 @@ import pytest
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 
-from services.domain.action_space import ActionSpace
-from services.policy.heads import action_heads, choose, row_sizes
+from agent.action_space import ActionSpace
+from agent.policy.heads import action_heads, choose, row_sizes
 from training.actions import FlattenAction, action_space_of
 from training.environments import avalon
 from training.environments.avalon import BUTTONS, AvalonEnv, AvalonMissing, single_environment, vector_environment

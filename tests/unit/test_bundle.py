@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.domain.bundle import MANIFEST, AgentBundle, InvalidBundle, load_bundle, manifest_digest, write_manifest
+from agent.bundle import MANIFEST, AgentBundle, InvalidBundle, load_bundle, manifest_digest, write_manifest
 
 CONTENT: dict[str, Any] = {
     "format": 1,

@@ -9,7 +9,7 @@ import open_clip
 import pytest
 import torch
 
-from services.retrieval.overlap import LanguageModelWords
+from agent.build_vocabulary.overlap import LanguageModelWords
 from training.clip import train as shared
 from training.clip.folder import build, export
 from training.clip.loss import contrastive

@@ -11,7 +11,7 @@ from minigrid.core.constants import COLOR_TO_IDX
 from minigrid.core.grid import Grid
 from minigrid.core.world_object import Wall
 
-from services.retrieval.overlap import LanguageModelWords
+from agent.build_vocabulary.overlap import LanguageModelWords
 from training.clip import train
 from training.clip.batches import make_batch
 from training.clip.captions import BARE_WORDS, LOOKS, captions

@@ -11,9 +11,9 @@ import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
-from services.retrieval.clip_model import load_clip
-from services.retrieval.overlap import LanguageModelWords
-from services.retrieval.preprocess import Preprocessing
+from agent.build_vocabulary.overlap import LanguageModelWords
+from agent.retrieval.clip import load_clip
+from agent.retrieval.preprocess import Preprocessing
 from training.clip import train
 from training.clip.batches import normalise
 from training.clip.world import data

@@ -11,11 +11,11 @@ import pytest
 import yaml
 from compose_spec import PyCompose
 
-from deploy.docker.stages import DOCKERFILE, ancestry, command, last, read_stages
 from services.memory.__main__ import MemorySettings
 from services.policy.__main__ import PolicySettings
 from services.retrieval.__main__ import RetrievalSettings
 from services.runtime.settings import ServerSettings, load_settings
+from tools.image_check.stages import DOCKERFILE, ancestry, command, last, read_stages
 
 REPOSITORY = Path(__file__).parents[2]
 COMPOSE = REPOSITORY / "docker-compose.yml"
@@ -141,7 +141,7 @@ def test_triton_gets_a_gpu_and_a_repository_that_its_writer_understands() -> Non
     triton = SERVICES["triton"]
     assert triton["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
     line = triton["entrypoint"][2]
-    writer = re.search(r"-m (deploy\.triton\.repository) (.+?) &&", line)
+    writer = re.search(r"-m (services\.triton\.repository) (.+?) &&", line)
     assert writer
     assert "--out /tmp/repository" in writer[2]
     assert "--model-repository=/tmp/repository" in line

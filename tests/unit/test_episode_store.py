@@ -11,24 +11,23 @@ import grpc
 import pytest
 import redis
 import redis.asyncio
-from shelm.v1 import agent_pb2
 
+from agent.history import empty_history, extend_history
+from agent.vocabulary import Word
 from deploy.local.redis_server import redis_command
 from deploy.local.stack import free_port
-from services.domain.history import empty_history, extend_history
-from services.domain.keys import episode_key, history_key
-from services.domain.redis import connect_redis
-from services.memory.history import HistoryReader
-from services.policy.episodes import (
+from services.protocol.values import CommittedStep, EpisodeState
+from services.runtime.errors import ServiceError
+from services.store.episodes import (
     AlreadyCommitted,
     Committed,
-    EpisodeState,
     EpisodeStore,
     Refused,
-    Step,
     new_episode,
 )
-from services.runtime.errors import ServiceError
+from services.store.history import HistoryReader
+from services.store.keys import episode_key, history_key
+from services.store.redis import connect_redis
 
 AGENT = "a" * 64
 TTL = 600.0
@@ -75,25 +74,30 @@ def store(client: "redis.asyncio.Redis") -> EpisodeStore:
     return EpisodeStore(client, ttl=TTL, retained=RETAINED)
 
 
-def record(step: int, *, word: int | None = None, words: int = 2) -> Step:
+def record(step: int, *, word: int | None = None, words: int = 2) -> CommittedStep:
     """A step with words that its number determines, and an action."""
     first = 10 * step if word is None else word
-    tokens = [agent_pb2.Token(text=f"word-{first + i}", similarity=0.5, id=first + i) for i in range(words)]
-    action = agent_pb2.Action(discrete=step % 7)
-    return Step(tokens=tokens, action=action, value=0.25, frame_fingerprint=bytes([step] * 16))
+    return CommittedStep(
+        words=tuple(Word(first + i, f"word-{first + i}", 0.5) for i in range(words)),
+        action=step % 7,
+        value=0.25,
+        log_prob=-0.5,
+        frame_fingerprint=bytes([step] * 16),
+        history_digest=b"",
+        time_us=1_000_000 + step,
+    )
 
 
 def state_of(name: str = "episode", **changes: Any) -> EpisodeState:
     return replace(new_episode(name, agent="tiny", agent_digest=AGENT, seed=5), **changes)
 
 
-async def commit(store: EpisodeStore, state: EpisodeState, step: int, taken: Step | None = None) -> Any:
+async def commit(store: EpisodeStore, state: EpisodeState, step: int, taken: CommittedStep | None = None) -> Any:
     """Commits a step as the policy service does; (outcome, the state after it)."""
     taken = taken or record(step)
-    after = extend_history(state.history, [token.id for token in taken.tokens])
-    taken.history_digest = after
-    outcome = await store.commit(state, step, taken, after)
-    return outcome, replace(state, history=after, committed=step, length=state.length + len(taken.tokens))
+    after = extend_history(state.history_digest, [word.row for word in taken.words])
+    outcome = await store.commit(state, step, replace(taken, history_digest=after))
+    return outcome, replace(state, history_digest=after, committed=step, length=state.length + len(taken.words))
 
 
 async def with_steps(store: EpisodeStore, count: int, name: str = "episode") -> EpisodeState:
@@ -118,8 +122,8 @@ async def test_step_0_creates_the_episode(store: EpisodeStore) -> None:
     assert replace(found, created_us=0, updated_us=0, ttl_ms=0) == expected
     assert began - 1 < found.created_us / 1e6 < time.time() + 1
     assert stored is not None
-    assert stored.history_digest == expected.history
-    assert (stored.tokens, stored.action) == (record(0).tokens, record(0).action)
+    assert stored.history_digest == expected.history_digest
+    assert (stored.words, stored.action) == (record(0).words, record(0).action)
 
 
 async def test_steps_follow_each_other_and_have_their_number_as_entry_id(
@@ -130,7 +134,7 @@ async def test_steps_follow_each_other_and_have_their_number_as_entry_id(
     assert [entry for entry, _ in entries] == [b"1-0", b"2-0", b"3-0", b"4-0"]
     found, _ = await store.read("episode")
     assert found is not None
-    assert (found.committed, found.length, found.history) == (3, 8, state.history)
+    assert (found.committed, found.length, found.history_digest) == (3, 8, state.history_digest)
 
 
 async def test_a_commit_that_is_repeated_changes_nothing_and_returns_what_is_stored(
@@ -145,7 +149,7 @@ async def test_a_commit_that_is_repeated_changes_nothing_and_returns_what_is_sto
         again, _ = await commit(store, before, 2, other)
         assert isinstance(again, AlreadyCommitted)
         assert again.committed == 2
-        assert [token.id for token in again.step.tokens] == [20, 21]
+        assert [word.row for word in again.step.words] == [20, 21]
     assert await unchanged(client) == content
 
 
@@ -154,8 +158,8 @@ async def test_an_earlier_step_returns_what_is_stored(store: EpisodeStore) -> No
     outcome, _ = await commit(store, state, 1)
     assert isinstance(outcome, AlreadyCommitted)
     assert outcome.committed == 3
-    assert [token.id for token in outcome.step.tokens] == [10, 11]
-    assert outcome.step.action.discrete == 1
+    assert [word.row for word in outcome.step.words] == [10, 11]
+    assert outcome.step.action == 1
 
 
 async def test_a_step_that_is_no_longer_retained_is_too_old(store: EpisodeStore, client: "redis.asyncio.Redis") -> None:
@@ -173,7 +177,7 @@ async def test_a_step_that_is_no_longer_retained_is_too_old(store: EpisodeStore,
 
 REFUSALS = [
     pytest.param(3, {}, Refused("GAP", 1), id="a-step-was-left-out"),
-    pytest.param(2, {"history": empty_history(AGENT)}, Refused("STALE", 1), id="another-history"),
+    pytest.param(2, {"history_digest": empty_history(AGENT)}, Refused("STALE", 1), id="another-history"),
     pytest.param(2, {"seed": 6}, Refused("STALE", 1), id="another-seed"),
     pytest.param(2, {"deterministic": True}, Refused("STALE", 1), id="another-way-to-choose"),
 ]
@@ -198,11 +202,12 @@ async def test_a_later_step_of_an_unknown_episode_is_not_found(store: EpisodeSto
 
 async def test_after_the_end_no_step_follows_but_committed_ones_can_be_repeated(store: EpisodeStore) -> None:
     state = await with_steps(store, 2)
-    for _ in range(2):  # ending is idempotent
+    for first in (True, False):  # ending is idempotent
         ended = await store.end("episode")
         assert ended is not None
-        assert ended.ended
-        assert ended.committed == 1
+        assert ended[0].ended
+        assert ended[0].committed == 1
+        assert ended[1] is first
     outcome, _ = await commit(store, state, 2)
     assert outcome == Refused("ENDED", 1)
     again, _ = await commit(store, state, 1)
@@ -215,12 +220,12 @@ async def test_an_unknown_episode_cannot_be_ended(store: EpisodeStore) -> None:
 
 async def test_creating_is_idempotent_and_the_first_values_stay(store: EpisodeStore) -> None:
     first = await store.create(state_of())
-    assert (first.seed, first.committed, first.history) == (5, -1, empty_history(AGENT))
+    assert (first.seed, first.committed, first.history_digest) == (5, -1, empty_history(AGENT))
     outcome, state = await commit(store, first, 0)
     assert outcome == Committed()
     again = await store.create(state_of(seed=6, agent="other", deterministic=True))
     assert (again.seed, again.agent, again.deterministic, again.committed) == (5, "tiny", False, 0)
-    assert again.history == state.history
+    assert again.history_digest == state.history_digest
 
 
 async def test_an_episode_without_a_seed_gets_one_that_its_name_determines() -> None:
@@ -258,7 +263,7 @@ async def test_an_expired_episode_is_gone_and_its_name_begins_afresh(
     outcome, _ = await commit(store, state_of(), 0, record(0, word=70))
     assert outcome == Committed()
     _, steps = await store.steps("episode", first=0, limit=10)
-    assert [(step, found.tokens[0].id) for step, found in steps] == [(0, 70)]
+    assert [(step, found.words[0].row) for step, found in steps] == [(0, 70)]
 
 
 async def test_of_two_writers_of_a_step_one_commits_and_both_learn_the_same(redis_url: str, store: EpisodeStore) -> None:
@@ -273,12 +278,12 @@ async def test_of_two_writers_of_a_step_one_commits_and_both_learn_the_same(redi
         [winner] = [i for i, (outcome, _) in enumerate(outcomes) if outcome == Committed()]
         lost, _ = outcomes[1 - winner]
         assert isinstance(lost, AlreadyCommitted)
-        assert lost.step.tokens[0].id == 1000 + winner
+        assert lost.step.words[0].row == 1000 + winner
         state = outcomes[winner][1]
         winners.add(winner)
     found, _ = await store.read("episode")
     assert found is not None
-    assert (found.committed, found.length, found.history) == (39, 80, state.history)
+    assert (found.committed, found.length, found.history_digest) == (39, 80, state.history_digest)
     assert winners == {0, 1}, "both won sometimes, so there was a race"
     for client in clients:
         await client.aclose()
@@ -355,7 +360,7 @@ async def test_the_last_words_of_a_history_are_read_in_their_order(
     store: EpisodeStore, client: "redis.asyncio.Redis", steps: int
 ) -> None:
     state = await with_steps(store, 4)
-    words = await HistoryReader(client).last_words("episode", step=4, steps=steps, digest=state.history)
+    words = await HistoryReader(client).last_words("episode", step=4, steps=steps, digest=state.history_digest)
     assert words == [0, 1, 10, 11, 20, 21, 30, 31][-2 * steps :]
 
 
@@ -363,7 +368,7 @@ async def test_words_of_an_earlier_moment_are_read_too(store: EpisodeStore, clie
     """A retry of a step that was taken but not committed by this replica."""
     state = await with_steps(store, 2)
     await commit(store, state, 2)
-    assert await HistoryReader(client).last_words("episode", step=2, steps=2, digest=state.history) == [0, 1, 10, 11]
+    assert await HistoryReader(client).last_words("episode", step=2, steps=2, digest=state.history_digest) == [0, 1, 10, 11]
 
 
 @pytest.mark.parametrize(
@@ -379,7 +384,7 @@ async def test_a_history_that_is_not_the_one_asked_for_is_a_mismatch(
     store: EpisodeStore, client: "redis.asyncio.Redis", name: str, step: int, steps: int
 ) -> None:
     state = await with_steps(store, RETAINED + 3)
-    await check_mismatch(client, name, step=step, steps=steps, digest=state.history)
+    await check_mismatch(client, name, step=step, steps=steps, digest=state.history_digest)
 
 
 async def test_a_history_with_another_digest_is_a_mismatch(store: EpisodeStore, client: "redis.asyncio.Redis") -> None:

@@ -14,7 +14,8 @@ from PIL import Image as PillowImage
 from PIL import ImageFile
 from shelm.v1 import agent_pb2
 
-from services.domain.frame import Frame, InvalidFrame, decode_frame, frame_fingerprint
+from agent.frame import Frame, frame_fingerprint
+from services.protocol.image import InvalidFrame, decode_frame, read_image
 
 HEIGHT, WIDTH = 6, 8
 RAW, PNG, JPEG = agent_pb2.ENCODING_RAW_RGB8, agent_pb2.ENCODING_PNG, agent_pb2.ENCODING_JPEG
@@ -36,7 +37,7 @@ def image(encoding: Any, data: bytes, height: int = 0, width: int = 0) -> agent_
 
 
 def decode(message: agent_pb2.Image) -> Frame:
-    return decode_frame(message, height=HEIGHT, width=WIDTH)
+    return decode_frame(read_image(message), height=HEIGHT, width=WIDTH)
 
 
 def refused(message: agent_pb2.Image) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.domain.history import DIGEST_BYTES, empty_history, extend_history, history_reach
+from agent.history import DIGEST_BYTES, empty_history, extend_history, history_reach
 
 AGENT = "a" * 64
 WORDS = st.lists(st.integers(0, 2**32 - 1), max_size=4).map(tuple)

@@ -18,7 +18,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from deploy.docker.stages import (
+from tools.image_check.stages import (
     DOCKERFILE,
     Copy,
     ancestry,
@@ -37,7 +37,7 @@ STAGES = read_stages(REPOSITORY / DOCKERFILE)
 LISTS = {"policy": ["policy"], "retrieval": ["retrieval"], "memory": ["memory"], "standalone": ["memory", "retrieval"]}
 # Looked for by fsspec, redis and transformers themselves.
 NOT_IMPORTED = {"s3fs", "hiredis", "gguf", "accelerate"}
-OURS = {"services", "shelm"}
+OURS = {"agent", "services", "shelm"}
 LINTER = Path(sysconfig.get_path("scripts")) / "hadolint"
 
 
@@ -67,17 +67,23 @@ def installed(target: str) -> set[str]:
     return {name for name, _ in seen}
 
 
+def files_of(module: str) -> tuple[Path, Path]:
+    """Where a module's code can be: a file, or a package."""
+    place = REPOSITORY.joinpath(*module.split("."))
+    return place.with_suffix(".py"), place / "__init__.py"
+
+
 def imports(service: str) -> set[str]:
     """Top-level names of everything that a service can import from others, late imports included."""
     waiting, seen, foreign = [f"services.{service}.__main__"], set[str](), set[str]()
     while waiting:
         module = waiting.pop()
         top = module.partition(".")[0]
-        if top != "services":
+        if top not in ("agent", "services"):
             foreign.add(top)
             continue
-        file = REPOSITORY / Path(*module.split(".")).with_suffix(".py")
-        if module in seen or not file.exists():
+        file = next((one for one in files_of(module) if one.exists()), None)
+        if module in seen or not file:
             continue
         seen.add(module)
         for node in ast.walk(ast.parse(file.read_text())):

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from services.domain.bundle import PolicyPart
+from agent.bundle import PolicyPart
 from training.imitation import ExpertRecord, ImitationPPO
 from training.memory import NoMemory
 from training.memory_env import MemoryVecEnv

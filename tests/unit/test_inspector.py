@@ -14,8 +14,8 @@ import httpx
 import pytest
 from shelm.v1 import agent_pb2, agent_pb2_grpc
 from support.deployment import Deployment
-from support.door import play
 from support.frames import Frame
+from support.gateway import play
 from support.process import Process
 from support.waiting import wait_for
 
@@ -228,8 +228,8 @@ def test_a_bad_number_is_named(alone: tuple[Process, str], query: str) -> None:
 def test_memory_is_as_the_api_says(
     beside: tuple[Process, str], cramped: Deployment, name: str, frames: tuple[Frame, ...]
 ) -> None:
-    play(cramped.door, name, frames[:5])
-    steps = cramped.door.memory(name)
+    play(cramped.gateway, name, frames[:5])
+    steps = cramped.gateway.memory(name)
     given = httpx.get(f"{beside[1]}/api/episodes/{name}/memory?from=1&limit=3").json()
     assert [one["step"] for one in given] == [1, 2, 3]
     for one, step in zip(given, steps[1:4], strict=True):
@@ -250,7 +250,7 @@ def test_errors_of_the_api_keep_their_reason(beside: tuple[Process, str]) -> Non
 def test_without_recording_a_frame_is_no_content(
     beside: tuple[Process, str], cramped: Deployment, name: str, frames: Any
 ) -> None:
-    cramped.door.act(name, 0, frames[0])
+    cramped.gateway.act(name, 0, frames[0])
     reply = httpx.get(f"{beside[1]}/api/episodes/{name}/frames/0")
     assert (reply.status_code, reply.headers["x-reason"]) == (204, "RECORDING_OFF")
 

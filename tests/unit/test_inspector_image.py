@@ -13,10 +13,10 @@ from packaging.utils import canonicalize_name
 from test_compose import SERVICES, rendered
 from test_images import LISTS, ONLY, REPOSITORY, STAGES, imports, installed, listed
 
-from deploy.docker.stages import ancestry, command, last
 from deploy.local.stack import free_port
 from services.inspector.settings import InspectorSettings
 from services.runtime.settings import load_settings
+from tools.image_check.stages import ancestry, command, last
 
 SERVICE = SERVICES["inspector"]
 # Imported late, by traces, which the inspector does not start.

@@ -11,10 +11,10 @@ import pytest
 from prometheus_client import REGISTRY
 from pydantic_settings import BaseSettings
 
-from deploy.k8s import kustomize
-from deploy.k8s.check import Checker, check, rule_problems
-from deploy.k8s.facts import Facts, read_facts
-from deploy.k8s.kustomize import (
+from tools.k8s_check import kustomize
+from tools.k8s_check.check import Checker, check, rule_problems
+from tools.k8s_check.facts import Facts, read_facts
+from tools.k8s_check.kustomize import (
     COMPONENTS,
     CannotRender,
     Combination,
@@ -23,9 +23,9 @@ from deploy.k8s.kustomize import (
     find_kubectl,
     render,
 )
-from deploy.k8s.manifests import Manifests, Object, variables
-from deploy.k8s.rules_scaling import adapter_problems, adapter_rules
-from deploy.k8s.schemas import SchemasMissing, schema_problems
+from tools.k8s_check.manifests import Manifests, Object, variables
+from tools.k8s_check.rules_scaling import adapter_problems, adapter_rules
+from tools.k8s_check.schemas import SchemasMissing, schema_problems
 
 EVERYTHING = Combination("laptop", COMPONENTS)
 SINGLE_REDIS = Combination("cpu")

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from shelm.v1 import agent_pb2
-from support.door import Door, act_request
+from support.errors import refused
 from support.frames import Frame
+from support.gateway import Gateway, act_request
 from support.process import REPOSITORY, Process, environment_with
-from support.refusals import refused
 from support.waiting import wait_for
 
 from deploy.local.stack import free_port
@@ -31,14 +31,14 @@ class Policy:
         environment["SHELM_TOKENS_FILE"] = str(tokens)
         self.log = folder / "policy.log"
         self.process = Process([sys.executable, "-m", "services.policy"], self.log, environment)
-        self.door = Door(target, token=TOKEN)
-        self.stranger = Door(target, token=OTHER)
+        self.gateway = Gateway(target, token=TOKEN)
+        self.stranger = Gateway(target, token=OTHER)
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
     def stop(self) -> None:
-        self.door.close()
+        self.gateway.close()
         self.stranger.close()
         self.process.stop()
 
@@ -71,20 +71,20 @@ def test_every_line_is_one_object_with_the_same_fields(policy: Policy) -> None:
 
 
 def test_a_failed_act_is_one_line_with_its_episode_and_reason(policy: Policy, frames: tuple[Frame, ...], name: str) -> None:
-    assert refused(lambda: policy.door.act(name, 7, frames[0])).reason == "STORE_UNAVAILABLE"
+    assert refused(lambda: policy.gateway.act(name, 7, frames[0])).reason == "STORE_UNAVAILABLE"
     (line,) = [one for one in policy.lines() if one.get("episode_id") == name]
     assert (line["level"], line["step"]) == ("WARNING", 7)
     assert line["message"].startswith("/shelm.v1.AgentService/Act refused: UNAVAILABLE STORE_UNAVAILABLE: ")
 
 
 def test_each_item_of_a_batch_names_its_own_episode(policy: Policy, frames: tuple[Frame, ...], name: str) -> None:
-    policy.door.act_batch([act_request(f"{name}.{i}", i, frames[0]) for i in range(3)])
+    policy.gateway.act_batch([act_request(f"{name}.{i}", i, frames[0]) for i in range(3)])
     found = {(one["episode_id"], one["step"]) for one in policy.lines() if one.get("episode_id", "").startswith(name)}
     assert found == {(f"{name}.{i}", i) for i in range(3)}
 
 
 def test_what_the_caller_did_wrong_is_no_warning(policy: Policy, frames: tuple[Frame, ...]) -> None:
-    assert refused(lambda: policy.door.act("no spaces", 0, frames[0])).reason == "INVALID_FIELD"
+    assert refused(lambda: policy.gateway.act("no spaces", 0, frames[0])).reason == "INVALID_FIELD"
     (line,) = refusals(policy, "INVALID_FIELD")
     assert line["level"] == "INFO"
     assert "episode_id" in line["message"]
@@ -94,7 +94,7 @@ def test_neither_tokens_nor_frames_are_logged(policy: Policy, frames: tuple[Fram
     assert refused(lambda: policy.stranger.act(name, 0, frames[0])).reason == "UNAUTHENTICATED"
     assert refusals(policy, "UNAUTHENTICATED")
     frame = agent_pb2.Image(encoding=agent_pb2.ENCODING_PNG, data=b"pixels-of-the-test" * 100)
-    refused(lambda: policy.door.act(name, 0, frame))
+    refused(lambda: policy.gateway.act(name, 0, frame))
     said = policy.log.read_text()
     assert not [secret for secret in (TOKEN, OTHER, "pixels-of-the-test") if secret in said]
 

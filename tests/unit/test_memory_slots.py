@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from transformers import AutoModel, GPT2Config, GPT2Model, LlamaConfig, LlamaModel
 
-from services.domain.history import MemoryStep, MemoryVector, empty_history, extend_history, history_reach
-from services.domain.sources import package_file
-from services.memory.causal_lm import CausalLanguageModel
-from services.memory.language_model import LanguageModel
-from services.memory.model import MemorySlots, SlotMiss
-from services.memory.transformer_xl_layer import TransformerXLConfig
-from services.memory.weights import LanguageModelSpec, keep_first_layers, load_language_model
-from services.memory.wt103 import random_transformer_xl
+from agent.history import MemoryStep, MemoryVector, empty_history, extend_history, history_reach
+from agent.memory.causal_lm import CausalLanguageModel
+from agent.memory.language_model import LanguageModel
+from agent.memory.slots import MemorySlots, SlotMiss
+from agent.memory.transformer_xl.model import TransformerXLConfig
+from agent.memory.transformer_xl.published import random_transformer_xl
+from agent.memory.weights import LanguageModelSpec, keep_first_layers, load_language_model
+from agent.sources import package_file
 
 SAME = 2e-5  # another order of the same sums
 VISIBLE = 1e-3  # a difference that no rounding explains
@@ -99,7 +99,7 @@ def plain_vector(model: Any, token_ids: Words, *, window: int, layers: int) -> V
 def llama(window: int, k: int, layers: int = LAYERS, attention: str = "sdpa") -> Subject:
     token_ids = torch.randperm(60, generator=torch.Generator().manual_seed(1))[:VOCABULARY]
     ours, plain = keep_first_layers(tiny_llama(attention), layers), tiny_llama()
-    model = CausalLanguageModel(model=ours, word_ids=token_ids, window=window, tokens_per_step=k)
+    model = CausalLanguageModel(model=ours, lm_token_ids=token_ids, window=window, tokens_per_step=k)
 
     @cache
     def vector(words: Words) -> Vector:
@@ -115,7 +115,7 @@ def transformer_xl(window: int, k: int, layers: int = LAYERS) -> Subject:
     )
     token_ids = torch.arange(VOCABULARY) * 2
     model = random_transformer_xl(
-        3, word_ids=token_ids, window=window, tokens_per_step=k, layers=layers, empty_visible=True, config=config
+        3, lm_token_ids=token_ids, window=window, tokens_per_step=k, layers=layers, empty_visible=True, config=config
     )
     with torch.no_grad():  # attention that is not nearly uniform
         for name, tensor in model.named_parameters():
@@ -180,7 +180,7 @@ class Driver:
             if isinstance(answer, SlotMiss):
                 history = self.histories[step.episode_id]
                 recent = flat(history[len(history) - answer.steps :])
-                self.slots.rebuild(step.episode_id, step.step, recent, step.history)
+                self.slots.rebuild(step.episode_id, step.step, recent, step.history_digest)
                 [answers[i]] = self.slots.remember([step])
         return [answer for answer in answers if isinstance(answer, MemoryVector)]
 
@@ -191,7 +191,7 @@ class Driver:
         for (name, words), answer in zip(batch, answers, strict=True):
             history = self.histories.setdefault(name, [])
             history.append(words)
-            assert answer.history == digest(history)
+            assert answer.history_digest == digest(history)
             assert relative_error(answer.vector, self.subject.vector(flat(history))) <= SAME
         return [answer.vector for answer in answers]
 
@@ -263,7 +263,7 @@ def test_more_words_than_needed_rebuild_the_same_and_fewer_are_refused(make: Mak
     for wrong in (flat(before[29 - needed :])[1:], flat(words)):
         with pytest.raises(ValueError, match=f"^history: expected {needed * k} to {29 * k} words for step 29, got"):
             run.slots.rebuild("episode", 29, wrong, digest(before))
-    assert run.slots.used == 0, "a rebuild that failed leaves no slot behind"
+    assert run.slots.counts.used == 0, "a rebuild that failed leaves no slot behind"
 
 
 @pytest.mark.parametrize("make", [llama, transformer_xl])
@@ -304,7 +304,7 @@ def test_more_layers_than_the_model_has_are_refused(layers: int) -> None:
 def test_a_model_without_rotary_positions_is_refused() -> None:
     model = GPT2Model(GPT2Config(n_embd=16, n_layer=1, n_head=2, vocab_size=30, n_positions=16))
     with pytest.raises(ValueError, match="GPT2Model: only models with rotary positions"):
-        CausalLanguageModel(model=model, word_ids=torch.arange(5), window=4, tokens_per_step=1)
+        CausalLanguageModel(model=model, lm_token_ids=torch.arange(5), window=4, tokens_per_step=1)
 
 
 @pytest.mark.parametrize(("make", "k"), SUBJECTS)
@@ -317,7 +317,7 @@ def test_the_step_just_taken_may_be_asked_for_again_and_again(make: Make, k: int
     expected = run.subject.vector(flat(words[:5]))
     for answer in answers:
         assert isinstance(answer, MemoryVector)
-        assert answer.history == digest(words[:5])
+        assert answer.history_digest == digest(words[:5])
         assert relative_error(answer.vector, expected) <= SAME
     assert (run.slots.counts.repeats, run.slots.counts.hits, run.slots.counts.rebuilds) == (2, 5, 0)
     run.run("episode", words[5:])
@@ -354,7 +354,7 @@ def test_the_least_recently_used_slot_is_dropped() -> None:
     run.run("young", some_words(3, 1, seed=1))
     run.slots.remember([asking("old", run.histories["old"][:2], run.histories["old"][2])])  # a repeat is a use
     run.run("new", some_words(1, 1, seed=2))
-    assert (run.slots.used, run.slots.counts.evictions) == (2, 1)
+    assert (run.slots.counts.used, run.slots.counts.evictions) == (2, 1)
     run.run("old", some_words(1, 1, seed=3))
     assert run.slots.counts.rebuilds == 0
     run.run("young", some_words(1, 1, seed=4))
@@ -366,7 +366,7 @@ def test_a_batch_may_hold_more_episodes_than_there_are_slots(make: Make, k: int)
     run = driver(make(WINDOW, k), slots=2)
     for step in range(12):
         run.take(*((f"episode-{i}", some_words(12, k, seed=i)[step]) for i in range(5)))
-    assert run.slots.used == 2
+    assert run.slots.counts.used == 2
     assert run.slots.counts.rebuilds > 0
 
 
@@ -390,7 +390,7 @@ def test_a_word_outside_the_vocabulary_fails_alone(bad: int) -> None:
     assert isinstance(first, ValueError)
     assert str(first) == f"word_ids: expected rows 0..{VOCABULARY - 1} of the vocabulary, got {bad}"
     assert isinstance(second, MemoryVector)
-    assert run.slots.used == 1
+    assert run.slots.counts.used == 1
 
 
 @pytest.mark.parametrize("words", [(), (1, 2, 3), (1, 2, 3, 4, 5)])
@@ -405,14 +405,14 @@ def test_a_bad_word_in_a_history_is_refused_and_leaves_no_slot() -> None:
     run = driver(llama(WINDOW, 1))
     with pytest.raises(ValueError, match="word_ids: expected rows"):
         run.slots.rebuild("episode", 2, [1, VOCABULARY], digest([(1,), (2,)]))
-    assert run.slots.used == 0
+    assert run.slots.counts.used == 0
 
 
 def test_step_0_must_follow_the_empty_history() -> None:
     run = driver(llama(WINDOW, 1))
     [answer] = run.slots.remember([MemoryStep("episode", 0, (1,), empty_history("b" * 64))])
     assert str(answer).startswith("history_digest: step 0 follows the empty history")
-    assert run.slots.used == 0
+    assert run.slots.counts.used == 0
 
 
 def test_a_failing_model_drops_the_slots_it_touched_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -427,7 +427,7 @@ def test_a_failing_model_drops_the_slots_it_touched_and_no_other(monkeypatch: py
         patch.setattr(run.subject.model, "step", fail)
         with pytest.raises(RuntimeError, match="out of memory"):
             run.ask([("one", (1,)), ("other", (2,))])
-    assert run.slots.used == 1
+    assert run.slots.counts.used == 1
     run.take(("untouched", (3,)), ("one", (1,)), ("other", (2,)))
     assert run.slots.counts.rebuilds == 2
 
@@ -437,7 +437,7 @@ def test_forget_tells_whether_there_was_a_slot() -> None:
     run.run("episode", some_words(1, 1))
     assert run.slots.forget("episode")
     assert not run.slots.forget("episode")
-    assert run.slots.used == 0
+    assert run.slots.counts.used == 0
 
 
 NAMES = st.sampled_from("abcde")
@@ -460,7 +460,7 @@ def test_any_interleaving_gives_the_vectors_of_one_episode_at_a_time(make: Make,
                 run.slots.forget(name)
         else:
             check_without_commit(run, batch, again=what == "again")
-        assert run.slots.used <= 3
+        assert run.slots.counts.used <= 3
 
 
 def check_without_commit(run: Driver, batch: Sequence[tuple[str, Words]], *, again: bool) -> None:
@@ -483,7 +483,7 @@ def test_smollm2_from_its_wheel_equals_the_plain_model_cut_to_two_layers() -> No
     ).eval()
     token_ids = torch.arange(VOCABULARY) * 1000 + 7
     spec = LanguageModelSpec(kind="causal_lm", source=SMOLLM2, layers=2, window=8)
-    model = load_language_model(spec, word_ids=token_ids, tokens_per_step=1)
+    model = load_language_model(spec, lm_token_ids=token_ids, tokens_per_step=1)
 
     def vector(words: Words) -> Vector:
         return plain_vector(plain, tuple(token_ids[list(words)].tolist()), window=8, layers=2)

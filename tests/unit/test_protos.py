@@ -105,13 +105,24 @@ def test_buf_breaking_accepts_the_contract_as_it_is(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout
 
 
-def test_the_stubs_are_those_that_the_protos_give(tmp_path: Path) -> None:
-    protos = sorted(str(path.relative_to(ROOT / "protos")) for path in (ROOT / "protos").rglob("*.proto"))
+# Where generated stubs lie -> the -I of protoc, and the folder of their protos.
+STUBS = {
+    "clients/python/src/shelm/v1": (["-Iprotos"], "protos/shelm/v1"),
+    "services/protocol/stubs": (
+        ["-Iservices/protocol/stubs=protos/shelm/internal/v1", "-Iprotos"],
+        "protos/shelm/internal/v1",
+    ),
+}
+
+
+@pytest.mark.parametrize("folder", sorted(STUBS))
+def test_the_stubs_are_those_that_the_protos_give(tmp_path: Path, folder: str) -> None:
+    paths, protos = STUBS[folder]
     outputs = [f"--{kind}_out={tmp_path}" for kind in ("python", "pyi", "grpc_python")]
-    command = [sys.executable, "-m", "grpc_tools.protoc", "-I.", *outputs, *protos]
-    subprocess.run(command, cwd=ROOT / "protos", check=True, timeout=120)
-    committed = ROOT / "clients/python/src/shelm/v1"
-    names = {path.name for path in committed.glob("*_pb2*.py*")}
-    assert {"agent_pb2.py", "retrieval_pb2_grpc.py", "memory_pb2.pyi", "episode_pb2.py"} <= names
+    files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / protos).glob("*.proto"))
+    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *paths, *outputs, *files], cwd=ROOT, check=True, timeout=120)
+    made = {path.name: path for path in tmp_path.rglob("*_pb2*.py*")}
+    names = {path.name for path in (ROOT / folder).glob("*_pb2*.py*")}
+    assert names >= {f"{Path(file).stem}_pb2{ending}" for file in files for ending in (".py", ".pyi")}
     for name in names:
-        assert (committed / name).read_text() == (tmp_path / "shelm/v1" / name).read_text(), name
+        assert (ROOT / folder / name).read_text() == made[name].read_text(), name

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.policy.recorder import FRAMES, Recorder
-from services.policy.recordings import Recorded, Recordings, check_place
+from services.policy.recording.recorder import FRAMES, Recorder
+from services.policy.recording.recordings import Recorded, Recordings, check_place
 
 FRAME = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
 

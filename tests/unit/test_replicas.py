@@ -6,7 +6,7 @@ from collections import Counter
 import grpc
 import pytest
 
-from services.policy.replicas import Replicas
+from services.policy.backends.replicas import Replicas
 from services.runtime.errors import ServiceError, invalid
 
 KEYS = [f"episode-{i}".encode() for i in range(300)]
@@ -79,7 +79,7 @@ async def test_a_call_that_hangs_at_a_replica_cut_off_goes_on_at_the_next() -> N
     await asyncio.sleep(0.05)
     assert not call.done()
     peers[home].ready = False
-    await replicas.missing()  # as the door's readiness check asks twice a second
+    await replicas.missing()  # as the server's readiness check asks twice a second
     assert await asyncio.wait_for(call, 5) != home
 
 

@@ -17,11 +17,11 @@ from torch import nn
 from torch.nn.functional import normalize
 from torchvision.transforms import CenterCrop, InterpolationMode, Normalize, Resize
 
-from services.domain.frame import frame_fingerprint
-from services.domain.vocabulary import Vocabulary
-from services.retrieval.clip_model import load_clip, preprocess_cfg
-from services.retrieval.model import TokenRetriever, top_k
-from services.retrieval.preprocess import MODES, Preprocessing
+from agent.frame import frame_fingerprint
+from agent.retrieval.clip import load_clip, preprocess_cfg
+from agent.retrieval.preprocess import MODES, Preprocessing
+from agent.retrieval.retriever import TokenRetriever, top_k
+from agent.vocabulary import Vocabulary
 from training.clip.folder import build, export
 
 torch.set_num_threads(1)

@@ -6,7 +6,7 @@ import pytest
 
 from services.memory.__main__ import MemorySettings
 from services.policy.__main__ import PolicySettings
-from services.policy.door import DoorSettings
+from services.policy.server import PolicyServerSettings
 from services.retrieval.__main__ import RetrievalSettings
 from services.runtime.settings import ServerSettings, check_address, describe, load_settings
 from services.standalone.__main__ import StandaloneSettings
@@ -37,21 +37,21 @@ def test_every_service_listens_on_loopback_unless_told_otherwise(kind: type[Serv
 def test_a_variable_sets_the_field_of_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHELM_MAX_BATCH", "3")
     monkeypatch.setenv("SHELM_LISTEN", "[::1]:1234")
-    found = load_settings(DoorSettings)
+    found = load_settings(PolicyServerSettings)
     assert (found.max_batch, found.listen) == (3, "[::1]:1234")
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "value"),
     [
-        (DoorSettings, "SHELM_MAX_BATCH", "0"),
-        (DoorSettings, "SHELM_MAX_QUEUE", "many"),
-        (DoorSettings, "SHELM_STOP_GRACE", "-1"),
-        (DoorSettings, "SHELM_LOG_LEVEL", "verbose"),
-        (DoorSettings, "SHELM_ALLOW_ANONYMOUS", "perhaps"),
-        (DoorSettings, "SHELM_LISTEN", "50051"),
-        (DoorSettings, "SHELM_EPISODE_TTL", "0"),
-        (DoorSettings, "SHELM_RETAINED_STEPS", "0"),
+        (PolicyServerSettings, "SHELM_MAX_BATCH", "0"),
+        (PolicyServerSettings, "SHELM_MAX_QUEUE", "many"),
+        (PolicyServerSettings, "SHELM_STOP_GRACE", "-1"),
+        (PolicyServerSettings, "SHELM_LOG_LEVEL", "verbose"),
+        (PolicyServerSettings, "SHELM_ALLOW_ANONYMOUS", "perhaps"),
+        (PolicyServerSettings, "SHELM_LISTEN", "50051"),
+        (PolicyServerSettings, "SHELM_EPISODE_TTL", "0"),
+        (PolicyServerSettings, "SHELM_RETAINED_STEPS", "0"),
         (MemorySettings, "SHELM_SLOTS", "0"),
         (MemorySettings, "SHELM_MEMORY_LISTEN", "localhost:"),
         (RetrievalSettings, "SHELM_CACHE_FRAMES", "-1"),
@@ -115,4 +115,4 @@ def test_what_is_no_password_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 def described(monkeypatch: pytest.MonkeyPatch, **environment: str) -> str:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    return describe(load_settings(DoorSettings))
+    return describe(load_settings(PolicyServerSettings))

@@ -4,17 +4,17 @@ import asyncio
 
 from prometheus_client import REGISTRY
 
+from agent.memory.slots import SlotCounts
 from services.memory.telemetry import export_slots
-from services.memory.tensors import Counts
 
 HERE, AWAY = ("here", "0123"), ("away", "4567")
 
 
-async def here() -> Counts:
-    return Counts(slots=4, used=3, hits=20, repeats=2, rebuilds=5, evictions=1)
+async def here() -> SlotCounts:
+    return SlotCounts(slots=4, used=3, hits=20, repeats=2, rebuilds=5, evictions=1)
 
 
-async def away() -> Counts:
+async def away() -> SlotCounts:
     raise ConnectionError("the model server is away")
 
 

@@ -14,9 +14,9 @@ from stable_baselines3.common.callbacks import ConvertCallback
 from stable_baselines3.common.vec_env import VecNormalize
 from transformers import AutoModel, LlamaConfig
 
-from services.domain.history import MemoryStep, MemoryVector
-from services.memory.causal_lm import CausalLanguageModel
-from services.memory.model import MemorySlots
+from agent.history import MemoryStep, MemoryVector
+from agent.memory.causal_lm import CausalLanguageModel
+from agent.memory.slots import MemorySlots
 from training import ppo
 from training.chance import RandomAgent
 from training.environments import single_environment, vector_environment
@@ -42,7 +42,7 @@ def tiny_slots(rows: int) -> MemorySlots:
     )
     torch.manual_seed(0)
     model = CausalLanguageModel(
-        model=AutoModel.from_config(config), word_ids=torch.arange(WORDS), window=8, tokens_per_step=1
+        model=AutoModel.from_config(config), lm_token_ids=torch.arange(WORDS), window=8, tokens_per_step=1
     )
     return MemorySlots(language_model=model, vocabulary_size=WORDS, agent_digest="test", slots=rows)
 

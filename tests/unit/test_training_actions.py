@@ -9,8 +9,8 @@ import torch
 from gymnasium import spaces
 from torch.distributions import Categorical
 
-from services.domain.action_space import ActionSpace
-from services.policy.heads import action_heads, choose, row_sizes
+from agent.action_space import ActionSpace
+from agent.policy.heads import action_heads, choose, row_sizes
 from training.actions import FlatBox, FlatDistribution, FlattenAction, action_space_of, distribution
 
 BOX = spaces.Box(np.array([-1, 0], np.float32), np.array([1, 0.3], np.float32))

@@ -6,9 +6,9 @@ import torch
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from transformers import AutoModel, LlamaConfig
 
-from services.domain.bundle import PolicyPart
-from services.memory.causal_lm import CausalLanguageModel
-from services.policy.model import ActorCritic
+from agent.bundle import PolicyPart
+from agent.memory.causal_lm import CausalLanguageModel
+from agent.policy.actor_critic import ActorCritic
 from training.distinct import distinct
 from training.helm import WARM_UP_FRAMES, ClipInputs, FrozenHopfield
 from training.memory import EmbeddingMemory
@@ -45,7 +45,7 @@ def language_model() -> CausalLanguageModel:
     )
     torch.manual_seed(0)
     return CausalLanguageModel(
-        model=AutoModel.from_config(config), word_ids=torch.arange(TOKENS), window=8, tokens_per_step=1
+        model=AutoModel.from_config(config), lm_token_ids=torch.arange(TOKENS), window=8, tokens_per_step=1
     )
 
 

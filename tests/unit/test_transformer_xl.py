@@ -13,12 +13,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from services.domain.history import history_reach
-from services.memory.language_model import SlotCache
-from services.memory.transformer_xl import REBUILD_CHUNK, TransformerXL
-from services.memory.transformer_xl_layer import TransformerXLConfig
-from services.memory.transformer_xl_weights import assemble_transformer_xl
-from services.memory.wt103 import load_transformer_xl
+from agent.history import history_reach
+from agent.memory.language_model import SlotCache
+from agent.memory.transformer_xl.model import REBUILD_CHUNK, TransformerXL, TransformerXLConfig
+from agent.memory.transformer_xl.published import load_transformer_xl
+from agent.memory.transformer_xl.weights import assemble_transformer_xl
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "transformer_xl"
 PARITY = 1e-5
@@ -47,7 +46,7 @@ def seeded_model(config: TransformerXLConfig, **options: Any) -> TransformerXL:
 
 def small_model(*, window: int = 5, tokens_per_step: int = 1, layers: int = 3, **options: Any) -> TransformerXL:
     words = torch.arange(SMALL.vocab_size)
-    return seeded_model(SMALL, word_ids=words, window=window, tokens_per_step=tokens_per_step, layers=layers, **options)
+    return seeded_model(SMALL, lm_token_ids=words, window=window, tokens_per_step=tokens_per_step, layers=layers, **options)
 
 
 def random_words(*shape: int, seed: int = 0) -> Tensor:
@@ -88,7 +87,7 @@ def test_small_model_computes_what_the_published_code_computes(case: str) -> Non
     ids, rows = torch.unique(words, return_inverse=True)
     assert set(torch.bucketize(ids, torch.tensor(SMALL.cutoffs), right=True).tolist()) == {0, 1, 2}
     model = load_transformer_xl(
-        GOLDEN / "small", word_ids=ids, window=15, tokens_per_step=words.shape[2], empty_visible="masked" not in case
+        GOLDEN / "small", lm_token_ids=ids, window=15, tokens_per_step=words.shape[2], empty_visible="masked" not in case
     )
     assert model.window > SMALL.clamp_len, "clamping should matter"
     error = relative_error(run_golden(model, rows, cases[f"{case}.reset"]), cases[f"{case}.outputs"])
@@ -102,7 +101,7 @@ def test_full_size_model_computes_what_the_published_code_computes() -> None:
     ids = torch.unique(torch.cat([case_words.flatten() for case_words in words.values()]))
     clusters = torch.bucketize(ids, torch.tensor([20_000, 40_000, 200_000]), right=True)
     assert set(clusters.tolist()) == {0, 1, 2, 3}, "all four clusters of the vocabulary should occur"
-    model = seeded_model(TransformerXLConfig(), word_ids=ids, window=31, tokens_per_step=4)
+    model = seeded_model(TransformerXLConfig(), lm_token_ids=ids, window=31, tokens_per_step=4)
     for case, case_words in words.items():
         rows = torch.searchsorted(ids, case_words)
         error = relative_error(run_golden(model, rows, cases[f"{case}.reset"]), cases[f"{case}.outputs"])

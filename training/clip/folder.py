@@ -14,7 +14,7 @@ import open_clip
 import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 
-from services.domain.tensors import write_tensors
+from agent.safetensors_file import write_tensors
 
 MODEL_CFG: dict[str, Any] = {
     "embed_dim": 128,

@@ -24,8 +24,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from tqdm import trange
 
-from services.retrieval.language_words import load_language_words
-from services.retrieval.overlap import overlap
+from agent.build_vocabulary.language_words import load_language_words
+from agent.build_vocabulary.overlap import overlap
 from training.clip.batches import Batch, draw_images, make_batch
 from training.clip.captions import BARE_WORDS
 from training.clip.folder import MODEL_CFG, PREPROCESS_CFG, build, export

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from services.domain.vocabulary import Vocabulary
-from services.retrieval.clip_model import load_clip
-from services.retrieval.model import TokenRetriever
+from agent.retrieval.clip import load_clip
+from agent.retrieval.retriever import TokenRetriever
+from agent.vocabulary import Vocabulary
 from training.clip.pictures.samples import NAMING, OTHERS, place_word
 from training.clip.pictures.words import CROSS, assign_words
 from training.environments.own import HELD_OUT, RECOGNITION, gallery

@@ -6,8 +6,8 @@ and captions of 8 tokens make it several times cheaper than the others: one larg
 
 from typing import Any
 
-from services.retrieval.language_words import load_language_words
-from services.retrieval.overlap import overlap
+from agent.build_vocabulary.language_words import load_language_words
+from agent.build_vocabulary.overlap import overlap
 from training.clip import folder
 from training.clip.pictures.samples import Samples
 from training.clip.pictures.words import assign_words

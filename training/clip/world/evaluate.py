@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from services.domain.vocabulary import Vocabulary
-from services.retrieval.build_vocabulary import build_vocabulary
-from services.retrieval.clip_model import load_clip
-from services.retrieval.language_words import load_language_words
-from services.retrieval.model import TokenRetriever
+from agent.build_vocabulary.build import build_vocabulary
+from agent.build_vocabulary.language_words import load_language_words
+from agent.retrieval.clip import load_clip
+from agent.retrieval.retriever import TokenRetriever
+from agent.vocabulary import Vocabulary
 from training.clip.evaluate import compare, only, words_of
 from training.clip.train import LANGUAGE_MODEL
 from training.clip.world.frames import ENVIRONMENTS, Met, walk

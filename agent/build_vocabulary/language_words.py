@@ -1,0 +1,83 @@
+"""Word lists of language models, from a spec string, without loading any weights.
+
+Specs: `package:NAME/FILE` (a file in an installed package's folder, found without importing the package), `file:PATH`,
+`hub:NAME`. A hub name, or a folder with tokenizer.json or merges.txt, is a Hugging Face tokenizer of the byte-level BPE
+kind; a file ending in `.gguf` is read as GGUF; any other file or folder holds the Transformer-XL word list
+(`agent.memory.transformer_xl.published.load_words`).
+Failure: ValueError names the spec and what was expected; FileNotFoundError names the missing file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from agent.build_vocabulary.overlap import LanguageModelWords
+from agent.sources import package_file
+
+_CONTROL = 3  # GGUF token type of control tokens
+
+
+def _byte_decoder() -> dict[str, int]:
+    from open_clip.tokenizer import bytes_to_unicode  # GPT-2's table, which every byte-level BPE shares
+
+    return {char: byte for byte, char in bytes_to_unicode().items()}
+
+
+def byte_level_words(name: str, tokens: Iterable[tuple[int, str]]) -> LanguageModelWords:
+    """Words of a byte-level BPE: a whole word is a token that begins with the word-start marker (the byte of a blank)."""
+    table = _byte_decoder()
+    decoded: dict[int, str] = {}
+    for token_id, token in tokens:
+        if all(char in table for char in token):
+            decoded[token_id] = bytes(table[char] for char in token).decode("utf-8", errors="replace")
+    whole: dict[str, int] = {}
+    for token_id, text in sorted(decoded.items()):
+        if text.startswith(" "):
+            whole.setdefault(text[1:], token_id)
+    return LanguageModelWords(name, decoded, whole)
+
+
+def _gguf(path: Path) -> LanguageModelWords:
+    from gguf import GGUFReader
+
+    reader = GGUFReader(str(path))
+    tokens, types = reader.fields["tokenizer.ggml.tokens"], reader.fields["tokenizer.ggml.token_type"]
+    ordinary = [index for index, part in enumerate(types.data) if int(types.parts[part][0]) != _CONTROL]
+    return byte_level_words(path.name, ((i, bytes(tokens.parts[tokens.data[i]]).decode("utf-8")) for i in ordinary))
+
+
+def _hugging_face(name: str) -> LanguageModelWords:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    control = set(tokenizer.all_special_ids)
+    tokens = ((index, token) for token, index in tokenizer.get_vocab().items() if index not in control)
+    return byte_level_words(Path(name).name, tokens)
+
+
+def _word_list(path: Path) -> LanguageModelWords:
+    from agent.memory.transformer_xl.published import load_words
+
+    words = load_words(path)
+    decoded = dict(enumerate(words))
+    whole: dict[str, int] = {}
+    for token_id, word in decoded.items():
+        whole.setdefault(word, token_id)
+    return LanguageModelWords("transfo-xl-wt103", decoded, whole)
+
+
+def load_language_words(spec: str) -> LanguageModelWords:
+    """The vocabulary that `spec` names; see the module docstring."""
+    scheme, _, rest = spec.partition(":")
+    if scheme == "hub" and rest:
+        return _hugging_face(rest)
+    if scheme not in ("package", "file") or not rest:
+        raise ValueError(f"language model spec: expected package:NAME/FILE, file:PATH or hub:NAME, got {spec!r}")
+    path = package_file(spec) if scheme == "package" else Path(rest)
+    if not path.exists():
+        raise FileNotFoundError(f"language model spec {spec!r}: no such file")
+    if path.suffix == ".gguf":
+        return _gguf(path)
+    byte_level = any((path / file).exists() for file in ("tokenizer.json", "merges.txt"))
+    return _hugging_face(str(path)) if byte_level else _word_list(path)

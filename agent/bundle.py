@@ -1,0 +1,188 @@
+"""Agent bundles: a folder that defines one agent completely.
+
+`agent.json` states everything (`AgentManifest`) and lists every other file with its SHA-256; `digest` is the SHA-256 of
+the manifest without that field, so it pins all weights. Weights of third parties are named with their own SHA-256, never
+copied into a bundle. The model card, README.md, defines nothing and is not part of the digest.
+
+Failure policy: `load_bundle` checks everything before it returns. A missing or altered file, a bad value or a wrong digest
+raises `InvalidBundle`, whose text names the bundle and the file or field.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agent.action_space import ActionSpace
+from agent.sources import file_sha256
+
+MANIFEST = "agent.json"
+
+
+class InvalidBundle(ValueError):  # noqa: N818
+    """An agent bundle that cannot be served."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ObservationPart(_Part):
+    """The frame that the agent expects, in pixels."""
+
+    height: int = Field(gt=0, le=4096)
+    width: int = Field(gt=0, le=4096)
+
+
+class RetrievalPart(_Part):
+    """How frames become words."""
+
+    clip: str  # file:FOLDER in the bundle, hub:ARCH/PRETRAINED or random:ARCH/SEED
+    vocabulary: str  # a file of the bundle
+    k: int = Field(gt=0, le=64)
+    preprocessing: Literal["model", "reference"] = "model"
+
+
+class MemoryPart(_Part):
+    """How words become the memory vector; see agent.memory.weights."""
+
+    kind: Literal["causal_lm", "transformer_xl"]
+    source: str
+    sha256: str = ""
+    layers: int = Field(gt=0)
+    window: int = Field(gt=1)
+    dimension: int = Field(gt=0)
+
+
+class PolicyPart(_Part):
+    """Shape of the actor-critic; defaults are the paper's (paper-facts section 4)."""
+
+    weights: str
+    channels: tuple[int, int] = (64, 128)
+    features: int = 1024
+    actor_hidden: int = 128
+    critic_hidden: int = 512
+
+
+class AgentManifest(_Part):
+    """The content of agent.json."""
+
+    format: Literal[1]
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    description: str
+    environments: tuple[str, ...]
+    observation: ObservationPart
+    actions: ActionSpace
+    retrieval: RetrievalPart
+    memory: MemoryPart
+    policy: PolicyPart
+    provenance: dict[str, Any]
+    files: dict[str, str]  # path in the bundle -> SHA-256
+    digest: str
+
+
+@dataclass(frozen=True)
+class AgentBundle:
+    """A verified bundle."""
+
+    folder: Path
+    manifest: AgentManifest
+
+    @property
+    def name(self) -> str:
+        """The agent's name."""
+        return self.manifest.name
+
+    @property
+    def digest(self) -> str:
+        """The bundle's digest, in hexadecimal."""
+        return self.manifest.digest
+
+    def path(self, file: str) -> Path:
+        """Where a file of the bundle lies."""
+        return self.folder / file
+
+    def source(self, source: str) -> str:
+        """A model source with `file:` made relative to the bundle."""
+        return f"file:{self.folder / source.removeprefix('file:')}" if source.startswith("file:") else source
+
+
+def manifest_digest(content: dict[str, Any]) -> str:
+    """SHA-256 of a manifest without its digest, in canonical JSON."""
+    rest = {key: value for key, value in content.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of a bundle that defines the agent, by path."""
+    return {name: file_sha256(folder / name) for name in _file_names(folder)}
+
+
+def _file_names(folder: Path) -> list[str]:
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in (MANIFEST, "README.md"))
+    return [str(p.relative_to(folder)) for p in files]
+
+
+def write_manifest(folder: Path, content: dict[str, Any]) -> AgentBundle:
+    """Completes `content` (a manifest without files and digest) for the files in `folder`, writes it and checks it."""
+    content = {**content, "files": hash_files(folder)}
+    content["digest"] = manifest_digest(content)
+    (folder / MANIFEST).write_text(json.dumps(content, indent=2) + "\n")
+    return load_bundle(folder)
+
+
+def load_bundle(folder: Path) -> AgentBundle:
+    """Reads and verifies a bundle; raises InvalidBundle."""
+    content = _read_manifest(folder)
+    try:
+        manifest = AgentManifest.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise InvalidBundle(f"agent bundle {folder}: {MANIFEST}: {field}: {first['msg']}") from None
+    if manifest_digest(content) != manifest.digest:
+        raise InvalidBundle(f"agent bundle {folder}: {MANIFEST} was altered: it does not match its digest {manifest.digest}")
+    _check_files(folder, manifest)
+    return AgentBundle(folder, manifest)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    try:
+        content = json.loads((folder / MANIFEST).read_text())
+    except FileNotFoundError:
+        raise InvalidBundle(f"agent bundle {folder}: {MANIFEST} is missing") from None
+    except ValueError as error:
+        raise InvalidBundle(f"agent bundle {folder}: {MANIFEST} is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise InvalidBundle(f"agent bundle {folder}: {MANIFEST} is not a JSON object")
+    return content
+
+
+def _check_files(folder: Path, manifest: AgentManifest) -> None:
+    for name, expected in manifest.files.items():
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise InvalidBundle(f"agent bundle {folder}: file {name} lies outside the bundle")
+        if not path.is_file():
+            raise InvalidBundle(f"agent bundle {folder}: file {name} is missing")
+        if file_sha256(path) != expected:
+            raise InvalidBundle(f"agent bundle {folder}: file {name} was altered: its SHA-256 is not {expected}")
+    needed = {manifest.retrieval.vocabulary, manifest.policy.weights}
+    for source in (manifest.retrieval.clip, manifest.memory.source):
+        if source.startswith("file:"):
+            needed |= _files_of(folder, source)
+    if unlisted := needed - manifest.files.keys():
+        raise InvalidBundle(f"agent bundle {folder}: {MANIFEST}: files: {sorted(unlisted)[0]} is not listed")
+
+
+def _files_of(folder: Path, source: str) -> set[str]:
+    """What a model source of the bundle consists of; a folder outside gives names that no bundle may list."""
+    name = source.removeprefix("file:")
+    found = {os.path.normpath(os.path.join(name, file)) for file in _file_names(folder / name)}
+    if not found:
+        raise InvalidBundle(f"agent bundle {folder}: {source} holds no file")
+    return found

@@ -1,0 +1,40 @@
+"""Frames -> words."""
+
+from agent.bundle import AgentBundle
+from agent.retrieval.clip import load_clip
+from agent.retrieval.preprocess import Mode
+from agent.retrieval.retriever import TokenRetriever
+from agent.vocabulary import Vocabulary, load_vocabulary
+
+
+def make_retriever(
+    clip: str,
+    vocabulary: Vocabulary,
+    *,
+    k: int,
+    preprocessing: Mode = "model",
+    device: str = "cpu",
+    cache_frames: int = 4096,
+) -> TokenRetriever:
+    """Frames -> the k nearest words. clip: a spec of agent.retrieval.clip. cache_frames: frames whose words are kept."""
+    return TokenRetriever(
+        model=load_clip(clip, device=device).model,
+        vocabulary=vocabulary,
+        k=k,
+        device=device,
+        preprocessing=preprocessing,
+        cache_frames=cache_frames,
+    )
+
+
+def load_retriever(bundle: AgentBundle, *, device: str, cache_frames: int) -> TokenRetriever:
+    """Frames -> words, as the bundle says."""
+    part = bundle.manifest.retrieval
+    return make_retriever(
+        bundle.source(part.clip),
+        load_vocabulary(bundle),
+        k=part.k,
+        preprocessing=part.preprocessing,
+        device=device,
+        cache_frames=cache_frames,
+    )

@@ -1,0 +1,144 @@
+"""Any Hugging Face causal language model with rotary positions as memory (default: SmolLM2-135M).
+
+The model runs unchanged; only its `Cache` is ours. In a step, `update` scatters each row's new keys and values into that
+row's own slot and hands back the whole ring, so episodes of any age share one forward; positions go in per row and a 4-D
+mask cuts the window. In a rebuild the cache is a plain band that is written into the slot at the end.
+
+Failure policy: a model whose positions are not rotary is refused with ValueError when it is built, because its keys could
+not be reused at another distance. Empty positions are masked: a causal language model has never seen them.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.cache_utils import Cache
+
+from agent.history import history_reach
+from agent.memory.language_model import SlotCache, reachable
+
+REBUILD_CHUNK = 256  # positions per forward in a rebuild; bounds its memory
+
+
+class _Step(Cache):
+    """One step's view of the slots: writes the new keys and values, returns whole rings."""
+
+    def __init__(self, cache: SlotCache, slots: Tensor, positions: Tensor) -> None:
+        super().__init__(layers=[])
+        self._cache, self._slots, self._positions = cache, slots, positions
+
+    def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        self._cache.write(layer_idx, self._slots, self._positions, key_states, value_states)
+        return self._cache.read(layer_idx, self._slots)
+
+
+class _Band(Cache):
+    """A rebuild's view of one episode: the keys and values of the last `window - 1` positions, then the new ones."""
+
+    def __init__(self, layers: int, keep: int) -> None:
+        super().__init__(layers=[])
+        self._keep = keep
+        self.past: list[tuple[Tensor, Tensor] | None] = [None] * layers
+
+    def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        past = self.past[layer_idx]
+        if past is not None:
+            key_states = torch.cat([past[0], key_states], dim=2)
+            value_states = torch.cat([past[1], value_states], dim=2)
+        first = max(0, key_states.shape[2] - self._keep)
+        self.past[layer_idx] = (key_states[:, :, first:], value_states[:, :, first:])
+        return key_states, value_states
+
+
+class CausalLanguageModel:
+    """`LanguageModel` over the base model (without its head) of a Hugging Face causal language model."""
+
+    def __init__(self, *, model: PreTrainedModel, lm_token_ids: Tensor, window: int, tokens_per_step: int) -> None:
+        """lm_token_ids: int64 (rows,), the model's token id of each vocabulary row; only those embeddings are kept."""
+        if not hasattr(model, "rotary_emb"):
+            raise ValueError(
+                f"language model {type(model).__name__}: only models with rotary positions can hold memory slots"
+            )
+        config = model.config
+        self.layers: int = config.num_hidden_layers
+        self.window, self.tokens_per_step = window, tokens_per_step
+        self.dimension: int = config.hidden_size
+        self._heads: int = config.num_key_value_heads
+        self._head_dim: int = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        self._model = model.eval().requires_grad_(False)
+        embeddings: Tensor = model.get_input_embeddings().weight.detach()  # type: ignore[operator]
+        self.embeddings = embeddings[lm_token_ids.to(embeddings.device)].clone()
+        model.set_input_embeddings(nn.Embedding(1, self.dimension))  # the other rows are never read (quirk Q13)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lives."""
+        return self.embeddings.device
+
+    def new_cache(self, slots: int) -> SlotCache:
+        """See `LanguageModel.new_cache`."""
+        return SlotCache(
+            layers=self.layers,
+            slots=slots,
+            heads=self._heads,
+            head_dim=self._head_dim,
+            window=self.window,
+            tokens_per_step=self.tokens_per_step,
+            dtype=self.embeddings.dtype,
+            device=self.device,
+        )
+
+    @torch.inference_mode()
+    def step(self, cache: SlotCache, slots: Tensor, lengths: Tensor, words: Tensor) -> Tensor:
+        """See `LanguageModel.step`."""
+        return self.step_inputs(cache, slots, lengths, self.embeddings[words.to(self.device)])
+
+    @torch.inference_mode()
+    def step_inputs(self, cache: SlotCache, slots: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor:
+        """As `step`, with input vectors (rows, tokens_per_step, width) in place of words."""
+        slots, lengths = slots.to(self.device), lengths.to(self.device)
+        count = inputs.shape[1]
+        positions = lengths[:, None] + torch.arange(count, device=self.device)
+        held = cache.held_positions(lengths + count)
+        hidden = self._forward(inputs, positions, held, _Step(cache, slots, positions))
+        return hidden[:, -1].float()
+
+    @torch.inference_mode()
+    def rebuild(self, cache: SlotCache, slot: int, length: int, words: Tensor) -> None:
+        """See `LanguageModel.rebuild`."""
+        cache.clear(slot)
+        words = words[-history_reach(self.layers, self.window) :].to(self.device) if self.window > 1 else words[:0]
+        if len(words) == 0:
+            return
+        first, keep = length - len(words), cache.capacity
+        band = _Band(self.layers, keep)
+        for start in range(0, len(words), REBUILD_CHUNK):
+            chunk = words[None, start : start + REBUILD_CHUNK]
+            positions = first + start + torch.arange(chunk.shape[1], device=self.device)[None]
+            oldest = first + max(0, start - keep)
+            keys = torch.arange(oldest, first + start + chunk.shape[1], device=self.device)[None]
+            self._forward(self.embeddings[chunk], positions, keys, band)
+        self._store(cache, slot, length, band)
+
+    def _forward(self, inputs: Tensor, positions: Tensor, keys: Tensor, past: Cache) -> Tensor:
+        seen = reachable(positions, keys, window=self.window, empty_visible=False)
+        # Added to the scores, not a bool: models without scaled-dot-product attention would add True as 1.
+        mask = torch.zeros_like(seen, dtype=inputs.dtype).masked_fill(~seen, torch.finfo(inputs.dtype).min)
+        out = self._model(
+            inputs_embeds=inputs,
+            attention_mask=mask[:, None],
+            position_ids=positions,
+            past_key_values=past,
+            use_cache=True,
+        )
+        hidden: Tensor = out.last_hidden_state
+        return hidden
+
+    def _store(self, cache: SlotCache, slot: int, length: int, band: _Band) -> None:
+        row = torch.tensor([slot], device=self.device)
+        for layer, past in enumerate(band.past):
+            if past is None:
+                continue
+            positions = torch.arange(length - past[0].shape[2], length, device=self.device)[None]
+            cache.write(layer, row, positions, *past)

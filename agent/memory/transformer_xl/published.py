@@ -1,0 +1,144 @@
+"""The public transfo-xl-wt103 files: loads the model from them, and rewrites them without pickles.
+
+A model folder holds `config.json`, the weights as `model.safetensors` or `pytorch_model.bin`, and a vocabulary. Nothing in
+it is executed (quirk Q25): torch files are read with `weights_only`, the vocabulary as `wt103_vocabulary` says. Tensors keep
+their published names, with or without the `transformer.` that the language-model head puts before them.
+
+`python -m agent.memory.transformer_xl.published SOURCE TARGET` writes config.json, model.safetensors and vocabulary.json:
+no pickle, no output layers, and later only the layers asked for are read from the disk.
+
+Failure policy: FileNotFoundError names the missing file; ValueError names the file and the field or tensor that is wrong.
+"""
+
+import argparse
+import dataclasses
+import json
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from agent.memory.transformer_xl.model import TransformerXL, TransformerXLConfig
+from agent.memory.transformer_xl.published_words import load_words
+from agent.memory.transformer_xl.weights import (
+    Shape,
+    TensorSource,
+    assemble_transformer_xl,
+    published_shapes,
+    random_transformer_xl,
+)
+from agent.safetensors_file import write_tensors
+
+__all__ = ["convert", "load_transformer_xl", "load_words", "random_transformer_xl"]
+
+# What the published code can also do and this one does not. wt103 has these values.
+REQUIRED = {"attn_type": 0, "pre_lnorm": False, "same_length": True, "untie_r": True}
+
+
+def load_transformer_xl(
+    path: str | Path,
+    *,
+    lm_token_ids: Tensor,
+    window: int,
+    tokens_per_step: int,
+    layers: int | None = None,
+    empty_visible: bool = True,
+) -> TransformerXL:
+    """The model of a folder; the arguments are those of `assemble_transformer_xl`. The file's own `mem_len` is not used."""
+    folder = Path(path)
+    config = read_config(folder)
+    return assemble_transformer_xl(
+        open_tensors(folder),
+        config=config,
+        lm_token_ids=lm_token_ids,
+        window=window,
+        tokens_per_step=tokens_per_step,
+        layers=layers,
+        empty_visible=empty_visible,
+    )
+
+
+def read_config(folder: Path) -> TransformerXLConfig:
+    """The sizes in `config.json`; a field that it lacks has the library's default, which is that of wt103."""
+    path = folder / "config.json"
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if not isinstance(fields, dict):
+        raise ValueError(f"{path}: expected an object")
+    for name, value in REQUIRED.items():
+        if fields.get(name, value) != value:
+            raise ValueError(f"{path}: {name} is {fields[name]!r}, only {value!r} is supported")
+    known = {field.name: fields[field.name] for field in dataclasses.fields(TransformerXLConfig) if field.name in fields}
+    known["cutoffs"] = tuple(known.get("cutoffs", TransformerXLConfig.cutoffs))
+    config = TransformerXLConfig(**known)
+    if config.div_val < 2:
+        raise ValueError(f"{path}: div_val is {config.div_val}, only an adaptive embedding (2 or more) is supported")
+    return config
+
+
+def open_tensors(folder: Path) -> TensorSource:
+    """The tensors of a model folder by their published names, float32; each is checked against the shape asked for."""
+    path, names, read = _open_weights(folder)
+
+    def tensor(name: str, shape: Shape) -> Tensor:
+        found = next((full for full in (name, f"transformer.{name}") if full in names), None)
+        if found is None:
+            raise ValueError(f"{path}: no tensor {name}")
+        value = read(found)
+        if tuple(value.shape) != shape:
+            raise ValueError(f"{path}: tensor {found} has shape {tuple(value.shape)}, expected {shape}")
+        return value.float()
+
+    return tensor
+
+
+def _open_weights(folder: Path) -> tuple[Path, set[str], Callable[[str], Tensor]]:
+    """The weight file, the names in it, and how to read one of them."""
+    path = folder / "model.safetensors"
+    if path.is_file():
+        try:
+            file = safe_open(path, framework="pt")
+        except SafetensorError as error:
+            raise ValueError(f"{path}: {error}") from error
+        # Copied, because these tensors are views of the mapped file: rewriting it in place would change or kill the model.
+        return path, set(file.keys()), lambda name: file.get_tensor(name).clone()  # type: ignore[no-untyped-call]
+    path = folder / "pytorch_model.bin"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder}: neither model.safetensors nor pytorch_model.bin")
+    try:
+        tensors = dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (pickle.UnpicklingError, RuntimeError, EOFError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    return path, {name for name, value in tensors.items() if isinstance(value, Tensor)}, tensors.__getitem__
+
+
+def convert(source: Path, target: Path) -> None:
+    """Rewrites the model folder `source` as `target`, which is made; checks every tensor and the vocabulary's size."""
+    config, words, tensors = read_config(source), load_words(source), open_tensors(source)
+    if len(words) != config.vocab_size:
+        raise ValueError(f"{source}: the vocabulary has {len(words)} words, config.json says {config.vocab_size}")
+    weights = {name: tensors(name, shape).contiguous() for name, shape in published_shapes(config).items()}
+    target.mkdir(parents=True, exist_ok=True)
+    write_tensors(target / "model.safetensors", weights)
+    (target / "vocabulary.json").write_text(json.dumps(words, ensure_ascii=False), encoding="utf-8")
+    shutil.copyfile(source / "config.json", target / "config.json")
+
+
+def main() -> None:
+    """The command `python -m agent.memory.transformer_xl.published SOURCE TARGET`."""
+    parser = argparse.ArgumentParser(description="Rewrite the public transfo-xl-wt103 files without pickles.")
+    parser.add_argument("source", type=Path, help="folder with config.json, the weights and the vocabulary")
+    parser.add_argument("target", type=Path, help="folder to write config.json, model.safetensors, vocabulary.json to")
+    arguments = parser.parse_args()
+    convert(arguments.source, arguments.target)
+    print(f"wrote {arguments.target}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""The actor-critic (paper-facts section 4): frame and memory vector -> distribution over actions, and value.
+
+CNN and heads are the paper's; sizes are settings of the bundle. Differences on purpose: the actor gives logits (Q22; the
+same distribution as the paper's softmax), the argmax is per row (Q2), and the memory vector is standardised per feature by
+the buffers `memory_mean` and `memory_scale`, which are 0 and 1 for the paper's plain concatenation.
+
+What an action is drawn from, a row of parameters, is agent.policy.heads'. Failure policy: shapes that do not fit raise
+what torch raises.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from agent.bundle import AgentBundle, PolicyPart
+from agent.frame import Frame
+from agent.policy.heads import row_sizes
+
+Features = NDArray[np.float32]  # (features,)
+Vector = NDArray[np.float32]  # (dimension,), a memory vector
+Parameters = NDArray[np.float32]  # one row of agent.policy.heads
+
+
+def _conv_sizes(side: int) -> tuple[tuple[int, int], tuple[int, int], int]:
+    """Kernel and stride of both convolutions, and the side of the last feature map, for the shorter side of a frame."""
+    first = (8, 4) if side > 9 else (4, 2)
+    middle = (side - first[0]) // first[1] + 1
+    second = (4, 2) if middle > 9 else (2, 1)
+    return first, second, (middle - second[0]) // second[1] + 1
+
+
+class ActorCritic(nn.Module):
+    """CNN, actor head and critic head."""
+
+    memory_mean: Tensor
+    memory_scale: Tensor
+
+    def __init__(
+        self,
+        shape: PolicyPart,
+        *,
+        height: int,
+        width: int,
+        memory: int,
+        actions: int,
+        deviations: int = 0,
+        output_gain: float = 2**0.5,
+    ) -> None:
+        """Sizes; `actions` and `deviations` are `row_sizes` of the action space.
+
+        memory: dimension of the memory vector. actions: outputs of the actor. deviations: learned log standard deviations,
+        one for each continuous dimension. output_gain: of the actor's last layer (Q22).
+        """
+        super().__init__()
+        first, second, _ = _conv_sizes(min(height, width))
+        one, two = shape.channels
+        convolutions = nn.Sequential(
+            nn.Conv2d(3, one, *first), nn.ReLU(), nn.Conv2d(one, two, *second), nn.ReLU(), nn.Flatten()
+        )
+        flat = convolutions(torch.zeros(1, 3, height, width)).shape[1]
+        self.cnn = nn.Sequential(convolutions, nn.Linear(flat, shape.features), nn.ReLU())
+        joint = shape.features + memory
+        self.actor = _head(joint, shape.actor_hidden, actions)
+        self.critic = _head(joint, shape.critic_hidden, 1)
+        self.log_std = nn.Parameter(torch.zeros(deviations)) if deviations else None
+        self.register_buffer("memory_mean", torch.zeros(memory))
+        self.register_buffer("memory_scale", torch.ones(memory))
+        self._initialise(output_gain)
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """uint8 (rows, 3, height, width) -> float32 (rows, features)."""
+        out: Tensor = self.cnn(frames.float() / 255)
+        return out
+
+    def decide(self, features: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Features and float32 (rows, memory) -> parameters (rows, actions + deviations) and values (rows,)."""
+        joint = torch.cat([features, (memory - self.memory_mean) * self.memory_scale], dim=1)
+        parameters, values = self.actor(joint), self.critic(joint).squeeze(1)
+        if self.log_std is not None:
+            parameters = torch.cat([parameters, self.log_std.expand(len(parameters), -1)], dim=1)
+        return parameters, values
+
+    def _initialise(self, output_gain: float) -> None:
+        for module in self.cnn.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.xavier_uniform_(module.weight, gain=2**0.5)
+        for head in (self.actor, self.critic):
+            for module in head.modules():
+                if isinstance(module, nn.Linear):
+                    nn.init.orthogonal_(module.weight, gain=output_gain if module is self.actor[-1] else 2**0.5)
+        for name, parameter in self.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(parameter)
+
+
+def _head(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    norm = nn.LayerNorm(hidden, elementwise_affine=False)
+    return nn.Sequential(nn.Linear(inputs, hidden), norm, nn.ReLU(), nn.Linear(hidden, outputs))
+
+
+class PolicyEngine:
+    """The actor-critic on batches of single frames and memory vectors."""
+
+    def __init__(self, model: ActorCritic, device: str) -> None:
+        self._model, self._device = model.to(device), device
+
+    @torch.inference_mode()
+    def encode(self, frames: Sequence[Frame]) -> list[Features]:
+        """uint8 (height, width, 3) each -> features each."""
+        batch = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous()
+        return list(self._model.encode(batch.to(self._device)).cpu().numpy())
+
+    @torch.inference_mode()
+    def decide(self, pairs: Sequence[tuple[Features, Vector]]) -> list[tuple[Parameters, float]]:
+        """(features, memory vector) each -> (parameters of the action distribution, value) each."""
+        features, memory = (torch.from_numpy(np.stack(part)).to(self._device) for part in zip(*pairs, strict=True))
+        parameters, values = self._model.decide(features, memory)
+        return list(zip(parameters.cpu().numpy(), values.tolist(), strict=True))
+
+
+def load_actor_critic(bundle: AgentBundle) -> ActorCritic:
+    """The bundle's actor-critic with its weights, frozen; ValueError names the file whose tensors do not fit."""
+    manifest = bundle.manifest
+    actions, deviations = row_sizes(manifest.actions)
+    model = ActorCritic(
+        manifest.policy,
+        height=manifest.observation.height,
+        width=manifest.observation.width,
+        memory=manifest.memory.dimension,
+        actions=actions,
+        deviations=deviations,
+    )
+    path = bundle.path(manifest.policy.weights)
+    _load(model, path)
+    return model.eval().requires_grad_(False)
+
+
+def _load(model: ActorCritic, path: Path) -> None:
+    try:
+        model.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise ValueError(f"policy weights {path}: {error}") from None

@@ -1,0 +1,1 @@
+"""Frames to the nearest words of a vocabulary, with a frozen CLIP."""

@@ -1,0 +1,126 @@
+"""Token retrieval: frames to the k nearest words of the vocabulary (paper-facts sections 1 and 2).
+
+Contract: pure computation. A frame's embedding and the vocabulary's embeddings are L2-normalised, the similarity is
+their dot product in float32, and the k highest are returned, most similar first, equal similarities by lower row. Only
+the image tower is kept; top-k runs on the device (quirk Q12). Results are cached by frame fingerprint in a bounded LRU.
+A frame's result does not depend on the other frames of a call, up to float32 rounding of matrix products at another batch
+size: similarities may differ around the seventh digit, so words change only where two are as good as equal. A cached
+frame keeps its first result.
+Failure: a frame that is not uint8 (height, width, 3) raises ValueError naming what was expected and given, before
+anything is computed. Not safe for concurrent calls: one caller at a time.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from agent.frame import Frame, Observation
+from agent.retrieval.clip import preprocess_cfg
+from agent.retrieval.preprocess import Mode, Preprocessing
+from agent.vocabulary import Vocabulary, Word
+
+
+def check_frame(frame: NDArray[Any], index: int) -> None:
+    """ValueError unless `frame` is uint8 (height, width, 3) with at least one pixel."""
+    shape, dtype = getattr(frame, "shape", None), getattr(frame, "dtype", type(frame).__name__)
+    if shape is None or len(shape) != 3 or shape[2] != 3 or 0 in shape or dtype != np.uint8:
+        raise ValueError(f"frame {index}: expected uint8 (height, width, 3), got {dtype} {shape}")
+
+
+def top_k(similarities: Tensor, k: int) -> Tensor:
+    """Rows of the k highest similarities, float32 (frames, rows) -> int64 (frames, k); equal ones by lower row.
+
+    torch.topk leaves the order of equal values open, so it gets unique integers: the similarity's bits in an order-keeping
+    form above, the row below.
+    """
+    bits = (similarities + 0.0).view(torch.int32)  # + 0.0 makes -0.0 equal to 0.0
+    ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
+    rows = torch.arange(similarities.shape[1], device=similarities.device)
+    keys = (ordered << 32) - rows
+    return -keys.topk(k, dim=1).values & 0xFFFFFFFF
+
+
+class TokenRetriever:
+    """Retrieval with one CLIP model and one vocabulary.
+
+    model: any open_clip model (its image tower is kept and moved to `device`). preprocessing: see preprocess.py.
+    cache_frames: bound of the cache, 0 switches it off. `hits` and `misses` count frames found and not found in it.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        vocabulary: Vocabulary,
+        k: int,
+        device: torch.device | str,
+        preprocessing: Mode = "model",
+        cache_frames: int = 4096,
+    ) -> None:
+        if not 1 <= k <= len(vocabulary):
+            raise ValueError(f"k: expected 1..{len(vocabulary)} (rows of the vocabulary), got {k}")
+        self.k, self.words, self.device = k, vocabulary.words, torch.device(device)
+        self.preprocess = Preprocessing(cfg=preprocess_cfg(model), mode=preprocessing, device=self.device)
+        self.visual: nn.Module = model.visual.to(self.device).eval()  # type: ignore[union-attr]
+        self.embeddings = normalize(vocabulary.embeddings.to(self.device), dim=-1)
+        self.cache_frames, self.hits, self.misses = cache_frames, 0, 0
+        self._cache: OrderedDict[bytes, list[Word]] = OrderedDict()
+
+    def retrieve(self, frames: Sequence[Frame]) -> list[list[Word]]:
+        """The k words of each frame uint8 (height, width, 3), most similar first. Sizes may differ within a call."""
+        for index, frame in enumerate(frames):
+            check_frame(frame, index)
+        return self.retrieve_observations([Observation.of(frame) for frame in frames])
+
+    def retrieve_observations(self, observations: Sequence[Observation]) -> list[list[Word]]:
+        """The same for frames that have been checked and fingerprinted already."""
+        keys = [one.fingerprint for one in observations]
+        found = {key: self._cache[key] for key in keys if key in self._cache}
+        missing = {one.fingerprint: one.frame for one in observations if one.fingerprint not in found}
+        self.hits += sum(key in found for key in keys)
+        self.misses += sum(key in missing for key in keys)
+        found |= self._compute(missing)
+        for key in found:
+            self._remember(key, found[key])
+        return [list(found[key]) for key in keys]  # copies: a caller may not change the cache
+
+    def _compute(self, frames: dict[bytes, Frame]) -> dict[bytes, list[Word]]:
+        """One forward per frame size."""
+        by_size: dict[tuple[int, ...], list[bytes]] = {}
+        for key, frame in frames.items():
+            by_size.setdefault(frame.shape, []).append(key)
+        results: dict[bytes, list[Word]] = {}
+        for keys in by_size.values():
+            results |= zip(keys, self._words([frames[key] for key in keys]), strict=True)
+        return results
+
+    @torch.inference_mode()
+    def similarities(self, frames: list[Frame]) -> Tensor:
+        """Cosine similarity of frames of one size to every word: float32 (frames, rows) on the device."""
+        features = self.visual(self.preprocess(frames))
+        if isinstance(features, tuple):  # CoCa's tower also gives its patch tokens
+            features = features[0]
+        return normalize(features.float(), dim=-1) @ self.embeddings.T
+
+    def _words(self, frames: list[Frame]) -> list[list[Word]]:
+        similarities = self.similarities(frames)
+        rows = top_k(similarities, self.k)
+        values = similarities.gather(1, rows).tolist()
+        return [
+            [Word(row, self.words[row], value) for row, value in zip(best, scores, strict=True)]
+            for best, scores in zip(rows.tolist(), values, strict=True)
+        ]
+
+    def _remember(self, key: bytes, words: list[Word]) -> None:
+        self._cache[key] = words
+        self._cache.move_to_end(key)
+        if len(self._cache) > self.cache_frames:
+            self._cache.popitem(last=False)

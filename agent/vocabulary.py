@@ -1,0 +1,86 @@
+"""The vocabulary: the words that can be remembered, with their CLIP text embeddings (the paper's semantic database).
+
+Contract: row i of every field is the same word; rows are in ascending CLIP id. One safetensors file holds everything,
+with the provenance (overlap mode, prompts, names of both models, sizes) in its metadata. Embeddings may be stored in
+float16 and are always float32 in memory.
+Failure: a file that is not a vocabulary, or whose fields disagree in length, raises ValueError naming the file.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from agent.bundle import AgentBundle
+from agent.safetensors_file import write_tensors
+
+FORMAT = "shelm-vocabulary-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word that a frame was turned into: its row in the vocabulary, its text, its cosine similarity in [-1, 1]."""
+
+    row: int
+    text: str
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """words: list of rows strings. embeddings: float32 (rows, dim), CLIP text embeddings, not normalised (paper-facts
+    section 2). token_ids: int64 (rows,), the language model's id of each word. provenance: how it was built.
+    """
+
+    words: list[str]
+    embeddings: Tensor
+    token_ids: Tensor
+    provenance: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        rows = len(self.words)
+        if self.embeddings.ndim != 2 or len(self.embeddings) != rows or self.token_ids.shape != (rows,):
+            shapes = f"embeddings {tuple(self.embeddings.shape)}, token_ids {tuple(self.token_ids.shape)}"
+            raise ValueError(f"vocabulary: expected embeddings ({rows}, dim) and token_ids ({rows},), got {shapes}")
+        if self.embeddings.dtype != torch.float32 or self.token_ids.dtype != torch.int64:
+            types = f"{self.embeddings.dtype} and {self.token_ids.dtype}"
+            raise ValueError(f"vocabulary: expected float32 embeddings and int64 token_ids, got {types}")
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def save(self, path: Path, *, dtype: torch.dtype = torch.float16) -> None:
+        """Writes one safetensors file; `dtype` is that of the stored embeddings."""
+        text = json.dumps(self.words, ensure_ascii=False).encode()
+        tensors = {
+            "embeddings": self.embeddings.to(dtype).contiguous(),
+            "token_ids": self.token_ids.to(torch.int32),
+            # JSON in a byte tensor: words of the reference overlap may hold any character, line ends included.
+            "words": torch.frombuffer(bytearray(text), dtype=torch.uint8),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_tensors(path, tensors, {**self.provenance, "format": FORMAT})
+
+    @classmethod
+    def load(cls, path: Path) -> Vocabulary:
+        """Reads what `save` wrote."""
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            if metadata.pop("format", None) != FORMAT:
+                raise ValueError(f"{path}: expected a vocabulary of format {FORMAT!r}")
+            words, embeddings = file.get_tensor("words"), file.get_tensor("embeddings")
+            token_ids = file.get_tensor("token_ids")
+        try:
+            return cls(json.loads(bytes(words.numpy())), embeddings.float(), token_ids.long(), metadata)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+
+def load_vocabulary(bundle: AgentBundle) -> Vocabulary:
+    """The words that the bundle's agent can remember."""
+    return Vocabulary.load(bundle.path(bundle.manifest.retrieval.vocabulary))

@@ -1,1 +1,0 @@
-"""Kubernetes manifests (kustomize), and the command that checks them."""

@@ -1,1 +1,0 @@
-"""The models of agent bundles in a Triton Inference Server."""

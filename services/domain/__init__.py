@@ -1,1 +1,0 @@
-"""What every service knows: agent bundles, frames, episodes and their history. No model, no server, no store."""

@@ -1,0 +1,185 @@
+"""Retrieval and memory at one address each, over gRPC: one frame, one step at a time; concurrent callers share a call.
+
+Failure policy: a service that cannot be reached is UNAVAILABLE with its own reason; the channel connects again by
+itself. Errors of single items are passed on as they are.
+"""
+
+import math
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import grpc
+import numpy as np
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from numpy.typing import NDArray
+
+from agent.frame import Observation
+from agent.history import MemoryStep, MemoryVector
+from agent.vocabulary import Word
+from services.protocol.image import raw_image
+from services.protocol.status import item_error
+from services.protocol.steps import read_tokens
+from services.protocol.stubs import memory_pb2, memory_pb2_grpc, retrieval_pb2, retrieval_pb2_grpc
+from services.runtime import traces
+from services.runtime.batching import Queue, make_batcher
+from services.runtime.errors import ServiceError, deadline_passed, queue_full
+from services.runtime.traces import Metadata
+
+CALL_TIMEOUT = 30.0  # seconds, for callers without a deadline of their own
+ENCODE_TIMEOUT = 300.0  # the same where many histories are computed
+Reply = TypeVar("Reply")
+_Seen = tuple[str, Observation, float | None]  # agent digest, observation, deadline
+_Stepped = tuple[str, MemoryStep, float | None]
+
+
+def connect(target: str, max_message_bytes: int) -> grpc.aio.Channel:
+    """A channel that comes back within a second once its server does."""
+    return grpc.aio.insecure_channel(
+        target,
+        options=[
+            ("grpc.max_receive_message_length", max_message_bytes),
+            ("grpc.max_send_message_length", max_message_bytes),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 1000),
+        ],
+    )
+
+
+class _Remote:
+    """One service behind this one."""
+
+    def __init__(self, channel: grpc.aio.Channel, *, name: str, service: str, token: str) -> None:
+        self._name, self._service = name, service
+        self._metadata: Metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._tracer = traces.tracer()
+        self._health = health_pb2_grpc.HealthStub(channel)
+
+    async def missing(self) -> list[str]:
+        """Empty if the service is ready."""
+        try:
+            reply = await self._health.Check(health_pb2.HealthCheckRequest(service=self._service), timeout=1.0)
+        except grpc.aio.AioRpcError as error:
+            return [f"{self._name}: {error.code().name}"]
+        return [] if reply.status == health_pb2.HealthCheckResponse.SERVING else [f"{self._name}: not serving"]
+
+    async def _call(
+        self, call: Callable[..., Awaitable[Reply]], request: Any, seconds: float, places: Sequence[int] | None = None
+    ) -> Reply:
+        """places: of the callers in the batch that the call is made for; None: it is made for one caller."""
+        metadata = self._metadata
+        if self._tracer:
+            metadata += self._tracer.outgoing() if places is None else self._tracer.carry(places)
+        try:
+            return await call(request, timeout=seconds, metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            raise self._error(error) from error
+
+    def _error(self, error: grpc.aio.AioRpcError) -> ServiceError:
+        code = error.code()
+        if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+            return deadline_passed()
+        if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return queue_full(self._name)
+        text = f"the {self._name} service is unavailable ({code.name}); retry the same step"
+        return ServiceError(grpc.StatusCode.UNAVAILABLE, f"{self._name.upper()}_UNAVAILABLE", text, retry_after=0.5)
+
+
+class RemoteRetrieval(_Remote):
+    """`Retrieval` over gRPC."""
+
+    def __init__(self, channel: grpc.aio.Channel, *, token: str = "", max_batch: int, max_queue: int) -> None:
+        super().__init__(channel, name="retrieval", service="shelm.internal.v1.RetrievalService", token=token)
+        self._stub = retrieval_pb2_grpc.RetrievalServiceStub(channel)
+        # Two calls may be under way, so that the next batch travels while one is computed.
+        self._calls: Queue[_Seen, Sequence[Word]] = make_batcher(
+            self._retrieve,
+            name="retrieval call",
+            method=f"{self._service}/Retrieve",
+            max_size=max_batch,
+            max_queue=max_queue,
+            concurrency=2,
+        )
+
+    async def words(self, agent_digest: str, observation: Observation, *, deadline: float | None) -> Sequence[Word]:
+        """k words, most similar first."""
+        return await self._calls.submit((agent_digest, observation, deadline), deadline=deadline)
+
+    async def _retrieve(self, items: list[_Seen]) -> list[Sequence[Word] | Exception]:
+        results: list[Sequence[Word] | Exception] = [deadline_passed()] * len(items)
+        for digest in {item[0] for item in items}:
+            places = [i for i, item in enumerate(items) if item[0] == digest]
+            request = retrieval_pb2.RetrieveRequest(
+                agent_digest=digest,
+                frames=[raw_image(items[i][1].frame) for i in places],
+                fingerprints=[items[i][1].fingerprint for i in places],
+            )
+            reply = await self._call(self._stub.Retrieve, request, _timeout(items[i][2] for i in places), places)
+            for i, one in zip(places, reply.results, strict=True):
+                good = one.WhichOneof("outcome") == "words"
+                results[i] = read_tokens(one.words.tokens) if good else item_error(one.status)
+        return results
+
+
+class RemoteMemory(_Remote):
+    """`Memory` over gRPC."""
+
+    def __init__(self, channel: grpc.aio.Channel, *, token: str = "", max_batch: int, max_queue: int) -> None:
+        super().__init__(channel, name="memory", service="shelm.internal.v1.MemoryService", token=token)
+        self._stub = memory_pb2_grpc.MemoryServiceStub(channel)
+        self._calls: Queue[_Stepped, tuple[MemoryVector, bool]] = make_batcher(
+            self._remember,
+            name="memory call",
+            method=f"{self._service}/Remember",
+            max_size=max_batch,
+            max_queue=max_queue,
+            concurrency=2,
+        )
+
+    async def remember(self, agent_digest: str, step: MemoryStep, *, deadline: float | None) -> tuple[MemoryVector, bool]:
+        """The vector after the step, and whether the memory state was rebuilt."""
+        return await self._calls.submit((agent_digest, step, deadline), deadline=deadline)
+
+    async def encode_histories(
+        self, agent_digest: str, histories: Sequence[Sequence[int]], *, episode_id: str, deadline: float | None
+    ) -> list[NDArray[np.float32]]:
+        """The vectors, float32 (dimension,), after histories that need not exist."""
+        sent = [memory_pb2.History(word_ids=words) for words in histories]
+        request = memory_pb2.EncodeHistoriesRequest(agent_digest=agent_digest, histories=sent)
+        seconds = ENCODE_TIMEOUT if deadline is None else max(0.001, deadline - time.monotonic())
+        reply: memory_pb2.EncodeHistoriesResponse = await self._call(self._stub.EncodeHistories, request, seconds)
+        return [np.frombuffer(vector, "<f4") for vector in reply.vectors]
+
+    async def forget(self, episode_ids: Sequence[str]) -> int:
+        """Drops memory slots."""
+        request = memory_pb2.ForgetRequest(episode_ids=episode_ids)
+        reply: memory_pb2.ForgetResponse = await self._call(self._stub.Forget, request, CALL_TIMEOUT)
+        return reply.dropped
+
+    async def _remember(self, items: list[_Stepped]) -> list[tuple[MemoryVector, bool] | Exception]:
+        request = memory_pb2.RememberRequest(items=[_item(digest, step) for digest, step, _ in items])
+        reply = await self._call(self._stub.Remember, request, _timeout(item[2] for item in items), range(len(items)))
+        return [_remembered(result) for result in reply.results]
+
+
+def _timeout(deadlines: Iterable[float | None]) -> float:
+    """Seconds until the last of the callers gives up; the others leave the batch by themselves."""
+    latest = max(math.inf if deadline is None else deadline for deadline in deadlines)
+    return max(0.001, min(CALL_TIMEOUT, latest - time.monotonic()))
+
+
+def _item(agent_digest: str, step: MemoryStep) -> memory_pb2.RememberItem:
+    return memory_pb2.RememberItem(
+        episode_id=step.episode_id,
+        step=step.step,
+        agent_digest=agent_digest,
+        word_ids=step.vocabulary_rows,
+        history_digest=step.history_digest,
+    )
+
+
+def _remembered(result: memory_pb2.RememberResult) -> tuple[MemoryVector, bool] | Exception:
+    if result.WhichOneof("outcome") != "remembered":
+        return item_error(result.status)
+    vector = np.frombuffer(result.remembered.vector, "<f4")
+    return MemoryVector(vector, result.remembered.history_digest), result.remembered.rebuilt

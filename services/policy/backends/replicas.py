@@ -1,0 +1,184 @@
+"""Retrieval and memory as several replicas each: every episode has a home among memory's, every frame among retrieval's.
+
+A target is `HOST:PORT[,HOST:PORT...]`; each host is looked up again and again, so a headless Kubernetes service or a
+scaled compose service is enough to name all replicas. The home is the highest random weight (rendezvous hashing) of the
+episode's name or the frame: replicas that come or go move only their own share. It is an affinity, no more: any replica can
+take any call, at the cost of one rebuild (memory) or one computation (retrieval).
+
+Failure policy: a replica that answers UNAVAILABLE, or whose health does while a call waits for it, is passed over and the
+next one is asked; both calls may be repeated, since neither changes anything that lasts. If none is left the last error goes
+to the caller. A host that cannot be looked up keeps its last known addresses.
+"""
+
+import asyncio
+import hashlib
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.frame import Observation
+from agent.history import MemoryStep, MemoryVector
+from agent.vocabulary import Word
+from services.policy.backends.remote import RemoteMemory, RemoteRetrieval
+from services.runtime.errors import ServiceError
+
+log = logging.getLogger(__name__)
+LOOK_UP_EVERY = 5.0  # seconds
+
+
+class Checked(Protocol):
+    """What a replica can be asked."""
+
+    async def missing(self) -> list[str]:
+        """Empty if it is ready."""
+
+
+Backend = TypeVar("Backend", bound=Checked)
+Result = TypeVar("Result")
+
+
+@dataclass
+class Replica(Generic[Backend]):
+    """One address."""
+
+    address: str
+    backend: Backend
+    away: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Replicas(Generic[Backend]):
+    """All replicas of one service."""
+
+    def __init__(self, target: str, name: str, connect: Callable[[str], Backend]) -> None:
+        """name: for messages. connect: makes the backend of one address."""
+        self._hosts, self._name, self._connect = target.split(","), name, connect
+        self._replicas: dict[str, Replica[Backend]] = {}
+        self._looked_up = 0.0
+
+    async def missing(self) -> list[str]:
+        """Empty if at least one replica is ready; also finds out which are there and which are away."""
+        await self._look_up()
+        answers = await asyncio.gather(*(self._check(replica) for replica in self._replicas.values()))
+        return [] if any(not answer for answer in answers) else [one for answer in answers for one in answer]
+
+    async def call(self, key: bytes, work: Callable[[Backend], Awaitable[Result]]) -> Result:
+        """`work` at the home of `key`, or at the next best replica that is there."""
+        if not self._replicas:
+            await self._look_up()
+        error: ServiceError | None = None
+        for replica in self._ranked(key):
+            try:
+                return await _unless_away(replica, work(replica.backend))
+            except ServiceError as one:
+                if one.code is not grpc.StatusCode.UNAVAILABLE:
+                    raise
+                error = one
+        raise error or _no_replica(self._name)
+
+    async def each(self, work: Callable[[Backend], Awaitable[Result]]) -> list[Result]:
+        """`work` at every replica that is there; those that fail are left out."""
+        there = [replica for replica in self._replicas.values() if not replica.away.is_set()]
+        done = await asyncio.gather(*(work(replica.backend) for replica in there), return_exceptions=True)
+        return [one for one in done if not isinstance(one, BaseException)]
+
+    def _ranked(self, key: bytes) -> list[Replica[Backend]]:
+        """Those that are there, by their weight for the key; those that are away come last, in case they are back."""
+
+        def rank(replica: Replica[Backend]) -> tuple[bool, bytes]:
+            return not replica.away.is_set(), hashlib.blake2b(key + replica.address.encode(), digest_size=8).digest()
+
+        return sorted(self._replicas.values(), key=rank, reverse=True)
+
+    async def _check(self, replica: Replica[Backend]) -> list[str]:
+        missing = await replica.backend.missing()
+        if missing:
+            replica.away.set()
+        elif replica.away.is_set():
+            replica.away = asyncio.Event()
+        return missing
+
+    async def _look_up(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._replicas and loop.time() - self._looked_up < LOOK_UP_EVERY:
+            return
+        self._looked_up = loop.time()
+        try:
+            found = {address for host in self._hosts for address in await _addresses(host)}
+        except OSError as error:
+            log.warning("%s: %s", self._name, error)
+            return
+        if found != self._replicas.keys():
+            log.info("%s: replicas %s", self._name, sorted(found))
+        kept = {address: replica for address, replica in self._replicas.items() if address in found}
+        new = {address: Replica(address, self._connect(address)) for address in found - kept.keys()}
+        self._replicas = {**kept, **new}
+
+
+async def _unless_away(replica: Replica[Backend], work: Awaitable[Result]) -> Result:
+    """The result of `work`, or UNAVAILABLE as soon as the replica is known to be away: a cut cable closes no connection."""
+    if replica.away.is_set():
+        return await work
+    call, gone = asyncio.ensure_future(work), asyncio.ensure_future(replica.away.wait())
+    try:
+        await asyncio.wait({call, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if call.done():
+            return call.result()
+        text = f"the replica at {replica.address} is away; retry the same step"
+        raise ServiceError(grpc.StatusCode.UNAVAILABLE, "REPLICA_AWAY", text, retry_after=0.5)
+    finally:
+        call.cancel()
+        gone.cancel()
+
+
+async def _addresses(host: str) -> list[str]:
+    """HOST:PORT of every address of a host; a target with a scheme is one of gRPC's own."""
+    name, _, port = host.strip().rpartition(":")
+    if "/" in host or not port.isdigit():
+        return [host.strip()]
+    found = await asyncio.get_running_loop().getaddrinfo(name.strip("[]"), int(port), type=socket.SOCK_STREAM)
+    addresses = [(family, place[0]) for family, _, _, _, place in found]
+    return [f"[{at}]:{port}" if family == socket.AF_INET6 else f"{at}:{port}" for family, at in addresses]
+
+
+def _no_replica(name: str) -> ServiceError:
+    text = f"no replica of the {name} service is known; retry the same step"
+    return ServiceError(grpc.StatusCode.UNAVAILABLE, f"{name.upper()}_UNAVAILABLE", text, retry_after=0.5)
+
+
+class RetrievalReplicas(Replicas[RemoteRetrieval]):
+    """`Retrieval` at the frame's home, whose cache knows the frame if any does."""
+
+    async def words(self, agent_digest: str, observation: Observation, *, deadline: float | None) -> Sequence[Word]:
+        """k words, most similar first."""
+        return await self.call(
+            observation.fingerprint, lambda backend: backend.words(agent_digest, observation, deadline=deadline)
+        )
+
+
+class MemoryReplicas(Replicas[RemoteMemory]):
+    """`Memory` at the episode's home, whose slots hold its memory state if any do."""
+
+    async def remember(self, agent_digest: str, step: MemoryStep, *, deadline: float | None) -> tuple[MemoryVector, bool]:
+        """The vector after the step, and whether the memory state was rebuilt."""
+        key = step.episode_id.encode()
+        return await self.call(key, lambda backend: backend.remember(agent_digest, step, deadline=deadline))
+
+    async def encode_histories(
+        self, agent_digest: str, histories: Sequence[Sequence[int]], *, episode_id: str, deadline: float | None
+    ) -> list[NDArray[np.float32]]:
+        """The vectors, float32 (dimension,), after histories that need not exist."""
+
+        async def work(backend: RemoteMemory) -> list[NDArray[np.float32]]:
+            return await backend.encode_histories(agent_digest, histories, episode_id=episode_id, deadline=deadline)
+
+        return await self.call(episode_id.encode(), work)
+
+    async def forget(self, episode_ids: Sequence[str]) -> int:
+        """Drops memory slots, at every replica, because an episode may have been away from home."""
+        return sum(await self.each(lambda backend: backend.forget(episode_ids)))

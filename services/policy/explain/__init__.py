@@ -1,0 +1,1 @@
+"""Which words decided a step."""

@@ -1,0 +1,71 @@
+"""What a memory would hold if something had not been seen: histories with words taken away.
+
+Contract: pure. A history is the words within reach of a step's memory vector, oldest first, the step's own words at
+the end, which always stay. What is taken away leaves no gap: the words that remain move together, and nothing from
+beyond the reach moves in. Variants come in the order of the steps in which their words were first seen.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from agent.vocabulary import Word
+from services.protocol.values import CommittedStep
+
+Rows = tuple[int, ...]  # of the vocabulary
+Seen = tuple[int, Word]  # step and word
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A history without something."""
+
+    words: tuple[Word, ...]  # taken away
+    steps: tuple[int, ...]  # from these
+    rows: Rows  # what remains
+
+
+@dataclass(frozen=True)
+class History:
+    """Words within reach: of earlier steps, and the step's own."""
+
+    past: tuple[Seen, ...]
+    own: Rows
+
+    @property
+    def rows(self) -> Rows:
+        """All of them."""
+        return self._without(())
+
+    def without_each_word(self) -> list[Ablation]:
+        """For each distinct word of earlier steps: all its occurrences taken away."""
+        found: dict[int, list[Seen]] = {}
+        for seen in self.past:
+            found.setdefault(seen[1].row, []).append(seen)
+        ablations = []
+        for gone in found.values():
+            clearest = max((word for _, word in gone), key=lambda word: word.similarity)
+            ablations.append(Ablation((clearest,), tuple(dict.fromkeys(step for step, _ in gone)), self._without(gone)))
+        return ablations
+
+    def without_each_step(self, most: int) -> list[Ablation]:
+        """For each of the latest `most` earlier steps: its words taken away."""
+        groups = [(step, list(seen)) for step, seen in groupby(self.past, key=lambda seen: seen[0])]
+        return [Ablation(tuple(word for _, word in gone), (step,), self._without(gone)) for step, gone in groups[-most:]]
+
+    def _without(self, gone: Iterable[Seen]) -> Rows:
+        left = {id(seen) for seen in gone}
+        return (*(seen[1].row for seen in self.past if id(seen) not in left), *self.own)
+
+
+def reach_from_step(step: int, *, tokens_per_step: int, reach: int) -> int:
+    """The first step with a word among the `reach` words before the last word of `step`."""
+    return max(0, (step + 1) * tokens_per_step - 1 - reach) // tokens_per_step
+
+
+def history_of(steps: Sequence[tuple[int, CommittedStep]], *, reach: int) -> History:
+    """The history within reach of the last of consecutive steps, which begin at its `reach_from_step`."""
+    *earlier, (_, last) = steps
+    past = [(step, word) for step, record in earlier for word in record.words]
+    out_of_reach = max(0, len(past) + len(last.words) - (reach + 1))
+    return History(tuple(past[out_of_reach:]), tuple(word.row for word in last.words))

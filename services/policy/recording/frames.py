@@ -1,0 +1,41 @@
+"""Recorded frames of committed steps: what GetFrame returns and ExplainStep looks at.
+
+Contract: a recorded frame counts only if it is the one that the step was committed with; names may be used again after
+an episode has expired. Failure policy: no such frame is FRAME_NOT_RECORDED, no recording at all RECORDING_OFF.
+"""
+
+from agent.frame import frame_fingerprint
+from services.policy import errors
+from services.policy.recording.recorder import Recorder
+from services.policy.recording.recordings import Recorded
+from services.protocol.values import CommittedStep, RecordedFrame
+from services.store.episodes import EpisodeStore
+
+
+class Frames:
+    """Reads what `recorder` has recorded; None: recording is off."""
+
+    def __init__(self, store: EpisodeStore, recorder: Recorder | None) -> None:
+        self._store, self._recorder = store, recorder
+
+    async def of_step(self, episode_id: str, step: int, record: CommittedStep) -> Recorded | None:
+        """The frame of a committed step, if it was recorded."""
+        recorded = await self._recorder.read(episode_id, step) if self._recorder else None
+        if recorded and frame_fingerprint(recorded.frame) == record.frame_fingerprint:
+            return recorded
+        return None
+
+    async def get(self, episode_id: str, step: int) -> RecordedFrame:
+        """The recorded frame. A recording outlives its episode; that of an expired one cannot be compared any more."""
+        if not self._recorder:
+            raise errors.recording_off()
+        state, record = await self._store.read(episode_id, step)
+        if record:
+            recorded = await self.of_step(episode_id, step, record)
+        else:
+            uncommitted = state is not None and step > state.committed
+            recorded = None if uncommitted else await self._recorder.read(episode_id, step)
+        if recorded is None:
+            raise errors.frame_not_recorded(episode_id, step)
+        height, width, _ = recorded.frame.shape
+        return RecordedFrame(height, width, recorded.png)

@@ -1,0 +1,110 @@
+"""`Recorder`: writes frames in the background, and deletes them when they are old. Off unless SHELM_RECORD is set.
+
+Contract: `put` never waits and never fails, whatever the storage does: an Act is neither delayed nor refused by its
+recording. `close` gives the frames that still wait a bounded time; a process that is killed loses them.
+
+Failure policy: a frame that cannot be written, or that finds the queue full, is counted
+(`shelm_frames_recorded_total{outcome="failed"|"overflow"}`) and logged, at most one line in ten seconds. Storage that
+cannot be read is UNAVAILABLE with reason RECORDINGS_UNAVAILABLE.
+"""
+
+import asyncio
+import contextlib
+import logging
+import queue
+import threading
+import time
+
+import grpc
+from prometheus_client import Counter
+
+from agent.frame import Frame
+from services.policy.recording.recordings import Recorded, Recordings
+from services.runtime.errors import ServiceError
+
+log = logging.getLogger(__name__)
+WORKERS = 4  # S3 takes tens of milliseconds a frame
+MAX_WAITING = 512  # frames
+FLUSH_SECONDS = 5.0
+LOG_EVERY = 10.0  # seconds
+SWEEP_EVERY = (1.0, 3600.0)  # seconds, at least and at most; a tenth of the retention in between
+FRAMES = Counter("shelm_frames_recorded", "Frames of committed steps, by what became of their recording", ["outcome"])
+_Item = tuple[str, int, Frame]
+
+
+class Recorder:
+    """Records at one place. retention: seconds that a frame is kept; 0: for ever."""
+
+    def __init__(self, recordings: Recordings, *, retention: float, max_waiting: int = MAX_WAITING) -> None:
+        self._recordings, self._retention = recordings, retention
+        self._queue: queue.Queue[_Item | None] = queue.Queue(max_waiting)
+        self._stopped = threading.Event()
+        self._lock, self._unsaid, self._quiet_until = threading.Lock(), 0, 0.0
+
+    def start(self) -> None:
+        """Starts the threads. They end with the process, even if storage holds them up."""
+        for work in [self._work] * WORKERS + [self._sweep] * bool(self._retention):
+            threading.Thread(target=work, name="recorder", daemon=True).start()
+
+    def put(self, episode_id: str, step: int, frame: Frame) -> None:
+        """Hands over the frame of a committed step."""
+        try:
+            self._queue.put_nowait((episode_id, step, frame))
+        except queue.Full:
+            FRAMES.labels("overflow").inc()
+            self._complain(f"{self._queue.maxsize} frames wait already")
+
+    async def read(self, episode_id: str, step: int) -> Recorded | None:
+        """A recorded frame; None if there is none."""
+        try:
+            return await asyncio.to_thread(self._recordings.read, episode_id, step)
+        except Exception as error:  # S3's client raises many kinds
+            log.warning("step %d of %r cannot be read: %s: %s", step, episode_id, type(error).__name__, error)
+            text = "the recorded frames cannot be reached; retry later"
+            raise ServiceError(grpc.StatusCode.UNAVAILABLE, "RECORDINGS_UNAVAILABLE", text, retry_after=1.0) from error
+
+    async def close(self, seconds: float = FLUSH_SECONDS) -> None:
+        """Waits until the frames that wait are written, but no longer than `seconds`."""
+        self._stopped.set()
+        left = await asyncio.to_thread(self._flush, seconds)
+        if left:
+            log.warning("%d frames were not recorded before the end", left)
+        for _ in range(WORKERS):
+            with contextlib.suppress(queue.Full):
+                self._queue.put_nowait(None)
+
+    def _flush(self, seconds: float) -> int:
+        done = self._queue.all_tasks_done
+        with done:
+            done.wait_for(lambda: not self._queue.unfinished_tasks, seconds)
+            return self._queue.unfinished_tasks
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            try:
+                self._recordings.write(*item)
+                FRAMES.labels("written").inc()
+            except Exception as error:  # whatever storage does, the next frame gets its chance
+                FRAMES.labels("failed").inc()
+                self._complain(f"{type(error).__name__}: {error}")
+            finally:
+                self._queue.task_done()
+
+    def _sweep(self) -> None:
+        while True:
+            try:
+                removed = self._recordings.sweep(time.time() - self._retention)
+                log.log(logging.INFO if removed else logging.DEBUG, "%d recorded frames were old and are deleted", removed)
+            except Exception as error:  # it will be tried again
+                log.warning("old recordings were not deleted: %s: %s", type(error).__name__, error)
+            least, most = SWEEP_EVERY
+            if self._stopped.wait(min(max(self._retention / 10, least), most)):
+                return
+
+    def _complain(self, problem: str) -> None:
+        with self._lock:
+            self._unsaid += 1
+            if time.monotonic() < self._quiet_until:
+                return
+            count, self._unsaid, self._quiet_until = self._unsaid, 0, time.monotonic() + LOG_EVERY
+        log.warning("%d frames were not recorded: %s", count, problem)

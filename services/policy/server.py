@@ -1,0 +1,107 @@
+"""The server of the public API, whether its peers are other processes or not."""
+
+from pydantic import Field, field_validator
+from shelm.v1 import agent_pb2_grpc
+
+from services.agent_settings import DOMAIN, AgentSettings
+from services.policy.actor import Actor
+from services.policy.agents import Agents, load_agent
+from services.policy.backends.interfaces import Memory, Retrieval
+from services.policy.explain.explain import Explainer
+from services.policy.pipeline import Pipeline
+from services.policy.recording.frames import Frames
+from services.policy.recording.recorder import Recorder
+from services.policy.recording.recordings import Recordings, check_place
+from services.policy.service import SCOPES, AgentServicer
+from services.runtime.server import GrpcServer, Ready
+from services.runtime.settings import check_address
+from services.runtime.traces import stage_timer
+from services.store.episodes import EpisodeStore
+from services.store.redis import check_redis_url, connect_redis
+from services.triton.client import connect_triton
+from services.triton.models import model_name
+
+
+class PolicyServerSettings(AgentSettings):
+    """Settings of the server of the public API."""
+
+    listen: str = Field("127.0.0.1:50051", description="HOST:PORT of the public API")
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="where the episodes are")
+    redis_timeout: float = Field(2.0, gt=0, description="seconds for one answer of Redis")
+    episode_ttl: float = Field(86_400.0, gt=0, description="seconds after its last step until an episode is forgotten")
+    retained_steps: int = Field(10_000, gt=0, description="steps kept per episode")
+    max_in_flight: int = Field(1024, gt=0, description="Acts under way at once")
+    max_batch_items: int = Field(256, gt=0, description="items of one ActBatch")
+    record: str = Field("", description="folder or s3://BUCKET[/PREFIX] for the frames of committed steps; empty: off")
+    record_retention: float = Field(0.0, ge=0, description="seconds that a recorded frame is kept; 0: for ever")
+    max_watchers: int = Field(128, gt=0, description="WatchMemory calls at once; each holds one Redis connection")
+
+    _address = field_validator("listen")(check_address)
+    _redis = field_validator("redis_url")(check_redis_url)
+    _place = field_validator("record")(check_place)
+
+
+class PolicyServer(GrpcServer):
+    """Also starts the recorder, and lets it finish after the last call."""
+
+    recorder: Recorder | None = None
+
+    async def start(self) -> int:
+        """Listens; returns the port."""
+        if self.recorder:
+            self.recorder.start()
+        return await super().start()
+
+    async def stop(self) -> None:
+        """Refuses new work, lets running calls end, stops, and lets the recorder finish."""
+        await super().stop()
+        if self.recorder:
+            await self.recorder.close()
+
+
+def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Memory, backends_ready: Ready) -> GrpcServer:
+    """The server of AgentService."""
+    triton, bundles = connect_triton(settings), settings.load_bundles()
+    agents = Agents([load_agent(bundle, settings, triton) for bundle in bundles])
+    agents.check_retained(settings.retained_steps)
+    # One connection per watcher and per Act, so that watchers never keep an Act waiting.
+    connections = settings.max_watchers + settings.max_in_flight
+    client = connect_redis(settings.redis_url, timeout=settings.redis_timeout, max_connections=connections)
+    store = EpisodeStore(client, ttl=settings.episode_ttl, retained=settings.retained_steps)
+    pipeline = Pipeline(retrieval, memory)
+    recorder = Recorder(Recordings(settings.record), retention=settings.record_retention) if settings.record else None
+    actor = Actor(
+        agents=agents,
+        store=store,
+        pipeline=pipeline,
+        max_in_flight=settings.max_in_flight,
+        recorder=recorder,
+        timer=stage_timer(),
+    )
+    frames = Frames(store, recorder)
+    servicer = AgentServicer(
+        agents=agents,
+        store=store,
+        actor=actor,
+        memory=memory,
+        explainer=Explainer(agents=agents, store=store, frames=frames, memory=memory),
+        frames=frames,
+        max_batch_items=settings.max_batch_items,
+        max_watchers=settings.max_watchers,
+    )
+
+    async def ready() -> list[str]:
+        await store.ping()
+        models = await triton.missing(model_name("policy", bundle.digest) for bundle in bundles) if triton else []
+        return [*models, *await backends_ready()]
+
+    server = PolicyServer(
+        settings,
+        listen=settings.listen,
+        domain=DOMAIN,
+        services={"shelm.v1.AgentService": lambda s: agent_pb2_grpc.add_AgentServiceServicer_to_server(servicer, s)},
+        ready=ready,
+        scopes=SCOPES,
+    )
+    server.recorder = recorder
+    return server

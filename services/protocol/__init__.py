@@ -1,0 +1,1 @@
+"""Messages of the contracts <-> plain typed values."""

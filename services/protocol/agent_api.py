@@ -1,0 +1,159 @@
+"""Requests of the public contract -> typed values, and answers -> its messages: the boundary of AgentService.
+
+Failure policy: INVALID_ARGUMENT with the field, what was expected and what came.
+"""
+
+import time
+
+from shelm.v1 import agent_pb2
+
+from agent.bundle import AgentManifest
+from services.protocol.actions import action_message, action_space_message
+from services.protocol.fields import check_episode_id, check_page_size, check_step
+from services.protocol.image import read_image
+from services.protocol.steps import timestamp, token_messages
+from services.protocol.values import (
+    ActAnswer,
+    ActCall,
+    CommittedStep,
+    Decision,
+    EpisodeState,
+    ExplainCall,
+    Explanation,
+    Influence,
+    RecordedFrame,
+)
+from services.runtime.errors import invalid
+
+STAGES = ("decode", "retrieval", "memory", "policy", "commit")  # of an Act, as clients and metrics see them
+EXPLAINED_STEPS = 64  # where the caller names no number
+
+
+def parse_act(request: agent_pb2.ActRequest) -> ActCall:
+    """One step as it is asked for. Its frame is decoded later, when the agent is known that says how large it must be."""
+    check_episode_id(request.episode_id)
+    check_step(request.step)
+    if not request.HasField("observation"):
+        raise invalid("observation", "expected an image, got none")
+    return ActCall(
+        request.episode_id,
+        request.step,
+        read_image(request.observation),
+        request.agent,
+        request.deterministic if request.HasField("deterministic") else None,
+    )
+
+
+def parse_explain(request: agent_pb2.ExplainStepRequest) -> ExplainCall:
+    """The step that is to be explained."""
+    return ExplainCall(
+        check_episode_id(request.episode_id),
+        check_step(request.step),
+        check_page_size(request.max_steps, "max_steps", EXPLAINED_STEPS),
+        read_image(request.observation) if request.HasField("observation") else None,
+    )
+
+
+def act_message(answer: ActAnswer) -> agent_pb2.ActResponse:
+    """What a client is told about a step."""
+    record = answer.record
+    return agent_pb2.ActResponse(
+        episode_id=answer.state.episode_id,
+        step=answer.step,
+        action=action_message(record.action),
+        committed_step=answer.state.committed,
+        replayed=answer.replayed,
+        tokens=token_messages(record.words),
+        value=record.value,
+        log_prob=record.log_prob,
+        memory=agent_pb2.Memory(length=answer.length, window=answer.window, rebuilt=answer.rebuilt),
+        agent_digest=answer.state.agent_digest,
+        timing=_timing_message(answer),
+    )
+
+
+def _timing_message(answer: ActAnswer) -> agent_pb2.Timing | None:
+    if answer.times is None:
+        return None
+    stages = {f"{name}_us": int(answer.times.stages.get(name, 0.0) * 1e6) for name in STAGES}
+    return agent_pb2.Timing(total_us=int(answer.times.total * 1e6), **stages)
+
+
+def memory_step_message(state: EpisodeState, step: int, record: CommittedStep, *, window: int) -> agent_pb2.MemoryStep:
+    """A committed step; `state` says how far the episode has gone, which decides what the window still holds."""
+    newest = (step + 1) * len(record.words) - 1  # position of the step's last word
+    return agent_pb2.MemoryStep(
+        step=step,
+        tokens=token_messages(record.words),
+        action=action_message(record.action),
+        in_window=newest > state.length - window,
+        time=timestamp(record.time_us),
+        value=record.value,
+    )
+
+
+def episode_message(state: EpisodeState) -> agent_pb2.Episode:
+    """What is known of an episode."""
+    return agent_pb2.Episode(
+        episode_id=state.episode_id,
+        agent=state.agent,
+        agent_digest=state.agent_digest,
+        seed=state.seed,
+        deterministic=state.deterministic,
+        committed_step=state.committed if state.committed >= 0 else None,
+        ended=state.ended,
+        create_time=timestamp(state.created_us),
+        update_time=timestamp(state.updated_us),
+        expire_time=timestamp(time.time_ns() // 1000 + state.ttl_ms * 1000),
+        memory_length=state.length,
+        total_reward=state.total_reward,
+    )
+
+
+def agent_message(manifest: AgentManifest, *, vocabulary_size: int, default: bool) -> agent_pb2.Agent:
+    """What clients are told of an agent."""
+    size = manifest.observation
+    return agent_pb2.Agent(
+        name=manifest.name,
+        digest=manifest.digest,
+        description=manifest.description,
+        observation=agent_pb2.ObservationSpec(height=size.height, width=size.width),
+        action_space=action_space_message(manifest.actions),
+        window=manifest.memory.window,
+        tokens_per_step=manifest.retrieval.k,
+        vocabulary_size=vocabulary_size,
+        environments=manifest.environments,
+        default=default,
+    )
+
+
+def explanation_message(explanation: Explanation) -> agent_pb2.ExplainStepResponse:
+    """Which words decided a step."""
+    return agent_pb2.ExplainStepResponse(
+        step=explanation.step,
+        action=action_message(explanation.action),
+        decision=_decision_message(explanation.decision),
+        words=[_influence_message(one) for one in explanation.by_word],
+        steps=[_influence_message(one) for one in explanation.by_step],
+        reach_from_step=explanation.reach_from_step,
+    )
+
+
+def _decision_message(decision: Decision) -> agent_pb2.Decision:
+    most_probable = action_message(decision.most_probable)
+    return agent_pb2.Decision(probabilities=decision.probabilities, most_probable=most_probable, value=decision.value)
+
+
+def _influence_message(influence: Influence) -> agent_pb2.Influence:
+    return agent_pb2.Influence(
+        tokens=token_messages(influence.words),
+        steps=influence.steps,
+        change=influence.change,
+        without=_decision_message(influence.without),
+    )
+
+
+def frame_message(frame: RecordedFrame) -> agent_pb2.GetFrameResponse:
+    """A recorded frame."""
+    image = agent_pb2.Image(encoding=agent_pb2.ENCODING_PNG, height=frame.height, width=frame.width, data=frame.png)
+    return agent_pb2.GetFrameResponse(frame=image)

@@ -1,0 +1,57 @@
+"""Checks of single request fields.
+
+Failure policy: INVALID_ARGUMENT names the field, what was expected and what was given.
+"""
+
+import re
+from math import isfinite
+
+from services.runtime.errors import invalid
+
+EPISODE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+MAX_STEP = 2**53 - 1  # Redis's Lua counts in doubles
+MAX_SEED = 2**63 - 1
+MAX_PAGE = 1000
+
+
+def check_episode_id(episode_id: str) -> str:
+    """1..128 characters of [A-Za-z0-9._:-]."""
+    if not EPISODE_ID.fullmatch(episode_id):
+        shown = repr(episode_id if len(episode_id) <= 140 else episode_id[:140] + "...")
+        raise invalid("episode_id", f"expected 1..128 characters of [A-Za-z0-9._:-], got {len(episode_id)}: {shown}")
+    return episode_id
+
+
+def check_step(step: int, field: str = "step") -> int:
+    """0 .. 2^53 - 1."""
+    if step > MAX_STEP:
+        raise invalid(field, f"expected 0..{MAX_STEP}, got {step}")
+    return step
+
+
+def check_seed(seed: int) -> int:
+    """0 .. 2^63 - 1."""
+    if seed > MAX_SEED:
+        raise invalid("seed", f"expected 0..{MAX_SEED}, got {seed}")
+    return seed
+
+
+def check_reward(reward: float) -> float:
+    """A finite number."""
+    if not isfinite(reward):
+        raise invalid("total_reward", f"expected a finite number, got {reward}")
+    return reward
+
+
+def check_page_size(size: int, field: str, default: int = 100) -> int:
+    """1..1000, where 0 means the default."""
+    if size > MAX_PAGE:
+        raise invalid(field, f"expected 0..{MAX_PAGE}, got {size}")
+    return size or default
+
+
+def check_page_token(token: str) -> int:
+    """A cursor that an earlier page gave, or empty."""
+    if token and not (token.isdecimal() and len(token) <= 20 and int(token) < 2**64):  # what Redis can count to
+        raise invalid("page_token", f"expected next_page_token of an earlier page, got {token[:40]!r}")
+    return int(token or 0)

@@ -1,0 +1,140 @@
+"""The plain typed values that messages of the contracts are turned into at the boundary; behind it there are no messages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent.policy.heads import Choice
+from agent.vocabulary import Word
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedImage:
+    """An observation as it was sent. encoding: RAW_RGB8, PNG or JPEG, or the number that is none of them."""
+
+    encoding: str | int
+    height: int
+    width: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ActCall:
+    """One step that a client wants to be taken. agent: name or digest, or empty. deterministic: None: as the episode is."""
+
+    episode_id: str
+    step: int
+    observation: EncodedImage
+    agent: str = ""
+    deterministic: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainCall:
+    """A committed step that a client wants to be explained. observation: None: the recorded frame is used."""
+
+    episode_id: str
+    step: int
+    max_steps: int
+    observation: EncodedImage | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommittedStep:
+    """What is kept of a step; `services.protocol.steps` gives its stored form.
+
+    words: in the order in which they entered the memory. value: of the critic. log_prob: natural logarithm of the action's
+    probability (density). history_digest: of the history including this step. time_us: microseconds since 1970.
+    """
+
+    words: Sequence[Word]
+    action: Choice
+    value: float
+    log_prob: float
+    frame_fingerprint: bytes
+    history_digest: bytes
+    time_us: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeState:
+    """What is known of an episode, its words aside."""
+
+    episode_id: str
+    agent: str
+    agent_digest: str
+    seed: int
+    deterministic: bool
+    committed: int = -1  # the committed step
+    history_digest: bytes
+    length: int = 0  # committed tokens
+    ended: bool = False
+    total_reward: float | None = None  # as the client told it at the end
+    created_us: int = 0
+    updated_us: int = 0
+    ttl_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTimes:
+    """Seconds of an Act from its arrival on, and of its stages by name: decode, retrieval, memory, policy, commit."""
+
+    total: float
+    stages: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActAnswer:
+    """What is committed for a step. state: of the episode now. times: None for a stored answer."""
+
+    state: EpisodeState
+    step: int
+    record: CommittedStep
+    window: int
+    replayed: bool = False
+    rebuilt: bool = False
+    times: StageTimes | None = None
+
+    @property
+    def length(self) -> int:
+        """Words of the episode up to this step."""
+        return (self.step + 1) * len(self.record.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the policy makes of a history. probabilities: of each action, if they are discrete."""
+
+    probabilities: Sequence[float]
+    most_probable: Choice
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Influence:
+    """How much the decision changes without some words: total variation distance, 0 .. 1."""
+
+    words: Sequence[Word]
+    steps: Sequence[int]
+    change: float
+    without: Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Which words decided a step. reach_from_step: the first step whose words its memory vector depends on."""
+
+    step: int
+    action: Choice
+    decision: Decision
+    by_word: Sequence[Influence]
+    by_step: Sequence[Influence]
+    reach_from_step: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedFrame:
+    """A recorded frame as a file."""
+
+    height: int
+    width: int
+    png: bytes

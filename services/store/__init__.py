@@ -1,0 +1,1 @@
+"""Everything that speaks Redis: keys, scripts, episodes, histories."""

@@ -1,0 +1,213 @@
+"""`EpisodeStore`: episodes in Redis, and the one atomic commit on which every promise rests.
+
+Contract: `commit` appends a step exactly if it is the next one of an episode that has not ended and whose history is
+the one the step was computed from; otherwise it changes nothing and says what is committed. It may be repeated.
+Policy is the only writer.
+
+Failure policy: Redis away is STORE_UNAVAILABLE. Whether a commit that got no answer took place is unknown; asking
+again tells.
+"""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from agent.history import empty_history
+from services.protocol.steps import read_stored_step, stored_step
+from services.protocol.values import CommittedStep, EpisodeState
+from services.store.keys import STEP_FIELD, entry_id, episode_key, episode_of_key, history_key
+from services.store.redis import scan_page, store_errors
+from services.store.scripts import COMMIT, CREATE, END
+
+Numbered = tuple[int, CommittedStep]  # the step's number first
+
+
+def new_episode(
+    episode_id: str, *, agent: str, agent_digest: str, seed: int | None = None, deterministic: bool = False
+) -> EpisodeState:
+    """An episode before its first step. Without a seed it gets one that its name determines, so that replicas agree."""
+    if seed is None:
+        seed = int.from_bytes(hashlib.blake2b(episode_id.encode(), digest_size=8).digest(), "little") >> 1
+    return EpisodeState(
+        episode_id=episode_id,
+        agent=agent,
+        agent_digest=agent_digest,
+        seed=seed,
+        deterministic=deterministic,
+        history_digest=empty_history(agent_digest),
+    )
+
+
+@dataclass(frozen=True)
+class Committed:
+    """The step is in Redis now."""
+
+
+@dataclass(frozen=True)
+class AlreadyCommitted:
+    """The step had been committed before; `step` is what was stored."""
+
+    committed: int
+    step: CommittedStep
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Nothing changed. reason: NOT_FOUND, TOO_OLD, GAP, ENDED or STALE (the step was computed from another state)."""
+
+    reason: str
+    committed: int
+
+
+class EpisodeStore:
+    """Episodes in a Redis or Redis Cluster.
+
+    client: of `connect_redis`. ttl: seconds after the last change. retained: steps kept per episode.
+    """
+
+    def __init__(self, client: Any, *, ttl: float, retained: int) -> None:
+        self._client = client
+        self._ttl_ms, self._retained = int(ttl * 1000), retained
+        self._commit = client.register_script(COMMIT)
+        self._create = client.register_script(CREATE)
+        self._end = client.register_script(END)
+
+    async def ping(self) -> None:
+        """Raises STORE_UNAVAILABLE if Redis does not answer."""
+        with store_errors():
+            await self._client.ping()
+
+    async def commit(self, state: EpisodeState, step: int, record: CommittedStep) -> Committed | AlreadyCommitted | Refused:
+        """Appends `record` as `step`; creates the episode at step 0."""
+        arguments = [
+            step,
+            state.history_digest,
+            record.history_digest,
+            stored_step(record),
+            len(record.words),
+            self._retained,
+            *self._creation(state),
+        ]
+        with store_errors():
+            kind, committed, *rest = await self._commit(keys=_keys(state.episode_id), args=arguments)
+        if kind == b"OK":
+            return Committed()
+        if kind == b"COMMITTED":
+            return AlreadyCommitted(int(committed), read_stored_step(rest[0]))
+        return Refused(kind.decode(), int(committed))
+
+    async def create(self, state: EpisodeState) -> EpisodeState:
+        """Creates the episode, or returns it as it is if there is one of that name."""
+        with store_errors():
+            values = await self._create(keys=_keys(state.episode_id), args=self._creation(state))
+        return _state(state.episode_id, _pairs(values), self._ttl_ms)
+
+    async def end(self, episode_id: str, total_reward: float | None = None) -> tuple[EpisodeState, bool] | None:
+        """Marks the episode as ended; None if there is none. The first `total_reward` (finite) that is told stays.
+
+        Returns the episode, and whether it had not ended before.
+        """
+        now, reward = _now_us(), "" if total_reward is None else repr(total_reward)
+        with store_errors():
+            values = await self._end(keys=_keys(episode_id), args=[now, self._ttl_ms, reward])
+        if not values:
+            return None
+        state = _state(episode_id, _pairs(values), self._ttl_ms)
+        return state, state.updated_us == now  # written only when it had not ended before
+
+    async def read(self, episode_id: str, step: int | None = None) -> tuple[EpisodeState | None, CommittedStep | None]:
+        """The episode and, if asked for, one of its committed steps, both as of one moment."""
+        entry = entry_id(step or 0)
+        state, found = await self._look(episode_id, entry, entry)
+        return state, found[0][1] if found and step is not None else None
+
+    async def steps(self, episode_id: str, *, first: int, limit: int) -> tuple[EpisodeState | None, list[Numbered]]:
+        """The episode and its committed steps from `first` on, oldest first, both as of one moment."""
+        return await self._look(episode_id, entry_id(first), "+", count=limit)
+
+    async def _look(
+        self, episode_id: str, low: str, high: str, count: int | None = None
+    ) -> tuple[EpisodeState | None, list[Numbered]]:
+        """The episode and at most `count` of the steps whose entries lie between `low` and `high`."""
+        with store_errors():
+            async with self._client.pipeline(transaction=True) as pipe:
+                pipe.hgetall(episode_key(episode_id))
+                pipe.pttl(episode_key(episode_id))
+                pipe.xrange(history_key(episode_id), low, high, count)
+                values, ttl_ms, entries = await pipe.execute()
+        if not values:
+            return None, []
+        return _state(episode_id, values, ttl_ms), [_numbered(*entry) for entry in entries]
+
+    async def watch(self, episode_id: str, *, first: int, wait: float) -> list[Numbered]:
+        """Like `steps`, but waits up to `wait` seconds for one to come."""
+        with store_errors():
+            # XREAD returns what comes after an id; a step's id is its number + 1.
+            after = f"{first}-{2**64 - 1}" if first else "0-0"
+            found = await self._client.xread({history_key(episode_id): after}, count=100, block=int(wait * 1000))
+        entries = (found or {}).values() if isinstance(found, dict) else [pair[1] for pair in found or []]
+        return [_numbered(*entry) for group in entries for entry in _flat(group)]
+
+    async def page(self, cursor: int, size: int) -> tuple[int, list[EpisodeState]]:
+        """Some episodes, and the cursor for more; 0 begins and ends."""
+        with store_errors():
+            cursor, keys = await scan_page(self._client, cursor, match=episode_key("*"), count=max(size, 10))
+            names = sorted({episode_of_key(key.decode()) for key in keys})
+            if not names:
+                return cursor, []
+            async with self._client.pipeline(transaction=False) as pipe:
+                for name in names:
+                    pipe.hgetall(episode_key(name))
+                    pipe.pttl(episode_key(name))
+                answers = await pipe.execute()
+        found = zip(names, answers[::2], answers[1::2], strict=True)
+        return cursor, [_state(name, values, ttl_ms) for name, values, ttl_ms in found if values]
+
+    def _creation(self, state: EpisodeState) -> list[Any]:
+        empty = empty_history(state.agent_digest)
+        flag = int(state.deterministic)
+        return [_now_us(), self._ttl_ms, state.agent, state.agent_digest, state.seed, flag, empty]
+
+
+def _keys(episode_id: str) -> list[str]:
+    return [episode_key(episode_id), history_key(episode_id)]
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _step(fields: dict[bytes, bytes]) -> CommittedStep:
+    return read_stored_step(fields[STEP_FIELD.encode()])
+
+
+def _numbered(entry: bytes, fields: dict[bytes, bytes]) -> Numbered:
+    return int(entry.split(b"-")[0]) - 1, _step(fields)
+
+
+def _flat(group: Any) -> Any:
+    """RESP3 wraps a stream's entries in one more list than RESP2."""
+    return group[0] if group and isinstance(group[0], list) else group
+
+
+def _state(episode_id: str, values: dict[bytes, bytes], ttl_ms: int) -> EpisodeState:
+    return EpisodeState(
+        episode_id=episode_id,
+        agent=values[b"agent"].decode(),
+        agent_digest=values[b"agent_digest"].decode(),
+        seed=int(values[b"seed"]),
+        deterministic=values[b"deterministic"] == b"1",
+        committed=int(values[b"committed"]),
+        history_digest=values[b"history"],
+        length=int(values[b"length"]),
+        ended=values[b"ended"] == b"1",
+        total_reward=float(values[b"total_reward"]) if b"total_reward" in values else None,
+        created_us=int(values[b"created_us"]),
+        updated_us=int(values[b"updated_us"]),
+        ttl_ms=ttl_ms,
+    )

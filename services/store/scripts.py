@@ -1,0 +1,70 @@
+"""The Lua scripts that Redis runs atomically; the only places where an episode changes.
+
+KEYS: the episode's hash, its stream. Times are microseconds since 1970, time to live is milliseconds.
+"""
+
+from services.store.keys import STEP_FIELD
+
+# ARGV of creation, from index `at` on: now, ttl, agent, agent digest, seed, deterministic, digest of the empty history.
+_CREATION = """
+local function create_if_missing(at)
+  if redis.call('EXISTS', KEYS[1]) == 1 then return false end
+  redis.call('HSET', KEYS[1], 'agent', ARGV[at + 2], 'agent_digest', ARGV[at + 3], 'seed', ARGV[at + 4],
+    'deterministic', ARGV[at + 5], 'history', ARGV[at + 6], 'committed', '-1', 'length', '0', 'ended', '0',
+    'created_us', ARGV[at], 'updated_us', ARGV[at])
+  redis.call('DEL', KEYS[2])
+  redis.call('PEXPIRE', KEYS[1], ARGV[at + 1])
+  return true
+end
+"""
+
+CREATE = (
+    _CREATION
+    + """
+create_if_missing(1)
+return redis.call('HGETALL', KEYS[1])
+"""
+)
+
+# ARGV: step, digest before, digest after, record, tokens, retained steps, then the creation's.
+COMMIT = (
+    _CREATION
+    + f"""
+local step = tonumber(ARGV[1])
+if step == 0 then
+  create_if_missing(7)
+elseif redis.call('EXISTS', KEYS[1]) == 0 then
+  return {{'NOT_FOUND', -1}}
+end
+local known = redis.call('HMGET', KEYS[1], 'committed', 'ended', 'history', 'seed', 'deterministic')
+local committed = tonumber(known[1])
+if step <= committed then
+  local id = string.format('%d-0', step + 1)
+  local entries = redis.call('XRANGE', KEYS[2], id, id)
+  if #entries == 0 then return {{'TOO_OLD', committed}} end
+  return {{'COMMITTED', committed, entries[1][2][2]}}  -- an entry has one field, whose value follows its name
+end
+if step > committed + 1 then return {{'GAP', committed}} end
+if known[2] == '1' then return {{'ENDED', committed}} end
+-- The step must have been computed from the episode as it is: its history, its seed, its way to choose.
+if known[3] ~= ARGV[2] or known[4] ~= ARGV[11] or known[5] ~= ARGV[12] then return {{'STALE', committed}} end
+redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[6], string.format('%d-0', step + 1), '{STEP_FIELD}', ARGV[4])
+redis.call('HINCRBY', KEYS[1], 'length', ARGV[5])
+redis.call('HSET', KEYS[1], 'committed', ARGV[1], 'history', ARGV[3], 'updated_us', ARGV[7])
+redis.call('PEXPIRE', KEYS[1], ARGV[8])
+redis.call('PEXPIRE', KEYS[2], ARGV[8])
+return {{'OK', step}}
+"""
+)
+
+# ARGV: now, ttl, total reward or nothing. The first reward that is told stays, also if the episode had ended before.
+END = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
+if redis.call('HGET', KEYS[1], 'ended') == '0' then
+  redis.call('HSET', KEYS[1], 'ended', '1', 'updated_us', ARGV[1])
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  redis.call('PEXPIRE', KEYS[2], ARGV[2])
+end
+if ARGV[3] ~= '' then redis.call('HSETNX', KEYS[1], 'total_reward', ARGV[3]) end
+return redis.call('HGETALL', KEYS[1])
+"""

@@ -1,0 +1,1 @@
+"""Everything that speaks to a Triton Inference Server, and what runs inside it."""

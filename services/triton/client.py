@@ -1,0 +1,141 @@
+"""A Triton Inference Server as an engine: one request per item, Triton makes the batches.
+
+Contract: `infer` sends one row and gives back its outputs; the caller's deadline is the request's, and a caller that goes
+away cancels it. The channel connects again by itself, so a Triton that was restarted is used at the next call.
+
+Failure policy: a Triton or a model that is away is UNAVAILABLE (MODEL_UNAVAILABLE) with push-back; a model that failed on
+the request is INTERNAL (MODEL_FAILED), its text stays in the log; more requests under way than allowed are
+RESOURCE_EXHAUSTED.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, TypeVar
+
+import grpc
+import numpy as np
+import tritonclient.grpc.aio as triton
+from numpy.typing import NDArray
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+from services.agent_settings import AgentSettings
+from services.runtime import telemetry, traces
+from services.runtime.errors import ServiceError, deadline_passed, queue_full
+
+log = logging.getLogger(__name__)
+Row = Mapping[str, NDArray[Any]]  # tensors by name, without the batch dimension
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+READY_TIMEOUT = 1.0  # seconds
+RETRY_AFTER = 0.5
+_RECONNECT = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000)]
+
+
+class Triton:
+    """One connection to a Triton server."""
+
+    def __init__(self, target: str, *, timeout: float, max_in_flight: int) -> None:
+        """target: HOST:PORT of its gRPC endpoint. timeout: seconds, for callers without a deadline of their own."""
+        self.target, self._timeout, self._max_in_flight = target, timeout, max_in_flight
+        self._client: Any = triton.InferenceServerClient(target, channel_args=_RECONNECT)
+        self._in_flight = 0
+
+    async def missing(self, models: Iterable[str]) -> list[str]:
+        """What is not ready; empty if all models are."""
+        answers = await asyncio.gather(*(self._ready(model) for model in models))
+        return [answer for answer in answers if answer]
+
+    async def _ready(self, model: str) -> str:
+        try:
+            ready = await self._client.is_model_ready(model, client_timeout=READY_TIMEOUT)
+        except (InferenceServerException, grpc.RpcError) as error:
+            return f"triton {self.target}: {_code(error).name}"
+        return "" if ready else f"triton {self.target}: model {model} is not ready"
+
+    async def infer(self, model: str, row: Row, *, deadline: float | None) -> dict[str, NDArray[Any]]:
+        """One row through a model; outputs without the batch dimension."""
+        if self._in_flight >= self._max_in_flight:
+            raise queue_full(model)
+        left = self._timeout if deadline is None else deadline - time.monotonic()
+        if left <= 0:
+            raise deadline_passed()
+        self._in_flight += 1
+        try:
+            result = await self._client.infer(model, [_tensor(*named) for named in row.items()], client_timeout=left)
+        except (InferenceServerException, grpc.RpcError) as error:
+            raise self._error(model, error) from None
+        finally:
+            self._in_flight -= 1
+        names = [output.name for output in result.get_response().outputs]
+        return {name: result.as_numpy(name)[0] for name in names}
+
+    def _error(self, model: str, error: Exception) -> ServiceError:
+        code = _code(error)
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return ServiceError(code, "DEADLINE", f"model {model} did not answer before the caller's deadline")
+        if code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT):
+            log.error("model %s failed: %s", model, error)
+            return ServiceError(grpc.StatusCode.INTERNAL, "MODEL_FAILED", f"model {model} failed")
+        text = f"the model server cannot be reached: {code.name}"
+        return ServiceError(grpc.StatusCode.UNAVAILABLE, "MODEL_UNAVAILABLE", text, retry_after=RETRY_AFTER)
+
+
+def connect_triton(settings: AgentSettings) -> Triton | None:
+    """A connection if the engine is Triton; inside a running event loop."""
+    if settings.engine == "local":
+        return None
+    return Triton(settings.triton_target, timeout=settings.triton_timeout, max_in_flight=settings.max_queue)
+
+
+class TritonModel(Generic[Item, Result]):
+    """A model as a `Queue`."""
+
+    def __init__(
+        self,
+        server: Triton,
+        model: str,
+        *,
+        name: str,
+        encode: Callable[[Item], Row],
+        decode: Callable[[Mapping[str, NDArray[Any]]], Result],
+    ) -> None:
+        """name: for the metrics. encode, decode: item -> inputs, outputs -> result (which may raise)."""
+        self.server, self.model = server, model
+        self._name, self._encode, self._decode = name, encode, decode
+        self._tracer = traces.tracer()
+
+    async def submit(self, item: Item, *, deadline: float | None = None) -> Result:
+        """See `Queue`."""
+        started = time.monotonic()
+        with self._tracer.span("run", {"shelm.queue": self._name}) if self._tracer else traces.NOTHING:
+            outputs = await self.server.infer(self.model, self._encode(item), deadline=deadline)
+        telemetry.RUN_SECONDS.labels(self._name).observe(time.monotonic() - started)
+        return self._decode(outputs)
+
+
+def text_tensor(text: str) -> NDArray[Any]:
+    """A string as Triton takes it."""
+    return np.array([text.encode()], dtype=np.object_)
+
+
+def text_of(tensor: NDArray[Any]) -> str:
+    """The reverse of `text_tensor`."""
+    value: bytes = tensor[0]
+    return value.decode()
+
+
+def _tensor(name: str, value: NDArray[Any]) -> Any:
+    batch = value[None]
+    tensor = triton.InferInput(name, list(batch.shape), np_to_triton_dtype(batch.dtype))
+    tensor.set_data_from_numpy(batch)
+    return tensor
+
+
+def _code(error: Exception) -> grpc.StatusCode:
+    """The gRPC code inside tritonclient's exception, whose status is text such as "StatusCode.UNAVAILABLE"."""
+    if isinstance(error, grpc.RpcError):
+        return error.code()
+    text = str(error.status() or "").rpartition(".")[2]  # type: ignore[attr-defined]
+    return next((code for code in grpc.StatusCode if code.name == text), grpc.StatusCode.UNKNOWN)

@@ -1,0 +1,83 @@
+"""Memory slots in a Triton server, beside the language model: the cache never crosses the wire.
+
+Failure policy: that of services.triton.client. A Triton that was restarted has empty slots, which costs each episode one
+rebuild and nothing else.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.history import DIGEST_BYTES, MemoryStep, MemoryVector
+from agent.memory.checks import StepCheck
+from agent.memory.slots import SlotCounts, SlotMiss
+from services.triton.client import Row, Triton, TritonModel, text_of, text_tensor
+from services.triton.models import Op, Status, read_counts
+
+Outputs = Mapping[str, NDArray[Any]]
+
+
+class TritonMemory:
+    """The `MemoryEngine` of a Triton model."""
+
+    def __init__(self, server: Triton, model: str, *, tokens_per_step: int, check: StepCheck) -> None:
+        self._check = check  # Triton itself would refuse a wrong shape without naming the field
+        self._nothing = MemoryStep("", 0, (0,) * tokens_per_step, bytes(DIGEST_BYTES))
+        self._call: TritonModel[Row, Outputs] = TritonModel(
+            server, model, name="memory", encode=lambda row: row, decode=lambda outputs: outputs
+        )
+
+    async def submit(self, step: MemoryStep, *, deadline: float | None) -> MemoryVector | SlotMiss:
+        """Takes one step; a slot miss is an answer."""
+        self._check(step)
+        return _answer(await self._call.submit(_row(Op.REMEMBER, step), deadline=deadline))
+
+    async def rebuild(self, step: MemoryStep, words: Sequence[int], *, deadline: float | None) -> MemoryVector:
+        """Rebuilds the state before the step, and takes the step."""
+        self._check(step)
+        self._check.words(words)
+        row = {**_row(Op.REMEMBER, step), "PAST": np.array(words, np.int32)}
+        answer = _answer(await self._call.submit(row, deadline=deadline))
+        if not isinstance(answer, MemoryVector):
+            raise RuntimeError(f"a slot that was just rebuilt answers {answer!r}")
+        return answer
+
+    async def encode_history(self, words: Sequence[int], *, deadline: float | None) -> NDArray[np.float32]:
+        """The memory vector after a history that need not exist."""
+        row = {**_row(Op.ENCODE_HISTORY, self._nothing), "PAST": np.array(words, np.int32)}
+        answer = _answer(await self._call.submit(row, deadline=deadline))
+        if not isinstance(answer, MemoryVector):
+            raise RuntimeError(f"a history that needs no slot was answered {answer!r}")
+        return answer.vector
+
+    async def forget(self, episode_ids: Sequence[str]) -> int:
+        """Drops the slots of episodes; returns how many there were."""
+        steps = [MemoryStep(one, 0, self._nothing.vocabulary_rows, self._nothing.history_digest) for one in episode_ids]
+        answers = await asyncio.gather(*(self._call.submit(_row(Op.FORGET, step)) for step in steps))
+        return sum(int(answer["NEEDED"][0]) for answer in answers)
+
+    async def counts(self) -> SlotCounts:
+        """What happened since the model was loaded."""
+        return read_counts((await self._call.submit(_row(Op.COUNTS, self._nothing)))["COUNTS"])
+
+
+def _row(op: Op, step: MemoryStep) -> Row:
+    return {
+        "OP": np.array([op], np.uint8),
+        "EPISODE": text_tensor(step.episode_id),
+        "STEP": np.array([step.step], np.int64),
+        "WORDS": np.array(step.vocabulary_rows, np.int32),
+        "DIGEST": np.frombuffer(step.history_digest, np.uint8),
+    }
+
+
+def _answer(outputs: Outputs) -> MemoryVector | SlotMiss:
+    status = Status(int(outputs["STATUS"][0]))
+    if status is Status.REFUSED:
+        raise ValueError(text_of(outputs["ERROR"]))
+    if status is Status.SLOT_MISS:
+        return SlotMiss(int(outputs["NEEDED"][0]))
+    return MemoryVector(outputs["VECTOR"], outputs["AFTER"].tobytes())

@@ -1,0 +1,34 @@
+"""The actor-critic in a Triton server: the model `policy` of services.triton.models.
+
+Failure policy: that of services.triton.client.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from agent.frame import Frame
+from services.triton.client import Triton, TritonModel
+
+Parameters = NDArray[Any]
+Memory = NDArray[Any]
+
+
+class FramesAsTheyAre:
+    """In place of encoding a frame beforehand: the model does it together with the decision."""
+
+    async def submit(self, item: Frame, *, deadline: float | None = None) -> Frame:
+        """The frame."""
+        return item
+
+
+def triton_policy(server: Triton, model: str) -> TritonModel[tuple[Frame, Memory], tuple[Parameters, float]]:
+    """The model as a queue of (frame, memory vector)."""
+
+    def decode(outputs: Mapping[str, NDArray[Any]]) -> tuple[Parameters, float]:
+        return outputs["PARAMETERS"], float(outputs["VALUE"][0])
+
+    return TritonModel(
+        server, model, name="policy decide", encode=lambda pair: {"FRAME": pair[0], "MEMORY": pair[1]}, decode=decode
+    )

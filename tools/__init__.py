@@ -1,0 +1,1 @@
+"""What checks or generates this repository; no part of what is served."""

@@ -1,0 +1,1 @@
+"""Builds and runs the container images without a container engine."""

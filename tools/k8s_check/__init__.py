@@ -1,0 +1,1 @@
+"""Renders the Kubernetes overlays and checks them."""

