@@ -32,7 +32,7 @@ class RandomAgent:
         """Nothing to forget."""
 
     def act(self, frames: Frames, places: Sequence[Place], *, deterministic: bool) -> list[Any]:
-        """See `training.agents.Agent`."""
+        """One action a row, drawn from its episode's seed and step; frames are not looked at."""
         return [self._draw(seed, step) for _, seed, step in places]
 
     def _draw(self, seed: int, step: int) -> Any:
