@@ -22,7 +22,7 @@ from benchmarks.corridor import SECONDS, Played, play, served
 
 ENVIRONMENT = "MiniGrid-MemoryS11-v0"
 FIRST_SEED = 1_000_000
-OUT = Path("docs/results/explain")
+OUT = Path("runs/explain")
 NOTICEABLE = 0.05  # a change below it means: that word did not decide
 Record = dict[str, Any]
 

@@ -64,11 +64,11 @@ class MemoryAgent:
         self._policy, self._memory, self._heads = policy, memory, heads
 
     def begin(self, row: int) -> None:
-        """See `Agent`."""
+        """Empties the row's memory."""
         self._memory.begin(row)
 
     def act(self, frames: Frames, places: Sequence[Place], *, deterministic: bool) -> list[Any]:
-        """See `Agent`."""
+        """Remembers the frames, then acts on frames and memory vectors, as is served."""
         memory = torch.from_numpy(self._memory.remember(frames, [row for row, _, _ in places]))
         features = self._policy.encode(torch.from_numpy(frames).permute(0, 3, 1, 2))
         parameters, _ = self._policy.decide(features, memory)
@@ -86,11 +86,11 @@ class LstmAgent:
         self._states: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def begin(self, row: int) -> None:
-        """See `Agent`."""
+        """Zeroes the row's LSTM state."""
         self._states.pop(row, None)
 
     def act(self, frames: Frames, places: Sequence[Place], *, deterministic: bool) -> list[Any]:
-        """See `Agent`."""
+        """Advances the LSTM states of the rows by one step and acts on them."""
         rows = [row for row, _, _ in places]
         zeros = torch.zeros(self._policy.lstm_hidden_state_shape[::2])
         hidden, cell = (torch.stack([self._states.get(row, (zeros, zeros))[i] for row in rows], dim=1) for i in (0, 1))

@@ -1,7 +1,7 @@
 """What random actions earn on the tasks of the study: `python -m training.chance [--only PATTERN]`.
 
 Plays the study's evaluation episodes with every action as likely as the others, drawn from the episode's seed and the step,
-and writes docs/results/chance/ENV.json; a task whose file is there is skipped. `make results` names the means.
+and adds ENV.json to docs/results/raw/chance.tar.xz; a task whose file is there is skipped. `make results` names the means.
 Failure policy: an unknown environment ends the command with its id.
 """
 
@@ -9,17 +9,17 @@ import argparse
 import json
 from collections.abc import Sequence
 from fnmatch import fnmatch
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from training.agents import Frames, Place
+from training.archive import RAW, add, read
 from training.environments import single_environment
 from training.evaluate import outcome
-from training.study import EPISODES, FIRST_SEED, RESULTS, runs
+from training.study import EPISODES, FIRST_SEED, runs
 
-FOLDER = RESULTS.parent / "chance"
+NAME = "chance.tar.xz"
 
 
 class RandomAgent:
@@ -32,7 +32,7 @@ class RandomAgent:
         """Nothing to forget."""
 
     def act(self, frames: Frames, places: Sequence[Place], *, deterministic: bool) -> list[Any]:
-        """See `training.agents.Agent`."""
+        """One action a row, drawn from its episode's seed and step; frames are not looked at."""
         return [self._draw(seed, step) for _, seed, step in places]
 
     def _draw(self, seed: int, step: int) -> Any:
@@ -40,9 +40,9 @@ class RandomAgent:
         return self._space.sample()
 
 
-def file_of(env_id: str, folder: Path = FOLDER) -> Path:
-    """Where an environment's result is."""
-    return folder / f"{env_id.replace('/', '-')}.json"
+def file_of(env_id: str) -> str:
+    """The name of an environment's result in the archive."""
+    return f"{env_id.replace('/', '-')}.json"
 
 
 def main() -> None:
@@ -50,12 +50,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="*", metavar="PATTERN", help="environment ids, with * and ?")
     options = parser.parse_args()
-    FOLDER.mkdir(exist_ok=True)
+    known = read(RAW / NAME)
     for env_id in dict.fromkeys(run.env for run in runs()):
-        if fnmatch(env_id, options.only) and not file_of(env_id).exists():
+        if fnmatch(env_id, options.only) and file_of(env_id) not in known:
             seeds = range(FIRST_SEED, FIRST_SEED + EPISODES)
             result = outcome(RandomAgent(env_id), env_id, seeds, deterministic=False)
-            file_of(env_id).write_text(json.dumps({"method": "random", "env": env_id} | result) + "\n")
+            text = json.dumps({"method": "random", "env": env_id} | result) + "\n"
+            add(RAW / NAME, {file_of(env_id): text})
             print(env_id, result["mean_return"])
 
 

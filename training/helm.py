@@ -1,13 +1,14 @@
-"""How the baselines HELM and HELMv2 turn a frame into one input vector of the language model (paper-facts section 9).
+"""How the baselines HELM and HELMv2 turn a frame into one input vector of the language model (docs/paper.md#baselines).
 
 HELM, `FrozenHopfield`: the grey frame through a fixed Gaussian projection, then a Hopfield retrieval over all embeddings of
 the language model: softmax of cosine similarities times `beta`, convex combination. Differences on purpose: the mean is
-over channels also for unusual frames (Q3b).
+over channels also for unusual frames (docs/paper.md#q3b).
 
 HELMv2, `ClipInputs`: CLIP's image embedding, standardised per feature, then scaled and shifted to the per-feature
-statistics of the language model's embeddings. The authors used the statistics of the current batch (Q4); ours run over
-the first `WARM_UP_FRAMES` frames of training and then stay, so a row never depends on its neighbours. Their CLIP has as
-many features as their language model; ours has fewer, so a fixed Gaussian projection stands before the standardisation.
+statistics of the language model's embeddings. The authors used the statistics of the current batch (docs/paper.md#q4); ours
+run over the first `WARM_UP_FRAMES` frames of training and then stay, so a row never depends on its neighbours. Their CLIP
+has as many features as their language model; ours has fewer, so a fixed Gaussian projection stands before the
+standardisation.
 
 Both are pure functions of the frame once their statistics stand, and cache by frame. Failure policy: none of their own.
 """
@@ -67,7 +68,7 @@ class FrozenHopfield(_Cached):
         self._embeddings, self._directions = embeddings, nn.functional.normalize(embeddings, dim=1)
 
     def compute(self, frames: Frames) -> Tensor:
-        """See `_Cached`."""
+        """The mixture of embeddings that are most similar to the projected grey frame: float32 (rows, dimension)."""
         grey = torch.from_numpy(frames).float().mean(dim=3).flatten(1) / 255
         query = nn.functional.normalize(grey @ self._projection, dim=1)
         return (self.beta * query @ self._directions.T).softmax(dim=1) @ self._embeddings
@@ -100,7 +101,7 @@ class ClipInputs(_Cached):
         return ((projected - self.mean) / deviation).float() * scale + mean
 
     def compute(self, frames: Frames) -> Tensor:
-        """See `_Cached`; before the standardisation."""
+        """CLIP's embeddings, projected and not yet standardised: float32 (rows, dimension)."""
         return nn.functional.normalize(self._encode(frames), dim=1) @ self._projection
 
     def _learn(self, rows: Tensor) -> None:

@@ -75,13 +75,13 @@ class WordMemory(NoMemory):
         self._histories: dict[int, bytes] = {}
 
     def begin(self, row: int) -> None:
-        """See `Memory`."""
+        """Frees the last episode's slot and gives the row a new, empty history."""
         self._slots.forget(self._name(row))
         self._episodes[row] = self._episodes.get(row, -1) + 1
         self._steps[row], self._histories[row] = 0, self._empty
 
     def remember(self, frames: Frames, rows: Sequence[int]) -> Vectors:
-        """See `Memory`."""
+        """Retrieves each frame's words and appends them; RuntimeError if a slot was lost in the middle of an episode."""
         words = self._words(frames)
         steps = [
             MemoryStep(self._name(row), self._steps[row], word, self._histories[row])
@@ -111,13 +111,13 @@ class EmbeddingMemory:
         self._lengths = torch.zeros(rows, dtype=torch.int64)
 
     def begin(self, row: int) -> None:
-        """See `Memory`."""
+        """Zeroes the row's keys and values."""
         self._cache.clear(row)
         self._lengths[row] = 0
 
     @torch.inference_mode()
     def remember(self, frames: Frames, rows: Sequence[int]) -> Vectors:
-        """See `Memory`."""
+        """Feeds the model one input vector for each frame."""
         slots = torch.tensor(list(rows))
         inputs = self._embed(frames)[:, None]
         vectors: Vectors = self._model.step_inputs(self._cache, slots, self._lengths[slots], inputs).numpy()
@@ -125,10 +125,10 @@ class EmbeddingMemory:
         return vectors
 
     def state_dict(self) -> dict[str, Tensor]:
-        """See `Memory`."""
+        """The statistics by which frames are standardised; nothing where there are none."""
         state: dict[str, Tensor] = self._embed.state_dict()
         return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """See `Memory`."""
+        """Puts back statistics that `state_dict` gave."""
         self._embed.load_state_dict(state)

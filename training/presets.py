@@ -1,8 +1,9 @@
 """Settings of training by environment; every one can be overridden on the command line.
 
-Where they differ from paper-facts section 8 they were measured to fit two cores: 32 rows, rollouts of 64 steps, one
-learning rate that falls linearly to 0. `task` is what is trained on; for MemoryS11 a curriculum of S7 and S11 side by side,
-because in S7 the habit of looking back is found soon and carries over. Every method gets the same task and budget.
+Where they differ from the authors' (docs/paper.md#environments) they were measured to fit two cores: 32 rows, rollouts of 64
+steps, one learning rate that falls linearly to 0. `task` is what is trained on; for MemoryS11 a curriculum of S7 and S11
+side by side, because in S7 the habit of looking back is found soon and carries over. Every method gets the same task and
+budget.
 
 Failure policy: an environment without a preset gets the defaults of its family.
 """

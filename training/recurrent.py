@@ -1,4 +1,4 @@
-"""LSTM-PPO ("Impala-PPO", paper-facts section 9) as sb3-contrib's RecurrentPPO with the paper's sizes.
+"""LSTM-PPO ("Impala-PPO", docs/paper.md#baselines) as sb3-contrib's RecurrentPPO with the paper's sizes.
 
 A small CNN (16 and 32 channels, 256 features), one LSTM layer of 256, heads of 128 and 512 units. The heads are
 sb3-contrib's own: without the layer normalisation of the other methods. Failure policy: none of its own.

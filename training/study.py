@@ -1,8 +1,9 @@
 """Runs the studies of docs/results: `python -m training.study [--jobs 2] [--only PATTERN] [--list]`.
 
 Every run is trained (`training.ppo --resume`, one thread), evaluated on fixed episodes with drawn and with greedy actions,
-and its raw files are put into docs/results/runs/NAME: run.json, log.jsonl, evaluation-*.json. A run whose raw files are
-there is skipped, so the command can be stopped and given again at any time; `make results` makes tables and plots of them.
+and its raw files are put into docs/results/raw/STUDY.tar.xz (see training.archive), a study being the runs on one task:
+NAME/run.json, NAME/log.jsonl, NAME/evaluation-*.json. A run whose raw files are there is skipped, so the command can be
+stopped and given again at any time; `make results` makes tables and plots of them.
 
 Failure policy: a run that fails is named with its log file, the others go on, and the command ends with status 1.
 """
@@ -17,7 +18,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-RESULTS = Path("docs/results/runs")
+from training.archive import RAW, add, read
+
 RUNS = Path("runs")
 EPISODES, FIRST_SEED = 100, 1_000_000
 S11_EPISODES, FORGETTING_EPISODES = 200, 50
@@ -60,6 +62,11 @@ class Run:
     seed: int
     options: tuple[str, ...] = field(default=())
     begins: str = ""
+
+    @property
+    def files(self) -> list[str]:
+        """Names of the raw files that a finished run has."""
+        return ["run.json", "log.jsonl", *(f"evaluation-{kind}.json" for kind in self.evaluations())]
 
     def training(self) -> list[str]:
         """Arguments of training.ppo."""
@@ -143,9 +150,14 @@ def _memory_variants(seed: int) -> Iterator[Run]:
     yield Run(f"s11-untrained-{seed}", S11, "shelm", seed, ("--language-model", f"random:{seed}"))
 
 
+def archive_of(run: Run, folder: Path | None = None) -> Path:
+    """Where the raw files of the run's study are: all runs on one task, which the first part of their names says."""
+    return (folder or RAW) / f"{run.name.partition('-')[0]}.tar.xz"
+
+
 def finished(run: Run) -> bool:
     """Whether the run's raw files are there."""
-    return all((RESULTS / run.name / f"evaluation-{kind}.json").exists() for kind in run.evaluations())
+    return {f"{run.name}/{file}" for file in run.files} <= read(archive_of(run)).keys()
 
 
 def perform(run: Run) -> bool:
@@ -162,7 +174,7 @@ def perform(run: Run) -> bool:
             if subprocess.run([sys.executable, "-m", *part], stdout=output, stderr=output, check=False).returncode:
                 print("FAILED", run.name, "see", folder / "output.txt", flush=True)
                 return False
-    _keep(run)
+    keep(run)
     print("end", run.name, flush=True)
     return True
 
@@ -174,16 +186,13 @@ def prepare(run: Run) -> None:
             shutil.copy(RUNS / run.begins / file, RUNS / run.name / file)
 
 
-def _keep(run: Run) -> None:
-    """Copies the raw files; a learning curve is thinned to at most `KEPT_LINES` lines, the last always among them."""
-    source, target = RUNS / run.name, RESULTS / run.name
-    target.mkdir(parents=True, exist_ok=True)
-    lines = (source / "log.jsonl").read_text().splitlines(keepends=True)
+def keep(run: Run) -> None:
+    """Archives the raw files; a learning curve is thinned to at most `KEPT_LINES` lines, the last always among them."""
+    texts = {file: (RUNS / run.name / file).read_text() for file in run.files}
+    lines = texts["log.jsonl"].splitlines(keepends=True)
     every = -(-len(lines) // KEPT_LINES)
-    (target / "log.jsonl").write_text("".join(lines[::-1][::every][::-1]))
-    (target / "run.json").write_text((source / "run.json").read_text())
-    for kind in run.evaluations():  # last: they say that the run is finished
-        (target / f"evaluation-{kind}.json").write_text((source / f"evaluation-{kind}.json").read_text())
+    texts["log.jsonl"] = "".join(lines[::-1][::every][::-1])
+    add(archive_of(run), {f"{run.name}/{file}": text for file, text in texts.items()})
 
 
 def main(arguments: list[str] | None = None) -> None:

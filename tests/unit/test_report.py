@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
-from training import study
-from training.chance import file_of
+from training import archive, study
+from training.chance import NAME, file_of
 from training.report.__main__ import BEGIN, END, main
 from training.report.measures import Welch, holm, interquartile_mean, interval, steps_to, welch
 from training.report.plots import mean_curve
@@ -28,7 +28,7 @@ def evaluation(run: study.Run, kind: str, score: float, **other: Any) -> dict[st
 
 
 def write_run(folder: Path, name: str, score: float, lines: tuple[tuple[int, float], ...] = LINES, **settings: Any) -> Path:
-    """The raw files of one run of the study; 100 steps a second, the other task of the curriculum always at 0.99."""
+    """The files of one run of the study; 100 steps a second, the other task of the curriculum always at 0.99."""
     run, target = RUNS[name], folder / name
     target.mkdir(parents=True)
     about = {"env": run.env, "method": run.method, "seed": run.seed, "commit": "0123456789"}
@@ -42,6 +42,19 @@ def write_run(folder: Path, name: str, score: float, lines: tuple[tuple[int, flo
         content = evaluation(run, kind, 0.0 if kind == "forgetting" else score)
         (target / f"evaluation-{kind}.json").write_text(json.dumps(content))
     return target
+
+
+def archived(folder: Path) -> Path:
+    """The folder of the archives, which hold the files of the runs as they are now."""
+    texts: dict[Path, dict[str, str]] = {study.archive_of(run, folder / "raw"): {} for run in RUNS.values()}
+    for file in (folder / "runs").glob("*/*"):
+        run = RUNS[file.parent.name]
+        texts[study.archive_of(run, folder / "raw")][f"{run.name}/{file.name}"] = file.read_text()
+    for path, files in texts.items():
+        path.unlink(missing_ok=True)
+        if files:
+            archive.add(path, files)
+    return folder / "raw"
 
 
 def write_page(folder: Path) -> Path:
@@ -80,7 +93,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def report(folder: Path) -> str:
-    main(["--runs", str(folder / "runs"), "--out", str(folder)])
+    main(["--raw", str(archived(folder)), "--out", str(folder)])
     return (folder / "training.md").read_text()
 
 
@@ -109,9 +122,8 @@ def test_the_scores_of_a_method_are_the_ones_worked_out_by_hand(page: str) -> No
 
 def test_what_random_actions_earn_stands_above_the_tables_of_their_environment(results: Path) -> None:
     without = report(results)
-    (results / "chance").mkdir()
     played = {"mean_return": 0.125, "standard_error": 0.25, "returns": [0.0, 0.25]}
-    file_of(UNLOCK, results / "chance").write_text(json.dumps(played))
+    archive.add(results / "raw" / NAME, {file_of(UNLOCK): json.dumps(played)})
     line = "Random actions: mean return 0.125 (standard error 0.250, 2 episodes)."
     page = report(results)
     assert section(page, UNLOCK).startswith(f"\n{line}\n")
@@ -195,7 +207,7 @@ def test_runs_that_all_score_the_same_give_no_nan(folder: Path) -> None:
 
 def test_the_warm_up_and_the_other_task_do_not_count_as_having_reached_the_goal(results: Path, page: str) -> None:
     # At 2,048 steps the curve is at 0.9, and the other task at 0.99 throughout.
-    done = {result.run.name: result for result in load(results / "runs")[0]}
+    done = {result.run.name: result for result in load(archived(results))[0]}
     assert steps_to(done["s11-shelm-0"]) == 100_352
     assert steps_to(done["s11-cnn-0"]) is None
     assert row(section(page, study.S11).split("SHELM against")[0], "CNN-PPO")[-2] == "not reached"
@@ -223,7 +235,7 @@ def test_a_mean_of_few_episodes_after_the_training_went_on_does_not_count_as_hav
     for line, episodes in zip(lines, (100, 4, 100), strict=True):
         line["episodes"] = dict.fromkeys(line["returns"], episodes)
     (target / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    done, _ = load(folder / "runs")
+    done, _ = load(archived(folder))
     assert [steps_to(result) for result in done] == [81_920]
 
 
@@ -232,7 +244,7 @@ def test_what_was_trained_in_an_environment_for_training_alone_has_its_curve_and
     target = write_run(folder / "runs", "signcolour-shelm-0", 0.5, task=[f"{trained_in}:32"])
     log = target / "log.jsonl"
     log.write_text(log.read_text().replace(env, trained_in))
-    (result,), _ = load(folder / "runs")
+    (result,), _ = load(archived(folder))
     assert (result.curve_of, result.curve.tolist()) == (trained_in, [value for _, value in LINES])
     assert steps_to(result) is None
     assert row(section(report(folder), env), "SHELM")[-2] == "-"
@@ -261,11 +273,10 @@ def test_runs_of_another_training_stand_by_themselves_and_not_among_methods_or_m
 
 
 def test_what_probes_found_stands_in_a_table_for_each_environment(results: Path) -> None:
-    (results / "probe").mkdir()
     common = {"env": "World", "k": 2, "episodes": 480, "chance": 1 / 3, "commit": "0123456789"}
     for layers, linear in ((6, 0.97), (2, 0.5)):
         found = {**common, "layers": layers, "looks": 4, "linear": linear, "hidden": 0.99}
-        (results / "probe" / f"{layers}.json").write_text(json.dumps(found))
+        archive.add(results / "raw" / "probe.tar.xz", {f"{layers}.json": json.dumps(found)})
     text = section(report(results), "What can be read from the memory: World")
     assert row(text, "6") == ["6", "2", "4", "480", "0.33", "0.97", "0.99"]
     assert text.index("| 2 |") < text.index("| 6 |")
@@ -319,7 +330,7 @@ def test_making_the_report_twice_gives_the_same_bytes(results: Path) -> None:
 def test_a_mean_curve_ends_where_the_first_of_its_runs_ends(folder: Path) -> None:
     write_run(folder / "runs", "s11-shelm-0", 1.0, ((1000, 0.0), (3000, 1.0), (5000, 1.0)))
     write_run(folder / "runs", "s11-shelm-1", 1.0, ((2000, 0.0), (3000, 0.5)))
-    steps, curve = mean_curve(load(folder / "runs")[0])
+    steps, curve = mean_curve(load(archived(folder))[0])
     assert steps.tolist() == [2000, 3000]
     assert curve.tolist() == [0.25, 0.75]
 
@@ -367,3 +378,21 @@ def test_a_run_that_goes_on_from_another_begins_with_its_checkpoint_and_its_curv
     (tmp_path / run.name / "checkpoint.pt").write_bytes(b"900k")
     study.prepare(run)
     assert (tmp_path / run.name / "checkpoint.pt").read_bytes() == b"900k"
+
+
+def test_a_kept_run_is_finished_and_its_long_curve_is_thinned_from_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study, "RUNS", tmp_path)
+    monkeypatch.setattr(study, "RAW", tmp_path / "raw")
+    run, other = RUNS["s11-shelm-0"], RUNS["s11-shelm-1"]
+    for each in (run, other):
+        write_run(tmp_path, each.name, 1.0, tuple((steps, 0.5) for steps in range(1, 1002)))
+    assert not study.finished(run)
+    study.keep(run)
+    assert study.finished(run)
+    assert not study.finished(other)
+    study.keep(other)
+    kept = archive.read(tmp_path / "raw" / "s11.tar.xz")
+    assert len(kept) == len(run.files) + len(other.files)
+    assert [json.loads(line)["steps"] for line in kept["s11-shelm-0/log.jsonl"].splitlines()] == list(range(2, 1002, 3))

@@ -112,5 +112,5 @@ def vector_environment(tasks: Sequence[tuple[str, int]], *, seed: int) -> NamedR
 
 
 def single_environment(env_id: str) -> AvalonEnv:
-    """See training.environments."""
+    """Avalon itself, which starts its engine at the first reset."""
     return AvalonEnv(lambda seed: _start(env_id.removeprefix(PREFIX), seed))

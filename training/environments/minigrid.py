@@ -93,7 +93,7 @@ def _frames(views: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def vector_environment(tasks: Sequence[tuple[str, int]], *, seed: int) -> MiniGridVecEnv:
-    """See training.environments."""
+    """MiniGrids side by side for training, uint8 (rows, 3, 56, 56); tasks are (environment id, rows) pairs."""
     return MiniGridVecEnv(tasks, seed=seed)
 
 

@@ -1,7 +1,7 @@
 """MiniWorld tasks as one stable-baselines3 vector environment in one process, and one by one.
 
 Contract: see training.environments. Observations are MiniWorld's own frames, 60x80; Sign's dict gives its frame and drops
-its goal (paper-facts section 5). Besides MiniWorld's ids there is `MiniWorld-SignVarying-v0` (miniworld_sign.py).
+its goal (docs/paper.md#preprocessing). Besides MiniWorld's ids there are those of miniworld_sign.py.
 Rows are drawn correctly side by side, which MiniWorld alone does not do (miniworld_rendering.py).
 Failure policy: an unknown id raises what gymnasium raises; tasks with different action counts raise ValueError.
 """
@@ -33,7 +33,7 @@ class FrameOnly(gymnasium.ObservationWrapper[Frame, Any, Any]):
 
 
 def vector_environment(tasks: Sequence[tuple[str, int]], *, seed: int) -> NamedRows:
-    """See training.environments."""
+    """MiniWorlds side by side for training, uint8 (rows, 3, 60, 80); tasks are (environment id, rows) pairs."""
     rows = NamedRows(tasks, _row, seed=seed)
     counts = {int(space.n) for space in rows.get_attr("action_space")}
     if len(counts) > 1:

@@ -1,12 +1,12 @@
 """MiniWorld's Sign with a sign that must be read and remembered: `MiniWorld-SignVarying-v0`, `MiniWorld-SignColour-v0`.
 
-The registered `MiniWorld-Sign-v0` always says BLUE and always wants the box, so it needs no memory (paper-facts section 7).
-In SignVarying every episode draws one of the six objects; the sign says its colour and, below, its kind ("RED" "KEY").
-In SignColour it is one of the three boxes, as in MiniWorld's own, and the sign says its colour alone. World,
-objects, actions and rewards are MiniWorld's: +1 for touching the named object, -1 for any other, which ends the episode;
-action 3 ends it too. From almost everywhere that the sign can be read, the named object is out of sight, so it must be
-remembered. Guessing one of the six gives -2/3 on average (one of three boxes: -1/3), touching none gives 0. The step
-limit is longer than MiniWorld's 20, which is too short for reading first.
+The registered `MiniWorld-Sign-v0` always says BLUE and always wants the box, so it needs no memory
+(docs/paper.md#environments). In SignVarying every episode draws one of the six objects; the sign says its colour and,
+below, its kind ("RED" "KEY"). In SignColour it is one of the three boxes, as in MiniWorld's own, and the sign says its
+colour alone. World, objects, actions and rewards are MiniWorld's: +1 for touching the named object, -1 for any other,
+which ends the episode; action 3 ends it too. From almost everywhere that the sign can be read, the named object is out
+of sight, so it must be remembered. Guessing one of the six gives -2/3 on average (one of three boxes: -1/3), touching
+none gives 0. The step limit is longer than MiniWorld's 20, which is too short for reading first.
 
 `MiniWorld-SignVaryingTraining-v0` and `MiniWorld-SignColourTraining-v0` are the same worlds for training alone, because at
 first every touch is a guess and an agent that is punished for guessing learns to touch nothing: every second episode

@@ -28,10 +28,10 @@ def gallery(env_id: str) -> Gallery:
 
 
 def vector_environment(tasks: Sequence[tuple[str, int]], *, seed: int) -> RecognitionVecEnv:
-    """See training.environments."""
+    """Games side by side for training; tasks are (environment id, rows) pairs. All rows are drawn at once."""
     return RecognitionVecEnv([(env_id, rows, gallery(env_id)) for env_id, rows in tasks], seed=seed)
 
 
 def single_environment(env_id: str) -> RecognitionEnv:
-    """See training.environments."""
+    """One game with its own frames, uint8 (height, width, 3)."""
     return RecognitionEnv(gallery(env_id))

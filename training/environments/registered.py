@@ -18,7 +18,7 @@ from training.environments.rows import ChannelsFirst, NamedRows
 
 
 def single_environment(env_id: str) -> gymnasium.Env[Any, Any]:
-    """See training.environments."""
+    """The environment itself; ValueError if its observations are not frames."""
     environment: gymnasium.Env[Any, Any] = gymnasium.make(env_id)
     space = environment.observation_space
     if space.dtype != np.uint8 or len(space.shape or ()) != 3 or (space.shape or ())[-1] != 3:
@@ -35,5 +35,5 @@ def _row(env_id: str) -> gymnasium.Env[Any, Any]:
 
 
 def vector_environment(tasks: Sequence[tuple[str, int]], *, seed: int) -> NamedRows:
-    """See training.environments."""
+    """Environments side by side for training, stepped one by one; actions of dict spaces are flat (training.actions)."""
     return NamedRows(tasks, _row, seed=seed)

@@ -1,21 +1,22 @@
 """Makes every table and plot of the training results again: `python -m training.report`.
 
-Reads docs/results/: runs/NAME/ (see training.study), chance/ (training.chance), probe/ (training.probe) and clip/
-(clips.py); writes plots/*.svg and, in training.md and clip.md, what stands between the two markers; the rest of the pages
-is written by hand. The same raw files give the same bytes.
+Reads the archives of docs/results/raw: the runs of training.study, what training.chance and training.probe found (chance,
+probe), and what the CLIPs were found to know (clip, see clips.py). Writes plots/*.svg and, in training.md and clip.md, what
+stands between the two markers; the rest of the pages is written by hand. The same raw files give the same bytes.
 Failure policy: raw files that contradict the study, or a page without markers, end the command with the file named.
 """
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from training.chance import file_of
+from training.archive import RAW, read
+from training.chance import NAME, file_of
 from training.report import clips, probes, tables
 from training.report.plots import learning_curves
 from training.report.raw import Result, environments, load
-from training.study import RESULTS, Run
+from training.study import Run
 
 BEGIN = "<!-- Made by `python -m training.report` from here -->"
 END = "<!-- to here -->"
@@ -24,35 +25,36 @@ END = "<!-- to here -->"
 def main(arguments: list[str] | None = None) -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, default=RESULTS, help="raw files, a folder per run")
-    parser.add_argument("--out", type=Path, default=RESULTS.parent, help="folder of training.md and plots/")
+    parser.add_argument("--raw", type=Path, default=RAW, help="folder of the archives")
+    parser.add_argument("--out", type=Path, default=RAW.parent, help="folder of training.md and plots/")
     options = parser.parse_args(arguments)
     training, clip, plots = (options.out / name for name in ("training.md", "clip.md", "plots"))
-    makers = {training: lambda: generated(*load(options.runs), plots, options.out)}
+    makers = {training: lambda: generated(*load(options.raw), plots, options.raw)}
     if clip.exists():
-        makers[clip] = lambda: clips.generated(options.out / "clip")
+        makers[clip] = lambda: clips.generated(read(options.raw / "clip.tar.xz"))
     around = {page: _around(page) for page in makers}  # a page without markers is refused before anything is written
     for page, (before, after) in around.items():
         page.write_text(f"{before}{BEGIN}\n\n{makers[page]()}\n\n{END}{after}")
 
 
-def generated(results: list[Result], missing: list[Run], plots: Path, folder: Path) -> str:
-    """The text between the markers; draws the plots on the way. folder: of what training.chance and training.probe found."""
+def generated(results: list[Result], missing: list[Run], plots: Path, raw: Path) -> str:
+    """The text between the markers; draws the plots on the way. raw: folder of the archives."""
     plots.mkdir(exist_ok=True)
     for old in plots.glob("*.svg"):
         old.unlink()
     found = environments([result.run for result in results])
-    heads = {env: "\n\n".join([f"## {env}", *_chance(file_of(env, folder / "chance"))]) for env in found}
+    played = read(raw / NAME)
+    heads = {env: "\n\n".join([f"## {env}", *_chance(env, played)]) for env in found}
     parts = [_environment(heads[env], [result for result in results if result.run.env == env], plots) for env in found]
-    parts += probes.generated(folder / "probe")
+    parts += probes.generated(read(raw / "probe.tar.xz"))
     return "\n\n".join([*parts, f"## Not run\n\n{tables.not_run(missing)}"])
 
 
-def _chance(file: Path) -> list[str]:
+def _chance(env: str, files: Mapping[str, str]) -> list[str]:
     """What random actions earn, if it was measured."""
-    if not file.exists():
+    if file_of(env) not in files:
         return []
-    played = json.loads(file.read_text())
+    played = json.loads(files[file_of(env)])
     mean, error = played["mean_return"], played["standard_error"]
     return [f"Random actions: mean return {mean:.3f} (standard error {error:.3f}, {len(played['returns'])} episodes)."]
 

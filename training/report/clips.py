@@ -1,22 +1,20 @@
 """The generated part of docs/results/clip.md: what the small CLIPs call the environments' own frames.
 
-Reads docs/results/clip/: minigrid.json (training.clip.evaluate), looks.json (training.clip.evaluate_looks), world.json
+Reads minigrid.json (training.clip.evaluate), looks.json (training.clip.evaluate_looks), world.json
 (training.clip.world.evaluate) and pictures.json (training.clip.pictures.evaluate). Failure policy: a missing file or field
 ends the command.
 """
 
 import json
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 MOST = 8  # confusions named in a row
 
 
-def generated(folder: Path) -> str:
-    """The tables."""
-    grid, looks, world, pictures = (
-        json.loads((folder / f"{name}.json").read_text()) for name in ("minigrid", "looks", "world", "pictures")
-    )
+def generated(files: Mapping[str, str]) -> str:
+    """The tables. files: texts by name."""
+    grid, looks, world, pictures = (json.loads(files[f"{name}.json"]) for name in ("minigrid", "looks", "world", "pictures"))
     objects = {name: one["one_object"] for name, one in world["environments"].items()}
     nothing = {name: one["nothing"] for name, one in world["environments"].items()}
     return "\n\n".join(

@@ -5,7 +5,7 @@ Failure policy: a file without one of the fields raises KeyError naming it.
 
 import json
 from collections import Counter, defaultdict
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from training.report.tables import grid
@@ -13,11 +13,11 @@ from training.report.tables import grid
 HEAD = ("layers", "words a frame", "looks", "episodes", "guessing", "linear", "128 hidden units")
 
 
-def generated(folder: Path) -> list[str]:
-    """Heading and table of each environment in the order of their names; nothing without results."""
+def generated(files: Mapping[str, str]) -> list[str]:
+    """Heading and table of each environment in the order of their names; nothing without results. files: texts by name."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for file in sorted(folder.glob("*.json")):
-        result = json.loads(file.read_text())
+    for _, text in sorted(files.items()):
+        result = json.loads(text)
         found[result["env"]].append(result)
     return [f"## What can be read from the memory: {env}\n\n{_table(results)}" for env, results in sorted(found.items())]
 

@@ -1,11 +1,11 @@
-"""Reads what training.study kept of its runs: run.json, log.jsonl, evaluation-*.json.
+"""Reads what training.study archived of its runs: run.json, log.jsonl, evaluation-*.json.
 
 Contract: a run counts only with all its files; else it is not run. Failure policy: a file that says something else than
-the study asked for, or a number that is not finite, raises ValueError naming the file and the field.
+the study asked for, or a number that is not finite, raises ValueError naming the run, the file and the field.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.study import FIRST_SEED, Run, runs
+from training.archive import read
+from training.study import FIRST_SEED, Run, archive_of, runs
 
 Floats = NDArray[np.float64]
 WINDOW = 100  # episodes in the mean of a curve; the first runs do not tell their number
@@ -45,13 +46,15 @@ class Result:
 
 
 def load(folder: Path) -> tuple[list[Result], list[Run]]:
-    """The finished runs of the study in its order, and those that are not run."""
+    """The finished runs of all studies in their order, and those that are not run. folder: of the archives."""
     done: list[Result] = []
     missing: list[Run] = []
+    archives = {archive: read(archive) for archive in {archive_of(run, folder) for run in runs()}}
     for run in runs():
-        files = ["run.json", "log.jsonl", *(f"evaluation-{kind}.json" for kind in run.evaluations())]
-        if all((folder / run.name / file).exists() for file in files):
-            done.append(_result(run, folder / run.name))
+        texts = archives[archive_of(run, folder)]
+        files = {file: texts[f"{run.name}/{file}"] for file in run.files if f"{run.name}/{file}" in texts}
+        if len(files) == len(run.files):
+            done.append(_result(run, files))
         else:
             missing.append(run)
     return done, missing
@@ -69,21 +72,21 @@ def environments(these: Sequence[Run]) -> list[str]:
     return sorted(names, key=lambda env: [env.startswith(family) for family in families], reverse=True)
 
 
-def _result(run: Run, folder: Path) -> Result:
-    settings = json.loads((folder / "run.json").read_text())
-    _expect(folder / "run.json", settings, {"env": run.env, "method": run.method, "seed": run.seed})
+def _result(run: Run, files: Mapping[str, str]) -> Result:
+    settings = json.loads(files["run.json"])
+    _expect(f"{run.name}/run.json", settings, {"env": run.env, "method": run.method, "seed": run.seed})
     if not settings.get("commit"):
-        raise ValueError(f"{folder / 'run.json'}: commit: missing")
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        raise ValueError(f"{run.name}/run.json: commit: missing")
+    lines = [json.loads(line) for line in files["log.jsonl"].splitlines()]
     if not lines:
-        raise ValueError(f"{folder / 'log.jsonl'}: steps: no line")
+        raise ValueError(f"{run.name}/log.jsonl: steps: no line")
     tasks = {task.rpartition(":")[0] for task in settings["task"]}
     curve_of = tasks.pop() if len(tasks) == 1 else run.env
     own = list(_counted(lines, curve_of))
     curve = np.array([line["returns"][curve_of] for line in own], np.float64)
-    _finite(folder / "log.jsonl", curve)
+    _finite(f"{run.name}/log.jsonl", curve)
     steps = np.array([line["steps"] for line in own], np.float64)
-    returns = dict(_evaluations(run, folder))
+    returns = dict(_evaluations(run, files))
     trained, seconds = int(lines[-1]["steps"]), float(lines[-1]["seconds"])
     return Result(run, settings, curve_of, steps, curve, trained, seconds, returns)
 
@@ -99,23 +102,23 @@ def _counted(lines: list[dict[str, Any]], env: str) -> Iterator[dict[str, Any]]:
                 yield line
 
 
-def _evaluations(run: Run, folder: Path) -> Iterator[tuple[str, Floats]]:
+def _evaluations(run: Run, files: Mapping[str, str]) -> Iterator[tuple[str, Floats]]:
     for kind in run.evaluations():
-        file = folder / f"evaluation-{kind}.json"
-        content = json.loads(file.read_text())
+        file = f"evaluation-{kind}.json"
+        content = json.loads(files[file])
         asked = {"env": run.env, "method": run.method, "first_seed": FIRST_SEED}
-        _expect(file, content, {**asked, "deterministic": kind == "greedy", "forget": kind == "forgetting"})
+        _expect(f"{run.name}/{file}", content, {**asked, "deterministic": kind == "greedy", "forget": kind == "forgetting"})
         returns = np.array(content["returns"], np.float64)
-        _finite(file, returns)
+        _finite(f"{run.name}/{file}", returns)
         yield kind, returns
 
 
-def _expect(file: Path, content: dict[str, Any], asked: dict[str, Any]) -> None:
+def _expect(file: str, content: dict[str, Any], asked: dict[str, Any]) -> None:
     for field, value in asked.items():
         if content.get(field) != value:
             raise ValueError(f"{file}: {field}: the study asks for {value!r}, got {content.get(field)!r}")
 
 
-def _finite(file: Path, values: Floats) -> None:
+def _finite(file: str, values: Floats) -> None:
     if not (values.size and np.isfinite(values).all()):
         raise ValueError(f"{file}: returns: expected one or more finite numbers")
