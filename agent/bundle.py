@@ -59,7 +59,7 @@ class MemoryPart(_Part):
 
 
 class PolicyPart(_Part):
-    """Shape of the actor-critic; defaults are the paper's (paper-facts section 4)."""
+    """Shape of the actor-critic; defaults are the paper's (docs/paper.md#trainable)."""
 
     weights: str
     channels: tuple[int, int] = (64, 128)

@@ -46,7 +46,7 @@ def extend_history(digest: bytes, vocabulary_rows: Sequence[int]) -> bytes:
 def history_reach(layers: int, window: int) -> int:
     """How many tokens before the next one can influence its memory vector: layers * (window - 1).
 
-    With the token itself that is (layers - 1)(window - 1) + window, the bound of architecture section 7.
+    With the token itself that is (layers - 1)(window - 1) + window, the bound of docs/paper.md#reach.
     """
     return layers * (window - 1)
 

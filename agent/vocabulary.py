@@ -33,8 +33,8 @@ class Word:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """words: list of rows strings. embeddings: float32 (rows, dim), CLIP text embeddings, not normalised (paper-facts
-    section 2). token_ids: int64 (rows,), the language model's id of each word. provenance: how it was built.
+    """words: list of rows strings. embeddings: float32 (rows, dim), CLIP text embeddings, not normalised
+    (docs/paper.md#vocabulary). token_ids: int64 (rows,), the language model's id of each word. provenance: how it was built.
     """
 
     words: list[str]

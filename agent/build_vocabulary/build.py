@@ -2,7 +2,7 @@
 
 Contract: the overlap of CLIP's and the language model's words (overlap.py); each word's decoded string is tokenised again by
 the model's own tokenizer, put into every prompt, and the unnormalised text embeddings are averaged
-(paper-facts section 2). Runs offline, once; progress is shown. Sizes are logged.
+(docs/paper.md#vocabulary). Runs offline, once; progress is shown. Sizes are logged.
 Failure: an empty overlap is a ValueError; nothing is written then.
 """
 

@@ -1,8 +1,8 @@
-"""Overlap of CLIP's vocabulary with a language model's: which words can be remembered (paper-facts section 2).
+"""Overlap of CLIP's vocabulary with a language model's: which words can be remembered (docs/paper.md#vocabulary).
 
 Contract: pure functions over strings; rows come out in ascending CLIP id. A word that the language model lists twice gets
-its lowest id. Hash look-up, where the authors compared every pair of strings (quirk Q19).
-- `reference` (quirk Q1): the decoded CLIP string equals the decoded language-model string. CLIP tokens that end a word
+its lowest id. Hash look-up, where the authors compared every pair of strings (docs/paper.md#q19).
+- `reference` (docs/paper.md#q1): the decoded CLIP string equals the language model's. CLIP tokens that end a word
   decode with a trailing blank, so only word pieces can match.
 - `words`: whole words of both: CLIP word-final tokens without their marker, language-model tokens that are whole words, of
   at least two letters a-z.

@@ -1,4 +1,4 @@
-"""Prompt templates per environment (paper-facts section 2). MiniGrid and MiniWorld use the bare word."""
+"""Prompt templates per environment (docs/paper.md#vocabulary). MiniGrid and MiniWorld use the bare word."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class CausalLanguageModel:
         self._model = model.eval().requires_grad_(False)
         embeddings: Tensor = model.get_input_embeddings().weight.detach()  # type: ignore[operator]
         self.embeddings = embeddings[lm_token_ids.to(embeddings.device)].clone()
-        model.set_input_embeddings(nn.Embedding(1, self.dimension))  # the other rows are never read (quirk Q13)
+        model.set_input_embeddings(nn.Embedding(1, self.dimension))  # the other rows are never read (docs/paper.md#q13)
 
     @property
     def device(self) -> torch.device:

@@ -2,10 +2,10 @@
 
 A slot holds the projected keys and values of the last `window - 1 + k` token positions of one episode, as a ring: the
 position p lies at index p mod capacity. Nothing else of the past is needed, because a query at position p attends to the
-positions p - window + 1 .. p and to no other (paper-facts section 3, `same_length`). The memory state is therefore a pure
+positions p - window + 1 .. p and to no other (docs/paper.md#memory, `same_length`). The memory state is therefore a pure
 function of the words, and `rebuild` computes it again from the last `history_reach` of them.
 
-Models keep the embeddings of the vocabulary's words only (quirk Q13): a word is named by its row in the vocabulary.
+Models keep the embeddings of the vocabulary's words only (docs/paper.md#q13): a word is named by its row in the vocabulary.
 
 Failure policy: nothing here fails on its own account; wrong shapes raise what torch raises. Not safe for concurrent
 calls: one caller at a time owns a cache.
@@ -68,7 +68,7 @@ def reachable(queries: Tensor, keys: Tensor, *, window: int, empty_visible: bool
     """Which keys a query attends to: (rows, q) and (rows, n) positions -> bool (rows, q, n).
 
     A query sees `window` positions, its own included. Positions before the first word (negative) are visible only with
-    `empty_visible`, the reference code's behaviour (quirk Q23).
+    `empty_visible`, the reference code's behaviour (docs/paper.md#q23).
     """
     distance = queries[:, :, None] - keys[:, None, :]
     seen = (distance >= 0) & (distance < window)

@@ -1,4 +1,4 @@
-"""`MemorySlots`: the memory of many episodes, one forward for all of them (architecture section 7).
+"""`MemorySlots`: the memory of many episodes, one forward for all of them (docs/architecture.md#memory).
 
 A slot remembers which history it holds by its digest. `remember` appends a step's words to the slots that hold exactly the
 history that the step names; for any other it answers `SlotMiss`, and the caller reads the history, calls `rebuild`, and asks

@@ -1,8 +1,9 @@
-"""The actor-critic (paper-facts section 4): frame and memory vector -> distribution over actions, and value.
+"""The actor-critic (docs/paper.md#trainable): frame and memory vector -> distribution over actions, and value.
 
-CNN and heads are the paper's; sizes are settings of the bundle. Differences on purpose: the actor gives logits (Q22; the
-same distribution as the paper's softmax), the argmax is per row (Q2), and the memory vector is standardised per feature by
-the buffers `memory_mean` and `memory_scale`, which are 0 and 1 for the paper's plain concatenation.
+CNN and heads are the paper's; sizes are settings of the bundle. Differences on purpose: the actor gives
+logits (docs/paper.md#q22; the same distribution as the paper's softmax), the argmax is per row (docs/paper.md#q2), and the
+memory vector is standardised per feature by the buffers `memory_mean` and `memory_scale`, which are 0 and 1 for the paper's
+plain concatenation.
 
 What an action is drawn from, a row of parameters, is agent.policy.heads'. Failure policy: shapes that do not fit raise
 what torch raises.
@@ -54,7 +55,7 @@ class ActorCritic(nn.Module):
         """Sizes; `actions` and `deviations` are `row_sizes` of the action space.
 
         memory: dimension of the memory vector. actions: outputs of the actor. deviations: learned log standard deviations,
-        one for each continuous dimension. output_gain: of the actor's last layer (Q22).
+        one for each continuous dimension. output_gain: of the actor's last layer (docs/paper.md#q22).
         """
         super().__init__()
         first, second, _ = _conv_sizes(min(height, width))

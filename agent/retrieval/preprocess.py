@@ -3,8 +3,8 @@
 - `model` (default): open_clip's own inference transform, that is PIL's resize (antialiased), centre crop, normalisation.
   Where a frame already has the model's size the resize and the crop change nothing, and a whole batch is normalised at
   once; equal bit by bit (tests/unit/test_retrieval_model.py).
-- `reference` (paper-facts section 5): what the authors ran, frames as float tensors in [0, 1], bicubic resize of the shorter
-  side without antialiasing and without clamping the overshoot, centre crop, normalisation. On the device.
+- `reference` (docs/paper.md#preprocessing): what the authors ran, frames as float tensors in [0, 1], bicubic resize of the
+  shorter side without antialiasing and without clamping the overshoot, centre crop, normalisation. On the device.
 
 Failure: frames are checked by the caller; nothing else can fail.
 """
@@ -56,6 +56,6 @@ class Preprocessing:
         return normalised
 
     def _reference(self, frames: list[Frame]) -> Tensor:
-        # float32 where the authors used float16 (quirk Q18: ties flip with precision)
+        # float32 where the authors used float16 (docs/paper.md#q18: ties flip with precision)
         resized = resize(self._pixels(frames), [min(self.size)], InterpolationMode.BICUBIC, antialias=False)
         return self._normalised(center_crop(resized, list(self.size)))

@@ -1,8 +1,8 @@
-"""Token retrieval: frames to the k nearest words of the vocabulary (paper-facts sections 1 and 2).
+"""Token retrieval: frames to the k nearest words of the vocabulary (docs/paper.md#vocabulary).
 
 Contract: pure computation. A frame's embedding and the vocabulary's embeddings are L2-normalised, the similarity is
 their dot product in float32, and the k highest are returned, most similar first, equal similarities by lower row. Only
-the image tower is kept; top-k runs on the device (quirk Q12). Results are cached by frame fingerprint in a bounded LRU.
+the image tower is kept; top-k runs on the device (docs/paper.md#q12). Results are cached by fingerprint in a bounded LRU.
 A frame's result does not depend on the other frames of a call, up to float32 rounding of matrix products at another batch
 size: similarities may differ around the seventh digit, so words change only where two are as good as equal. A cached
 frame keeps its first result.

@@ -1,4 +1,4 @@
-"""What a client is told when a step or an episode is refused: the rows of the step rule (architecture section 5)."""
+"""What a client is told when a step or an episode is refused: the rows of the step rule (docs/architecture.md#step-rule)."""
 
 import grpc
 

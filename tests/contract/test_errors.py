@@ -1,4 +1,4 @@
-"""What a caller is told when a call fails: gRPC code, reason, field, and whether waiting helps (architecture section 5)."""
+"""What a caller is told when a call fails: code, reason, field, and whether waiting helps (docs/architecture.md#errors)."""
 
 import re
 from collections.abc import Sequence

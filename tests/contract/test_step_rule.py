@@ -1,4 +1,4 @@
-"""The step rule (architecture section 5), row by row: a retry is answered as before, nothing is remembered twice."""
+"""The step rule (docs/architecture.md#step-rule), row by row: a retry is answered as before, nothing is remembered twice."""
 
 import time
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The actor-critic: the paper's sizes (paper-facts section 4), and actions that depend on nothing but their episode."""
+"""The actor-critic: the paper's sizes (docs/paper.md#trainable), and actions that depend on nothing but their episode."""
 
 import random
 from pathlib import Path
@@ -140,7 +140,7 @@ def test_rows_of_a_batch_do_not_influence_each_other() -> None:
 @settings(deadline=None)
 @given(batch=arrays.arrays(np.float32, (4, 7), elements=st.floats(-50, 50, width=32), unique=True))
 def test_the_most_probable_action_is_per_row(batch: Logits) -> None:
-    """The reference code took it over the flattened batch (Q2)."""
+    """The reference code took it over the flattened batch (docs/paper.md#q2)."""
     actions = [choose_action(row, seed=1, step=2, deterministic=True)[0] for row in batch]
     assert actions == batch.argmax(axis=1).tolist()
 

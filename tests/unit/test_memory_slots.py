@@ -272,7 +272,7 @@ def test_the_bound_suffices_and_one_token_fewer_does_not(make: Make, missing: in
     subject = make(WINDOW, 1)
     words = flat(some_words(30, 1))
     bound = history_reach(LAYERS, WINDOW)
-    assert bound == (LAYERS - 1) * (WINDOW - 1) + WINDOW - 1, "architecture section 7, less the token itself"
+    assert bound == (LAYERS - 1) * (WINDOW - 1) + WINDOW - 1, "docs/paper.md#reach, less the token itself"
     cache = subject.model.new_cache(1)
     subject.model.rebuild(cache, 0, 29, torch.tensor(words[29 - bound + missing : 29]))
     vector = subject.model.step(cache, torch.tensor([0]), torch.tensor([29]), torch.tensor([[words[29]]]))

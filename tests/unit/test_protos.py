@@ -11,7 +11,7 @@ from shelm.v1 import agent_pb2
 ROOT = Path(__file__).parents[2]
 BUF = Path(sys.executable).with_name("buf")
 
-# Architecture section 5: these names and numbers are fixed.
+# These names and numbers are fixed: clients were generated from them.
 FIXED = {
     "ActRequest": {"episode_id": 1, "step": 2, "observation": 3, "agent": 4, "deterministic": 5},
     "Image": {"encoding": 1, "height": 2, "width": 3, "data": 4},

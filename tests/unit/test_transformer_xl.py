@@ -146,7 +146,7 @@ def test_history_reach_suffices_and_one_token_fewer_does_not(missing: int) -> No
     model = small_model(layers=layers, window=window)
     words = random_words(30, 1)
     expected = run_episode(model, words)[-1]
-    enough = (layers - 1) * (window - 1) + window - 1  # the bound of architecture section 7, less the current token
+    enough = (layers - 1) * (window - 1) + window - 1  # docs/paper.md#reach, less the current token
     assert enough == history_reach(layers, window)
     cache = model.new_cache(1)
     model.rebuild(cache, 0, 29, words[29 - enough + missing : 29].flatten())

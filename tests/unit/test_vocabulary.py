@@ -54,10 +54,10 @@ def test_the_words_overlap_keeps_whole_words_and_nothing_else() -> None:
     assert set(words_of(word_list(*offered), "words")) == {"key", "maze", "corridor", "lava", "ing"}
 
 
-def test_as_many_clip_tokens_end_a_word_as_the_fact_sheet_counted() -> None:
+def test_as_many_clip_tokens_end_a_word_as_the_paper_page_says() -> None:
     strings = clip_strings()
     final = [text for text in strings if text.endswith(" ") and text != " "]  # the blank byte itself is no word-final token
-    assert (len(strings), len(final)) == (49_406, 34_483)  # paper-facts section 2
+    assert (len(strings), len(final)) == (49_406, 34_483)  # docs/paper.md#vocabulary
     assert sum(bool(re.fullmatch("[a-z]+ ", text)) for text in final) == 32_875
 
 
@@ -163,7 +163,7 @@ def test_no_word_in_common_is_an_error(clip: ClipModel) -> None:
         builder.build_vocabulary(clip=clip, language_model=word_list("zzqx"), mode="words", prompts=("{}",))
 
 
-def test_prompt_sets_have_the_sizes_of_the_fact_sheet() -> None:
+def test_prompt_sets_have_the_sizes_that_the_authors_have() -> None:
     assert (len(load_prompts("none")), len(PSYCHLAB), len(AVALON)) == (1, 6, 7)
     assert PSYCHLAB[:2] == ("a render of {}", "a render of a {}")
     assert all(prompt.count("{}") == 1 for prompt in (*PSYCHLAB, *AVALON))

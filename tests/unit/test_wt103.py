@@ -274,7 +274,7 @@ def test_random_embeddings_and_layers_do_not_depend_on_what_else_was_asked_for()
 def test_random_models_have_the_published_sizes_by_default() -> None:
     model = random_transformer_xl(0, lm_token_ids=torch.tensor([0, 267_734]), layers=1, window=15, tokens_per_step=1)
     parameters = sum(parameter.numel() for parameter in model.stack.parameters())
-    assert parameters / 1e6 == pytest.approx(13.64, abs=0.005)  # paper-facts section 3
+    assert parameters / 1e6 == pytest.approx(13.64, abs=0.005)  # docs/paper.md#memory
     assert model.dimension == 1024
     assert model.new_cache(2).keys.shape == (1, 2, 16, 15, 64)
 

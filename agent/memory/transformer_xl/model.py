@@ -1,10 +1,10 @@
 """Transformer-XL with its past kept as projected keys and values: the `LanguageModel` of the paper.
 
-Computes what the published TransfoXLModel computes (paper-facts section 3): `same_length` attention over `window`
+Computes what the published TransfoXLModel computes (docs/paper.md#memory): `same_length` attention over `window`
 positions, positions beyond `clamp_len` sharing one encoding. The published code projects the whole window again at every
 step; here every position is projected once and kept in its slot, which is exact, because a position's layer inputs never
-change. Positions before the first word have zero keys and values and are attended to all the same (quirk Q23), unless
-`empty_visible` is off. There is no dropout, the module stays in eval mode, all weights are frozen.
+change. Positions before the first word have zero keys and values and are attended to all the same (docs/paper.md#q23),
+unless `empty_visible` is off. There is no dropout, the module stays in eval mode, all weights are frozen.
 
 Failure policy: impossible sizes raise ValueError when the model is made. `step` and `rebuild` check nothing: a slot must
 have been cleared before its first step, and wrong shapes raise what torch raises. Both run in inference mode: a caller
@@ -27,7 +27,7 @@ REBUILD_CHUNK = 128  # positions projected and attended at once; bounds the scor
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerXLConfig:
-    """Sizes, under the names of the published `config.json`; the defaults are transfo-xl-wt103 (paper-facts section 3)."""
+    """Sizes, under the names of the published `config.json`; the defaults are transfo-xl-wt103 (docs/paper.md#memory)."""
 
     vocab_size: int = 267_735
     cutoffs: tuple[int, ...] = (20_000, 40_000, 200_000)

@@ -1,8 +1,8 @@
 """The public transfo-xl-wt103 files: loads the model from them, and rewrites them without pickles.
 
 A model folder holds `config.json`, the weights as `model.safetensors` or `pytorch_model.bin`, and a vocabulary. Nothing in
-it is executed (quirk Q25): torch files are read with `weights_only`, the vocabulary as `wt103_vocabulary` says. Tensors keep
-their published names, with or without the `transformer.` that the language-model head puts before them.
+it is executed (docs/paper.md#q25): torch files are read with `weights_only`, the vocabulary as `wt103_vocabulary` says.
+Tensors keep their published names, with or without the `transformer.` that the language-model head puts before them.
 
 `python -m agent.memory.transformer_xl.published SOURCE TARGET` writes config.json, model.safetensors and vocabulary.json:
 no pickle, no output layers, and later only the layers asked for are read from the disk.

@@ -1,7 +1,7 @@
 """Puts a `TransformerXL` together from tensors under their published names, or from seeded random ones.
 
 A `TensorSource` hands out one tensor at a time, so that only what is asked for is ever read or made: the first n layers, and
-the adaptive embedding of the vocabulary's words only (quirk Q13). The output layers of the published model are not used.
+the adaptive embedding of the vocabulary's words only (docs/paper.md#q13). The published model's output layers are not used.
 
 Failure policy: ValueError names the number of layers or the word id that is out of range; a source raises on its own.
 """

@@ -1,4 +1,4 @@
-"""ExplainStep: which words of the past decided a step (docs/decisions/0007).
+"""ExplainStep: which words of the past decided a step (docs/decisions/0007-attribution-by-removal.md).
 
 Contract: the history is encoded without a word or a step, the actor-critic decides again on the same frame, and the two
 distributions over actions are compared (total variation distance). The words are the committed ones, the engines those

@@ -7,7 +7,7 @@ the model after transformers 4.57), runs itself in it, and writes beside itself:
   (steps, rows, d_model), i.e. the last hidden state of the last of the k tokens, and `reset` (step, row).
 The full model has the sizes of transfo-xl-wt103; its weights are those of `seeded_weights.py`.
 
-As in the authors' loop (paper-facts section 3): caches of zeros at full length, k tokens a forward, and before step `reset`
+As in the authors' loop (docs/paper.md#memory): caches of zeros at full length, k tokens a forward, and before step `reset`
 the cache columns of one row are zeroed in all layers. Cases named `masked` start from caches of length 0 instead, with which
 the library sees no empty slots.
 
