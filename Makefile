@@ -12,7 +12,7 @@ BUNDLE ?= models/minigrid-memory
 REPOSITORY ?= .run/triton/repository
 DEVICE ?= cpu
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint format triton-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos train curves study results lock clean
+.PHONY: help setup demo serve test lint format triton-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos client train curves study results lock clean
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -67,7 +67,8 @@ images-check: setup  ## Build and run the images without a container engine (roo
 k8s-check: setup  ## Render every Kubernetes overlay with every component and check it
 	$(BIN)/python -m deploy.k8s.check
 
-lint: setup  ## ruff, mypy (strict), buf
+lint: setup  ## ruff, mypy (strict), buf; is the synchronous client what the asyncio one gives?
+	$(BIN)/python -m tools.unasync_client --check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -85,6 +86,9 @@ protos: setup  ## Generate the stubs and docs/reference.md from protos/
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=$(STUBS) --pyi_out=$(STUBS) --grpc_python_out=$(STUBS) $(PROTOS)
 	rm -f $(STUBS)/shelm/v1/episode_pb2_grpc.py
 	$(BIN)/python protos/reference.py
+
+client: setup  ## Generate the synchronous client from the asyncio one
+	$(BIN)/python -m tools.unasync_client
 
 train: setup  ## Train and evaluate an agent: make train [ENV=MiniGrid-MemoryS11-v0] [METHOD=shelm|helm|helmv2|lstm|cnn] [SEED=0]
 	$(BIN)/python -m training.recipe --env $(ENV) --method $(METHOD) --seed $(SEED)

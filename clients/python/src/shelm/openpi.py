@@ -26,10 +26,9 @@ from typing import Any
 import numpy as np
 
 from shelm.aio import AsyncClient
-from shelm.client import DEFAULT_TARGET
 from shelm.errors import EpisodeNotFound, InvalidArgument, ShelmError
 from shelm.results import Act
-from shelm.transport import LOOPBACK
+from shelm.settings import DEFAULT_TARGET, LOOPBACK
 
 try:
     msgpack: Any = import_module("msgpack")

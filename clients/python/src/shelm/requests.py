@@ -3,9 +3,9 @@
 import math
 from typing import Any
 
+from shelm.cursor import Cursor
 from shelm.errors import FieldViolation, InvalidArgument
 from shelm.observation import Encoding, encode
-from shelm.steps import Cursor
 from shelm.v1 import agent_pb2
 
 

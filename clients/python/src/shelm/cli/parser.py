@@ -12,8 +12,9 @@ from typing import Any
 
 from shelm.cli import bench, episodes, explain, frames, memory, play, server
 from shelm.cli.values import bounded, count, natural, seconds
-from shelm.client import DEFAULT_TARGET, Client
+from shelm.client import Client
 from shelm.errors import ShelmError
+from shelm.settings import DEFAULT_TARGET
 
 COMPLETE_SECONDS = 1.0
 COMPLETE_EPISODES = 200

@@ -1,0 +1,1 @@
+"""What generates and checks parts of this repository."""
