@@ -2,6 +2,9 @@
 
 import ast
 import shutil
+import subprocess
+import sys
+import tomllib
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -84,3 +87,11 @@ def test_no_module_imports_itself_in_a_circle() -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(f"modules import each other: {' -> '.join(error.args[1])}")
+
+
+def test_the_sources_need_no_newer_python_than_they_promise() -> None:
+    project = tomllib.loads((REPOSITORY / "clients" / "python" / "pyproject.toml").read_text())["project"]
+    options = ["--quiet", "--no-tips", "--violations", f"--target={project['requires-python'].removeprefix('>=')}-"]
+    command = [str(Path(sys.executable).with_name("vermin")), *options, str(PACKAGE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -6,6 +6,8 @@ client may be shared by threads (not by forked processes). The asyncio one belon
 cancelled there may have been committed: call it again with the same frame. Failure policy: see `shelm.actor`.
 """
 
+from __future__ import annotations
+
 from types import TracebackType
 
 from shelm.actor import Actor
@@ -54,7 +56,7 @@ class Client(Actor):
         """Closes the connection; calls that still run fail. No episode ends by this."""
         self._transport.close()
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> Client:
         """Returns itself."""
         return self
 

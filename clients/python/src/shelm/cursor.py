@@ -1,5 +1,7 @@
 """Where one episode stands, as this process knows it; the truth is at the server (`Client.resume` reads it)."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 

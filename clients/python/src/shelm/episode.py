@@ -6,6 +6,8 @@ be that of a part), and its own failure is swallowed, so that the exception is t
 a failing EndEpisode is raised: nothing is lost, the episode expires.
 """
 
+from __future__ import annotations
+
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -51,7 +53,7 @@ class Episode:
         """Returns what the server knows of this episode."""
         return self._client.get_episode(self.episode_id)
 
-    def __enter__(self) -> "Episode":
+    def __enter__(self) -> Episode:
         """Creates the episode and returns itself."""
         self._client.create_episode(self.episode_id, agent=self._agent, seed=self._seed, deterministic=self._deterministic)
         return self

@@ -14,6 +14,8 @@ Failure policy: an error is a text message, and the connection stays open: the s
 this machine only, because whoever connects may use it. Needs the extra: pip install "shelm-client[openpi]".
 """
 
+from __future__ import annotations
+
 import argparse
 import asyncio
 import os

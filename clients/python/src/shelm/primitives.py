@@ -3,6 +3,8 @@
 These two modules are all that the clients do not share: the other modules of `shelm.aio` are the source of both.
 """
 
+from __future__ import annotations
+
 from threading import Lock
 from time import sleep
 from typing import Any

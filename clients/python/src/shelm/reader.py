@@ -5,6 +5,8 @@ Every method raises `ShelmError`. Iterators read page by page, and repeat a page
 broke) without losing or repeating a step.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterator
 from typing import Any

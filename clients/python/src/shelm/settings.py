@@ -1,5 +1,7 @@
 """Where the server is and how to talk to it, for both clients."""
 
+from __future__ import annotations
+
 import logging
 import re
 from dataclasses import dataclass, field

@@ -4,6 +4,8 @@
 The count lives in this process only; the truth is at the server (`Client.resume` reads it).
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 

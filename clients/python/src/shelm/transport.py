@@ -5,6 +5,8 @@ Every call of the contract is idempotent (Act by its step rule), so one rule rep
 what is retryable and `shelm.retry` for the pace. Failures are raised as `ShelmError`.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -4,6 +4,8 @@ All that waits is written here, once: `make client` generates the synchronous mo
 `primitives` is written twice.
 """
 
+from __future__ import annotations
+
 from shelm.aio.client import AsyncClient
 from shelm.aio.episode import AsyncEpisode
 

@@ -6,6 +6,8 @@ when a reply came. So after any error, call `act` again with the same frame; `re
 an episode, not for errors.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

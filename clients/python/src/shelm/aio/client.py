@@ -5,6 +5,8 @@ client may be shared by threads (not by forked processes). The asyncio one belon
 cancelled there may have been committed: call it again with the same frame. Failure policy: see `shelm.aio.actor`.
 """
 
+from __future__ import annotations
+
 from types import TracebackType
 
 from shelm.aio.actor import AsyncActor
@@ -53,7 +55,7 @@ class AsyncClient(AsyncActor):
         """Closes the connection; calls that still run fail. No episode ends by this."""
         await self._transport.close()
 
-    async def __aenter__(self) -> "AsyncClient":
+    async def __aenter__(self) -> AsyncClient:
         """Returns itself."""
         return self
 

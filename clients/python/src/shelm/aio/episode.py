@@ -5,6 +5,8 @@ be that of a part), and its own failure is swallowed, so that the exception is t
 a failing EndEpisode is raised: nothing is lost, the episode expires.
 """
 
+from __future__ import annotations
+
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -50,7 +52,7 @@ class AsyncEpisode:
         """Returns what the server knows of this episode."""
         return await self._client.get_episode(self.episode_id)
 
-    async def __aenter__(self) -> "AsyncEpisode":
+    async def __aenter__(self) -> AsyncEpisode:
         """Creates the episode and returns itself."""
         await self._client.create_episode(
             self.episode_id, agent=self._agent, seed=self._seed, deterministic=self._deterministic

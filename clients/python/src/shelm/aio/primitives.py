@@ -4,6 +4,8 @@ The channel is made at the first call, because it belongs to the event loop that
 cancels its call; the server may have committed it.
 """
 
+from __future__ import annotations
+
 from asyncio import Lock, sleep
 from functools import cached_property
 from typing import Any

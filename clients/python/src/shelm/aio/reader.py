@@ -4,6 +4,8 @@ Every method raises `ShelmError`. Iterators read page by page, and repeat a page
 broke) without losing or repeating a step.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import AsyncIterator
 from typing import Any

@@ -5,6 +5,8 @@ jitter, so that many clients of a server that comes back do not come back at onc
 never shortened. An error that is not retryable, or a wait that would use up the budget, raises the error itself.
 """
 
+from __future__ import annotations
+
 import random
 import time
 

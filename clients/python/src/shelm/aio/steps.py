@@ -3,6 +3,8 @@
 The count lives in this process only; the truth is at the server (`AsyncClient.resume` reads it).
 """
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 

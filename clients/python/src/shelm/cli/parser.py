@@ -4,6 +4,8 @@ Completion is argcomplete's (extra `cli`); `shelm --print-completion bash` print
 episodes are asked of the server, briefly; if it does not answer at once, there are none to choose from.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys
