@@ -13,7 +13,7 @@ BUNDLE ?= models/minigrid-memory
 REPOSITORY ?= .run/triton/repository
 DEVICE ?= cpu
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint format triton-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos train curves study results lock clean
+.PHONY: help setup demo serve test lint format triton-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos client train curves study results lock clean
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -68,7 +68,8 @@ images-check: setup  ## Build and run the images without a container engine (roo
 k8s-check: setup  ## Render every Kubernetes overlay with every component and check it
 	$(BIN)/python -m tools.k8s_check.check
 
-lint: setup  ## ruff, mypy (strict), buf
+lint: setup  ## ruff, mypy (strict), buf; is the synchronous client what the asyncio one gives?
+	$(BIN)/python -m tools.unasync_client --check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -89,6 +90,9 @@ protos: setup  ## Generate the stubs and docs/reference.md from protos/
 		--python_out=. --pyi_out=. --grpc_python_out=. $(INTERNAL)
 	rm -f services/protocol/stubs/episode_pb2_grpc.py
 	$(BIN)/python -m tools.reference
+
+client: setup  ## Generate the synchronous client from the asyncio one
+	$(BIN)/python -m tools.unasync_client
 
 train: setup  ## Train and evaluate an agent: make train [ENV=MiniGrid-MemoryS11-v0] [METHOD=shelm|helm|helmv2|lstm|cnn] [SEED=0]
 	$(BIN)/python -m training.recipe --env $(ENV) --method $(METHOD) --seed $(SEED)

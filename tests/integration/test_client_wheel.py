@@ -1,8 +1,6 @@
 """The wheel of shelm-client, alone in a bare environment: it plays, it is typed, and its extras add what they say."""
 
 import json
-import os
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -10,9 +8,8 @@ from pathlib import Path
 import pytest
 from shelm import Client
 from support.deployment import Deployment
-from support.environments import bare_python, client_wheel
+from support.environments import bare_python, client_wheel, run_alone
 
-SECONDS = 120.0
 LARGEST = 150_000  # bytes: it is installed beside simulators, often
 HEAVY = {"torch", "gymnasium", "rich", "argcomplete", "msgpack", "websockets", "matplotlib", "services", "grpc_health"}
 PLAY = """
@@ -48,14 +45,6 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bare_python(tmp_path_factory.mktemp("bare") / "venv", str(wheel))
 
 
-def run(command: list[str], folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """Runs a command that sees nothing of this repository."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "SHELM"))}
-    return subprocess.run(
-        command, cwd=folder, env=kept | variables, capture_output=True, text=True, timeout=SECONDS, check=False
-    )
-
-
 def test_the_wheel_is_small_and_says_that_it_is_typed(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {"shelm/py.typed", "shelm/v1/agent_pb2.pyi", "shelm/aio/client.py", "shelm/cli/__main__.py"} <= set(names)
@@ -64,7 +53,7 @@ def test_the_wheel_is_small_and_says_that_it_is_typed(wheel: Path) -> None:
 
 
 def test_both_clients_work_with_nothing_else_installed(python: Path, deployment: Deployment, tmp_path: Path) -> None:
-    done = run([str(python), "-I", "-c", PLAY, deployment.target], tmp_path)
+    done = run_alone([str(python), "-I", "-c", PLAY, deployment.target], tmp_path)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["steps"], told["last"]) == ([0, 1, 2], 2)
@@ -78,11 +67,11 @@ def test_the_command_works_alone_and_names_the_extra_that_it_lacks(
     python: Path, deployment: Deployment, tmp_path: Path
 ) -> None:
     shelm = str(python.with_name("shelm"))
-    listed = run([shelm, "ping", "--act"], tmp_path, SHELM_TARGET=deployment.target)
+    listed = run_alone([shelm, "ping", "--act"], tmp_path, SHELM_TARGET=deployment.target)
     assert (listed.returncode, listed.stderr) == (0, "")
-    play = run([shelm, "play"], tmp_path, SHELM_TARGET=deployment.target)
-    completion = run([shelm, "--print-completion", "bash"], tmp_path)
-    openpi = run([str(python), "-m", "shelm.openpi"], tmp_path)
+    play = run_alone([shelm, "play"], tmp_path, SHELM_TARGET=deployment.target)
+    completion = run_alone([shelm, "--print-completion", "bash"], tmp_path)
+    openpi = run_alone([str(python), "-m", "shelm.openpi"], tmp_path)
     for done, extra in ((play, "gymnasium"), (completion, "cli"), (openpi, "openpi")):
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
         assert f'pip install "shelm-client[{extra}]"' in done.stderr
@@ -91,13 +80,13 @@ def test_the_command_works_alone_and_names_the_extra_that_it_lacks(
 def test_a_type_checker_sees_the_types(python: Path, tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text(TYPED)
     options = ["--python-executable", str(python), "--cache-dir", str(tmp_path / "cache")]
-    done = run([sys.executable, "-m", "mypy", *options, "code.py"], tmp_path)
+    done = run_alone([sys.executable, "-m", "mypy", *options, "code.py"], tmp_path)
     assert '"float", variable has type "str"' in done.stdout
 
 
 def test_the_extra_cli_brings_colours_and_completion(wheel: Path, python: Path, tmp_path: Path) -> None:
     extra = bare_python(tmp_path / "venv", f"{wheel}[cli]")
-    done = run([str(extra.with_name("shelm")), "--print-completion", "bash"], tmp_path)
+    done = run_alone([str(extra.with_name("shelm")), "--print-completion", "bash"], tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "complete" in done.stdout
-    assert run([str(extra), "-c", "import rich"], tmp_path).returncode == 0
+    assert run_alone([str(extra), "-c", "import rich"], tmp_path).returncode == 0

@@ -1,5 +1,3 @@
-import datetime
-
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from shelm.v1 import agent_pb2 as _agent_pb2
 from google.protobuf.internal import containers as _containers
@@ -26,4 +24,4 @@ class CommittedStep(_message.Message):
     frame_fingerprint: bytes
     history_digest: bytes
     time: _timestamp_pb2.Timestamp
-    def __init__(self, tokens: _Optional[_Iterable[_Union[_agent_pb2.Token, _Mapping]]] = ..., action: _Optional[_Union[_agent_pb2.Action, _Mapping]] = ..., value: _Optional[float] = ..., log_prob: _Optional[float] = ..., frame_fingerprint: _Optional[bytes] = ..., history_digest: _Optional[bytes] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, tokens: _Optional[_Iterable[_Union[_agent_pb2.Token, _Mapping]]] = ..., action: _Optional[_Union[_agent_pb2.Action, _Mapping]] = ..., value: _Optional[float] = ..., log_prob: _Optional[float] = ..., frame_fingerprint: _Optional[bytes] = ..., history_digest: _Optional[bytes] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

@@ -35,7 +35,7 @@ class Remembered(_message.Message):
     vector: bytes
     history_digest: bytes
     rebuilt: bool
-    def __init__(self, vector: _Optional[bytes] = ..., history_digest: _Optional[bytes] = ..., rebuilt: _Optional[bool] = ...) -> None: ...
+    def __init__(self, vector: _Optional[bytes] = ..., history_digest: _Optional[bytes] = ..., rebuilt: bool = ...) -> None: ...
 
 class RememberResult(_message.Message):
     __slots__ = ("remembered", "status")

@@ -5,7 +5,7 @@ import warnings
 
 from services.protocol.stubs import memory_pb2 as services_dot_protocol_dot_stubs_dot_memory__pb2
 
-GRPC_GENERATED_VERSION = '1.81.1'
+GRPC_GENERATED_VERSION = '1.72.1'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in services/protocol/stubs/memory_pb2_grpc.py depends on'
+        + f' but the generated code in services/protocol/stubs/memory_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class MemoryServiceStub:
+class MemoryServiceStub(object):
     """Words -> the vector that compresses an episode's words.
     """
 
@@ -57,7 +57,7 @@ class MemoryServiceStub:
                 _registered_method=True)
 
 
-class MemoryServiceServicer:
+class MemoryServiceServicer(object):
     """Words -> the vector that compresses an episode's words.
     """
 
@@ -121,7 +121,7 @@ def add_MemoryServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class MemoryService:
+class MemoryService(object):
     """Words -> the vector that compresses an episode's words.
     """
 

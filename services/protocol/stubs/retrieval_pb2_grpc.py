@@ -5,7 +5,7 @@ import warnings
 
 from services.protocol.stubs import retrieval_pb2 as services_dot_protocol_dot_stubs_dot_retrieval__pb2
 
-GRPC_GENERATED_VERSION = '1.81.1'
+GRPC_GENERATED_VERSION = '1.72.1'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in services/protocol/stubs/retrieval_pb2_grpc.py depends on'
+        + f' but the generated code in services/protocol/stubs/retrieval_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class RetrievalServiceStub:
+class RetrievalServiceStub(object):
     """Frame -> the k most similar words of an agent's vocabulary.
     """
 
@@ -47,7 +47,7 @@ class RetrievalServiceStub:
                 _registered_method=True)
 
 
-class RetrievalServiceServicer:
+class RetrievalServiceServicer(object):
     """Frame -> the k most similar words of an agent's vocabulary.
     """
 
@@ -86,7 +86,7 @@ def add_RetrievalServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class RetrievalService:
+class RetrievalService(object):
     """Frame -> the k most similar words of an agent's vocabulary.
     """
 

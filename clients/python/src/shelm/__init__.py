@@ -5,6 +5,8 @@
 the generated protocol.
 """
 
+from __future__ import annotations
+
 from shelm import errors
 from shelm.aio import AsyncClient, AsyncEpisode
 from shelm.client import Client
@@ -25,6 +27,7 @@ from shelm.results import (
     Timing,
     Token,
 )
+from shelm.version import __version__
 
 __all__ = [
     "Act",
@@ -45,5 +48,6 @@ __all__ = [
     "ShelmError",
     "Timing",
     "Token",
+    "__version__",
     "errors",
 ]

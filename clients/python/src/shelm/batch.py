@@ -5,7 +5,10 @@ call counts for every item that has no outcome yet; if that is all of them, it i
 that both clients share it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import Union
 
 from shelm.convert import act_from
 from shelm.errors import ShelmError
@@ -13,7 +16,7 @@ from shelm.results import Act
 from shelm.status import error_from_status
 from shelm.v1 import agent_pb2
 
-Outcome = Act | ShelmError
+Outcome = Union[Act, ShelmError]
 
 
 class Batch:
@@ -55,7 +58,9 @@ class Batch:
         return self._outcomes
 
     def _note(self, outcomes: Sequence[Outcome]) -> None:
-        noted = list(zip(self._pending, outcomes, strict=True))
+        if len(outcomes) != len(self._pending):
+            raise ValueError(f"the server answered {len(outcomes)} of {len(self._pending)} items")
+        noted = list(zip(self._pending, outcomes))
         self._outcomes |= {request.episode_id: outcome for request, outcome in noted}
         self._pending = [request for request, outcome in noted if _passing(outcome)]
 

@@ -1,33 +1,24 @@
+# Generated from aio/client.py by tools/unasync_client.py (`make client`). Not edited by hand.
 """The client: frames in, actions out.
 
-Lifecycle: `Client(...)` connects on its first call; close it, or use it in a `with` block. It may be shared by threads (not
-by forked processes).
-
-Failure policy: a call that may succeed if repeated is repeated for `retry_for` seconds, safely, because the server
-answers the same (episode, step, frame) always with the same committed action. The step of an episode advances only
-when a reply came. So after any error, call `act` again with the same frame; `resume` is for a process that takes over
-an episode, not for errors.
+Lifecycle: `Client(...)` connects on its first call; close it, or use it in a `with` block. The synchronous
+client may be shared by threads (not by forked processes). The asyncio one belongs to one event loop; an `act` that was
+cancelled there may have been committed: call it again with the same frame. Failure policy: see `shelm.actor`.
 """
 
-from collections.abc import Mapping
+from __future__ import annotations
+
 from types import TracebackType
-from typing import Any
 
-from shelm.batch import Batch
-from shelm.convert import act_from, episode_from
+from shelm.actor import Actor
 from shelm.episode import Episode
-from shelm.errors import ShelmError
 from shelm.observation import Encoding
-from shelm.reader import Reader
-from shelm.requests import Requests, end_request
-from shelm.results import Act, EpisodeInfo
-from shelm.steps import Cursors
-from shelm.transport import Settings, Transport
-
-DEFAULT_TARGET = "127.0.0.1:50051"
+from shelm.requests import Requests
+from shelm.settings import DEFAULT_TARGET, Settings
+from shelm.transport import Transport
 
 
-class Client(Reader):
+class Client(Actor):
     """Acts in any number of episodes of one server."""
 
     def __init__(
@@ -49,71 +40,6 @@ class Client(Reader):
         """
         settings = Settings(target=target, token=token, tls=tls, timeout=timeout, retry_for=retry_for)
         super().__init__(Transport(settings), Requests(agent=agent, encoding=encoding))
-        self._cursors = Cursors()
-
-    def act(self, observation: Any, episode_id: str, *, step: int | None = None, deterministic: bool | None = None) -> Act:
-        """Returns the action for a frame, a uint8 array (height, width, 3), as the next step of the episode.
-
-        `step` repeats or places a step by hand. `deterministic` True takes the most probable action, False draws one,
-        None leaves it to the episode. Calls of one episode wait for each other. Raises InvalidArgument for a wrong
-        frame, StepConflict if another frame is committed for the step, and any other ShelmError.
-        """
-        frame = self._requests.image(observation)
-        with self._cursors.hold(episode_id) as cursor:
-            request = self._requests.act(episode_id, cursor, frame, step, deterministic)
-            response = self._transport.call("Act", request)
-            cursor.answered(request.step)
-        return act_from(response)
-
-    def act_batch(
-        self, observations: Mapping[str, Any], *, deterministic: bool | None = None
-    ) -> dict[str, Act | ShelmError]:
-        """Returns, by episode_id, the action for each frame or why that episode failed; the others are unaffected.
-
-        Raises InvalidArgument for a wrong frame, before anything is sent, and ShelmError only if no episode was answered.
-        """
-        frames = {episode_id: self._requests.image(observation) for episode_id, observation in observations.items()}
-        with self._cursors.hold_all(frames) as cursors:
-            requests = [
-                self._requests.act(name, cursors[name], frame, None, deterministic) for name, frame in frames.items()
-            ]
-            results = self._act_all(Batch(requests))
-            for result in results.values():
-                if isinstance(result, Act):
-                    cursors[result.episode_id].answered(result.step)
-        return results
-
-    def resume(self, episode_id: str) -> int:
-        """Reads where an episode stands, goes on from there, and returns its next step; raises EpisodeNotFound."""
-        with self._cursors.hold(episode_id) as cursor:
-            return cursor.resumed(self.get_episode(episode_id).committed_step)
-
-    def create_episode(
-        self,
-        episode_id: str,
-        *,
-        agent: str | None = None,
-        seed: int | None = None,
-        deterministic: bool | None = None,
-    ) -> EpisodeInfo:
-        """Creates an episode before its first step, or returns it if it exists with the same values; raises AlreadyExists.
-
-        `agent` None means the client's; `seed` None means one that the server derives from episode_id.
-        """
-        request = self._requests.create(episode_id, agent, seed, deterministic)
-        with self._cursors.hold(episode_id) as cursor:
-            response = self._transport.call("CreateEpisode", request)
-            cursor.names_agent = False
-        return episode_from(response.episode)
-
-    def end_episode(self, episode_id: str, *, total_reward: float | None = None, retry: bool = True) -> EpisodeInfo:
-        """Says that no step will follow; the memory stays readable until it expires. Raises EpisodeNotFound.
-
-        `total_reward`, a finite number, is the sum of the episode's rewards; the first one that is told stays.
-        """
-        response = self._transport.call("EndEpisode", end_request(episode_id, total_reward), retry=retry)
-        self._cursors.forget(episode_id)
-        return episode_from(response.episode)
 
     def episode(
         self,
@@ -123,27 +49,17 @@ class Client(Reader):
         agent: str | None = None,
         deterministic: bool | None = None,
     ) -> Episode:
-        """Returns a context manager that creates the episode (with a fresh name unless given) and ends it."""
+        """Returns a `with` block that creates the episode (with a fresh name unless given) and ends it."""
         return Episode(self, episode_id, seed=seed, agent=agent, deterministic=deterministic)
 
     def close(self) -> None:
         """Closes the connection; calls that still run fail. No episode ends by this."""
         self._transport.close()
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> Client:
         """Returns itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Closes the connection."""
         self.close()
-
-    def _act_all(self, batch: Batch) -> dict[str, Act | ShelmError]:
-        attempts = self._transport.attempts()
-        while True:
-            try:
-                batch.answered(self._transport.once("ActBatch", batch.request(), timeout=attempts.timeout))
-            except ShelmError as error:
-                batch.failed(error)
-            if batch.error is None or not attempts.wait(batch.error):
-                return batch.outcomes()

@@ -1,5 +1,7 @@
 """Turns the protocol's messages into the dataclasses of `shelm.results`. Pure; every well-formed message converts."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from datetime import datetime, timezone
 

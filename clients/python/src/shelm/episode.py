@@ -1,3 +1,4 @@
+# Generated from aio/episode.py by tools/unasync_client.py (`make client`). Not edited by hand.
 """One episode as a `with` block: created on entry, ended on exit, with the sum of the rewards that it was told of.
 
 Failure policy: it ends also when an exception passes through; then EndEpisode is tried once, without a total (it would
@@ -5,46 +6,24 @@ be that of a part), and its own failure is swallowed, so that the exception is t
 a failing EndEpisode is raised: nothing is lost, the episode expires.
 """
 
+from __future__ import annotations
+
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from shelm.actor import Actor
 from shelm.results import Act, EpisodeInfo, MemoryStep
 
-if TYPE_CHECKING:
-    from shelm.client import Client
 
-
-class EpisodeValues:
-    """What both clients keep of an episode: its name, how it is created, and its rewards."""
-
-    def __init__(
-        self,
-        episode_id: str | None,
-        *,
-        seed: int | None,
-        agent: str | None,
-        deterministic: bool | None,
-    ) -> None:
-        """Takes the values of `Client.create_episode`; `episode_id` None means a fresh random name."""
-        self.episode_id = episode_id or f"episode-{uuid.uuid4().hex}"
-        self.total_reward: float | None = None
-        """Sum of the rewards so far; None until one was added. The server is told when the block ends."""
-        self._seed, self._agent, self._deterministic = seed, agent, deterministic
-
-    def add_reward(self, reward: float) -> None:
-        """Counts the reward of a step."""
-        self.total_reward = (self.total_reward or 0.0) + float(reward)
-
-
-class Episode(EpisodeValues):
+class Episode:
     """Acts in one episode. One that already has steps is replayed from step 0, unless `Client.resume` moves it on."""
 
     def __init__(
         self,
-        client: "Client",
+        client: Actor,
         episode_id: str | None = None,
         *,
         seed: int | None = None,
@@ -52,8 +31,15 @@ class Episode(EpisodeValues):
         deterministic: bool | None = None,
     ) -> None:
         """Takes the values of `Client.create_episode`; `episode_id` None means a fresh random name."""
-        super().__init__(episode_id, seed=seed, agent=agent, deterministic=deterministic)
+        self.episode_id = episode_id or f"episode-{uuid.uuid4().hex}"
+        self.total_reward: float | None = None
+        """Sum of the rewards so far; None until one was added. The server is told when the block ends."""
         self._client = client
+        self._seed, self._agent, self._deterministic = seed, agent, deterministic
+
+    def add_reward(self, reward: float) -> None:
+        """Counts the reward of a step."""
+        self.total_reward = (self.total_reward or 0.0) + float(reward)
 
     def act(self, observation: Any, *, step: int | None = None, deterministic: bool | None = None) -> Act:
         """Returns the action for a frame; see `Client.act`."""
@@ -67,7 +53,7 @@ class Episode(EpisodeValues):
         """Returns what the server knows of this episode."""
         return self._client.get_episode(self.episode_id)
 
-    def __enter__(self) -> "Episode":
+    def __enter__(self) -> Episode:
         """Creates the episode and returns itself."""
         self._client.create_episode(self.episode_id, agent=self._agent, seed=self._seed, deterministic=self._deterministic)
         return self

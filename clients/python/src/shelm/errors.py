@@ -6,6 +6,8 @@ or after the gRPC code where the server gave none.
 """
 # ruff: noqa: N818  the names are the contract's own words (StepGap, Overloaded), without "Error" after each
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 

@@ -3,6 +3,8 @@
 A wrong frame is refused here, before anything is sent, with the same error class that the server would use.
 """
 
+from __future__ import annotations
+
 import io
 from typing import Any, Literal
 

@@ -14,6 +14,8 @@ Failure policy: an error is a text message, and the connection stays open: the s
 this machine only, because whoever connects may use it. Needs the extra: pip install "shelm-client[openpi]".
 """
 
+from __future__ import annotations
+
 import argparse
 import asyncio
 import os
@@ -26,10 +28,9 @@ from typing import Any
 import numpy as np
 
 from shelm.aio import AsyncClient
-from shelm.client import DEFAULT_TARGET
 from shelm.errors import EpisodeNotFound, InvalidArgument, ShelmError
 from shelm.results import Act
-from shelm.transport import LOOPBACK
+from shelm.settings import DEFAULT_TARGET, LOOPBACK
 
 try:
     msgpack: Any = import_module("msgpack")

@@ -6,6 +6,8 @@ predict sees none. A passing failure of the server is ridden out by the client; 
 call may then be made again. `close` (or a `with` block) ends the episodes that still run.
 """
 
+from __future__ import annotations
+
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
@@ -52,7 +54,7 @@ class RemotePolicy:
         single = np.ndim(frames) == 3
         batch = frames[None] if single else frames
         names = self._names(len(batch), state, episode_start)
-        actions = self._act(dict(zip(names, batch, strict=True)), deterministic=deterministic)
+        actions = self._act(dict(zip(names, batch)), deterministic=deterministic)
         return (_unstacked(actions) if single else actions), (np.array(names),)
 
     def close(self) -> None:
@@ -61,7 +63,7 @@ class RemotePolicy:
             with suppress(ShelmError):
                 self._client.end_episode(self._running.pop())
 
-    def __enter__(self) -> "RemotePolicy":
+    def __enter__(self) -> RemotePolicy:
         """Returns itself."""
         return self
 
@@ -76,7 +78,7 @@ class RemotePolicy:
             text = f"expected {count} episodes, one for each frame, given {len(names)}"
             raise InvalidArgument(f"state: {text}", reason="INVALID_FIELD", field_violations=[FieldViolation("state", text)])
         starts = np.broadcast_to(False if episode_start is None else episode_start, (count,))
-        return [self._begin(name) if start or name is None else name for name, start in zip(names, starts, strict=True)]
+        return [self._begin(name) if start or name is None else name for name, start in zip(names, starts)]
 
     def _begin(self, before: str | None) -> str:
         if before in self._running:

@@ -1,8 +1,11 @@
+# Generated from aio/reader.py by tools/unasync_client.py (`make client`). Not edited by hand.
 """The reading half of the client: episodes, memories, agents, health. Changes nothing at the server.
 
 Every method raises `ShelmError`. Iterators read page by page, and repeat a page (or open a stream again where it
 broke) without losing or repeating a step.
 """
+
+from __future__ import annotations
 
 import time
 from collections.abc import Iterator
@@ -25,7 +28,7 @@ NEVER = float("-inf")
 
 
 class Reader:
-    """Reads what the server knows; `Client` adds acting."""
+    """Reads what the server knows; `Actor` adds acting."""
 
     def __init__(self, transport: Transport, requests: Requests) -> None:
         """Reads through `transport` what `requests` ask for."""
@@ -33,14 +36,17 @@ class Reader:
 
     def get_episode(self, episode_id: str) -> EpisodeInfo:
         """Returns what is known of one episode; raises EpisodeNotFound."""
-        return episode_from(self._transport.call("GetEpisode", agent_pb2.GetEpisodeRequest(episode_id=episode_id)).episode)
+        response = self._transport.call("GetEpisode", agent_pb2.GetEpisodeRequest(episode_id=episode_id))
+        return episode_from(response.episode)
 
     def list_episodes(self) -> Iterator[EpisodeInfo]:
         """Yields the episodes that have not expired, in no particular order."""
         page_token = ""
         while True:
-            page = self._transport.call("ListEpisodes", agent_pb2.ListEpisodesRequest(page_size=PAGE, page_token=page_token))
-            yield from map(episode_from, page.episodes)
+            request = agent_pb2.ListEpisodesRequest(page_size=PAGE, page_token=page_token)
+            page = self._transport.call("ListEpisodes", request)
+            for episode in page.episodes:
+                yield episode_from(episode)
             page_token = page.next_page_token
             if not page_token:
                 return
@@ -49,11 +55,12 @@ class Reader:
         """Yields the remembered words from `from_step` to the last committed step, oldest first; raises EpisodeNotFound."""
         while True:
             request = agent_pb2.GetMemoryRequest(episode_id=episode_id, from_step=natural("from_step", from_step))
-            steps = self._transport.call("GetMemory", request).steps
-            if not steps:
+            response = self._transport.call("GetMemory", request)
+            if not response.steps:
                 return
-            yield from map(memory_step_from, steps)
-            from_step = steps[-1].step + 1
+            for step in response.steps:
+                yield memory_step_from(step)
+            from_step = response.steps[-1].step + 1
 
     def watch_memory(self, episode_id: str, from_step: int = 0) -> Iterator[MemoryStep]:
         """Yields the words as they are committed; returns when the episode ends or expires. Close it to stop earlier.
@@ -65,10 +72,11 @@ class Reader:
             opened = time.monotonic()
             request = agent_pb2.WatchMemoryRequest(episode_id=episode_id, from_step=natural("from_step", from_step))
             try:
-                for response in self._transport.stream("WatchMemory", request):
-                    from_step = response.step.step + 1
-                    opened = NEVER  # it is alive
-                    yield memory_step_from(response.step)
+                with self._transport.stream("WatchMemory", request) as responses:
+                    for response in responses:
+                        from_step = response.step.step + 1
+                        opened = NEVER  # it is alive
+                        yield memory_step_from(response.step)
                 return
             except ShelmError as error:
                 if time.monotonic() - opened > STREAM_LIVED:
@@ -90,15 +98,18 @@ class Reader:
     def frame(self, episode_id: str, step: int) -> NDArray[np.uint8]:
         """Returns the recorded frame of a step, uint8 (height, width, 3); raises RecordingOff or FrameNotRecorded."""
         request = agent_pb2.GetFrameRequest(episode_id=episode_id, step=natural("step", step))
-        return decode(self._transport.call("GetFrame", request).frame)
+        response = self._transport.call("GetFrame", request)
+        return decode(response.frame)
 
     def agents(self) -> list[Agent]:
         """Returns the agents that the server can serve, the default first."""
-        return [agent_from(agent) for agent in self._transport.call("ListAgents", agent_pb2.ListAgentsRequest()).agents]
+        response = self._transport.call("ListAgents", agent_pb2.ListAgentsRequest())
+        return [agent_from(agent) for agent in response.agents]
 
     def agent(self, name: str = "") -> Agent:
         """Returns one agent by name or digest, the default for an empty name; raises AgentNotFound."""
-        return agent_from(self._transport.call("GetAgent", agent_pb2.GetAgentRequest(agent=name)).agent)
+        response = self._transport.call("GetAgent", agent_pb2.GetAgentRequest(agent=name))
+        return agent_from(response.agent)
 
     def ping(self) -> float:
         """Returns the seconds that one health check took; raises Unavailable if the server is away or does not serve."""

@@ -1,12 +1,16 @@
 """Builds the protocol's requests from Python values, for both clients. A wrong value is refused with InvalidArgument."""
 
-import math
-from typing import Any
+from __future__ import annotations
 
+import math
+from typing import Any, TypeVar
+
+from shelm.cursor import Cursor
 from shelm.errors import FieldViolation, InvalidArgument
 from shelm.observation import Encoding, encode
-from shelm.steps import Cursor
 from shelm.v1 import agent_pb2
+
+R = TypeVar("R", agent_pb2.ActRequest, agent_pb2.CreateEpisodeRequest)
 
 
 class Requests:
@@ -28,9 +32,8 @@ class Requests:
         """Returns the request for `step`, None meaning the cursor's."""
         step = cursor.next_step if step is None else natural("step", step)
         agent = self._agent if step == 0 and cursor.names_agent else ""  # later, the episode's own agent acts
-        return agent_pb2.ActRequest(
-            episode_id=episode_id, step=step, observation=frame, agent=agent, deterministic=deterministic
-        )
+        request = agent_pb2.ActRequest(episode_id=episode_id, step=step, observation=frame, agent=agent)
+        return _with_deterministic(request, deterministic)
 
     def create(
         self, episode_id: str, agent: str | None, seed: int | None, deterministic: bool | None
@@ -38,7 +41,8 @@ class Requests:
         """Returns the request for a new episode; `agent` None means the client's."""
         agent = self._agent if agent is None else agent
         seed = None if seed is None else natural("seed", seed)
-        return agent_pb2.CreateEpisodeRequest(episode_id=episode_id, agent=agent, seed=seed, deterministic=deterministic)
+        request = agent_pb2.CreateEpisodeRequest(episode_id=episode_id, agent=agent, seed=seed)
+        return _with_deterministic(request, deterministic)
 
     def explain(self, episode_id: str, step: int, observation: Any, max_steps: int) -> agent_pb2.ExplainStepRequest:
         """Returns the request to explain a step; `observation` None means the frame that the server recorded."""
@@ -59,6 +63,13 @@ def natural(field: str, value: int) -> int:
     if 0 <= value < 2**64:
         return int(value)
     raise _invalid(field, f"expected 0 .. 2**64 - 1, given {value}")
+
+
+def _with_deterministic(request: R, deterministic: bool | None) -> R:
+    """Returns the request; None leaves the field away."""
+    if deterministic is not None:
+        request.deterministic = deterministic
+    return request
 
 
 def _invalid(field: str, text: str) -> InvalidArgument:

@@ -3,16 +3,19 @@
 What holds an action compares by identity, because a continuous action is an array.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Union
 
 import numpy as np
 from numpy.typing import NDArray
 
-Part = int | NDArray[np.float32]
+Part = Union[int, NDArray[np.float32]]
 """Index of a discrete action, or a float32 vector (dimensions,) of a continuous one."""
 
-Action = Part | dict[str, Part]
+Action = Union[Part, dict[str, Part]]
 """What the agent does; a dict has an entry for each part of a dict action space. gymnasium's step takes it as it is."""
 
 
@@ -35,7 +38,7 @@ class Continuous:
     """Of the dimensions; empty if unknown."""
 
 
-ActionSpace = Discrete | Continuous | dict[str, Discrete | Continuous]
+ActionSpace = Union[Discrete, Continuous, dict[str, Union[Discrete, Continuous]]]
 """What an agent can do; a dict has its parts in alphabetical order."""
 
 

@@ -1,3 +1,4 @@
+# Generated from aio/retry.py by tools/unasync_client.py (`make client`). Not edited by hand.
 """The attempts of one call: how long each may take, how long to wait between them, and when to stop.
 
 The first attempt has the full timeout; repetitions share a budget counted from the start. Waiting is exponential with
@@ -5,11 +6,13 @@ jitter, so that many clients of a server that comes back do not come back at onc
 never shortened. An error that is not retryable, or a wait that would use up the budget, raises the error itself.
 """
 
-import asyncio
+from __future__ import annotations
+
 import random
 import time
 
 from shelm.errors import ShelmError
+from shelm.primitives import sleep
 
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 3.0  # seconds; a restarted server is found again within about this time
@@ -34,14 +37,7 @@ class Attempts:
         """Returns True when the next attempt may begin, False at once if there is none."""
         delay = self._next(error)
         if delay is not None:
-            time.sleep(delay)
-        return delay is not None
-
-    async def wait_async(self, error: ShelmError) -> bool:
-        """The same, without holding up the event loop."""
-        delay = self._next(error)
-        if delay is not None:
-            await asyncio.sleep(delay)
+            sleep(delay)
         return delay is not None
 
     def _next(self, error: ShelmError) -> float | None:

@@ -4,6 +4,8 @@ Reads google.rpc ErrorInfo (domain "shelm"), BadRequest and RetryInfo from `grpc
 `grpc-retry-pushback-ms`. Details that cannot be read are ignored: the code alone still gives the right class.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -49,7 +51,7 @@ BY_CODE: dict[grpc.StatusCode, type[errors.ShelmError]] = {
 def error_from_call(failure: grpc.RpcError, *, target: str) -> errors.ShelmError:
     """Returns the error that a failed call means."""
     call = cast(grpc.Call, failure)  # what grpc raises is both
-    trailers = dict(call.trailing_metadata() or ())
+    trailers = dict(list(call.trailing_metadata() or ()))  # as pairs: the keys() of an older grpc.aio's metadata are wrong
     status = _parse(trailers.get("grpc-status-details-bin", b""))
     message = call.details() or call.code().name
     if call.code() is grpc.StatusCode.UNAVAILABLE and not status.details:

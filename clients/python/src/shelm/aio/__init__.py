@@ -1,8 +1,10 @@
 """The client for asyncio: the same methods, guarantees and errors as `shelm.Client`, over grpc.aio.
 
-Requests, conversions, the pace of retries and the count of steps are the sync client's own modules; only what waits
-is written here again.
+All that waits is written here, once: `make client` generates the synchronous modules of the same names from these. Only
+`primitives` is written twice.
 """
+
+from __future__ import annotations
 
 from shelm.aio.client import AsyncClient
 from shelm.aio.episode import AsyncEpisode

@@ -1,27 +1,23 @@
-"""The asyncio client: frames in, actions out. Lifecycle and failure policy are those of `shelm.client`.
+"""The client: frames in, actions out.
 
-It belongs to one event loop. A cancelled `act` may have been committed: call it again with the same frame.
+Lifecycle: `AsyncClient(...)` connects on its first call; close it, or use it in an `async with` block. The synchronous
+client may be shared by threads (not by forked processes). The asyncio one belongs to one event loop; an `act` that was
+cancelled there may have been committed: call it again with the same frame. Failure policy: see `shelm.aio.actor`.
 """
 
-from collections.abc import Mapping
+from __future__ import annotations
+
 from types import TracebackType
-from typing import Any
 
+from shelm.aio.actor import AsyncActor
 from shelm.aio.episode import AsyncEpisode
-from shelm.aio.reader import AsyncReader
 from shelm.aio.transport import AsyncTransport
-from shelm.batch import Batch
-from shelm.client import DEFAULT_TARGET
-from shelm.convert import act_from, episode_from
-from shelm.errors import ShelmError
 from shelm.observation import Encoding
-from shelm.requests import Requests, end_request
-from shelm.results import Act, EpisodeInfo
-from shelm.steps import AsyncCursors
-from shelm.transport import Settings
+from shelm.requests import Requests
+from shelm.settings import DEFAULT_TARGET, Settings
 
 
-class AsyncClient(AsyncReader):
+class AsyncClient(AsyncActor):
     """Acts in any number of episodes of one server."""
 
     def __init__(
@@ -35,62 +31,14 @@ class AsyncClient(AsyncReader):
         agent: str = "",
         encoding: Encoding = "raw",
     ) -> None:
-        """Takes where the server is and how to talk to it; see `Client`."""
+        """Takes where the server is and how to talk to it.
+
+        `timeout` is in seconds for each attempt, `retry_for` in seconds for all attempts of a call (0: one attempt).
+        `agent` names the agent of episodes that this client begins, "" the server's default. `encoding` "png" makes
+        frames smaller and slower. Without `tls` nothing is encrypted, the token neither.
+        """
         settings = Settings(target=target, token=token, tls=tls, timeout=timeout, retry_for=retry_for)
         super().__init__(AsyncTransport(settings), Requests(agent=agent, encoding=encoding))
-        self._cursors = AsyncCursors()
-
-    async def act(
-        self, observation: Any, episode_id: str, *, step: int | None = None, deterministic: bool | None = None
-    ) -> Act:
-        """Returns the action for a frame as the next step of the episode; see `Client.act`."""
-        frame = self._requests.image(observation)
-        async with self._cursors.hold(episode_id) as cursor:
-            request = self._requests.act(episode_id, cursor, frame, step, deterministic)
-            response = await self._transport.call("Act", request)
-            cursor.answered(request.step)
-        return act_from(response)
-
-    async def act_batch(
-        self, observations: Mapping[str, Any], *, deterministic: bool | None = None
-    ) -> dict[str, Act | ShelmError]:
-        """Returns, by episode_id, the action for each frame or why that episode failed; see `Client.act_batch`."""
-        frames = {episode_id: self._requests.image(observation) for episode_id, observation in observations.items()}
-        async with self._cursors.hold_all(frames) as cursors:
-            requests = [
-                self._requests.act(name, cursors[name], frame, None, deterministic) for name, frame in frames.items()
-            ]
-            results = await self._act_all(Batch(requests))
-            for result in results.values():
-                if isinstance(result, Act):
-                    cursors[result.episode_id].answered(result.step)
-        return results
-
-    async def resume(self, episode_id: str) -> int:
-        """Reads where an episode stands, goes on from there, and returns its next step; raises EpisodeNotFound."""
-        async with self._cursors.hold(episode_id) as cursor:
-            return cursor.resumed((await self.get_episode(episode_id)).committed_step)
-
-    async def create_episode(
-        self,
-        episode_id: str,
-        *,
-        agent: str | None = None,
-        seed: int | None = None,
-        deterministic: bool | None = None,
-    ) -> EpisodeInfo:
-        """Creates an episode before its first step; see `Client.create_episode`."""
-        request = self._requests.create(episode_id, agent, seed, deterministic)
-        async with self._cursors.hold(episode_id) as cursor:
-            response = await self._transport.call("CreateEpisode", request)
-            cursor.names_agent = False
-        return episode_from(response.episode)
-
-    async def end_episode(self, episode_id: str, *, total_reward: float | None = None, retry: bool = True) -> EpisodeInfo:
-        """Says that no step will follow; see `Client.end_episode`."""
-        response = await self._transport.call("EndEpisode", end_request(episode_id, total_reward), retry=retry)
-        self._cursors.forget(episode_id)
-        return episode_from(response.episode)
 
     def episode(
         self,
@@ -100,14 +48,14 @@ class AsyncClient(AsyncReader):
         agent: str | None = None,
         deterministic: bool | None = None,
     ) -> AsyncEpisode:
-        """Returns an async context manager that creates the episode (with a fresh name unless given) and ends it."""
+        """Returns an `async with` block that creates the episode (with a fresh name unless given) and ends it."""
         return AsyncEpisode(self, episode_id, seed=seed, agent=agent, deterministic=deterministic)
 
     async def close(self) -> None:
-        """Closes the connection; calls that still run are cancelled. No episode ends by this."""
+        """Closes the connection; calls that still run fail. No episode ends by this."""
         await self._transport.close()
 
-    async def __aenter__(self) -> "AsyncClient":
+    async def __aenter__(self) -> AsyncClient:
         """Returns itself."""
         return self
 
@@ -116,13 +64,3 @@ class AsyncClient(AsyncReader):
     ) -> None:
         """Closes the connection."""
         await self.close()
-
-    async def _act_all(self, batch: Batch) -> dict[str, Act | ShelmError]:
-        attempts = self._transport.attempts()
-        while True:
-            try:
-                batch.answered(await self._transport.once("ActBatch", batch.request(), timeout=attempts.timeout))
-            except ShelmError as error:
-                batch.failed(error)
-            if batch.error is None or not await attempts.wait_async(batch.error):
-                return batch.outcomes()

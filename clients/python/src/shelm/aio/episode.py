@@ -1,23 +1,28 @@
-"""One episode as an `async with` block; see `shelm.episode`."""
+"""One episode as an `async with` block: created on entry, ended on exit, with the sum of the rewards that it was told of.
 
+Failure policy: it ends also when an exception passes through; then EndEpisode is tried once, without a total (it would
+be that of a part), and its own failure is swallowed, so that the exception is the one that is seen. Without an exception
+a failing EndEpisode is raised: nothing is lost, the episode expires.
+"""
+
+from __future__ import annotations
+
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from shelm.episode import EpisodeValues
+from shelm.aio.actor import AsyncActor
 from shelm.results import Act, EpisodeInfo, MemoryStep
 
-if TYPE_CHECKING:
-    from shelm.aio.client import AsyncClient
 
-
-class AsyncEpisode(EpisodeValues):
+class AsyncEpisode:
     """Acts in one episode. One that already has steps is replayed from step 0, unless `AsyncClient.resume` moves it on."""
 
     def __init__(
         self,
-        client: "AsyncClient",
+        client: AsyncActor,
         episode_id: str | None = None,
         *,
         seed: int | None = None,
@@ -25,22 +30,29 @@ class AsyncEpisode(EpisodeValues):
         deterministic: bool | None = None,
     ) -> None:
         """Takes the values of `AsyncClient.create_episode`; `episode_id` None means a fresh random name."""
-        super().__init__(episode_id, seed=seed, agent=agent, deterministic=deterministic)
+        self.episode_id = episode_id or f"episode-{uuid.uuid4().hex}"
+        self.total_reward: float | None = None
+        """Sum of the rewards so far; None until one was added. The server is told when the block ends."""
         self._client = client
+        self._seed, self._agent, self._deterministic = seed, agent, deterministic
+
+    def add_reward(self, reward: float) -> None:
+        """Counts the reward of a step."""
+        self.total_reward = (self.total_reward or 0.0) + float(reward)
 
     async def act(self, observation: Any, *, step: int | None = None, deterministic: bool | None = None) -> Act:
-        """Returns the action for a frame; see `Client.act`."""
+        """Returns the action for a frame; see `AsyncClient.act`."""
         return await self._client.act(observation, self.episode_id, step=step, deterministic=deterministic)
 
     def memory(self, from_step: int = 0) -> AsyncIterator[MemoryStep]:
-        """Yields the remembered words, oldest first; see `Client.memory`."""
+        """Yields the remembered words, oldest first; see `AsyncClient.memory`."""
         return self._client.memory(self.episode_id, from_step)
 
     async def info(self) -> EpisodeInfo:
         """Returns what the server knows of this episode."""
         return await self._client.get_episode(self.episode_id)
 
-    async def __aenter__(self) -> "AsyncEpisode":
+    async def __aenter__(self) -> AsyncEpisode:
         """Creates the episode and returns itself."""
         await self._client.create_episode(
             self.episode_id, agent=self._agent, seed=self._seed, deterministic=self._deterministic

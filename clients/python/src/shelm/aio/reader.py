@@ -1,8 +1,13 @@
-"""The reading half of the asyncio client; see `shelm.reader`, whose methods it has one by one."""
+"""The reading half of the client: episodes, memories, agents, health. Changes nothing at the server.
+
+Every method raises `ShelmError`. Iterators read page by page, and repeat a page (or open a stream again where it
+broke) without losing or repeating a step.
+"""
+
+from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from typing import Any
 
 import numpy as np
@@ -12,14 +17,17 @@ from shelm.aio.transport import AsyncTransport
 from shelm.convert import agent_from, episode_from, explanation_from, memory_step_from
 from shelm.errors import ShelmError
 from shelm.observation import decode
-from shelm.reader import NEVER, PAGE, STREAM_LIVED
 from shelm.requests import Requests, natural
 from shelm.results import Agent, EpisodeInfo, Explanation, MemoryStep
 from shelm.v1 import agent_pb2
 
+STREAM_LIVED = 30.0  # seconds; a stream that broke later than this had been open, even if no step came
+PAGE = 1000  # episodes; the server's limit
+NEVER = float("-inf")
+
 
 class AsyncReader:
-    """Reads what the server knows; `AsyncClient` adds acting."""
+    """Reads what the server knows; `AsyncActor` adds acting."""
 
     def __init__(self, transport: AsyncTransport, requests: Requests) -> None:
         """Reads through `transport` what `requests` ask for."""
@@ -46,12 +54,12 @@ class AsyncReader:
         """Yields the remembered words from `from_step` to the last committed step, oldest first; raises EpisodeNotFound."""
         while True:
             request = agent_pb2.GetMemoryRequest(episode_id=episode_id, from_step=natural("from_step", from_step))
-            steps = (await self._transport.call("GetMemory", request)).steps
-            if not steps:
+            response = await self._transport.call("GetMemory", request)
+            if not response.steps:
                 return
-            for step in steps:
+            for step in response.steps:
                 yield memory_step_from(step)
-            from_step = steps[-1].step + 1
+            from_step = response.steps[-1].step + 1
 
     async def watch_memory(self, episode_id: str, from_step: int = 0) -> AsyncIterator[MemoryStep]:
         """Yields the words as they are committed; returns when the episode ends or expires. Close it to stop earlier.
@@ -63,7 +71,7 @@ class AsyncReader:
             opened = time.monotonic()
             request = agent_pb2.WatchMemoryRequest(episode_id=episode_id, from_step=natural("from_step", from_step))
             try:
-                async with aclosing(self._transport.stream("WatchMemory", request)) as responses:
+                async with self._transport.stream("WatchMemory", request) as responses:
                     async for response in responses:
                         from_step = response.step.step + 1
                         opened = NEVER  # it is alive
@@ -72,18 +80,25 @@ class AsyncReader:
             except ShelmError as error:
                 if time.monotonic() - opened > STREAM_LIVED:
                     attempts = self._transport.attempts()
-                if not await attempts.wait_async(error):
+                if not await attempts.wait(error):
                     raise
 
     async def explain(self, episode_id: str, step: int, observation: Any = None, max_steps: int = 0) -> Explanation:
-        """Returns which words of the past decided a committed step; see `Client.explain`."""
+        """Returns which words of the past decided a committed step.
+
+        `observation` is the frame that was committed with it, None for the one that the server recorded. `max_steps`
+        1..1000 is how many of the latest earlier steps to take away one by one, 0 the server's 64. It costs a run of
+        the memory for each comparison: give the client a `timeout` to match. Raises FrameNeeded if the server has
+        no frame, StepConflict for another frame, StepTooOld, EpisodeNotFound.
+        """
         request = self._requests.explain(episode_id, step, observation, max_steps)
         return explanation_from(await self._transport.call("ExplainStep", request))
 
     async def frame(self, episode_id: str, step: int) -> NDArray[np.uint8]:
         """Returns the recorded frame of a step, uint8 (height, width, 3); raises RecordingOff or FrameNotRecorded."""
         request = agent_pb2.GetFrameRequest(episode_id=episode_id, step=natural("step", step))
-        return decode((await self._transport.call("GetFrame", request)).frame)
+        response = await self._transport.call("GetFrame", request)
+        return decode(response.frame)
 
     async def agents(self) -> list[Agent]:
         """Returns the agents that the server can serve, the default first."""
@@ -92,7 +107,8 @@ class AsyncReader:
 
     async def agent(self, name: str = "") -> Agent:
         """Returns one agent by name or digest, the default for an empty name; raises AgentNotFound."""
-        return agent_from((await self._transport.call("GetAgent", agent_pb2.GetAgentRequest(agent=name))).agent)
+        response = await self._transport.call("GetAgent", agent_pb2.GetAgentRequest(agent=name))
+        return agent_from(response.agent)
 
     async def ping(self) -> float:
         """Returns the seconds that one health check took; raises Unavailable if the server is away or does not serve."""

@@ -1,22 +1,29 @@
-"""One grpc.aio channel to one server; see `shelm.transport`.
+"""Calls to one server: token, timeouts, retries, health.
 
-The channel is made at the first call, because it belongs to the event loop that runs then: an AsyncClient may be
-made anywhere, but serves one event loop. A task that is cancelled cancels its call; the server may have committed it.
+Every call of the contract is idempotent (Act by its step rule), so one rule repeats them all: see `shelm.status` for
+what is retryable and `shelm.aio.retry` for the pace. Failures are raised as `ShelmError`.
 """
 
+from __future__ import annotations
+
 import time
-from collections.abc import AsyncGenerator
-from functools import cached_property
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
 from google.protobuf.message import Message
 
-from shelm.errors import ShelmError
-from shelm.retry import Attempts
+from shelm.aio.primitives import AsyncConnection
+from shelm.aio.retry import AsyncAttempts
+from shelm.errors import ShelmError, Unavailable
+from shelm.settings import Settings
 from shelm.status import error_from_call
-from shelm.transport import HEALTH, WHOLE_SERVER, Settings
-from shelm.v1 import agent_pb2_grpc
+
+# grpc.health.v1 is two tiny messages; written out here, they need no further package
+HEALTH = "/grpc.health.v1.Health/Check"
+WHOLE_SERVER = b""  # HealthCheckRequest{service: ""}
+SERVING = b"\x08\x01"  # HealthCheckResponse{status: SERVING}
 
 
 class AsyncTransport:
@@ -25,14 +32,15 @@ class AsyncTransport:
     def __init__(self, settings: Settings) -> None:
         """Takes where the server is and how to talk to it."""
         self._settings = settings
+        self._connection = AsyncConnection(settings)
 
     async def close(self) -> None:
-        """Closes the channel; calls that still run are cancelled."""
-        await self._channel.close(None)
+        """Closes the channel; calls that still run fail."""
+        await self._connection.close()
 
-    def attempts(self, *, retry: bool = True) -> Attempts:
+    def attempts(self, *, retry: bool = True) -> AsyncAttempts:
         """Returns a fresh budget of attempts; without `retry`, of one."""
-        return self._settings.attempts(retry=retry)
+        return AsyncAttempts(timeout=self._settings.timeout, retry_for=self._settings.retry_for if retry else 0.0)
 
     async def call(self, method: str, request: Message, *, retry: bool = True) -> Any:
         """Returns the response of a unary method, repeating the call while that is safe and time is left."""
@@ -41,22 +49,19 @@ class AsyncTransport:
             try:
                 return await self.once(method, request, timeout=attempts.timeout)
             except ShelmError as error:
-                if not await attempts.wait_async(error):
+                if not await attempts.wait(error):
                     raise
 
     async def once(self, method: str, request: Message, *, timeout: float) -> Any:
         """Returns the response of a unary method, called once."""
-        try:
-            return await getattr(self._stub, method)(request, timeout=timeout, metadata=self._settings.metadata)
-        except grpc.RpcError as failure:
-            raise error_from_call(failure, target=self._settings.target) from None
+        return await self._answer(getattr(self._connection.stub, method), request, timeout)
 
-    async def stream(self, method: str, request: Message) -> AsyncGenerator[Any, None]:
-        """Yields the messages of a server stream, without deadline or retries; closing the iterator cancels the call."""
-        call = getattr(self._stub, method)(request, metadata=self._settings.metadata)
+    @asynccontextmanager
+    async def stream(self, method: str, request: Message) -> AsyncIterator[Any]:
+        """Gives a server stream to `async for`, without deadline or retries; leaving the block cancels the call."""
+        call = getattr(self._connection.stub, method)(request, metadata=self._settings.metadata)
         try:
-            async for response in call:
-                yield response
+            yield call
         except grpc.RpcError as failure:
             raise error_from_call(failure, target=self._settings.target) from None
         finally:
@@ -64,21 +69,14 @@ class AsyncTransport:
 
     async def ping(self) -> float:
         """Returns the seconds that one health check took; raises Unavailable if the server is away or not serving."""
-        check = self._channel.unary_unary(HEALTH, None, None)  # bytes in, bytes out
         began = time.monotonic()
+        answer = await self._answer(self._connection.unary(HEALTH), WHOLE_SERVER, self._settings.timeout)
+        if answer != SERVING:
+            raise Unavailable(f"{self._settings.target} answers that it is not serving", retryable=True)
+        return time.monotonic() - began
+
+    async def _answer(self, method: Any, request: Message | bytes, timeout: float) -> Any:
         try:
-            answer = await check(WHOLE_SERVER, timeout=self._settings.timeout, metadata=self._settings.metadata)
+            return await method(request, timeout=timeout, metadata=self._settings.metadata)
         except grpc.RpcError as failure:
             raise error_from_call(failure, target=self._settings.target) from None
-        return self._settings.checked(answer, began)
-
-    @cached_property
-    def _channel(self) -> grpc.aio.Channel:
-        target, options = self._settings.target, self._settings.options
-        if self._settings.tls:
-            return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(), options=options)
-        return grpc.aio.insecure_channel(target, options=options)
-
-    @cached_property
-    def _stub(self) -> Any:
-        return agent_pb2_grpc.AgentServiceStub(self._channel)

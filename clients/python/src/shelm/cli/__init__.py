@@ -5,6 +5,8 @@ command first asks the server's health, so that a wrong target fails at once; la
 ridden out by the client. With `--json` a command prints one JSON object, or one for each thing it lists, a line each.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Sequence

@@ -5,6 +5,8 @@ stops by itself, and at the first error that the client cannot ride out. The JSO
 acts_per_second, replayed and stages; each stage has p50_ms and p99_ms.
 """
 
+from __future__ import annotations
+
 import argparse
 import sys
 import time

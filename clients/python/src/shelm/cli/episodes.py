@@ -4,6 +4,8 @@ A JSON line has episode_id, agent, agent_digest, steps, ended, total_reward, det
 update_time, expire_time.
 """
 
+from __future__ import annotations
+
 import argparse
 import heapq
 from datetime import datetime, timezone

@@ -5,6 +5,8 @@ The JSON object has episode_id, step, action, decision, reach_from_step, words a
 and without, a decision.
 """
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Sequence
 from typing import Any

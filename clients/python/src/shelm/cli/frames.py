@@ -1,5 +1,7 @@
 """`shelm frames`: the recorded frames of an episode as PNG files, `<step>.png`. A JSON line has step and file."""
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
 

@@ -3,6 +3,8 @@
 A JSON line has step, words ([word, similarity] pairs), action, value, in_window, time.
 """
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Callable
 from typing import Any

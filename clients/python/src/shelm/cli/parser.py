@@ -4,6 +4,8 @@ Completion is argcomplete's (extra `cli`); `shelm --print-completion bash` print
 episodes are asked of the server, briefly; if it does not answer at once, there are none to choose from.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys
@@ -12,8 +14,9 @@ from typing import Any
 
 from shelm.cli import bench, episodes, explain, frames, memory, play, server
 from shelm.cli.values import bounded, count, natural, seconds
-from shelm.client import DEFAULT_TARGET, Client
+from shelm.client import Client
 from shelm.errors import ShelmError
+from shelm.settings import DEFAULT_TARGET
 
 COMPLETE_SECONDS = 1.0
 COMPLETE_EPISODES = 200

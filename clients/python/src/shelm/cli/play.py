@@ -5,6 +5,8 @@ environment included), replayed, distinct_words. With --json each step is one to
 replayed.
 """
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Callable
 from typing import Any

@@ -5,6 +5,8 @@ tokens_per_step, environments, description. The object of ping has target, servi
 --act, act: seen_ms, total_ms, decode_ms, retrieval_ms, memory_ms, policy_ms, commit_ms (stages overlap).
 """
 
+from __future__ import annotations
+
 import argparse
 import statistics
 import time

@@ -1,5 +1,7 @@
 """How the command line shows steps: as lines, as JSON, or as a progress line with an estimate. Only prints."""
 
+from __future__ import annotations
+
 import json
 import sys
 import time

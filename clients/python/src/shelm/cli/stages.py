@@ -1,5 +1,7 @@
 """The stages of an Act as the server tells them, in milliseconds and in words."""
 
+from __future__ import annotations
+
 from dataclasses import asdict
 
 from shelm.results import Timing

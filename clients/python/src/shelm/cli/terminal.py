@@ -1,5 +1,7 @@
 """Output for people: with rich (extra `cli`) on a terminal, as plain text everywhere else. JSON for programs."""
 
+from __future__ import annotations
+
 import json
 import sys
 from collections.abc import Sequence
@@ -46,6 +48,6 @@ def bar(share: float) -> str:
 
 
 def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    widths = [max(map(len, column)) for column in zip(columns, *rows)]
     for row in (columns, *rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip(), flush=True)
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip(), flush=True)

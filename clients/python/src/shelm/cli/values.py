@@ -1,5 +1,7 @@
 """Values of arguments, checked: argparse prints what was expected and exits with 2."""
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Callable
 

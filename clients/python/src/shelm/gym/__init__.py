@@ -5,6 +5,8 @@
 through, after the running episodes were ended.
 """
 
+from __future__ import annotations
+
 from shelm.gym.arrays import frame_of
 from shelm.gym.environments import minigrid_env
 from shelm.gym.single import play

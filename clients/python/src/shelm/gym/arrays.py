@@ -1,5 +1,7 @@
 """Between what environments hand out and take and what the client does: frames in observations, actions in batches."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 

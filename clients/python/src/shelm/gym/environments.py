@@ -1,5 +1,7 @@
 """Environments as the shipped agents were trained on them."""
 
+from __future__ import annotations
+
 from importlib import import_module
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Plays episodes in one environment, one after the other."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Iterator
 from typing import Any

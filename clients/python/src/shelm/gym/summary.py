@@ -1,5 +1,7 @@
 """What a run is made of: its transitions one by one, and their summary."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -9,6 +9,8 @@ good raises its error, after all running episodes were ended. All three autorese
 - disabled: this runner resets the sub-environments whose episodes have ended.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -43,7 +45,7 @@ def play_vector(
     """
     summary, began, numbers = Summary(), time.monotonic(), count()
 
-    def fresh(lane: "_Lane") -> None:
+    def fresh(lane: _Lane) -> None:
         number = next(numbers)
         lane.begin(number, client.episode(seed=seed + number, agent=agent or None, deterministic=deterministic))
 

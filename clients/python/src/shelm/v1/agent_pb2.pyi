@@ -1,5 +1,3 @@
-import datetime
-
 from google.protobuf import any_pb2 as _any_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -82,7 +80,7 @@ class Memory(_message.Message):
     length: int
     window: int
     rebuilt: bool
-    def __init__(self, length: _Optional[int] = ..., window: _Optional[int] = ..., rebuilt: _Optional[bool] = ...) -> None: ...
+    def __init__(self, length: _Optional[int] = ..., window: _Optional[int] = ..., rebuilt: bool = ...) -> None: ...
 
 class Timing(_message.Message):
     __slots__ = ("total_us", "decode_us", "retrieval_us", "memory_us", "policy_us", "commit_us")
@@ -112,7 +110,7 @@ class ActRequest(_message.Message):
     observation: Image
     agent: str
     deterministic: bool
-    def __init__(self, episode_id: _Optional[str] = ..., step: _Optional[int] = ..., observation: _Optional[_Union[Image, _Mapping]] = ..., agent: _Optional[str] = ..., deterministic: _Optional[bool] = ...) -> None: ...
+    def __init__(self, episode_id: _Optional[str] = ..., step: _Optional[int] = ..., observation: _Optional[_Union[Image, _Mapping]] = ..., agent: _Optional[str] = ..., deterministic: bool = ...) -> None: ...
 
 class ActResponse(_message.Message):
     __slots__ = ("episode_id", "step", "action", "committed_step", "replayed", "tokens", "value", "log_prob", "memory", "agent_digest", "timing")
@@ -138,7 +136,7 @@ class ActResponse(_message.Message):
     memory: Memory
     agent_digest: str
     timing: Timing
-    def __init__(self, episode_id: _Optional[str] = ..., step: _Optional[int] = ..., action: _Optional[_Union[Action, _Mapping]] = ..., committed_step: _Optional[int] = ..., replayed: _Optional[bool] = ..., tokens: _Optional[_Iterable[_Union[Token, _Mapping]]] = ..., value: _Optional[float] = ..., log_prob: _Optional[float] = ..., memory: _Optional[_Union[Memory, _Mapping]] = ..., agent_digest: _Optional[str] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ...) -> None: ...
+    def __init__(self, episode_id: _Optional[str] = ..., step: _Optional[int] = ..., action: _Optional[_Union[Action, _Mapping]] = ..., committed_step: _Optional[int] = ..., replayed: bool = ..., tokens: _Optional[_Iterable[_Union[Token, _Mapping]]] = ..., value: _Optional[float] = ..., log_prob: _Optional[float] = ..., memory: _Optional[_Union[Memory, _Mapping]] = ..., agent_digest: _Optional[str] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ...) -> None: ...
 
 class Status(_message.Message):
     __slots__ = ("code", "message", "details")
@@ -208,7 +206,7 @@ class Episode(_message.Message):
     expire_time: _timestamp_pb2.Timestamp
     memory_length: int
     total_reward: float
-    def __init__(self, episode_id: _Optional[str] = ..., agent: _Optional[str] = ..., agent_digest: _Optional[str] = ..., seed: _Optional[int] = ..., deterministic: _Optional[bool] = ..., committed_step: _Optional[int] = ..., ended: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., memory_length: _Optional[int] = ..., total_reward: _Optional[float] = ...) -> None: ...
+    def __init__(self, episode_id: _Optional[str] = ..., agent: _Optional[str] = ..., agent_digest: _Optional[str] = ..., seed: _Optional[int] = ..., deterministic: bool = ..., committed_step: _Optional[int] = ..., ended: bool = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., memory_length: _Optional[int] = ..., total_reward: _Optional[float] = ...) -> None: ...
 
 class CreateEpisodeRequest(_message.Message):
     __slots__ = ("episode_id", "agent", "seed", "deterministic")
@@ -220,7 +218,7 @@ class CreateEpisodeRequest(_message.Message):
     agent: str
     seed: int
     deterministic: bool
-    def __init__(self, episode_id: _Optional[str] = ..., agent: _Optional[str] = ..., seed: _Optional[int] = ..., deterministic: _Optional[bool] = ...) -> None: ...
+    def __init__(self, episode_id: _Optional[str] = ..., agent: _Optional[str] = ..., seed: _Optional[int] = ..., deterministic: bool = ...) -> None: ...
 
 class CreateEpisodeResponse(_message.Message):
     __slots__ = ("episode",)
@@ -300,7 +298,7 @@ class MemoryStep(_message.Message):
     in_window: bool
     time: _timestamp_pb2.Timestamp
     value: float
-    def __init__(self, step: _Optional[int] = ..., tokens: _Optional[_Iterable[_Union[Token, _Mapping]]] = ..., action: _Optional[_Union[Action, _Mapping]] = ..., in_window: _Optional[bool] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[float] = ...) -> None: ...
+    def __init__(self, step: _Optional[int] = ..., tokens: _Optional[_Iterable[_Union[Token, _Mapping]]] = ..., action: _Optional[_Union[Action, _Mapping]] = ..., in_window: bool = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[float] = ...) -> None: ...
 
 class WatchMemoryRequest(_message.Message):
     __slots__ = ("episode_id", "from_step")
@@ -440,7 +438,7 @@ class Agent(_message.Message):
     vocabulary_size: int
     environments: _containers.RepeatedScalarFieldContainer[str]
     default: bool
-    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., description: _Optional[str] = ..., observation: _Optional[_Union[ObservationSpec, _Mapping]] = ..., action_space: _Optional[_Union[ActionSpace, _Mapping]] = ..., window: _Optional[int] = ..., tokens_per_step: _Optional[int] = ..., vocabulary_size: _Optional[int] = ..., environments: _Optional[_Iterable[str]] = ..., default: _Optional[bool] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., description: _Optional[str] = ..., observation: _Optional[_Union[ObservationSpec, _Mapping]] = ..., action_space: _Optional[_Union[ActionSpace, _Mapping]] = ..., window: _Optional[int] = ..., tokens_per_step: _Optional[int] = ..., vocabulary_size: _Optional[int] = ..., environments: _Optional[_Iterable[str]] = ..., default: bool = ...) -> None: ...
 
 class ListAgentsRequest(_message.Message):
     __slots__ = ()

@@ -1,0 +1,107 @@
+"""The acting half of the client: what creates episodes, takes their steps and ends them.
+
+Failure policy: a call that may succeed if repeated is repeated for `retry_for` seconds, safely, because the server
+answers the same (episode, step, frame) always with the same committed action. The step of an episode advances only
+when a reply came. So after any error, call `act` again with the same frame; `resume` is for a process that takes over
+an episode, not for errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from shelm.aio.reader import AsyncReader
+from shelm.aio.steps import AsyncCursors
+from shelm.aio.transport import AsyncTransport
+from shelm.batch import Batch
+from shelm.convert import act_from, episode_from
+from shelm.errors import ShelmError
+from shelm.requests import Requests, end_request
+from shelm.results import Act, EpisodeInfo
+
+
+class AsyncActor(AsyncReader):
+    """Acts in episodes by their names; `AsyncClient` adds the connection, and episodes as blocks."""
+
+    def __init__(self, transport: AsyncTransport, requests: Requests) -> None:
+        """Acts through `transport` as `requests` say."""
+        super().__init__(transport, requests)
+        self._cursors = AsyncCursors()
+
+    async def act(
+        self, observation: Any, episode_id: str, *, step: int | None = None, deterministic: bool | None = None
+    ) -> Act:
+        """Returns the action for a frame, a uint8 array (height, width, 3), as the next step of the episode.
+
+        `step` repeats or places a step by hand. `deterministic` True takes the most probable action, False draws one,
+        None leaves it to the episode. Calls of one episode wait for each other. Raises InvalidArgument for a wrong
+        frame, StepConflict if another frame is committed for the step, and any other ShelmError.
+        """
+        frame = self._requests.image(observation)
+        async with self._cursors.hold(episode_id) as cursor:
+            request = self._requests.act(episode_id, cursor, frame, step, deterministic)
+            response = await self._transport.call("Act", request)
+            cursor.answered(request.step)
+        return act_from(response)
+
+    async def act_batch(
+        self, observations: Mapping[str, Any], *, deterministic: bool | None = None
+    ) -> dict[str, Act | ShelmError]:
+        """Returns, by episode_id, the action for each frame or why that episode failed; the others are unaffected.
+
+        Raises InvalidArgument for a wrong frame, before anything is sent, and ShelmError only if no episode was answered.
+        """
+        frames = {episode_id: self._requests.image(observation) for episode_id, observation in observations.items()}
+        async with self._cursors.hold_all(frames) as cursors:
+            requests = [
+                self._requests.act(name, cursors[name], frame, None, deterministic) for name, frame in frames.items()
+            ]
+            results = await self._act_all(Batch(requests))
+            for result in results.values():
+                if isinstance(result, Act):
+                    cursors[result.episode_id].answered(result.step)
+        return results
+
+    async def resume(self, episode_id: str) -> int:
+        """Reads where an episode stands, goes on from there, and returns its next step; raises EpisodeNotFound."""
+        async with self._cursors.hold(episode_id) as cursor:
+            episode = await self.get_episode(episode_id)
+            return cursor.resumed(episode.committed_step)
+
+    async def create_episode(
+        self,
+        episode_id: str,
+        *,
+        agent: str | None = None,
+        seed: int | None = None,
+        deterministic: bool | None = None,
+    ) -> EpisodeInfo:
+        """Creates an episode before its first step, or returns it if it exists with the same values; raises AlreadyExists.
+
+        `agent` None means the client's; `seed` None means one that the server derives from episode_id.
+        """
+        request = self._requests.create(episode_id, agent, seed, deterministic)
+        async with self._cursors.hold(episode_id) as cursor:
+            response = await self._transport.call("CreateEpisode", request)
+            cursor.names_agent = False
+        return episode_from(response.episode)
+
+    async def end_episode(self, episode_id: str, *, total_reward: float | None = None, retry: bool = True) -> EpisodeInfo:
+        """Says that no step will follow; the memory stays readable until it expires. Raises EpisodeNotFound.
+
+        `total_reward`, a finite number, is the sum of the episode's rewards; the first one that is told stays.
+        """
+        response = await self._transport.call("EndEpisode", end_request(episode_id, total_reward), retry=retry)
+        self._cursors.forget(episode_id)
+        return episode_from(response.episode)
+
+    async def _act_all(self, batch: Batch) -> dict[str, Act | ShelmError]:
+        attempts = self._transport.attempts()
+        while True:
+            try:
+                batch.answered(await self._transport.once("ActBatch", batch.request(), timeout=attempts.timeout))
+            except ShelmError as error:
+                batch.failed(error)
+            if batch.error is None or not await attempts.wait(batch.error):
+                return batch.outcomes()

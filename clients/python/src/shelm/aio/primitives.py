@@ -1,0 +1,46 @@
+"""What waits in tasks: a channel, a lock, a pause. `shelm.primitives` has the same for threads, under the same names.
+
+The channel is made at the first call, because it belongs to the event loop that runs then. A task that is cancelled
+cancels its call; the server may have committed it.
+"""
+
+from __future__ import annotations
+
+from asyncio import Lock, sleep
+from functools import cached_property
+from typing import Any
+
+import grpc
+
+from shelm.settings import Settings
+from shelm.v1 import agent_pb2_grpc
+
+__all__ = ["AsyncConnection", "Lock", "sleep"]
+
+
+class AsyncConnection:
+    """One channel to one server, which connects on the first call."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Takes where the server is and how the channel behaves."""
+        self._settings = settings
+
+    @cached_property
+    def stub(self) -> Any:
+        """Has AgentService's methods by name."""
+        return agent_pb2_grpc.AgentServiceStub(self._channel)
+
+    def unary(self, method: str) -> Any:
+        """Returns a unary method of any service, bytes in and bytes out."""
+        return self._channel.unary_unary(method, None, None)
+
+    async def close(self) -> None:
+        """Closes the channel; calls that still run are cancelled."""
+        await self._channel.close(None)
+
+    @cached_property
+    def _channel(self) -> grpc.aio.Channel:
+        target, options = self._settings.target, self._settings.options
+        if self._settings.tls:
+            return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(), options=options)
+        return grpc.aio.insecure_channel(target, options=options)

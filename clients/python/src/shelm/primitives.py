@@ -1,0 +1,41 @@
+"""What waits in threads: a channel, a lock, a pause. `shelm.aio.primitives` has the same for tasks, under the same names.
+
+These two modules are all that the clients do not share: the other modules of `shelm.aio` are the source of both.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from time import sleep
+from typing import Any
+
+import grpc
+
+from shelm.settings import Settings
+from shelm.v1 import agent_pb2_grpc
+
+__all__ = ["Connection", "Lock", "sleep"]
+
+
+class Connection:
+    """One channel to one server, which connects on the first call."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Takes where the server is and how the channel behaves."""
+        self._channel = _channel(settings)
+        self.stub: Any = agent_pb2_grpc.AgentServiceStub(self._channel)
+        """Has AgentService's methods by name."""
+
+    def unary(self, method: str) -> Any:
+        """Returns a unary method of any service, bytes in and bytes out."""
+        return self._channel.unary_unary(method, None, None)
+
+    def close(self) -> None:
+        """Closes the channel; calls that still run fail with CANCELLED."""
+        self._channel.close()
+
+
+def _channel(settings: Settings) -> grpc.Channel:
+    if settings.tls:
+        return grpc.secure_channel(settings.target, grpc.ssl_channel_credentials(), options=settings.options)
+    return grpc.insecure_channel(settings.target, options=settings.options)
