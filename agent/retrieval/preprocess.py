@@ -2,7 +2,7 @@
 
 - `model` (default): open_clip's own inference transform, that is PIL's resize (antialiased), centre crop, normalisation.
   Where a frame already has the model's size the resize and the crop change nothing, and a whole batch is normalised at
-  once; equal bit by bit (tests/unit/test_retrieval_model.py).
+  once; equal bit by bit (tests/unit/agent/test_retrieval.py).
 - `reference` (docs/paper.md#preprocessing): what the authors ran, frames as float tensors in [0, 1], bicubic resize of the
   shorter side without antialiasing and without clamping the overshoot, centre crop, normalisation. On the device.
 

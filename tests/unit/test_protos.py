@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from shelm.v1 import agent_pb2
+from support.process import REPOSITORY
 
-ROOT = Path(__file__).parents[2]
 BUF = Path(sys.executable).with_name("buf")
 
 # These names and numbers are fixed: clients were generated from them.
@@ -52,7 +52,7 @@ METHODS = {
 }
 
 
-def buf(*arguments: str, where: Path = ROOT / "protos") -> subprocess.CompletedProcess[str]:
+def buf(*arguments: str, where: Path = REPOSITORY / "protos") -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(BUF), *arguments], cwd=where, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -74,7 +74,7 @@ def test_buf_finds_every_message_and_field_commented_and_well_formed() -> None:
 
 
 def test_buf_lint_refuses_a_field_without_a_comment(tmp_path: Path) -> None:
-    copy = shutil.copytree(ROOT / "protos", tmp_path / "protos")
+    copy = shutil.copytree(REPOSITORY / "protos", tmp_path / "protos")
     path = copy / "shelm/v1/agent.proto"
     path.write_text(path.read_text().replace("  // The word.\n", "", 1))
     result = buf("lint", where=copy)
@@ -91,17 +91,17 @@ def test_buf_lint_refuses_a_field_without_a_comment(tmp_path: Path) -> None:
     ],
 )
 def test_buf_breaking_refuses_a_changed_contract(tmp_path: Path, old: str, new: str) -> None:
-    copy = shutil.copytree(ROOT / "protos", tmp_path / "protos")
+    copy = shutil.copytree(REPOSITORY / "protos", tmp_path / "protos")
     path = copy / "shelm/v1/agent.proto"
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
-    assert buf("breaking", "--against", str(ROOT / "protos"), where=copy).returncode == 100
+    assert buf("breaking", "--against", str(REPOSITORY / "protos"), where=copy).returncode == 100
 
 
 def test_buf_breaking_accepts_the_contract_as_it_is(tmp_path: Path) -> None:
-    copy = shutil.copytree(ROOT / "protos", tmp_path / "protos")
-    result = buf("breaking", "--against", str(ROOT / "protos"), where=copy)
+    copy = shutil.copytree(REPOSITORY / "protos", tmp_path / "protos")
+    result = buf("breaking", "--against", str(REPOSITORY / "protos"), where=copy)
     assert result.returncode == 0, result.stdout
 
 
@@ -119,10 +119,11 @@ STUBS = {
 def test_the_stubs_are_those_that_the_protos_give(tmp_path: Path, folder: str) -> None:
     paths, protos = STUBS[folder]
     outputs = [f"--{kind}_out={tmp_path}" for kind in ("python", "pyi", "grpc_python")]
-    files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / protos).glob("*.proto"))
-    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *paths, *outputs, *files], cwd=ROOT, check=True, timeout=120)
+    files = sorted(str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / protos).glob("*.proto"))
+    command = [sys.executable, "-m", "grpc_tools.protoc", *paths, *outputs, *files]
+    subprocess.run(command, cwd=REPOSITORY, check=True, timeout=120)
     made = {path.name: path for path in tmp_path.rglob("*_pb2*.py*")}
-    names = {path.name for path in (ROOT / folder).glob("*_pb2*.py*")}
+    names = {path.name for path in (REPOSITORY / folder).glob("*_pb2*.py*")}
     assert names >= {f"{Path(file).stem}_pb2{ending}" for file in files for ending in (".py", ".pyi")}
     for name in names:
-        assert (ROOT / folder / name).read_text() == made[name].read_text(), name
+        assert (REPOSITORY / folder / name).read_text() == made[name].read_text(), name

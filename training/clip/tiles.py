@@ -1,7 +1,7 @@
 """Renders encoded MiniGrid views as `RGBImgPartialObsWrapper(tile_size=8)` does, by table look-up.
 
 Contract: the RGB partial view is a pure function of the (7, 7, 3) symbolic view, so a frame is 49 look-ups in a table of
-8x8 tiles that MiniGrid itself has drawn. Pixels are equal to the wrapper's (tests/unit/test_clip_scenes.py).
+8x8 tiles that MiniGrid itself has drawn. Pixels are equal to the wrapper's (tests/unit/training/clip/test_scenes.py).
 Failure: a view with codes outside MiniGrid's tables raises IndexError.
 """
 

@@ -4,7 +4,8 @@ Contract: import MiniWorld's names from here alone: pyglet must be told that the
 MiniWorld is imported.
 MiniWorld 2.1 compiles the static part of every world (rooms, signs) into display list number 1, and all environments of
 a process share one list space, so each would be drawn with the rooms of the one that was reset last. Here each
-environment has a list of its own (tests/unit/test_miniworld.py compares with environments that are alone).
+environment has a list of its own (tests/unit/training/environments/test_miniworld.py compares with environments that are
+alone).
 MiniWorld also looks for a texture's files whenever it draws with it, every letter of a sign in every frame; here once.
 Mesa's software renderer and Triton, which torch loads late, each bring an LLVM; the process dies (segmentation fault) where
 Mesa's is loaded first, so Triton is imported here, if it is installed.

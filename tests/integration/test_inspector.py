@@ -1,0 +1,171 @@
+"""The inspector over a real socket, before a real public API and before none: answers, errors, headers."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from support.deployment import Deployment
+from support.frames import Frame
+from support.gateway import play
+from support.process import Process
+from support.waiting import wait_for
+
+from deploy.local.stack import free_port
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iterator[tuple[Process, str]]:
+    """An inspector whose API is away."""
+    yield from started(tmp_path_factory, {"SHELM_INSPECTOR_TARGET": f"127.0.0.1:{free_port()}"})
+
+
+@pytest.fixture(scope="module")
+def beside(
+    cramped: Deployment, tmp_path_factory: pytest.TempPathFactory, _no_settings: None
+) -> Iterator[tuple[Process, str]]:
+    """An inspector of a real API that needs no token."""
+    yield from started(tmp_path_factory, {"SHELM_INSPECTOR_TARGET": cramped.target, "SHELM_INSPECTOR_MAX_VIEWERS": "2"})
+
+
+def started(folders: pytest.TempPathFactory, settings: dict[str, str]) -> Iterator[tuple[Process, str]]:
+    """A running inspector and its address."""
+    listen = f"127.0.0.1:{free_port()}"
+    settings = {"SHELM_INSPECTOR_LISTEN": listen, **settings}
+    log = folders.mktemp("inspector") / "log"
+    process = Process([sys.executable, "-m", "services.inspector"], log, settings)
+    url = f"http://127.0.0.1:{settings['SHELM_INSPECTOR_LISTEN'].rpartition(':')[2]}"
+    try:
+        wait_for(f"{url} answers", lambda: answers(url), seconds=60)
+        yield process, url
+    finally:
+        process.stop()
+
+
+def answers(url: str) -> bool:
+    """Whether the inspector is healthy."""
+    try:
+        return httpx.get(f"{url}/healthz", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_the_page_comes_with_headers_that_let_it_run_nothing_else(alone: tuple[Process, str]) -> None:
+    for path in ("/", "/static/main.js", "/api/agents", "/nothing"):
+        headers = httpx.get(alone[1] + path).headers
+        policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
+        assert policy["default-src"] == "'none'"
+        assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+        assert policy["frame-ancestors"] == "'none'"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert "server" not in headers
+    assert "<script>" not in httpx.get(alone[1]).text
+
+
+def test_an_api_that_is_away_is_503_and_the_inspector_stays_healthy(alone: tuple[Process, str]) -> None:
+    reply = httpx.get(f"{alone[1]}/api/episodes/one", timeout=30)
+    assert reply.status_code == 503
+    assert reply.json()["reason"] == "API_UNAVAILABLE"
+    assert reply.headers["retry-after"] == "1"
+    assert answers(alone[1])
+
+
+def test_a_page_of_another_name_is_not_answered_on_loopback(alone: tuple[Process, str]) -> None:
+    assert httpx.get(alone[1], headers={"Host": "evil.example"}).status_code == 400
+
+
+@pytest.mark.parametrize("header", ["Basic abc", "Bearer", "Bearer a b", "Bearer " + "x" * 5000])
+def test_what_is_no_bearer_token_is_refused_before_the_api_is_asked(alone: tuple[Process, str], header: str) -> None:
+    reply = httpx.get(f"{alone[1]}/api/agents", headers={"Authorization": header})
+    assert (reply.status_code, reply.json()["reason"]) == (401, "UNAUTHENTICATED")
+
+
+@pytest.mark.parametrize("query", ["from=-1", "from=x", "limit=1.5", "from=99999999999"])
+def test_a_bad_number_is_named(alone: tuple[Process, str], query: str) -> None:
+    reply = httpx.get(f"{alone[1]}/api/episodes/one/memory?{query}")
+    assert reply.status_code == 400
+    assert reply.json()["message"].startswith(query.partition("=")[0])
+
+
+def test_memory_is_as_the_api_says(
+    beside: tuple[Process, str], cramped: Deployment, name: str, frames: tuple[Frame, ...]
+) -> None:
+    play(cramped.gateway, name, frames[:5])
+    steps = cramped.gateway.memory(name)
+    given = httpx.get(f"{beside[1]}/api/episodes/{name}/memory?from=1&limit=3").json()
+    assert [one["step"] for one in given] == [1, 2, 3]
+    for one, step in zip(given, steps[1:4], strict=True):
+        assert [(t["text"], t["similarity"], t["id"]) for t in one["tokens"]] == [
+            (t.text, t.similarity, t.id) for t in step.tokens
+        ]
+        assert (one["action"], one["value"], one["in_window"]) == (step.action.discrete, step.value, step.in_window)
+        assert one["time"] == step.time.ToMilliseconds()
+
+
+def test_errors_of_the_api_keep_their_reason(beside: tuple[Process, str]) -> None:
+    reply = httpx.get(f"{beside[1]}/api/episodes/nobody")
+    assert (reply.status_code, reply.json()["reason"]) == (404, "EPISODE_NOT_FOUND")
+    reply = httpx.get(f"{beside[1]}/api/episodes/{'a' * 200}")
+    assert (reply.status_code, reply.json()["reason"]) == (400, "INVALID_FIELD")
+
+
+def test_without_recording_a_frame_is_no_content(
+    beside: tuple[Process, str], cramped: Deployment, name: str, frames: Any
+) -> None:
+    cramped.gateway.act(name, 0, frames[0])
+    reply = httpx.get(f"{beside[1]}/api/episodes/{name}/frames/0")
+    assert (reply.status_code, reply.headers["x-reason"]) == (204, "RECORDING_OFF")
+
+
+def test_no_more_viewers_than_allowed(beside: tuple[Process, str], cramped: Deployment) -> None:
+    url = f"{beside[1]}/api/episodes"
+    with httpx.stream("GET", url) as one, httpx.stream("GET", url) as two:
+        lines = [one.iter_lines(), two.iter_lines()]  # kept: an iterator that is dropped closes its connection
+        assert [next(each) for each in lines]
+        with httpx.stream("GET", url) as reply:
+            assert reply.status_code == 429
+            reply.read()
+        assert (reply.status_code, reply.json()["reason"]) == (429, "TOO_MANY_VIEWERS")
+    wait_for("a place is free again", lambda: still_open(url))
+
+
+def still_open(url: str) -> bool:
+    """Whether one more viewer is let in."""
+    with httpx.stream("GET", url) as reply:
+        return reply.status_code == 200
+
+
+def test_beyond_loopback_an_api_without_tokens_is_not_shown(
+    cramped: Deployment, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    settings = {"SHELM_INSPECTOR_TARGET": cramped.target, "SHELM_INSPECTOR_LISTEN": f"0.0.0.0:{free_port()}"}
+    for process, url in started(tmp_path_factory, settings):
+        reply = httpx.get(f"{url}/api/agents", headers={"Authorization": "Bearer anything"})
+        assert (reply.status_code, reply.json()["reason"]) == (412, "OPEN_API")
+        assert process.alive
+    for _, url in started(tmp_path_factory, {**settings, "SHELM_ALLOW_ANONYMOUS": "true"}):
+        assert httpx.get(f"{url}/api/agents").json()[0]["name"] == "minigrid-memory"
+
+
+def test_it_ends_with_0_also_while_somebody_looks(cramped: Deployment, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for process, url in started(tmp_path_factory, {"SHELM_INSPECTOR_TARGET": cramped.target}):
+        with httpx.stream("GET", f"{url}/api/episodes") as reply:
+            lines = reply.iter_lines()
+            assert next(lines)
+            process._child.send_signal(signal.SIGTERM)
+            assert process._child.wait(20) == 0
+
+
+def test_a_bad_setting_or_a_taken_address_stops_the_start_with_its_name(
+    alone: tuple[Process, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    taken = alone[1].removeprefix("http://")
+    for value, status in (("nowhere", 2), (taken, 1)):
+        log = tmp_path_factory.mktemp("refused") / "log"
+        process = Process([sys.executable, "-m", "services.inspector"], log, {"SHELM_INSPECTOR_LISTEN": value})
+        assert process._child.wait(60) == status
+        assert "SHELM_INSPECTOR_LISTEN" in log.read_text()
+        assert "Traceback" not in log.read_text()

@@ -1,0 +1,57 @@
+"""A short run: it is interrupted and goes on; its settings."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from stable_baselines3.common.vec_env import VecNormalize
+
+from training import ppo
+from training.evaluate import evaluate
+from training.presets import METHODS
+
+S7 = "MiniGrid-MemoryS7-v0"
+
+
+def command(out: Path, method: str) -> list[str]:
+    return ["--out", str(out), "--method", method, "--env", S7, "--task", f"{S7}:16", "--rollout", "16"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path: Path, method: str) -> None:
+    common = [*command(tmp_path, method), "--checkpoint-every", "1"]
+    ppo.main([*common, "--steps", "512"])
+    first = load_file(tmp_path / "policy.safetensors")
+    ppo.main([*common, "--steps", "1024", "--resume"])
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["steps"] for row in rows] == [256, 512, 768, 1024]
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["steps"] == 1024
+    second = load_file(tmp_path / "policy.safetensors")
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+    result = evaluate(tmp_path, S7, episodes=3, first_seed=0, deterministic=True, forget=False)
+    assert result["method"] == method
+    assert len(result["returns"]) == len(result["lengths"]) == 3
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
+    common = [*command(tmp_path, "cnn"), "--steps", "256"]
+    ppo.main(common)
+    first = load_file(tmp_path / "policy.safetensors")
+    ppo.main([*common, "--resume"])
+    second = load_file(tmp_path / "policy.safetensors")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_how_far_ahead_an_answer_counts_is_a_setting_of_the_run(tmp_path: Path) -> None:
+    pictures = ppo.parse_arguments(["--out", str(tmp_path), "--env", "shelm/ContinuousRecognition-v0"])
+    assert pictures["gamma"] < ppo.parse_arguments(["--out", str(tmp_path), "--env", S7])["gamma"]
+    run = ppo.parse_arguments([*command(tmp_path, "cnn"), "--gamma", "0.5", "--normalise-reward"])
+    environment, _ = ppo.make_environment(run)
+    algorithm: Any = ppo.make_algorithm(run, environment)
+    assert algorithm.gamma == algorithm.rollout_buffer.gamma == 0.5
+    assert isinstance(environment, VecNormalize)
+    assert environment.gamma == 0.5
