@@ -1,4 +1,4 @@
-"""Runs the last published TransfoXLModel and writes what it computes, for tests/unit/agent/memory/transformer_xl/test_model.py.
+"""Runs the last published TransfoXLModel and writes what it computes, for tests/unit/agent/memory/transformer_xl.
 
 `python tests/golden/transformer_xl/make_golden.py` makes a virtual environment of its own under .cache/ (the library removed
 the model after transformers 4.57), runs itself in it, and writes beside itself:
