@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
+from shelm.v1 import errors_pb2
 
 from agent.bundle import AgentBundle
 from agent.engines.policy import load_policy
@@ -19,8 +19,8 @@ from agent.policy.actor_critic import Features, Parameters, PolicyEngine, Vector
 from agent.policy.heads import Head, action_heads
 from agent.vocabulary import load_vocabulary
 from services.agent_settings import AgentSettings
+from services.protocol.reasons import failure
 from services.runtime.batching import Queue, in_thread, make_batcher
-from services.runtime.errors import ServiceError
 from services.triton.client import Triton
 from services.triton.models import model_name
 from services.triton.policy import FramesAsTheyAre, triton_policy
@@ -91,16 +91,14 @@ class Agents:
             name = name[:64]  # errors travel in headers, which are small
             known = ", ".join(self._by_name)
             text = f"agent: no agent {name!r}; this server has {known}"
-            raise ServiceError(grpc.StatusCode.NOT_FOUND, "AGENT_NOT_FOUND", text, metadata={"agent": name}, field="agent")
+            raise failure(errors_pb2.ERROR_REASON_AGENT_NOT_FOUND, text, metadata={"agent": name}, field="agent")
         return agent
 
     def pinned(self, digest: str) -> PolicyAgent:
         """The agent that an episode began with."""
         if digest not in self._by_digest:
             text = f"the episode began with agent bundle {digest}, which this server has not loaded"
-            raise ServiceError(
-                grpc.StatusCode.FAILED_PRECONDITION, "AGENT_NOT_LOADED", text, metadata={"agent_digest": digest}
-            )
+            raise failure(errors_pb2.ERROR_REASON_AGENT_NOT_LOADED, text, metadata={"agent_digest": digest})
         return self._by_digest[digest]
 
     def window(self, digest: str) -> int:

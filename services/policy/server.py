@@ -3,7 +3,7 @@
 from pydantic import Field, field_validator
 from shelm.v1 import agent_pb2_grpc
 
-from services.agent_settings import DOMAIN, AgentSettings
+from services.agent_settings import AgentSettings
 from services.policy.actor import Actor
 from services.policy.agents import Agents, load_agent
 from services.policy.backends.interfaces import Memory, Retrieval
@@ -13,6 +13,7 @@ from services.policy.recording.frames import Frames
 from services.policy.recording.recorder import Recorder
 from services.policy.recording.recordings import Recordings, check_place
 from services.policy.service import SCOPES, AgentServicer
+from services.protocol.reasons import DOMAIN
 from services.runtime.server import GrpcServer, Ready
 from services.runtime.settings import check_address
 from services.runtime.traces import stage_timer

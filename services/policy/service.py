@@ -9,8 +9,7 @@ import logging
 from collections.abc import AsyncIterator
 from functools import partial
 
-import grpc
-from shelm.v1 import agent_pb2, agent_pb2_grpc
+from shelm.v1 import agent_pb2, agent_pb2_grpc, errors_pb2
 
 from services.policy import errors
 from services.policy.actor import Actor
@@ -37,6 +36,7 @@ from services.protocol.fields import (
     check_seed,
     check_step,
 )
+from services.protocol.reasons import failure
 from services.protocol.status import item_status
 from services.protocol.values import EpisodeState
 from services.runtime import traces
@@ -148,7 +148,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         except Exception:
             log.exception("an item of %s failed", method)
             text = "internal error; the server's log tells more"
-            error = ServiceError(grpc.StatusCode.INTERNAL, "INTERNAL", text)
+            error = failure(errors_pb2.ERROR_REASON_INTERNAL, text)
         refused(f"/shelm.v1.AgentService/{method}", error)
         return agent_pb2.ActResult(status=item_status(error))
 
@@ -229,7 +229,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         state: EpisodeState | None = await self._read(request.episode_id)
         if self._watchers >= self._max_watchers:
             text = f"{self._max_watchers} watchers are connected already; retry later"
-            raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS", text, retry_after=5)
+            raise failure(errors_pb2.ERROR_REASON_TOO_MANY_WATCHERS, text, retry_after=5)
         self._watchers += 1
         WATCHERS.inc()
         try:

@@ -1,10 +1,9 @@
 """Our errors as the `Status` of batch items (the same as google.rpc.Status), and one error that two services share."""
 
-import grpc
 from google.rpc import status_pb2
-from shelm.v1 import agent_pb2
+from shelm.v1 import agent_pb2, errors_pb2
 
-from services.agent_settings import DOMAIN
+from services.protocol.reasons import DOMAIN, failure
 from services.runtime.errors import ServiceError, from_status, to_status
 
 
@@ -21,4 +20,4 @@ def item_error(status: agent_pb2.Status) -> ServiceError:
 def agent_not_loaded(digest: str) -> ServiceError:
     """NOT_FOUND of the inner services, which are asked for agents by digest."""
     text = f"agent_digest: no agent {digest[:64]!r} is loaded here"
-    return ServiceError(grpc.StatusCode.NOT_FOUND, "AGENT_NOT_FOUND", text)
+    return failure(errors_pb2.ERROR_REASON_AGENT_NOT_FOUND, text)

@@ -7,10 +7,10 @@ read the episode again.
 
 from typing import Any
 
-import grpc
+from shelm.v1 import errors_pb2
 
+from services.protocol.reasons import failure
 from services.protocol.steps import read_stored_step
-from services.runtime.errors import ServiceError
 from services.store.keys import STEP_FIELD, entry_id, history_key
 from services.store.redis import store_errors
 
@@ -29,5 +29,5 @@ class HistoryReader:
         committed = [read_stored_step(fields[STEP_FIELD.encode()]) for _, fields in entries]
         if len(committed) != steps or committed[-1].history_digest != digest:
             text = f"the committed history of {episode_id!r} before step {step} is not the one asked for"
-            raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, "HISTORY_MISMATCH", text)
+            raise failure(errors_pb2.ERROR_REASON_HISTORY_MISMATCH, text)
         return [word.row for one in committed for word in one.words]

@@ -8,7 +8,6 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import grpc
 import redis.asyncio
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
@@ -16,8 +15,9 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException, RedisError, SlotNotCoveredError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from shelm.v1 import errors_pb2
 
-from services.runtime.errors import ServiceError
+from services.protocol.reasons import failure
 
 CLUSTER = "cluster+"  # before redis:// or rediss://: the address is one node of a Redis Cluster
 
@@ -65,4 +65,4 @@ def store_errors() -> Iterator[None]:
         yield
     except (RedisError, RedisClusterException, SlotNotCoveredError, OSError) as error:
         text = f"the episode store is unavailable: {error or type(error).__name__}; retry the same step"
-        raise ServiceError(grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE", text, retry_after=0.5) from error
+        raise failure(errors_pb2.ERROR_REASON_STORE_UNAVAILABLE, text, retry_after=0.5) from error

@@ -13,11 +13,13 @@ import grpc
 import numpy as np
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from numpy.typing import NDArray
+from shelm.v1 import errors_pb2
 
 from agent.frame import Observation
 from agent.history import MemoryStep, MemoryVector
 from agent.vocabulary import Word
 from services.protocol.image import raw_image
+from services.protocol.reasons import failure
 from services.protocol.status import item_error
 from services.protocol.steps import read_tokens
 from services.protocol.stubs import memory_pb2, memory_pb2_grpc, retrieval_pb2, retrieval_pb2_grpc
@@ -31,6 +33,15 @@ ENCODE_TIMEOUT = 300.0  # the same where many histories are computed
 Reply = TypeVar("Reply")
 _Seen = tuple[str, Observation, float | None]  # agent digest, observation, deadline
 _Stepped = tuple[str, MemoryStep, float | None]
+
+
+def unavailable(name: str, text: str) -> ServiceError:
+    """UNAVAILABLE with the reason of the service `name`: retrieval or memory."""
+    reasons = {
+        "retrieval": errors_pb2.ERROR_REASON_RETRIEVAL_UNAVAILABLE,
+        "memory": errors_pb2.ERROR_REASON_MEMORY_UNAVAILABLE,
+    }
+    return failure(reasons[name], text, retry_after=0.5)
 
 
 def connect(target: str, max_message_bytes: int) -> grpc.aio.Channel:
@@ -82,7 +93,7 @@ class _Remote:
         if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
             return queue_full(self._name)
         text = f"the {self._name} service is unavailable ({code.name}); retry the same step"
-        return ServiceError(grpc.StatusCode.UNAVAILABLE, f"{self._name.upper()}_UNAVAILABLE", text, retry_after=0.5)
+        return unavailable(self._name, text)
 
 
 class RemoteRetrieval(_Remote):

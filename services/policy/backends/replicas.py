@@ -21,11 +21,13 @@ from typing import Generic, Protocol, TypeVar
 import grpc
 import numpy as np
 from numpy.typing import NDArray
+from shelm.v1 import errors_pb2
 
 from agent.frame import Observation
 from agent.history import MemoryStep, MemoryVector
 from agent.vocabulary import Word
-from services.policy.backends.remote import RemoteMemory, RemoteRetrieval
+from services.policy.backends.remote import RemoteMemory, RemoteRetrieval, unavailable
+from services.protocol.reasons import failure
 from services.runtime.errors import ServiceError
 
 log = logging.getLogger(__name__)
@@ -130,7 +132,7 @@ async def _unless_away(replica: Replica[Backend], work: Awaitable[Result]) -> Re
         if call.done():
             return call.result()
         text = f"the replica at {replica.address} is away; retry the same step"
-        raise ServiceError(grpc.StatusCode.UNAVAILABLE, "REPLICA_AWAY", text, retry_after=0.5)
+        raise failure(errors_pb2.ERROR_REASON_REPLICA_AWAY, text, retry_after=0.5)
     finally:
         call.cancel()
         gone.cancel()
@@ -148,7 +150,7 @@ async def _addresses(host: str) -> list[str]:
 
 def _no_replica(name: str) -> ServiceError:
     text = f"no replica of the {name} service is known; retry the same step"
-    return ServiceError(grpc.StatusCode.UNAVAILABLE, f"{name.upper()}_UNAVAILABLE", text, retry_after=0.5)
+    return unavailable(name, text)
 
 
 class RetrievalReplicas(Replicas[RemoteRetrieval]):
