@@ -117,7 +117,7 @@ class RemoteRetrieval(_Remote):
         return await self._calls.submit((agent_digest, observation, deadline), deadline=deadline)
 
     async def _retrieve(self, items: list[_Seen]) -> list[Sequence[Word] | Exception]:
-        results: list[Sequence[Word] | Exception] = [deadline_passed()] * len(items)
+        results: dict[int, Sequence[Word] | Exception] = {}
         for digest in {item[0] for item in items}:
             places = [i for i, item in enumerate(items) if item[0] == digest]
             request = retrieval_pb2.RetrieveRequest(
@@ -129,7 +129,7 @@ class RemoteRetrieval(_Remote):
             for i, one in zip(places, reply.results, strict=True):
                 good = one.WhichOneof("outcome") == "words"
                 results[i] = read_tokens(one.words.tokens) if good else item_error(one.status)
-        return results
+        return [results[i] for i in range(len(items))]
 
 
 class RemoteMemory(_Remote):
