@@ -1,4 +1,4 @@
-"""The server of the public API, whether its peers are other processes or not."""
+"""Builds the server of the public API; its backends may run in other processes or in this one."""
 
 from pydantic import Field, field_validator
 from shelm.v1 import agent_pb2_grpc
@@ -43,7 +43,7 @@ class PolicyServerSettings(AgentSettings):
 
 
 class PolicyServer(GrpcServer):
-    """Also starts the recorder, and lets it finish after the last call."""
+    """A GrpcServer that also starts the recorder, and stops it after the last call."""
 
     recorder: Recorder | None = None
 
@@ -54,14 +54,14 @@ class PolicyServer(GrpcServer):
         return await super().start()
 
     async def stop(self) -> None:
-        """Refuses new work, lets running calls end, stops, and lets the recorder finish."""
+        """Accepts no new calls, waits for running ones, stops, then lets the recorder finish."""
         await super().stop()
         if self.recorder:
             await self.recorder.close()
 
 
 def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Memory, backends_ready: Ready) -> GrpcServer:
-    """The server of AgentService."""
+    """Builds the server of AgentService from its settings and backends."""
     triton, bundles = connect_triton(settings), settings.load_bundles()
     agents = Agents([load_agent(bundle, settings, triton) for bundle in bundles])
     agents.check_retained(settings.retained_steps)

@@ -1,4 +1,4 @@
-"""Errors with a reason of errors.proto: the gRPC code follows from the reason."""
+"""Makes errors with a reason of errors.proto, which also gives their gRPC code."""
 
 from collections.abc import Mapping
 from typing import Any

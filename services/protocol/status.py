@@ -1,4 +1,4 @@
-"""Our errors as the `Status` of batch items (the same as google.rpc.Status), and one error that two services share."""
+"""`ServiceError` <-> the `Status` of batch items, and an error that retrieval and memory share."""
 
 from google.rpc import status_pb2
 from shelm.v1 import agent_pb2, errors_pb2
@@ -8,7 +8,7 @@ from services.runtime.errors import ServiceError, from_status, to_status
 
 
 def item_status(error: ServiceError) -> agent_pb2.Status:
-    """What a batch says about one item that failed."""
+    """The status of a batch item that failed."""
     return agent_pb2.Status.FromString(to_status(error, DOMAIN).SerializeToString())
 
 
@@ -18,6 +18,6 @@ def item_error(status: agent_pb2.Status) -> ServiceError:
 
 
 def agent_not_loaded(digest: str) -> ServiceError:
-    """NOT_FOUND of the inner services, which are asked for agents by digest."""
+    """AGENT_NOT_FOUND of retrieval and memory, whose requests name agents by digest."""
     text = f"agent_digest: no agent {digest[:64]!r} is loaded here"
     return failure(errors_pb2.ERROR_REASON_AGENT_NOT_FOUND, text)

@@ -1,8 +1,7 @@
-"""Reads the committed words of an episode from Redis, for a rebuild. Reads only: policy is the only writer.
+"""Reads the committed words of an episode from Redis, to rebuild its memory state.
 
-Failure policy: Redis away gives UNAVAILABLE. A history that is not the one asked for (another replica went on, or
-steps were dropped) gives FAILED_PRECONDITION with reason HISTORY_MISMATCH: the caller's view is stale, and it must
-read the episode again.
+Failure policy: STORE_UNAVAILABLE if Redis cannot be reached. HISTORY_MISMATCH if the stored history is not the one with
+the given digest (another replica has committed steps, or old steps were dropped): the caller must read the episode again.
 """
 
 from typing import Any

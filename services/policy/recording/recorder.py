@@ -47,7 +47,7 @@ class Recorder:
             threading.Thread(target=work, name="recorder", daemon=True).start()
 
     def put(self, episode_id: str, step: int, frame: Frame) -> None:
-        """Hands over the frame of a committed step."""
+        """Queues the frame of a committed step for writing."""
         try:
             self._queue.put_nowait((episode_id, step, frame))
         except queue.Full:
