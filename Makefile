@@ -13,7 +13,7 @@ BUNDLE ?= models/minigrid-memory
 REPOSITORY ?= .run/triton/repository
 DEVICE ?= cpu
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint format triton-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos released client train curves study results lock clean
+.PHONY: help setup demo serve test test-fast lint lint-code lint-types lint-imports lint-contracts lint-page format triton-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos released client train curves study results lock clean
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -35,8 +35,11 @@ demo: setup  ## Watch a trained agent play MiniGrid-Memory through three service
 serve: setup  ## Start the services and a Redis in the foreground (SHELM_LISTEN, SHELM_REDIS_URL)
 	@exec $(BIN)/python -m deploy.local.serve
 
-test: setup  ## Run all tests
+test: setup  ## Run every test that a clean machine can run
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-fast: setup  ## Run the unit tests that start nothing and take no time, while one writes
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not slow" tests/unit
 
 triton-setup: .triton/.ready  ## Make .triton: a Triton Inference Server for the CPU and what the models need inside it
 
@@ -68,13 +71,25 @@ images-check: setup  ## Build and run the images without a container engine (roo
 k8s-check: setup  ## Render every Kubernetes overlay with every component and check it
 	$(BIN)/python -m tools.k8s_check.check
 
-lint: setup  ## ruff, mypy (strict), buf; is the synchronous client what the asyncio one gives?
+lint: lint-code lint-types lint-imports lint-contracts lint-page  ## Everything that is checked without running it (.pre-commit-config.yaml: the same)
+
+lint-code: setup  ## ruff; is the synchronous client what the asyncio one gives?
 	$(BIN)/python -m tools.unasync_client --check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+lint-types: setup  ## mypy (strict)
 	$(BIN)/mypy
+
+lint-imports: setup  ## May each room import what it imports? (pyproject.toml, docs/architecture.md)
+	$(BIN)/lint-imports
+
+lint-contracts: setup  ## buf: the protos, and whether they break those of the last release
 	cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code
 	cd protos && ../$(BIN)/buf breaking --against released.binpb
+
+lint-page: setup  ## oxlint: the JavaScript of the inspector and of the example
+	$(BIN)/oxlint --deny-warnings services/inspector/static clients/javascript
 
 format: setup  ## Put the code into its canonical form
 	$(BIN)/ruff check --fix .

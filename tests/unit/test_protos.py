@@ -108,12 +108,12 @@ def test_buf_breaking_accepts_the_contract_as_it_is(tmp_path: Path) -> None:
 
 def breaking(protos: Path) -> subprocess.CompletedProcess[str]:
     """What `make lint` runs against the contracts of the last release, on a copy of protos/."""
-    (line,) = re.findall(r"^\tcd protos && \.\./\$\(BIN\)/buf (breaking .+)$", (ROOT / "Makefile").read_text(), re.M)
+    (line,) = re.findall(r"^\tcd protos && \.\./\$\(BIN\)/buf (breaking .+)$", (REPOSITORY / "Makefile").read_text(), re.M)
     return buf(*line.split(), where=protos)
 
 
 def test_the_contracts_break_nothing_that_was_released() -> None:
-    result = breaking(ROOT / "protos")
+    result = breaking(REPOSITORY / "protos")
     assert result.returncode == 0, result.stdout
 
 
@@ -127,12 +127,14 @@ FIELDS = {
 
 
 def test_a_field_of_every_contract_is_tried() -> None:
-    assert FIELDS.keys() == {str(path.relative_to(ROOT / "protos")) for path in (ROOT / "protos").rglob("*.proto")}
+    assert FIELDS.keys() == {
+        str(path.relative_to(REPOSITORY / "protos")) for path in (REPOSITORY / "protos").rglob("*.proto")
+    }
 
 
 @pytest.mark.parametrize("file", sorted(FIELDS))
 def test_a_field_that_gets_another_number_fails_make_lint(tmp_path: Path, file: str) -> None:
-    copy = shutil.copytree(ROOT / "protos", tmp_path / "protos")
+    copy = shutil.copytree(REPOSITORY / "protos", tmp_path / "protos")
     text = (copy / file).read_text()
     assert FIELDS[file] in text
     (copy / file).write_text(text.replace(FIELDS[file], re.sub(r"\d+;", "99;", FIELDS[file]), 1))

@@ -80,8 +80,8 @@ export async function show(main, signal, id) {
     strip.update(steps, i);
   }
 
-  function jump(number) {
-    const i = steps.findIndex((one) => one.step >= number);
+  function jump(to) {
+    const i = steps.findIndex((one) => one.step >= to);
     rows.select(i < 0 ? steps.length - 1 : i, true);
   }
 

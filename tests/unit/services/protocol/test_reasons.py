@@ -2,17 +2,16 @@
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
 import pytest
 from shelm.status import BY_REASON, RULES
 from shelm.v1 import errors_pb2
+from support.process import REPOSITORY
 
 from services.protocol.reasons import CODES, failure
 
-ROOT = Path(__file__).parents[2]
-TREES = {path: ast.parse(path.read_text()) for path in sorted((ROOT / "services").rglob("*.py"))}
+TREES = {path: ast.parse(path.read_text()) for path in sorted((REPOSITORY / "services").rglob("*.py"))}
 
 
 def spelled_out() -> Iterator[tuple[str, str, str]]:
