@@ -7,6 +7,7 @@ the services' logs is part of the report.
 import os
 import uuid
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from support.frames import Frame, collect_frames
 from support.gateway import Gateway
 from support.ways import DEPLOYMENTS
 
+UNIT = Path(__file__).parent / "unit"
 # Limits so small that a test can reach them.
 CRAMPED = {
     "SHELM_RETAINED_STEPS": "64",
@@ -74,6 +76,13 @@ def cramped(tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Ite
 def name() -> str:
     """A fresh episode_id."""
     return f"test:{uuid.uuid4().hex}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything beside tests/unit starts servers, so it is slow; in tests/unit a test says so itself."""
+    for item in items:
+        if UNIT not in item.path.parents:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -30,13 +30,14 @@ RETRY_SECONDS = 120.0
 
 
 class Serve:
-    """One `make serve` on a free port."""
+    """One `make serve` on free ports."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         """folder: the run directory. settings: SHELM_* variables."""
         self.folder = folder
         self.target = f"127.0.0.1:{free_port()}"
-        self._settings = {"SHELM_RUN_DIR": str(folder), "SHELM_LISTEN": self.target, **settings}
+        addresses = {"SHELM_LISTEN": self.target, "SHELM_INSPECTOR_LISTEN": f"127.0.0.1:{free_port()}"}
+        self._settings = {"SHELM_RUN_DIR": str(folder), **addresses, **settings}
         self.errors_path = folder.parent / f"{folder.name}.stderr"
         self.output_path = folder.parent / f"{folder.name}.stdout"
         with self.errors_path.open("wb") as errors, self.output_path.open("wb") as output:

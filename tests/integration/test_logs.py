@@ -1,6 +1,7 @@
 """What a real process writes to standard error: one object a line, with the call it belongs to, and no secrets."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from shelm.v1 import agent_pb2
 from support.errors import refused
 from support.frames import Frame
 from support.gateway import Gateway, act_request
-from support.process import Process
+from support.process import REPOSITORY, Process, environment_with
 from support.waiting import wait_for
 
 from deploy.local.stack import free_port
@@ -96,3 +97,30 @@ def test_neither_tokens_nor_frames_are_logged(policy: Policy, frames: tuple[Fram
     refused(lambda: policy.gateway.act(name, 0, frame))
     said = policy.log.read_text()
     assert not [secret for secret in (TOKEN, OTHER, "pixels-of-the-test") if secret in said]
+
+
+def test_an_unknown_form_stops_the_start() -> None:
+    command = [sys.executable, "-m", "services.retrieval"]
+    result = subprocess.run(
+        command,
+        cwd=REPOSITORY,
+        env=environment_with({"SHELM_LOG_FORMAT": "xml"}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith("SHELM_LOG_FORMAT: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("SHELM_TRACES", "collector"), ("SHELM_TRACES", "http://collector"), ("SHELM_TRACES_RATIO", "1.5")],
+)
+def test_bad_settings_of_the_traces_stop_the_start(variable: str, value: str) -> None:
+    command = [sys.executable, "-m", "services.retrieval"]
+    result = subprocess.run(
+        command, cwd=REPOSITORY, env=environment_with({variable: value}), capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr.partition(":")[0]) == (2, variable)
