@@ -5,6 +5,7 @@ Failure policy: none of these returns a value that is not finite; what cannot be
 
 import warnings
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -42,6 +43,11 @@ def interquartile_mean(scores: Sequence[float]) -> float:
 
 def interval(scores: Sequence[float]) -> tuple[float, float]:
     """95 % stratified bootstrap interval of the interquartile mean over runs; the same for the same scores."""
+    return _interval(tuple(scores))
+
+
+@cache
+def _interval(scores: tuple[float, ...]) -> tuple[float, float]:
     np.random.seed(0)  # rliable 1.2.0 draws from numpy's global generator, whatever random_state it is given
     table = {"runs": np.array(scores)[:, None]}
     _, intervals = library.get_interval_estimates(

@@ -53,6 +53,15 @@ def test_every_task_resets_and_steps_with_frames_of_the_declared_shape(env_id: s
     assert (len(rewards), len(dones), len(infos)) == (2, 2, 2)
 
 
+def test_the_small_window_changes_no_frame() -> None:
+    """Every environment keeps the memory of its window, so a window of MiniWorld's own size is one too many."""
+    ours, own = single_environment(ENV_ID), gymnasium.make(ENV_ID, disable_env_checker=True)
+    assert ours.unwrapped.vis_fb.width < own.unwrapped.vis_fb.width  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(ours.reset(seed=4)[0], own.reset(seed=4)[0]["obs"])
+    for action in (2, 0, 2, 1, 2):
+        np.testing.assert_array_equal(ours.step(action)[0], own.step(action)[0]["obs"])
+
+
 def play(env_id: str, seed: int, steps: int) -> Any:
     rows: Any = vector_environment([(env_id, 2)], seed=seed)
     rng = np.random.default_rng(0)
