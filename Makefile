@@ -135,4 +135,4 @@ lock: setup  ## Pin requirements.in again
 	$(UV) compile --quiet --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" requirements-triton.in -o requirements-triton.txt
 
 clean:  ## Remove the environment and everything generated
-	rm -rf .venv .triton .run .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .triton .run .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -2,7 +2,8 @@
 
 import ast
 import sys
-from importlib.metadata import requires
+from functools import cache
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -61,6 +62,12 @@ def files_of(module: str) -> tuple[Path, Path]:
     """Where a module's code can be: a file, or a package."""
     place = REPOSITORY.joinpath(*module.split("."))
     return place.with_suffix(".py"), place / "__init__.py"
+
+
+@cache
+def distributions() -> dict[str, list[str]]:
+    """The packages that each top-level name comes from; it takes a second to find out."""
+    return dict(packages_distributions())
 
 
 def imports(service: str) -> set[str]:

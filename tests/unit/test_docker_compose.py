@@ -124,6 +124,7 @@ def test_redis_keeps_every_answered_act() -> None:
     assert SERVICES["redis"]["volumes"] == ["episodes:/data"]
 
 
+@pytest.mark.slow
 def test_triton_gets_a_gpu_and_a_repository_that_its_writer_understands() -> None:
     triton = SERVICES["triton"]
     assert triton["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]

@@ -52,7 +52,6 @@ def test_every_room_imports_only_what_it_may(copy: Path) -> None:
     assert result.returncode == 0, result.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", PLANTED)
 def test_an_import_against_the_rooms_is_found(copy: Path, name: str) -> None:
     path = copy / name

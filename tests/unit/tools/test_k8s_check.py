@@ -314,6 +314,7 @@ MISSHAPEN: dict[str, tuple[Break, str]] = {
 }
 
 
+@pytest.mark.slow
 def test_every_real_combination_is_accepted(kubectl: str, facts: Facts) -> None:
     pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate==1.37.0")
     combinations = list(all_combinations())

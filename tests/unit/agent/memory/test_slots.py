@@ -320,6 +320,7 @@ def check_without_commit(run: Driver, batch: Sequence[tuple[str, Words]], *, aga
     run.histories = committed
 
 
+@pytest.mark.slow
 def test_smollm2_from_its_wheel_equals_the_plain_model_cut_to_two_layers() -> None:
     path = package_file(SMOLLM2)
     plain = AutoModel.from_pretrained(

@@ -7,13 +7,12 @@ import re
 import subprocess
 import sys
 import sysconfig
-from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 import shelm
 from packaging.utils import canonicalize_name
-from support.images import DOCKERFILES, LISTS, STAGES, imports, installed, listed
+from support.images import DOCKERFILES, LISTS, STAGES, distributions, imports, installed, listed
 from support.process import REPOSITORY
 
 from tools.image_check.stages import (
@@ -64,14 +63,14 @@ def test_the_lists_name_no_versions_for_the_lock_has_them(name: str) -> None:
 
 @pytest.mark.parametrize("service", LISTS)
 def test_everything_a_service_imports_is_in_its_image(service: str) -> None:
-    packages, held = packages_distributions(), installed(service)
+    packages, held = distributions(), installed(service)
     missing = {name for name in imports(service) if not held & {canonicalize_name(one) for one in packages.get(name, [])}}
     assert not missing
 
 
 @pytest.mark.parametrize("service", ["policy", "retrieval", "memory"])
 def test_every_listed_package_is_imported(service: str) -> None:
-    packages = packages_distributions()
+    packages = distributions()
     used = {canonicalize_name(one) for name in imports(service) for one in packages.get(name, [])}
     own = set(listed(service)) - (set(listed("policy")) if service != "policy" else set())
     assert own - NOT_IMPORTED <= used

@@ -1,12 +1,11 @@
 """The inspector's image and its place in docker-compose.yml."""
 
 import os
-from importlib.metadata import packages_distributions
 
 import pytest
 from packaging.utils import canonicalize_name
 from support.compose import SERVICES, rendered
-from support.images import LISTS, STAGES, imports, installed, listed
+from support.images import LISTS, STAGES, distributions, imports, installed, listed
 
 from services.inspector.settings import InspectorSettings
 from services.runtime.settings import load_settings
@@ -24,7 +23,7 @@ def _list(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_everything_it_imports_is_in_its_image_and_torch_is_not() -> None:
-    packages, held = packages_distributions(), installed("inspector")
+    packages, held = distributions(), installed("inspector")
     names = imports("inspector") - NOT_NEEDED
     missing = {name for name in names if not held & {canonicalize_name(one) for one in packages.get(name, [])}}
     assert not missing
@@ -32,7 +31,7 @@ def test_everything_it_imports_is_in_its_image_and_torch_is_not() -> None:
 
 
 def test_every_listed_package_is_imported() -> None:
-    packages = packages_distributions()
+    packages = distributions()
     used = {canonicalize_name(one) for name in imports("inspector") for one in packages.get(name, [])}
     assert set(listed("inspector")) - CLIENT <= used
 

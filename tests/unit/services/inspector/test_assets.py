@@ -12,6 +12,7 @@ from services.inspector.app import STATIC
 SOURCES = [path for path in STATIC.iterdir() if path.suffix in (".js", ".css", ".html")]
 
 
+@pytest.mark.slow
 def test_the_carried_files_are_those_of_the_pinned_packages() -> None:
     try:
         wanted = assets.carried()

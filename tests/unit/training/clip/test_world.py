@@ -76,6 +76,7 @@ def test_a_box_is_named_before_its_colour_and_the_larger_thing_before_the_smalle
     assert caption([Seen("box", "red", CLEAR - 1)], "corridor").first == "corridor"
 
 
+@pytest.mark.slow
 def test_scenes_are_a_pure_function_of_the_generator() -> None:
     first, said = Scenes().draw(np.random.default_rng((0, 1)), 10)
     again, said_again = Scenes().draw(np.random.default_rng((0, 1)), 10)
@@ -89,6 +90,7 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> Views:
     return Views(tmp_path_factory.mktemp("views"), shards=2, views=12)
 
 
+@pytest.mark.slow
 def test_a_shard_that_is_missing_is_made_again_alike_and_the_others_are_left_alone(views: Views) -> None:
     data.make(views.folder, shards=2, views=12)
     frames, said = data.load(views.folder)
@@ -149,6 +151,7 @@ def test_training_and_retrieval_squash_frames_as_open_clip_does() -> None:
     torch.testing.assert_close(normalise(squash(frames)), theirs, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_its_checkpoint_and_exports_a_model_that_open_clip_loads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, views: Views
 ) -> None:

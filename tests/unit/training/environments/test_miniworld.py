@@ -244,6 +244,7 @@ def test_the_expert_reads_the_sign_and_finds_the_named_object(env_id: str) -> No
         assert np.mean(found) >= 0.9
 
 
+@pytest.mark.slow
 def test_torch_can_load_its_compiler_after_the_renderer() -> None:
     """Mesa's LLVM loaded before Triton's ends the process."""
     program = "import training.environments.miniworld, torch._dynamo"
