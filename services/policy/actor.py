@@ -94,38 +94,37 @@ class Actor:
             return _replay(state, call.step, stored, observation, agent)
         _check_next(state, call.step)
         deterministic = state.deterministic if call.deterministic is None else call.deterministic
+        turn = Turn(state, call.step, observation, agent, deterministic, deadline, timer)
         try:
-            turn = Turn(state, call.step, observation, agent, deterministic, deadline, timer)
             record, rebuilt = await self._pipeline.compute(turn)
         except ServiceError as error:
             if error.reason == "HISTORY_MISMATCH":
                 return None
             raise
-        with timer.stage("commit"):
-            outcome = await self._store.commit(state, call.step, record)
-        if isinstance(outcome, Committed):
-            length = state.length + len(record.words)
-            state = replace(state, committed=call.step, history_digest=record.history_digest, length=length)
-            self._learn(state)
-            answer = ActAnswer(
-                state=state,
-                step=call.step,
-                record=record,
-                window=agent.window,
-                rebuilt=rebuilt,
-                times=StageTimes(total=time.monotonic() - timer.started, stages=timer.seconds),
-            )
-        elif isinstance(outcome, AlreadyCommitted):
-            self.forget(state.episode_id)
-            answer = _replay(replace(state, committed=outcome.committed), call.step, outcome.step, observation, agent)
-        elif outcome.reason == "STALE":
-            return None
-        else:
-            self.forget(state.episode_id)
-            raise errors.of_commit(outcome.reason, state.episode_id, call.step, outcome.committed)
-        if self._recorder:
+        answer = await self._commit(turn, record, rebuilt=rebuilt)
+        if answer and self._recorder:
             self._recorder.put(call.episode_id, call.step, observation.frame)
         return answer
+
+    async def _commit(self, turn: Turn, record: CommittedStep, *, rebuilt: bool) -> ActAnswer | None:
+        """Commits a computed step, or returns the stored answer if another replica was first; None to try again."""
+        state, step = turn.state, turn.step
+        with turn.timer.stage("commit"):
+            outcome = await self._store.commit(state, step, record)
+        if isinstance(outcome, Committed):
+            length = state.length + len(record.words)
+            state = replace(state, committed=step, history_digest=record.history_digest, length=length)
+            self._learn(state)
+            times = StageTimes(total=time.monotonic() - turn.timer.started, stages=turn.timer.seconds)
+            window = turn.agent.window
+            return ActAnswer(state=state, step=step, record=record, window=window, rebuilt=rebuilt, times=times)
+        self.forget(state.episode_id)
+        if isinstance(outcome, AlreadyCommitted):
+            state = replace(state, committed=outcome.committed)
+            return _replay(state, step, outcome.step, turn.observation, turn.agent)
+        if outcome.reason == "STALE":
+            return None
+        raise errors.of_commit(outcome.reason, state.episode_id, step, outcome.committed)
 
     async def _look_up(self, call: ActCall, timer: StageTimer) -> tuple[EpisodeState, CommittedStep | None]:
         """The episode's state (cached, from Redis, or new), and the stored step if it is committed already."""

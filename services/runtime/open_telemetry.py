@@ -28,8 +28,9 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AnyValue
 
-from services.runtime.traces import NOTHING, Metadata, Span
-
+Span = contextlib.AbstractContextManager[Any]
+Metadata = tuple[tuple[str, str], ...]  # of a gRPC call
+NOTHING: Span = contextlib.nullcontext()
 ITEMS_KEY = "shelm-traceparents"
 MOST_ITEMS = 64  # of 60 bytes each
 EXPORT_SECONDS = 2.0  # for one attempt

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 Span = contextlib.AbstractContextManager[Any]
 Where = Any  # a place in a trace; None: not sampled
-Metadata = tuple[tuple[str, str], ...]  # of a gRPC call
 NOTHING: Span = contextlib.nullcontext()
 _tracer: "Tracer | None" = None
 

@@ -26,7 +26,6 @@ from services.protocol.stubs import memory_pb2, memory_pb2_grpc, retrieval_pb2, 
 from services.runtime import traces
 from services.runtime.batching import Queue, make_batcher
 from services.runtime.errors import ServiceError, deadline_passed, queue_full
-from services.runtime.traces import Metadata
 
 CALL_TIMEOUT = 30.0  # seconds, for callers without a deadline of their own
 ENCODE_TIMEOUT = 300.0  # the same where many histories are computed
@@ -62,7 +61,7 @@ class _Remote:
 
     def __init__(self, channel: grpc.aio.Channel, *, name: str, service: str, token: str) -> None:
         self._name, self._service = name, service
-        self._metadata: Metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._metadata: tuple[tuple[str, str], ...] = (("authorization", f"Bearer {token}"),) if token else ()
         self._tracer = traces.tracer()
         self._health = health_pb2_grpc.HealthStub(channel)
 
