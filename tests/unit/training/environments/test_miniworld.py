@@ -225,6 +225,7 @@ def test_in_training_a_wrong_touch_costs_nothing_and_coming_nearer_to_the_named_
     assert paid == {True: {1.0}, False: {0.0}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env_id", [TRAINING_ID, COLOUR_TRAINING_ID])
 def test_the_expert_reads_the_sign_and_finds_the_named_object(env_id: str) -> None:
     """Also from where a learner's own actions have taken it: every tenth action is another one."""
