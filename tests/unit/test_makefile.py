@@ -34,5 +34,5 @@ def test_a_hook_checks_the_whole_tree_with_the_pinned_tools(hook: dict[str, Any]
 
 
 def test_pre_commit_accepts_its_file() -> None:
-    command = [Path(sys.executable).with_name("pre-commit"), "validate-config", HOOKS]
+    command = [str(Path(sys.executable).with_name("pre-commit")), "validate-config", str(HOOKS)]
     subprocess.run(command, cwd=REPOSITORY, check=True, timeout=60)
