@@ -73,12 +73,14 @@ def agreement(model: ImitationPPO) -> float:
     return float((actions == torch.arange(3)).float().mean())
 
 
+@pytest.mark.slow
 def test_a_policy_learns_the_experts_actions_without_any_reward() -> None:
     model = learner(imitation=10 * STEPS * ROWS)
     model.learn(10 * STEPS * ROWS)
     assert agreement(model) == 1.0
 
 
+@pytest.mark.slow
 def test_without_imitation_nothing_is_learned_where_nothing_is_paid() -> None:
     model = learner(imitation=1)  # no rollout ends within it
     model.learn(10 * STEPS * ROWS)

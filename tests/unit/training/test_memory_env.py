@@ -50,6 +50,7 @@ def wrapped(environment: MiniGridVecEnv, fed: list[list[int]] | None = None) -> 
     return MemoryVecEnv(environment, WordMemory(words=words, slots=slots, agent_digest="test", dimension=16))
 
 
+@pytest.mark.slow
 def test_each_step_of_an_episode_enters_its_memory_once_and_a_new_episode_begins_empty() -> None:
     fed: list[list[int]] = []
     environment = wrapped(MiniGridVecEnv([(S7, 3)], seed=1), fed)

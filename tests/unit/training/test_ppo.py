@@ -20,6 +20,7 @@ def command(out: Path, method: str) -> list[str]:
     return ["--out", str(out), "--method", method, "--env", S7, "--task", f"{S7}:16", "--rollout", "16"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path: Path, method: str) -> None:
     common = [*command(tmp_path, method), "--checkpoint-every", "1"]

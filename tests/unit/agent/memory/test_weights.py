@@ -33,6 +33,7 @@ def vector(spec: LanguageModelSpec, words: list[int]) -> torch.Tensor:
     return out
 
 
+@pytest.mark.slow
 def test_the_converted_first_layers_are_those_of_the_package_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHELM_CACHE", str(tmp_path))
     first = vector(causal(SMOLLM2), [0, 1, 2, 1])  # converts

@@ -35,6 +35,7 @@ TASKS = (
     "SignColour",
 )
 IDS = [f"MiniWorld-{task}-v0" for task in TASKS]
+pytestmark = pytest.mark.slow  # the processor draws
 
 
 @pytest.mark.parametrize("env_id", IDS)
@@ -225,7 +226,6 @@ def test_in_training_a_wrong_touch_costs_nothing_and_coming_nearer_to_the_named_
     assert paid == {True: {1.0}, False: {0.0}}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("env_id", [TRAINING_ID, COLOUR_TRAINING_ID])
 def test_the_expert_reads_the_sign_and_finds_the_named_object(env_id: str) -> None:
     """Also from where a learner's own actions have taken it: every tenth action is another one."""
@@ -245,7 +245,6 @@ def test_the_expert_reads_the_sign_and_finds_the_named_object(env_id: str) -> No
         assert np.mean(found) >= 0.9
 
 
-@pytest.mark.slow
 def test_torch_can_load_its_compiler_after_the_renderer() -> None:
     """Mesa's LLVM loaded before Triton's ends the process."""
     program = "import training.environments.miniworld, torch._dynamo"
