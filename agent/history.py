@@ -27,7 +27,7 @@ class MemoryStep:
 
 @dataclass(frozen=True)
 class MemoryVector:
-    """The memory vector of an episode after a step, float32 (dimension,), and the digest of its history including that step."""
+    """The memory vector of an episode after a step, float32 (dimension,), and the digest of its history with that step."""
 
     vector: NDArray[np.float32]
     history_digest: bytes

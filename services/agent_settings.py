@@ -1,4 +1,4 @@
-"""Settings about agents, shared by the three services."""
+"""Settings about agents, shared by retrieval, memory and policy."""
 
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,7 @@ DOMAIN = "shelm"  # of google.rpc.ErrorInfo
 
 
 class AgentSettings(ServerSettings):
-    """Every service loads the same bundles."""
+    """Settings of a service that loads agent bundles; all services load the same bundles."""
 
     agents: str = Field(
         "models/minigrid-memory", description="folders of agent bundles, separated by commas; the first is the default"
@@ -28,12 +28,14 @@ class AgentSettings(ServerSettings):
     def _usable_device(cls, value: str) -> str:
         try:
             torch.empty(0, device=value)
-        except (RuntimeError, AssertionError) as error:  # torch has no one kind for this
+        except (RuntimeError, AssertionError) as error:  # torch raises either
             raise ValueError(str(error).partition("\n")[0]) from None
         return value
 
     def load_bundles(self) -> list[AgentBundle]:
-        """Verified bundles, the default first; InvalidBundle names the folder and the file at fault."""
+        """Loads and verifies the bundles, the default first; raises InvalidBundle, which names the folder and the invalid
+        file.
+        """
         bundles = [load_bundle(Path(folder.strip())) for folder in self.agents.split(",")]
         digests = [bundle.digest for bundle in bundles]
         if twice := {d for d in digests if digests.count(d) > 1}:

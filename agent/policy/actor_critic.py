@@ -29,7 +29,7 @@ Parameters = NDArray[np.float32]  # one row of agent.policy.heads
 
 
 def _conv_sizes(side: int) -> tuple[tuple[int, int], tuple[int, int], int]:
-    """Returns kernel and stride of both convolutions, and the side of the last feature map, for the shorter side of a frame."""
+    """Returns kernel and stride of both convolutions, and the side of the last feature map, for a frame's shorter side."""
     first = (8, 4) if side > 9 else (4, 2)
     middle = (side - first[0]) // first[1] + 1
     second = (4, 2) if middle > 9 else (2, 1)

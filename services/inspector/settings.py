@@ -10,7 +10,9 @@ from services.runtime.settings import check_address
 
 
 class InspectorSettings(BaseSettings):
-    """It has no token: a viewer's own is passed on, and the public API enforces the scopes."""
+    """Settings of the inspector. It has no token: each viewer's own token is passed on, and the public API enforces the
+    scopes.
+    """
 
     model_config = SettingsConfigDict(env_prefix="SHELM_")
 

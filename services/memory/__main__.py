@@ -39,7 +39,7 @@ async def main() -> None:
     servicer = MemoryServicer(agents, HistoryReader(connect_redis(settings.redis_url, timeout=settings.redis_timeout)))
 
     async def ready() -> list[str]:
-        # Local models are loaded before it serves; steps that need no rebuild work without Redis.
+        # Local models are loaded before serving starts; steps without a rebuild work without Redis.
         return await triton.missing(model_name("memory", bundle.digest) for bundle in bundles) if triton else []
 
     server = GrpcServer(

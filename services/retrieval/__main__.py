@@ -31,7 +31,7 @@ async def main() -> None:
     servicer = RetrievalServicer(agents)
 
     async def ready() -> list[str]:
-        # Local models are loaded before it serves.
+        # Local models are loaded before serving starts.
         return await triton.missing(model_name("clip_image", bundle.digest) for bundle in bundles) if triton else []
 
     server = GrpcServer(

@@ -1,11 +1,11 @@
 """Writes a Triton model repository from agent bundles: `python -m services.triton.repository --out DIR BUNDLE [BUNDLE ...]`.
 
-Each bundle becomes the models `clip_image_D`, `memory_D` and `policy_D`, D being the first 16 digits of its digest
-(services.triton.models), version 1. The models import the services' engines; nothing is copied but the path of the bundle.
-`memory` has one instance, because the slots live in it; the others have `--instances`.
+Each bundle becomes the models `clip_image_D`, `memory_D` and `policy_D`, version 1, where D is the first 16 digits of its
+digest (services.triton.models). The models import the engines of `agent`; the repository contains only the path of the
+bundle. `memory` has one instance, because it holds the slots; the others have `--instances`.
 
-Contract: models of other bundles in DIR stay, so a new bundle can be added beside one whose episodes still run; a model is
-put in place by one rename. Failure policy: a bundle that cannot be loaded stops the command before anything is written.
+Contract: models of other bundles in DIR are kept, so a new bundle can be added while episodes of another one run; each model
+is put in place by one rename. Failure policy: a bundle that cannot be loaded ends the command before anything is written.
 """
 
 import argparse
@@ -25,7 +25,7 @@ MODEL = 'from services.triton.backend import TritonPythonModel\n\n__all__ = ["Tr
 
 
 def model_config(part: Part, bundle: AgentBundle, options: argparse.Namespace) -> triton.ModelConfig:
-    """The config.pbtxt of one model."""
+    """Returns the config.pbtxt of one model."""
     inputs, outputs = model_tensors(part, bundle)
     gpu = options.device == "gpu"
     config = triton.ModelConfig(
@@ -63,7 +63,7 @@ def _kind(tensor: TensorSpec) -> int:
 
 
 def _warm_up(inputs: Mapping[str, TensorSpec]) -> triton.ModelWarmup:
-    """One row of zeros: a black frame, or memory's harmless question for its counts."""
+    """Returns one row of zeros: a black frame, or a harmless request for memory's counts."""
     warm_up = triton.ModelWarmup(name="zeros", batch_size=1)
     for name, one in inputs.items():
         if not one.optional:
@@ -97,7 +97,7 @@ def _put(folder: Path, config: str) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Returns the parser of the command line."""
     result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE")
     result.add_argument("--out", type=Path, required=True)
@@ -113,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command."""
+    """Runs the command."""
     options = parser().parse_args(arguments)
     bundles: list[Any] = [load_bundle(folder) for folder in options.bundles]
     for name in write_repository(bundles, options):

@@ -55,7 +55,7 @@ class _WordsUnpickler(pickle.Unpickler):
 
 
 def load_words(path: str | Path) -> list[str]:
-    """Returns the words of a vocabulary file, or of the vocabulary file in a model folder; a word's index is its token id."""
+    """Returns the words of a vocabulary file, or of the vocabulary file in a model folder; the index is the token id."""
     path = _find(Path(path))
     readers = {".json": _read_json, ".txt": _read_text}
     try:
