@@ -1,6 +1,6 @@
-"""What the server returns, as plain frozen dataclasses: the protocol's messages under the same names.
+"""The server's answers as frozen dataclasses, named like the protobuf messages.
 
-What holds an action compares by identity, because a continuous action is an array.
+Classes that contain an action compare by identity, because a continuous action is an array.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Action = Union[Part, dict[str, Part]]
 
 @dataclass(frozen=True)
 class Discrete:
-    """A choice among `n` actions."""
+    """A space of `n` discrete actions."""
 
     n: int
     names: tuple[str, ...]
@@ -55,7 +55,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Memory:
-    """The memory after a step."""
+    """The state of the memory after a step."""
 
     length: int
     """Tokens committed in the episode."""
@@ -67,7 +67,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Timing:
-    """Where the time of one Act went in the server, in microseconds; stages overlap."""
+    """Duration of each stage of one Act on the server, in microseconds; stages overlap."""
 
     total_us: int
     decode_us: int
@@ -101,7 +101,7 @@ class Act:
 
 @dataclass(frozen=True, eq=False)
 class MemoryStep:
-    """What one step left in the memory."""
+    """The words, action and value of one step in the memory."""
 
     step: int
     tokens: list[Token]
@@ -114,7 +114,7 @@ class MemoryStep:
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """What the policy makes of a frame and a memory."""
+    """The policy's output for a frame and a memory."""
 
     probabilities: tuple[float, ...]
     """Of each action; empty unless the action space is discrete."""
@@ -126,7 +126,7 @@ class Decision:
 
 @dataclass(frozen=True, eq=False)
 class Influence:
-    """What would have been without something in the memory."""
+    """The effect of removing something from the memory."""
 
     tokens: list[Token]
     """The words that were taken away."""
@@ -139,7 +139,7 @@ class Influence:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Which words of the past decided a step."""
+    """Which earlier words decided a step."""
 
     step: int
     action: Action
@@ -156,7 +156,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class EpisodeInfo:
-    """What is known of one episode, except its words. Times are in UTC."""
+    """Metadata of one episode, without its words. Times are in UTC."""
 
     episode_id: str
     agent: str
@@ -176,7 +176,7 @@ class EpisodeInfo:
 
 @dataclass(frozen=True)
 class Agent:
-    """An agent that the server can serve."""
+    """An agent that the server serves."""
 
     name: str
     digest: str
