@@ -34,13 +34,13 @@ class Agent(Protocol):
         """One action per frame; a drawn action depends on its episode's seed and step alone."""
 
 
-def load_agent(run: dict[str, Any], folder: Path, *, rows: int) -> Agent:
+def load_agent(run: dict[str, Any], folder: Path, *, num_envs: int) -> Agent:
     """The agent of a run (the content of its run.json) for `rows` episodes side by side."""
     weights = load_file(folder / "policy.safetensors")
     height, width = run["frame"]
     if run["method"] == "lstm":
         return LstmAgent(weights, height, width)
-    memory = load_memory(run, rows=rows, pixels=height * width)
+    memory = load_memory(run, num_envs=num_envs, pixels=height * width)
     if (folder / "memory.safetensors").exists():
         memory.load_state_dict(load_file(folder / "memory.safetensors"))
     space = ActionSpace.model_validate(run["actions"])

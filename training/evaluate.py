@@ -19,7 +19,7 @@ from tqdm import tqdm
 from training.agents import Agent, load_agent
 from training.environments import single_environment
 
-ROWS = 16  # episodes side by side
+NUM_ENVS = 16  # episodes side by side
 
 
 class Episode:
@@ -55,7 +55,7 @@ def play(agent: Agent, episodes: list[Episode], *, deterministic: bool, forget: 
 def evaluate(run: Path, env_id: str, *, episodes: int, first_seed: int, deterministic: bool, forget: bool) -> dict[str, Any]:
     """Plays the episodes of seeds `first_seed` .. `first_seed + episodes - 1`; returns what is written."""
     settings = json.loads((run / "run.json").read_text())
-    agent = load_agent(settings, run, rows=ROWS)
+    agent = load_agent(settings, run, num_envs=NUM_ENVS)
     kind = {"method": settings["method"], "env": env_id, "deterministic": deterministic, "forget": forget}
     seeds = range(first_seed, first_seed + episodes)
     return kind | outcome(agent, env_id, seeds, deterministic=deterministic, forget=forget)
@@ -63,10 +63,10 @@ def evaluate(run: Path, env_id: str, *, episodes: int, first_seed: int, determin
 
 def outcome(agent: Agent, env_id: str, seeds: range, *, deterministic: bool, forget: bool = False) -> dict[str, Any]:
     """Plays one episode a seed; returns what is written of them."""
-    environments = [single_environment(env_id) for _ in range(min(ROWS, len(seeds)))]
+    environments = [single_environment(env_id) for _ in range(min(NUM_ENVS, len(seeds)))]
     done: list[Episode] = []
-    for first in tqdm(range(0, len(seeds), ROWS), unit="batch", mininterval=5):
-        some = seeds[first : first + ROWS]
+    for first in tqdm(range(0, len(seeds), NUM_ENVS), unit="batch", mininterval=5):
+        some = seeds[first : first + NUM_ENVS]
         batch = [Episode(environments[row], seed=seed, row=row) for row, seed in enumerate(some)]
         play(agent, batch, deterministic=deterministic, forget=forget)
         done += batch

@@ -103,12 +103,12 @@ class WordMemory(NoMemory):
 class EmbeddingMemory:
     """Frames become language-model inputs directly; no words, so nothing that a person could read."""
 
-    def __init__(self, *, embed: Any, language_model: CausalLanguageModel, rows: int) -> None:
+    def __init__(self, *, embed: Any, language_model: CausalLanguageModel, num_envs: int) -> None:
         """embed: a module of training.helm: frames uint8 (n, height, width, 3) -> float32 (n, width of the model)."""
         self.dimension = language_model.dimension
         self._embed, self._model = embed, language_model
-        self._cache = language_model.new_cache(rows)
-        self._lengths = torch.zeros(rows, dtype=torch.int64)
+        self._cache = language_model.new_cache(num_envs)
+        self._lengths = torch.zeros(num_envs, dtype=torch.int64)
 
     def begin(self, row: int) -> None:
         """Zeroes the row's keys and values."""

@@ -84,7 +84,7 @@ class ServedPolicy(ActorCriticPolicy):
         return self._judge(obs)[1][:, None]
 
 
-class FallingEntropy(BaseCallback):
+class LinearEntropySchedule(BaseCallback):
     """Lets PPO's entropy bonus fall linearly from `initial` to `end` in the course of training; None: it stays."""
 
     def __init__(self, initial: float, end: float | None) -> None:

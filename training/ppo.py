@@ -28,7 +28,7 @@ from training.environments import vector_environment
 from training.imitation import ExpertRecord, ImitationPPO
 from training.memory import Memory
 from training.memory_env import MemoryVecEnv
-from training.policy import FallingEntropy, MemoryStatistics, ServedPolicy
+from training.policy import LinearEntropySchedule, MemoryStatistics, ServedPolicy
 from training.presets import METHODS, settings
 from training.recurrent import POLICY, SequencePolicy
 from training.run_log import RunLog, commit
@@ -45,7 +45,7 @@ def parse_arguments(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--env", required=True, help="the environment that is meant; its preset gives the settings")
     parser.add_argument("--method", choices=METHODS, default="shelm")
-    parser.add_argument("--task", action="append", metavar="ENV:ROWS", help="what to train on instead of the preset's")
+    parser.add_argument("--task", action="append", metavar="ENV:NUM_ENVS", help="what to train on instead of the preset's")
     for name in ("clip", "vocabulary", "language-model"):
         parser.add_argument(f"--{name}")
     for name in ("layers", "window", "k", "steps", "rollout", "imitation"):
@@ -63,13 +63,13 @@ def parse_arguments(arguments: list[str] | None = None) -> dict[str, Any]:
 
 def make_environment(run: dict[str, Any]) -> tuple[VecEnv, Memory]:
     """The tasks, with the memory of the method around them; the LSTM keeps its own and sees frames alone."""
-    tasks = [(name, int(rows)) for name, _, rows in (task.rpartition(":") for task in run["task"])]
+    tasks = [(name, int(num_envs)) for name, _, num_envs in (task.rpartition(":") for task in run["task"])]
     environment = vector_environment(tasks, seed=run["seed"])
     shape = environment.observation_space.shape
     assert shape is not None
     run["frame"] = list(shape[1:])
     run["actions"] = action_space_of(environment.action_space).model_dump(mode="json", by_alias=True, exclude_none=True)
-    memory = load_memory(run, rows=environment.num_envs, pixels=shape[1] * shape[2])
+    memory = load_memory(run, num_envs=environment.num_envs, pixels=shape[1] * shape[2])
     if run["imitation"]:
         environment = ExpertRecord(environment, seed=run["seed"])
     if run["method"] != "lstm":
@@ -127,7 +127,7 @@ def main(arguments: list[str] | None = None) -> None:
         log.resume()
     model.learn(
         run["steps"] - model.num_timesteps,
-        callback=[FallingEntropy(run["entropy"], run["entropy_end"]), statistics, log],
+        callback=[LinearEntropySchedule(run["entropy"], run["entropy_end"]), statistics, log],
         reset_num_timesteps=False,
     )
     log.save()

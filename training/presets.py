@@ -32,7 +32,7 @@ DEFAULTS: dict[str, Any] = {
     "normalise_reward": False,
     "imitation": 0,  # steps at first in which the environment's expert is imitated (training.imitation)
 }
-ROWS = 32
+NUM_ENVS = 32
 
 _WORLD: dict[str, Any] = {
     "clip": "file:runs/clip-world/export",
@@ -75,8 +75,8 @@ _ENVIRONMENTS: dict[str, dict[str, Any]] = {
         "k": 3,  # "door red closed": by its name alone no door differs from the other
         "window": 96,
     },
-    "MiniWorld-SignVarying-v0": {**_SIGN, "task": [f"MiniWorld-SignVaryingTraining-v0:{ROWS}"]},
-    "MiniWorld-SignColour-v0": {**_SIGN, "task": [f"MiniWorld-SignColourTraining-v0:{ROWS}"]},
+    "MiniWorld-SignVarying-v0": {**_SIGN, "task": [f"MiniWorld-SignVaryingTraining-v0:{NUM_ENVS}"]},
+    "MiniWorld-SignColour-v0": {**_SIGN, "task": [f"MiniWorld-SignColourTraining-v0:{NUM_ENVS}"]},
     "MiniWorld-TMaze-v0": {"steps": 200_000},
     "MiniGrid-MemoryS11-v0": {"task": ["MiniGrid-MemoryS7-v0:16", "MiniGrid-MemoryS11-v0:16"], "steps": 800_000},
 }
@@ -85,4 +85,4 @@ _ENVIRONMENTS: dict[str, dict[str, Any]] = {
 def settings(env_id: str) -> dict[str, Any]:
     """All settings for an environment."""
     family = next((rest for prefix, rest in _FAMILIES.items() if env_id.startswith(prefix)), {})
-    return {"task": [f"{env_id}:{ROWS}"], **DEFAULTS, **family, **_ENVIRONMENTS.get(env_id, {})}
+    return {"task": [f"{env_id}:{NUM_ENVS}"], **DEFAULTS, **family, **_ENVIRONMENTS.get(env_id, {})}

@@ -26,17 +26,17 @@ from training.memory import Memory, Vectors
 from training.presets import settings
 from training.run_log import commit
 
-ROWS = 32
+NUM_ENVS = 32
 LEARNING = 0.8  # share of the episodes
 HIDDEN, STEPS, BATCH = 128, 600, 256
 
 
 def walk(env_id: str, memory: Memory, *, episodes: int, attributes: dict[str, int]) -> tuple[list[Vectors], list[int], int]:
     """The expert's episodes of seeds 0, 1, ..: memory vectors (steps, dimension) and answer of each; how many answers."""
-    rows = [single_environment(env_id) for _ in range(min(ROWS, episodes))]
+    environments = [single_environment(env_id) for _ in range(min(NUM_ENVS, episodes))]
     vectors, answers = [], []
-    for first in tqdm(range(0, episodes, len(rows)), unit="batch", mininterval=5):
-        batch = rows[: episodes - first]
+    for first in tqdm(range(0, episodes, len(environments)), unit="batch", mininterval=5):
+        batch = environments[: episodes - first]
         frames: dict[int, Any] = {}
         found: list[list[Vectors]] = [[] for _ in batch]
         for row, env in enumerate(batch):
@@ -56,7 +56,7 @@ def walk(env_id: str, memory: Memory, *, episodes: int, attributes: dict[str, in
                 if terminated or truncated:
                     del frames[row]
         vectors += [np.stack(of) for of in found]
-    return vectors, answers, int(rows[0].unwrapped.answers)  # type: ignore[attr-defined]
+    return vectors, answers, int(environments[0].unwrapped.answers)  # type: ignore[attr-defined]
 
 
 def read(vectors: list[Vectors], answers: list[int], count: int, *, hidden: int) -> float:
@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(1)
     run = {**settings(options["env"]), **options, "method": "shelm"}
     attributes = {name: int(value) for name, _, value in (item.partition("=") for item in options["set"])}
-    memory = load_memory(run, rows=ROWS, pixels=0)
+    memory = load_memory(run, num_envs=NUM_ENVS, pixels=0)
     vectors, answers, count = walk(options["env"], memory, episodes=options["episodes"], attributes=attributes)
     kept = ("env", "episodes", "clip", "language_model", "layers", "k", "window")
     result = {

@@ -27,13 +27,13 @@ class MiniGridVecEnv(Rows):
         """tasks: (environment id, number of rows) pairs."""
         self.tasks = tasks
         self._pools = [
-            envpool.make(name, env_type="gymnasium", num_envs=rows, seed=seed * 1000 + i, num_threads=1)
-            for i, (name, rows) in enumerate(tasks)
+            envpool.make(name, env_type="gymnasium", num_envs=num_envs, seed=seed * 1000 + i, num_threads=1)
+            for i, (name, num_envs) in enumerate(tasks)
         ]
         counts = {int(pool.action_space.n) for pool in self._pools}
         if len(counts) > 1:
             raise ValueError(f"tasks: all need the same number of actions, got {sorted(counts)}")
-        self.names = [name for name, rows in tasks for _ in range(rows)]
+        self.names = [name for name, num_envs in tasks for _ in range(num_envs)]
         frames = gymnasium.spaces.Box(0, 255, (3, 56, 56), np.uint8)
         super().__init__(len(self.names), frames, gymnasium.spaces.Discrete(counts.pop()))
         self._actions: NDArray[np.int32] = np.zeros(self.num_envs, np.int32)
@@ -53,9 +53,9 @@ class MiniGridVecEnv(Rows):
         """Steps every row; rows that ended are reset, as stable-baselines3 expects."""
         parts = []
         at = 0
-        for pool, (_, rows) in zip(self._pools, self.tasks, strict=True):
-            parts.append(self._step_pool(pool, self._actions[at : at + rows]))
-            at += rows
+        for pool, (_, num_envs) in zip(self._pools, self.tasks, strict=True):
+            parts.append(self._step_pool(pool, self._actions[at : at + num_envs]))
+            at += num_envs
         views, rewards, dones, truncated, last = (np.concatenate(column) for column in zip(*parts, strict=True))
         self._returns += rewards
         self._lengths += 1

@@ -29,7 +29,7 @@ def gallery(env_id: str) -> Gallery:
 
 def vector_environment(tasks: Sequence[tuple[str, int]], *, seed: int) -> RecognitionVecEnv:
     """Games side by side for training; tasks are (environment id, rows) pairs. All rows are drawn at once."""
-    return RecognitionVecEnv([(env_id, rows, gallery(env_id)) for env_id, rows in tasks], seed=seed)
+    return RecognitionVecEnv([(env_id, num_envs, gallery(env_id)) for env_id, num_envs in tasks], seed=seed)
 
 
 def single_environment(env_id: str) -> RecognitionEnv:

@@ -40,7 +40,7 @@ class NamedRows(DummyVecEnv):
     def __init__(
         self, tasks: Sequence[tuple[str, int]], make: Callable[[str], gymnasium.Env[Any, Any]], *, seed: int
     ) -> None:
-        self.names = [name for name, rows in tasks for _ in range(rows)]
+        self.names = [name for name, num_envs in tasks for _ in range(num_envs)]
         super().__init__([partial(make, name) for name in self.names])
         self.seed(seed * 1000)
 

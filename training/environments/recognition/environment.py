@@ -55,14 +55,14 @@ class RecognitionVecEnv(Rows):
 
     def __init__(self, tasks: Sequence[tuple[str, int, Gallery]], *, seed: int) -> None:
         """tasks: (environment id, number of rows, pictures)."""
-        self._rngs = [np.random.default_rng(seed * 1000 + row) for row in range(sum(rows for _, rows, _ in tasks))]
-        self.names = [name for name, rows, _ in tasks for _ in range(rows)]
-        self.games = [Game(len(gallery.pictures)) for _, rows, gallery in tasks for _ in range(rows)]
+        self._rngs = [np.random.default_rng(seed * 1000 + row) for row in range(sum(num_envs for _, num_envs, _ in tasks))]
+        self.names = [name for name, num_envs, _ in tasks for _ in range(num_envs)]
+        self.games = [Game(len(gallery.pictures)) for _, num_envs, gallery in tasks for _ in range(num_envs)]
         self._parts: list[tuple[Gallery, list[Game]]] = []
         at = 0
-        for _, rows, gallery in tasks:
-            self._parts.append((gallery, self.games[at : at + rows]))
-            at += rows
+        for _, num_envs, gallery in tasks:
+            self._parts.append((gallery, self.games[at : at + num_envs]))
+            at += num_envs
         frames = gymnasium.spaces.Box(0, 255, (3, SIZE, SIZE), np.uint8)
         super().__init__(len(self.games), frames, gymnasium.spaces.Discrete(len(Action)))
         self._actions: list[int] = []
