@@ -147,7 +147,7 @@ def main() -> None:
     """Measures and prints medians; `--out` saves the raw rounds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--triton", action="store_true", help="needs `make triton-setup`")
+    parser.add_argument("--triton", action="store_true", help="also measure with Triton; needs `make triton-setup`")
     options = parser.parse_args()
     frames = record_frames(STEPS)
     result: dict[str, Any] = {"machine": f"{os.cpu_count()} cores, {platform.machine()}", "steps": STEPS}

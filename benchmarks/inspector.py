@@ -264,10 +264,10 @@ def main() -> None:
     """Measures and prints; `--out` saves the raw phases."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--seconds", type=float, default=15.0, help="of each phase")
-    parser.add_argument("--rounds", type=int, default=3, help="closed and open phases")
+    parser.add_argument("--seconds", type=float, default=15.0, help="duration of each phase")
+    parser.add_argument("--rounds", type=int, default=3, help="number of closed and open phases")
     parser.add_argument("--processes", action="store_true", help="three services instead of one process")
-    parser.add_argument("--apart", action="store_true", help="the one process has a core of its own")
+    parser.add_argument("--apart", action="store_true", help="give the single server process its own core")
     options = parser.parse_args()
     if options.apart and options.processes:
         parser.error("--apart is for one process")

@@ -203,9 +203,9 @@ def keep(run: Run) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=2, help="runs at once, one thread each")
+    parser.add_argument("--jobs", type=int, default=2, help="number of concurrent runs, one thread each")
     parser.add_argument("--only", default="*", metavar="PATTERN", help="names of runs, with * and ?")
-    parser.add_argument("--list", action="store_true", help="say which runs are finished, and do nothing")
+    parser.add_argument("--list", action="store_true", help="list the runs and whether they are finished")
     options = parser.parse_args(arguments)
     wanted = [run for run in runs() if fnmatch(run.name, options.only)]
     if options.list:

@@ -74,7 +74,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--clip", required=True, help=FORMS)
     parser.add_argument("--language-model", required=True, help="package:NAME/FILE, file:PATH or hub:NAME")
     parser.add_argument("--overlap", choices=("reference", "words"), default="words")
-    parser.add_argument("--prompts", default="none", help="none, psychlab, avalon or a file with one template a line")
+    parser.add_argument("--prompts", default="none", help="none, psychlab, avalon or a file with one template per line")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)

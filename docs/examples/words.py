@@ -40,8 +40,8 @@ def main() -> None:
     parser.add_argument("--env", required=True)
     parser.add_argument("--clip", help=FORMS)
     parser.add_argument("--vocabulary")
-    parser.add_argument("--k", type=int, default=3, help="words of a frame (%(default)s)")
-    parser.add_argument("--steps", type=int, default=300, help="of the walk (%(default)s)")
+    parser.add_argument("--k", type=int, default=3, help="words per frame (%(default)s)")
+    parser.add_argument("--steps", type=int, default=300, help="number of steps (%(default)s)")
     options = parser.parse_args()
     preset = settings(options.env)
     model = load_clip(options.clip or preset["clip"]).model

@@ -102,12 +102,12 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE")
     result.add_argument("--out", type=Path, required=True)
     result.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
-    result.add_argument("--bundle-root", default="", help="folder of the bundles as Triton sees it, if it is another one")
-    result.add_argument("--instances", type=int, default=1, help="of clip_image and policy, per device")
+    result.add_argument("--bundle-root", default="", help="folder of the bundles on Triton's machine, if different")
+    result.add_argument("--instances", type=int, default=1, help="instances of clip_image and policy, per device")
     result.add_argument("--max-batch", type=int, default=64)
-    result.add_argument("--queue-delay", type=int, default=500, help="microseconds that a request may wait for others")
-    result.add_argument("--slots", type=int, default=512, help="episodes whose memory state is kept")
-    result.add_argument("--cache-frames", type=int, default=4096, help="frames whose words are kept")
+    result.add_argument("--queue-delay", type=int, default=500, help="maximum batching delay in microseconds")
+    result.add_argument("--slots", type=int, default=512, help="number of cached memory states")
+    result.add_argument("--cache-frames", type=int, default=4096, help="number of frames whose words are cached")
     result.add_argument("--torch-threads", type=int, default=1)
     return result
 

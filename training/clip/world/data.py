@@ -81,7 +81,7 @@ def load(folder: Path) -> tuple[Frames, list[Said]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Render the views the small CLIP of MiniWorld is trained on.")
     parser.add_argument("--out", type=Path, default=FOLDER)
-    parser.add_argument("--shards", type=int, default=SHARDS, help=f"of {VIEWS} views each")
+    parser.add_argument("--shards", type=int, default=SHARDS, help=f"number of shards, of {VIEWS} views each")
     parser.add_argument("--seed", type=int, default=SEED)
     options = parser.parse_args()
     make(options.out, seed=options.seed, shards=options.shards)

@@ -142,8 +142,12 @@ async def _serve(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="shelm.openpi", description="An agent for clients of openpi's policy server.")
-    parser.add_argument("--target", default=os.environ.get("SHELM_TARGET") or DEFAULT_TARGET, help="the SHELM server")
-    parser.add_argument("--tls", action="store_true", help="encrypt the way there")
+    parser.add_argument(
+        "--target",
+        default=os.environ.get("SHELM_TARGET") or DEFAULT_TARGET,
+        help="host:port of the SHELM server (%(default)s)",
+    )
+    parser.add_argument("--tls", action="store_true", help="encrypt the connection to the SHELM server")
     parser.add_argument("--listen", default="127.0.0.1:8000", help="host:port for openpi's clients (%(default)s)")
     arguments = parser.parse_args()
     if os.environ.get("SHELM_TOKEN") and not LOOPBACK.match(arguments.listen):
