@@ -16,12 +16,12 @@ class AgentSettings(ServerSettings):
     """Settings of a service that loads agent bundles; all services load the same bundles."""
 
     agents: str = Field(
-        "models/minigrid-memory", description="folders of agent bundles, separated by commas; the first is the default"
+        "models/minigrid-memory", description="folders of agent bundles, separated by commas; the first is the default agent"
     )
 
-    engine: Literal["local", "triton"] = Field("local", description="where the models run: in the services, or in Triton")
+    engine: Literal["local", "triton"] = Field("local", description="run the models in the services, or in Triton")
     triton_target: str = Field("127.0.0.1:8001", description="HOST:PORT of Triton's gRPC endpoint, with engine triton")
-    triton_timeout: float = Field(10.0, gt=0, description="seconds for one answer of a model in Triton")
+    triton_timeout: float = Field(10.0, gt=0, description="timeout in seconds of one request to Triton")
 
     @field_validator("device")
     @classmethod

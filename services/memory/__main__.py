@@ -20,9 +20,9 @@ class MemorySettings(AgentSettings):
     """Settings of the memory service."""
 
     memory_listen: str = Field("127.0.0.1:50053", description="HOST:PORT")
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="where the histories are")
-    redis_timeout: float = Field(2.0, gt=0, description="seconds for one answer of Redis")
-    slots: int = Field(512, gt=0, description="episodes whose memory state is kept, per agent")
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis with the histories")
+    redis_timeout: float = Field(2.0, gt=0, description="timeout in seconds of one Redis call")
+    slots: int = Field(512, gt=0, description="cached memory states per agent")
 
     _address = field_validator("memory_listen")(check_address)
     _redis = field_validator("redis_url")(check_redis_url)

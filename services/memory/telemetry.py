@@ -28,12 +28,12 @@ class _SlotCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Reads the counts of the engines at each scrape, in a thread of the Prometheus exporter."""
         families: tuple[Metric, ...] = (
-            GaugeMetricFamily("shelm_memory_slots", "Episodes whose memory state can be kept", labels=_AGENT),
-            GaugeMetricFamily("shelm_memory_slots_used", "Episodes whose memory state is kept", labels=_AGENT),
-            CounterMetricFamily("shelm_memory_hits", "Steps taken from the memory state at hand", labels=_AGENT),
-            CounterMetricFamily("shelm_memory_repeats", "Steps asked for again, whose vector was kept", labels=_AGENT),
-            CounterMetricFamily("shelm_memory_rebuilds", "Memory states computed again from the history", labels=_AGENT),
-            CounterMetricFamily("shelm_memory_evictions", "Memory states dropped for another episode's", labels=_AGENT),
+            GaugeMetricFamily("shelm_memory_slots", "Number of memory slots", labels=_AGENT),
+            GaugeMetricFamily("shelm_memory_slots_used", "Memory slots that hold an episode", labels=_AGENT),
+            CounterMetricFamily("shelm_memory_hits", "Steps computed from a cached memory state", labels=_AGENT),
+            CounterMetricFamily("shelm_memory_repeats", "Repeated requests for the latest step", labels=_AGENT),
+            CounterMetricFamily("shelm_memory_rebuilds", "Memory states recomputed from the history", labels=_AGENT),
+            CounterMetricFamily("shelm_memory_evictions", "Memory states dropped for another episode", labels=_AGENT),
         )
         for labels, counts in self._ask().items():
             for family, value in zip(families, astuple(counts), strict=True):

@@ -23,8 +23,8 @@ from services.triton.models import PARTS, model_name
 class StandaloneSettings(PolicyServerSettings):
     """Settings of the single process."""
 
-    cache_frames: int = Field(4096, ge=0, description="frames whose words are kept, per agent")
-    slots: int = Field(512, gt=0, description="episodes whose memory state is kept, per agent")
+    cache_frames: int = Field(4096, ge=0, description="frames per agent whose words are cached")
+    slots: int = Field(512, gt=0, description="cached memory states per agent")
 
 
 async def main() -> None:

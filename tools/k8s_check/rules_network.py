@@ -110,7 +110,7 @@ def _is(end: Object, own: Peer, other: Peer) -> bool:
         here = matches(end["namespaceSelector"], {"kubernetes.io/metadata.name": other.namespace})
     else:
         here = "podSelector" in end and other.namespace == own.namespace
-    if "ipBlock" in end:  # whoever it names, it names more than the architecture does
+    if "ipBlock" in end:  # address blocks are not part of the architecture, so any of them allows too much
         return True
     return here and matches(end.get("podSelector", {}), other.labels)
 

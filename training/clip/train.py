@@ -159,7 +159,7 @@ def train(make: Callable[[str], Scenes], description: str, **defaults: int) -> N
     torch.set_num_threads(options.threads)
     begun = (options.out / "checkpoint.pt").exists()
     if begun and not options.resume:
-        raise SystemExit(f"{options.out}/checkpoint.pt exists: pass --resume to go on, or another --out")
+        raise SystemExit(f"{options.out}/checkpoint.pt exists: pass --resume to continue, or another --out")
     trainer = Trainer(options=options, scenes=make(options.language_model))
     if begun:
         trainer.load()

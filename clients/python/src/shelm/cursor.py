@@ -11,7 +11,7 @@ class Cursor:
 
     next_step: int = 0
     names_agent: bool = True
-    """The first Act chooses the agent: the episode was neither created nor resumed by this client."""
+    """Whether step 0 must name the agent, because this client neither created nor resumed the episode."""
 
     def answered(self, step: int) -> None:
         """Updates the position after a reply to `step`, new or replayed; repeating an old step does not move the episode

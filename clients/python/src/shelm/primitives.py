@@ -25,7 +25,7 @@ class Connection:
         """Stores the address of the server and the channel options."""
         self._channel = _channel(settings)
         self.stub: Any = agent_pb2_grpc.AgentServiceStub(self._channel)
-        """Has AgentService's methods by name."""
+        """A stub with AgentService's methods."""
 
     def unary(self, method: str) -> Any:
         """Returns a unary method of any service, bytes in and bytes out."""

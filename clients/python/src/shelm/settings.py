@@ -19,9 +19,9 @@ class Settings:
     token: str | None = field(repr=False)
     tls: bool
     timeout: float
-    """Seconds for each attempt."""
+    """Timeout of each attempt in seconds."""
     retry_for: float
-    """Seconds for all attempts of a call; 0: one attempt."""
+    """Maximum seconds for all attempts of a call; 0: a single attempt."""
 
     def __post_init__(self) -> None:
         """Logs a warning if a token would be sent unencrypted."""

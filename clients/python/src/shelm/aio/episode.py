@@ -34,7 +34,7 @@ class AsyncEpisode:
         """Takes the arguments of `AsyncClient.create_episode`; `episode_id` None means a new random id."""
         self.episode_id = episode_id or f"episode-{uuid.uuid4().hex}"
         self.total_reward: float | None = None
-        """Sum of the rewards so far; None until one was added. The server is told when the block ends."""
+        """Sum of the rewards so far; None until one was added. It is sent to the server when the block ends."""
         self._client = client
         self._seed, self._agent, self._deterministic = seed, agent, deterministic
 

@@ -30,11 +30,11 @@ class Summary:
     lengths: list[int] = field(default_factory=list)
     """Steps of each episode."""
     replayed: int = 0
-    """Answers that the server had committed before."""
+    """Number of answers that had been committed before."""
     words: set[str] = field(default_factory=set)
     """Distinct words retrieved."""
     seconds: float = 0.0
-    """Wall time of the whole run, environment included."""
+    """Wall time of the whole run in seconds, including the environment."""
 
     def add(self, transition: Transition) -> None:
         """Adds one step."""
