@@ -13,7 +13,7 @@ BUNDLE ?= models/minigrid-memory
 REPOSITORY ?= .run/triton/repository
 DEVICE ?= cpu
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint format triton-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos client train curves study results lock clean
+.PHONY: help setup demo serve test lint format triton-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos released client train curves study results lock clean
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -74,6 +74,7 @@ lint: setup  ## ruff, mypy (strict), buf; is the synchronous client what the asy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code
+	cd protos && ../$(BIN)/buf breaking --against released.binpb
 
 format: setup  ## Put the code into its canonical form
 	$(BIN)/ruff check --fix .
@@ -85,11 +86,15 @@ bench: setup  ## Measure latency and throughput of Act
 
 protos: setup  ## Generate the stubs and docs/reference.md from protos/
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=$(STUBS) --pyi_out=$(STUBS) --grpc_python_out=$(STUBS) $(PUBLIC)
+	rm -f $(STUBS)/shelm/v1/errors_pb2_grpc.py
 	# Stubs of the internal contracts stay with the services, so they are made as if their protos lay there.
 	$(BIN)/python -m grpc_tools.protoc -Iservices/protocol/stubs=protos/shelm/internal/v1 -Iprotos \
 		--python_out=. --pyi_out=. --grpc_python_out=. $(INTERNAL)
 	rm -f services/protocol/stubs/episode_pb2_grpc.py
 	$(BIN)/python -m tools.reference
+
+released: setup  ## Take the contracts as they are for those of a release, which later ones must not break
+	cd protos && ../$(BIN)/buf build --exclude-source-info -o released.binpb
 
 client: setup  ## Generate the synchronous client from the asyncio one
 	$(BIN)/python -m tools.unasync_client

@@ -9,8 +9,6 @@ from pydantic import Field, field_validator
 from agent.bundle import AgentBundle, InvalidBundle, load_bundle
 from services.runtime.settings import ServerSettings
 
-DOMAIN = "shelm"  # of google.rpc.ErrorInfo
-
 
 class AgentSettings(ServerSettings):
     """Settings of a service that loads agent bundles; all services load the same bundles."""

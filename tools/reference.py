@@ -1,8 +1,9 @@
-"""Generates docs/reference.md from the comments of agent.proto: `python -m tools.reference`.
+"""Generates the reference documentation of the protos: `python -m tools.reference`.
 
-Contract: the page contains every service, method, message, field, enum and value of the public API with its comment, number
-and type; types are links. The same protos give the same bytes. Failure policy: protos that do not compile end the command
-with protoc's output; two names with the same anchor raise ValueError.
+Contract: docs/reference.md contains every service, method, message, field, enum and value of the public API with its comment,
+number and type; types are links. The table of error reasons in docs/protocol.md is generated from errors.proto. The same
+protos give the same bytes. Failure policy: protos that do not compile end the command with protoc's output; two names with the
+same anchor, or a page without the marks of the table, raise ValueError.
 """
 
 import re
@@ -14,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
+from shelm.v1 import errors_pb2
 
 ROOT = Path(__file__).parents[1]
-PROTOS, PAGE = ROOT / "protos", ROOT / "docs/reference.md"
-FILE = "shelm/v1/agent.proto"
+PROTOS, DOCS = ROOT / "protos", ROOT / "docs"
+AGENT, ERRORS = "shelm/v1/agent.proto", "shelm/v1/errors.proto"
+# Around the table of error reasons in docs/protocol.md.
+BEGIN, END = "<!-- error reasons: made from errors.proto by `make protos` -->\n", "<!-- end of error reasons -->\n"
 WELL_KNOWN = "https://protobuf.dev/reference/protobuf/google.protobuf/#"
 Field = FieldDescriptorProto
 # Field numbers of descriptor.proto, which form the paths in source information.
@@ -29,12 +33,12 @@ The step rule, the errors and how to retry are in [Protocol](protocol.md), the w
 """
 
 
-def describe() -> FileDescriptorProto:
-    """Returns the API with its comments."""
+def describe(file: str) -> FileDescriptorProto:
+    """Returns one file of the API with its comments."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "set.pb")
         flags = ["--include_source_info", f"--descriptor_set_out={out}"]
-        command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTOS}", *flags, str(PROTOS / FILE)]
+        command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTOS}", *flags, str(PROTOS / file)]
         if subprocess.run(command, check=False).returncode:
             sys.exit(1)
         return FileDescriptorSet.FromString(out.read_bytes()).file[0]
@@ -137,5 +141,31 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(lines())
 
 
+def error_table(file: FileDescriptorProto) -> str:
+    """One row for each error reason: code, reason, what it means, whether a retry may help, what to do."""
+    (enum,) = file.enum_type
+    comments = {tuple(place.path): place.leading_comments for place in file.source_code_info.location}
+    rule: Any = errors_pb2.rule
+    rows = []
+    for number, value in enumerate(enum.value):
+        if value.number:
+            known = value.options.Extensions[rule]
+            meaning = " ".join(comments[ENUMS, 0, MEMBERS, number].split())
+            name = value.name.removeprefix("ERROR_REASON_")
+            rows.append((f"`{known.code}`", f"`{name}`", meaning, "yes" if known.retryable else "", known.advice))
+    return _table(("code", "reason", "meaning", "retry", "what to do"), rows)
+
+
+def main() -> None:
+    """Writes both pages."""
+    (DOCS / "reference.md").write_text(Reference(describe(AGENT)).text())
+    page = DOCS / "protocol.md"
+    before, begin, rest = page.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{page}: the marks around the table of error reasons are missing")
+    page.write_text(before + begin + "\n" + error_table(describe(ERRORS)) + "\n" + end + after)
+
+
 if __name__ == "__main__":
-    PAGE.write_text(Reference(describe()).text())
+    main()

@@ -11,8 +11,9 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 from google.rpc import status_pb2
-from shelm.v1 import agent_pb2, agent_pb2_grpc
+from shelm.v1 import agent_pb2, agent_pb2_grpc, errors_pb2
 
+from services.protocol.reasons import failure
 from services.runtime.errors import DETAILS_KEY, ServiceError, from_status
 
 _OPTIONS = [
@@ -63,8 +64,8 @@ def error_of(error: grpc.aio.AioRpcError) -> ServiceError:
         return from_status(status_pb2.Status.FromString(details))
     code = error.code()
     if code is grpc.StatusCode.UNAVAILABLE:
-        return ServiceError(code, "API_UNAVAILABLE", "the public API cannot be reached", retry_after=1)
-    return ServiceError(code, code.name, error.details() or code.name)
+        return failure(errors_pb2.ERROR_REASON_API_UNAVAILABLE, "the public API cannot be reached", retry_after=1)
+    return ServiceError(code, "", error.details() or code.name)
 
 
 def _metadata(authorization: str) -> tuple[tuple[str, str], ...]:

@@ -20,8 +20,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
-import grpc
-from shelm.v1 import agent_pb2
+from shelm.v1 import agent_pb2, errors_pb2
 from sse_starlette import EventSourceResponse
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -40,6 +39,7 @@ from services.inspector.listing import Listings
 from services.inspector.security import OpenApiGuard, SecurityHeaders, authorization_of
 from services.inspector.settings import InspectorSettings
 from services.inspector.watching import Watches
+from services.protocol.reasons import failure
 from services.runtime.auth import is_loopback
 from services.runtime.errors import ServiceError, invalid
 
@@ -112,7 +112,7 @@ class Inspector:
     def _events(self, events: AsyncGenerator[bytes, None]) -> Response:
         if self._viewers >= self._max_viewers:
             text = f"{self._max_viewers} live pages are open already; retry later"
-            raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_VIEWERS", text, retry_after=5)
+            raise failure(errors_pb2.ERROR_REASON_TOO_MANY_VIEWERS, text, retry_after=5)
         return EventSourceResponse(self._counted(events), send_timeout=SEND_TIMEOUT)
 
     async def _counted(self, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

@@ -1,9 +1,11 @@
 """Converts typed errors of the public API to HTTP responses: a status and `{code, reason, message, retry_after}`."""
 
 import grpc
+from shelm.v1 import errors_pb2
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from services.protocol.reasons import failure
 from services.runtime.errors import ServiceError
 
 _Code = grpc.StatusCode
@@ -52,4 +54,4 @@ async def error_response(_: Request, error: Exception) -> Response:
 async def internal_error(request: Request, _: Exception) -> Response:
     """Handles any other exception for Starlette: logs it with its traceback."""
     text = "internal error of the inspector; its log tells more"
-    return await error_response(request, ServiceError(_Code.INTERNAL, "INTERNAL", text))
+    return await error_response(request, failure(errors_pb2.ERROR_REASON_INTERNAL, text))

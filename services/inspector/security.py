@@ -11,12 +11,13 @@ fails with UNAVAILABLE.
 import re
 
 import grpc
-from shelm.v1 import agent_pb2
+from shelm.v1 import agent_pb2, errors_pb2
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.inspector.api import PublicApi
+from services.protocol.reasons import failure
 from services.runtime.errors import ServiceError
 
 HEADERS = {
@@ -58,7 +59,7 @@ def authorization_of(request: Request) -> str:
     header = request.headers.get("authorization", "")
     if header and not _BEARER.fullmatch(header):
         text = "expected the header `Authorization: Bearer TOKEN`, TOKEN of printable ASCII characters without spaces"
-        raise ServiceError(grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", text)
+        raise failure(errors_pb2.ERROR_REASON_UNAUTHENTICATED, text)
     return header
 
 
@@ -81,4 +82,4 @@ class OpenApiGuard:
             self._needed = False
             return
         text = "the API needs no token and this page is served beyond loopback; SHELM_ALLOW_ANONYMOUS=true would allow it"
-        raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, "OPEN_API", text)
+        raise failure(errors_pb2.ERROR_REASON_OPEN_API, text)

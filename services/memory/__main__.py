@@ -3,9 +3,10 @@
 import torch
 from pydantic import Field, field_validator
 
-from services.agent_settings import DOMAIN, AgentSettings
+from services.agent_settings import AgentSettings
 from services.memory.service import MemoryServicer, load_agent
 from services.memory.telemetry import export_slots
+from services.protocol.reasons import DOMAIN
 from services.protocol.stubs import memory_pb2_grpc
 from services.runtime.server import GrpcServer, run, serve_until_stopped, start_process
 from services.runtime.settings import check_address

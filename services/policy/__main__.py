@@ -40,7 +40,7 @@ async def main() -> None:
 
 
 def _backend_token(settings: PolicySettings) -> str:
-    """The token for retrieval and memory, which are given the same file: the first one that may act."""
+    """The token that policy sends to retrieval and memory: the first one in the tokens file that may act."""
     tokens = load_tokens(settings)
     able = [token.secret for token in tokens if token.scopes & {"act", "admin"}]
     if tokens and not able:

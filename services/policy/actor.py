@@ -1,13 +1,13 @@
 """One Act: retrieve -> remember -> decide -> commit, and the whole step rule (docs/architecture.md#step-rule).
 
-Contract: nothing is visible before the commit, and the commit is atomic, so an Act may die between any two lines and
-be retried anywhere. On the good path Redis is asked once, at the end: what is known of an episode is kept from its
-last commit and is only a guess that the commit checks. Acts of one episode go one after the other in this process;
-between processes the commit decides.
+Contract: nothing is visible before the commit, and the commit is atomic, so the process may die between any two lines and
+the client may retry at any replica. A normal Act makes one Redis call, the commit at its end: the state of the episode is
+cached from its last commit, and the commit checks that it is still current. Acts of one episode run one after the other in
+this process; between processes the commit decides.
 
-Failure policy: every refusal is a ServiceError with a reason of docs/protocol.md. If another replica has gone on
-meanwhile, the guess is dropped and the Act runs once more; if that happens again, it is COMMIT_CONFLICT, which may be
-retried.
+Failure policy: every error is a ServiceError with a reason of errors.proto. If another replica has committed steps in the
+meantime, the cached state is dropped and the Act runs once more; if that happens again, the error is COMMIT_CONFLICT, which
+the client may retry.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ TRIES = 2
 
 
 class Actor:
-    """Takes steps of episodes. max_in_flight: Acts under way at once; more are refused. timer: measures one Act."""
+    """Runs Acts. max_in_flight: Acts that may run at once; more get QUEUE_FULL. timer: makes the timer of one Act."""
 
     def __init__(
         self,
@@ -54,7 +54,9 @@ class Actor:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def act(self, call: ActCall, *, deadline: float | None) -> ActAnswer:
-        """Takes the step or says what is committed: admit, wait for the episode's turn, try twice.
+        """Runs one Act: check the limit, wait for the episode's lock, try at most twice.
+
+        Returns the new answer, or the stored one if the step is committed already.
 
         deadline: of `time.monotonic`.
         """
@@ -71,7 +73,7 @@ class Actor:
                 for _ in range(TRIES):
                     if answer := await self._attempt(call, deadline, timer):
                         return answer
-                    self.forget(call.episode_id)  # another replica has gone on
+                    self.forget(call.episode_id)  # another replica has committed steps
                 raise errors.commit_conflict(call.episode_id, call.step)
             finally:
                 lock.release()
@@ -79,11 +81,11 @@ class Actor:
             self._in_flight -= 1
 
     def forget(self, episode_id: str) -> None:
-        """Drops what is known of an episode."""
+        """Drops the cached state of an episode."""
         self._known.pop(episode_id, None)
 
     async def _attempt(self, call: ActCall, deadline: float | None, timer: StageTimer) -> ActAnswer | None:
-        """Takes the step from the episode as it is known; None if the episode has changed under it."""
+        """One try, from the cached or stored state; None if another replica has changed the episode in the meantime."""
         state, stored = await self._look_up(call, timer)
         agent = self._agents.pinned(state.agent_digest)
         with timer.stage("decode"):
@@ -92,41 +94,40 @@ class Actor:
             return _replay(state, call.step, stored, observation, agent)
         _check_next(state, call.step)
         deterministic = state.deterministic if call.deterministic is None else call.deterministic
+        turn = Turn(state, call.step, observation, agent, deterministic, deadline, timer)
         try:
-            turn = Turn(state, call.step, observation, agent, deterministic, deadline, timer)
             record, rebuilt = await self._pipeline.compute(turn)
         except ServiceError as error:
             if error.reason == "HISTORY_MISMATCH":
                 return None
             raise
-        with timer.stage("commit"):
-            outcome = await self._store.commit(state, call.step, record)
-        if isinstance(outcome, Committed):
-            length = state.length + len(record.words)
-            state = replace(state, committed=call.step, history_digest=record.history_digest, length=length)
-            self._learn(state)
-            answer = ActAnswer(
-                state=state,
-                step=call.step,
-                record=record,
-                window=agent.window,
-                rebuilt=rebuilt,
-                times=StageTimes(total=time.monotonic() - timer.started, stages=timer.seconds),
-            )
-        elif isinstance(outcome, AlreadyCommitted):
-            self.forget(state.episode_id)
-            answer = _replay(replace(state, committed=outcome.committed), call.step, outcome.step, observation, agent)
-        elif outcome.reason == "STALE":
-            return None
-        else:
-            self.forget(state.episode_id)
-            raise errors.of_commit(outcome.reason, state.episode_id, call.step, outcome.committed)
-        if self._recorder:
+        answer = await self._commit(turn, record, rebuilt=rebuilt)
+        if answer and self._recorder:
             self._recorder.put(call.episode_id, call.step, observation.frame)
         return answer
 
+    async def _commit(self, turn: Turn, record: CommittedStep, *, rebuilt: bool) -> ActAnswer | None:
+        """Commits a computed step, or returns the stored answer if another replica was first; None to try again."""
+        state, step = turn.state, turn.step
+        with turn.timer.stage("commit"):
+            outcome = await self._store.commit(state, step, record)
+        if isinstance(outcome, Committed):
+            length = state.length + len(record.words)
+            state = replace(state, committed=step, history_digest=record.history_digest, length=length)
+            self._learn(state)
+            times = StageTimes(total=time.monotonic() - turn.timer.started, stages=turn.timer.seconds)
+            window = turn.agent.window
+            return ActAnswer(state=state, step=step, record=record, window=window, rebuilt=rebuilt, times=times)
+        self.forget(state.episode_id)
+        if isinstance(outcome, AlreadyCommitted):
+            state = replace(state, committed=outcome.committed)
+            return _replay(state, step, outcome.step, turn.observation, turn.agent)
+        if outcome.reason == "STALE":
+            return None
+        raise errors.of_commit(outcome.reason, state.episode_id, step, outcome.committed)
+
     async def _look_up(self, call: ActCall, timer: StageTimer) -> tuple[EpisodeState, CommittedStep | None]:
-        """The episode as it is known here or in Redis, or as it would begin; and the step, if it is committed."""
+        """The episode's state (cached, from Redis, or new), and the stored step if it is committed already."""
         known = self._known.get(call.episode_id)
         stored = None
         if known is None or call.step != known.committed + 1:

@@ -1,7 +1,7 @@
 """The agents that a policy service can serve: their bundles, actor-critics and queues.
 
-Failure policy: an agent that nobody knows is NOT_FOUND; one that an episode began with but that is not loaded any more is
-FAILED_PRECONDITION with reason AGENT_NOT_LOADED.
+Failure policy: an unknown agent is AGENT_NOT_FOUND; the agent of a running episode that is no longer loaded is
+AGENT_NOT_LOADED.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
+from shelm.v1 import errors_pb2
 
 from agent.bundle import AgentBundle
 from agent.engines.policy import load_policy
@@ -19,8 +19,8 @@ from agent.policy.actor_critic import Features, Parameters, PolicyEngine, Vector
 from agent.policy.heads import Head, action_heads
 from agent.vocabulary import load_vocabulary
 from services.agent_settings import AgentSettings
+from services.protocol.reasons import failure
 from services.runtime.batching import Queue, in_thread, make_batcher
-from services.runtime.errors import ServiceError
 from services.triton.client import Triton
 from services.triton.models import model_name
 from services.triton.policy import FramesAsTheyAre, triton_policy
@@ -48,7 +48,7 @@ class PolicyAgent:
 
 
 def load_agent(bundle: AgentBundle, settings: AgentSettings, triton: Triton | None) -> PolicyAgent:
-    """One agent with its queues: before a thread of this process, or before the model in `triton`."""
+    """Loads one agent, with queues to a thread of this process or to the model in `triton`."""
     encode: Queue[Frame, Any]
     decide: Queue[tuple[Any, Vector], tuple[Parameters, float]]
     if triton:
@@ -91,16 +91,14 @@ class Agents:
             name = name[:64]  # errors travel in headers, which are small
             known = ", ".join(self._by_name)
             text = f"agent: no agent {name!r}; this server has {known}"
-            raise ServiceError(grpc.StatusCode.NOT_FOUND, "AGENT_NOT_FOUND", text, metadata={"agent": name}, field="agent")
+            raise failure(errors_pb2.ERROR_REASON_AGENT_NOT_FOUND, text, metadata={"agent": name}, field="agent")
         return agent
 
     def pinned(self, digest: str) -> PolicyAgent:
-        """The agent that an episode began with."""
+        """The agent with this bundle digest, which an episode began with."""
         if digest not in self._by_digest:
             text = f"the episode began with agent bundle {digest}, which this server has not loaded"
-            raise ServiceError(
-                grpc.StatusCode.FAILED_PRECONDITION, "AGENT_NOT_LOADED", text, metadata={"agent_digest": digest}
-            )
+            raise failure(errors_pb2.ERROR_REASON_AGENT_NOT_LOADED, text, metadata={"agent_digest": digest})
         return self._by_digest[digest]
 
     def window(self, digest: str) -> int:
@@ -109,7 +107,7 @@ class Agents:
         return agent.window if agent else 0
 
     def check_retained(self, steps: int) -> None:
-        """ValueError if so few retained steps would make a rebuild impossible."""
+        """Raises ValueError if `steps` retained steps are too few to rebuild the memory of an agent."""
         for agent in self._by_digest.values():
             part = agent.bundle.manifest.memory
             needed = -(-history_reach(part.layers, part.window) // agent.k)

@@ -1,77 +1,77 @@
-"""What a client is told when a step or an episode is refused: the rows of the step rule (docs/architecture.md#step-rule)."""
+"""The errors of steps and episodes: the rows of the step rule (docs/architecture.md#step-rule)."""
 
-import grpc
+from shelm.v1 import errors_pb2
+from shelm.v1.errors_pb2 import ErrorReason
 
+from services.protocol.reasons import failure
 from services.runtime.errors import ServiceError
 
-_Code = grpc.StatusCode
 
-
-def _refusal(code: grpc.StatusCode, reason: str, text: str, episode_id: str, committed: int | None = None) -> ServiceError:
+def _failure(reason: ErrorReason, text: str, episode_id: str, committed: int | None = None) -> ServiceError:
     metadata = {"episode_id": episode_id}
     if committed is not None:
         metadata["committed_step"] = str(committed)
-    return ServiceError(code, reason, text, metadata=metadata)
+    return failure(reason, text, metadata=metadata)
 
 
 def episode_not_found(episode_id: str) -> ServiceError:
     """The episode is unknown or has expired; never silently a new one."""
     text = f"episode {episode_id!r} is unknown or has expired; begin an episode with step 0"
-    return _refusal(_Code.NOT_FOUND, "EPISODE_NOT_FOUND", text, episode_id)
+    return _failure(errors_pb2.ERROR_REASON_EPISODE_NOT_FOUND, text, episode_id)
 
 
 def step_conflict(episode_id: str, step: int, committed: int) -> ServiceError:
     """The step was committed for another frame."""
     text = f"step {step} of episode {episode_id!r} was committed for another frame; nothing changed"
-    return _refusal(_Code.ABORTED, "STEP_CONFLICT", text, episode_id, committed)
+    return _failure(errors_pb2.ERROR_REASON_STEP_CONFLICT, text, episode_id, committed)
 
 
 def commit_conflict(episode_id: str, step: int) -> ServiceError:
     """Others took steps of the episode at the same time, again and again."""
     text = f"episode {episode_id!r} was changed by other calls while step {step} was computed; retry the same step"
-    return _refusal(_Code.ABORTED, "COMMIT_CONFLICT", text, episode_id)
+    return _failure(errors_pb2.ERROR_REASON_COMMIT_CONFLICT, text, episode_id)
 
 
 def step_too_old(episode_id: str, step: int, committed: int) -> ServiceError:
     """The step is committed, but its answer is not kept any more."""
     text = f"step {step} of episode {episode_id!r} is no longer retained; the committed step is {committed}"
-    return _refusal(_Code.OUT_OF_RANGE, "STEP_TOO_OLD", text, episode_id, committed)
+    return _failure(errors_pb2.ERROR_REASON_STEP_TOO_OLD, text, episode_id, committed)
 
 
 def step_gap(episode_id: str, step: int, committed: int) -> ServiceError:
     """A step was left out."""
     text = f"step {step} of episode {episode_id!r} cannot follow the committed step {committed}; send step {committed + 1}"
-    return _refusal(_Code.FAILED_PRECONDITION, "STEP_GAP", text, episode_id, committed)
+    return _failure(errors_pb2.ERROR_REASON_STEP_GAP, text, episode_id, committed)
 
 
 def episode_ended(episode_id: str, committed: int) -> ServiceError:
     """No step follows after EndEpisode."""
     text = f"episode {episode_id!r} has ended after step {committed}; begin an episode of another name"
-    return _refusal(_Code.FAILED_PRECONDITION, "EPISODE_ENDED", text, episode_id, committed)
+    return _failure(errors_pb2.ERROR_REASON_EPISODE_ENDED, text, episode_id, committed)
 
 
 def episode_exists(episode_id: str, field: str) -> ServiceError:
     """CreateEpisode was repeated with another value."""
     text = f"{field}: episode {episode_id!r} exists with another {field}"
-    return _refusal(_Code.ALREADY_EXISTS, "EPISODE_EXISTS", text, episode_id)
+    return _failure(errors_pb2.ERROR_REASON_EPISODE_EXISTS, text, episode_id)
 
 
 def agent_mismatch(episode_id: str, agent: str, asked: str) -> ServiceError:
     """An episode keeps the agent that it began with."""
     text = f"agent: episode {episode_id!r} began with agent {agent!r} and keeps it; {asked[:64]!r} was asked for"
-    return _refusal(_Code.FAILED_PRECONDITION, "AGENT_MISMATCH", text, episode_id)
+    return _failure(errors_pb2.ERROR_REASON_AGENT_MISMATCH, text, episode_id)
 
 
 def step_not_committed(episode_id: str, step: int, committed: int) -> ServiceError:
     """Only what has been done can be explained."""
     text = f"step {step} of episode {episode_id!r} is not committed; the committed step is {committed}"
-    return _refusal(_Code.FAILED_PRECONDITION, "STEP_NOT_COMMITTED", text, episode_id, committed)
+    return _failure(errors_pb2.ERROR_REASON_STEP_NOT_COMMITTED, text, episode_id, committed)
 
 
 def reach_not_retained(episode_id: str, step: int, first: int, committed: int) -> ServiceError:
     """Words that the step's memory reached are gone."""
     text = f"step {step} of episode {episode_id!r} remembers words from step {first} on, which are no longer all retained"
-    return _refusal(_Code.OUT_OF_RANGE, "STEP_TOO_OLD", text, episode_id, committed)
+    return _failure(errors_pb2.ERROR_REASON_STEP_TOO_OLD, text, episode_id, committed)
 
 
 def frame_needed(episode_id: str, step: int) -> ServiceError:
@@ -80,19 +80,19 @@ def frame_needed(episode_id: str, step: int) -> ServiceError:
         f"the frame of step {step} of episode {episode_id!r} is not recorded here; send it as `observation`, "
         "or let the server record frames (SHELM_RECORD)"
     )
-    return _refusal(_Code.FAILED_PRECONDITION, "FRAME_NEEDED", text, episode_id)
+    return _failure(errors_pb2.ERROR_REASON_FRAME_NEEDED, text, episode_id)
 
 
 def frame_not_recorded(episode_id: str, step: int) -> ServiceError:
     """No frame of this step, or not the one it was committed with."""
     text = f"no frame of step {step} of episode {episode_id!r} is recorded"
-    return _refusal(_Code.NOT_FOUND, "FRAME_NOT_RECORDED", text, episode_id)
+    return _failure(errors_pb2.ERROR_REASON_FRAME_NOT_RECORDED, text, episode_id)
 
 
 def recording_off() -> ServiceError:
     """The operator has not turned it on."""
     text = "this server does not record frames; its operator turns it on with SHELM_RECORD"
-    return ServiceError(_Code.FAILED_PRECONDITION, "RECORDING_OFF", text)
+    return failure(errors_pb2.ERROR_REASON_RECORDING_OFF, text)
 
 
 def of_commit(reason: str, episode_id: str, step: int, committed: int) -> ServiceError:

@@ -1,4 +1,4 @@
-"""Decoding what a client has sent as an observation. Failure policy: INVALID_ARGUMENT that names the field."""
+"""Decodes the observation of a request. Failure policy: INVALID_FIELD with the name of the field."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from services.runtime.errors import invalid
 
 
 async def decode_observation(image: EncodedImage, size: ObservationPart) -> Observation:
-    """The frame, in the size that the agent expects, with its fingerprint."""
+    """Decodes an image to a frame of the agent's size, and computes its fingerprint."""
     if image.encoding == RAW:
         return _decode(image, size)
     # A compressed file takes milliseconds to decode, which the event loop must not spend.

@@ -1,8 +1,7 @@
 """The computation of one step: retrieve -> remember -> decide. Nothing here is visible outside before it is committed.
 
-Contract: pure in the sense of the step rule: the same episode, history and frame give the same words and the same
-drawn action. The CNN works on the frame while retrieval and memory are asked. Failure policy: their errors are passed
-on.
+Contract: deterministic: the same episode, history and frame give the same words and the same action, sampled or greedy. The
+CNN encodes the frame while retrieval and memory run. Failure policy: their errors are raised unchanged.
 """
 
 import asyncio
@@ -20,7 +19,7 @@ from services.runtime.stages import StageTimer
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one step is computed from. deterministic: take the most probable action. deadline: of `time.monotonic`."""
+    """The inputs of one step. deterministic: choose the most probable action. deadline: of `time.monotonic`."""
 
     state: EpisodeState
     step: int
@@ -32,13 +31,13 @@ class Turn:
 
 
 class Pipeline:
-    """Retrieval, memory and actor-critic in a row."""
+    """Runs retrieval, memory and actor-critic one after the other."""
 
     def __init__(self, retrieval: Retrieval, memory: Memory) -> None:
         self._retrieval, self._memory = retrieval, memory
 
     async def compute(self, turn: Turn) -> tuple[CommittedStep, bool]:
-        """The step as it will be committed, and whether the memory state was rebuilt for it."""
+        """Returns the step to commit, and whether the memory state had to be rebuilt."""
         state, step, agent, deadline = turn.state, turn.step, turn.agent, turn.deadline
         digest = agent.bundle.digest
         encoding = asyncio.ensure_future(agent.encode.submit(turn.observation.frame, deadline=deadline))  # meanwhile

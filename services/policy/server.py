@@ -1,9 +1,9 @@
-"""The server of the public API, whether its peers are other processes or not."""
+"""Builds the server of the public API; its backends may run in other processes or in this one."""
 
 from pydantic import Field, field_validator
 from shelm.v1 import agent_pb2_grpc
 
-from services.agent_settings import DOMAIN, AgentSettings
+from services.agent_settings import AgentSettings
 from services.policy.actor import Actor
 from services.policy.agents import Agents, load_agent
 from services.policy.backends.interfaces import Memory, Retrieval
@@ -13,6 +13,7 @@ from services.policy.recording.frames import Frames
 from services.policy.recording.recorder import Recorder
 from services.policy.recording.recordings import Recordings, check_place
 from services.policy.service import SCOPES, AgentServicer
+from services.protocol.reasons import DOMAIN
 from services.runtime.server import GrpcServer, Ready
 from services.runtime.settings import check_address
 from services.runtime.traces import stage_timer
@@ -42,7 +43,7 @@ class PolicyServerSettings(AgentSettings):
 
 
 class PolicyServer(GrpcServer):
-    """Also starts the recorder, and lets it finish after the last call."""
+    """A GrpcServer that also starts the recorder, and stops it after the last call."""
 
     recorder: Recorder | None = None
 
@@ -53,14 +54,14 @@ class PolicyServer(GrpcServer):
         return await super().start()
 
     async def stop(self) -> None:
-        """Refuses new work, lets running calls end, stops, and lets the recorder finish."""
+        """Accepts no new calls, waits for running ones, stops, then lets the recorder finish."""
         await super().stop()
         if self.recorder:
             await self.recorder.close()
 
 
 def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Memory, backends_ready: Ready) -> GrpcServer:
-    """The server of AgentService."""
+    """Builds the server of AgentService from its settings and backends."""
     triton, bundles = connect_triton(settings), settings.load_bundles()
     agents = Agents([load_agent(bundle, settings, triton) for bundle in bundles])
     agents.check_retained(settings.retained_steps)

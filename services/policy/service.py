@@ -1,4 +1,4 @@
-"""AgentService: proto <-> `Actor`, `EpisodeStore`, `Explainer` and `Frames`.
+"""AgentService: converts messages, and calls `Actor`, `EpisodeStore`, `Explainer` and `Frames`.
 
 Contract: the public API (agent.proto). Failure policy: every failure is a ServiceError; items of a batch or stream
 fail alone.
@@ -9,8 +9,7 @@ import logging
 from collections.abc import AsyncIterator
 from functools import partial
 
-import grpc
-from shelm.v1 import agent_pb2, agent_pb2_grpc
+from shelm.v1 import agent_pb2, agent_pb2_grpc, errors_pb2
 
 from services.policy import errors
 from services.policy.actor import Actor
@@ -37,6 +36,7 @@ from services.protocol.fields import (
     check_seed,
     check_step,
 )
+from services.protocol.reasons import failure
 from services.protocol.status import item_status
 from services.protocol.values import EpisodeState
 from services.runtime import traces
@@ -45,8 +45,8 @@ from services.runtime.telemetry import agent_labels, refused
 from services.store.episodes import EpisodeStore, new_episode
 
 log = logging.getLogger(__name__)
-WATCH_WAIT = 0.5  # seconds between looks at whether a watched episode has ended
-STREAM_DEPTH = 64  # requests of one stream under way at once
+WATCH_WAIT = 0.5  # seconds between checks whether a watched episode has ended
+STREAM_DEPTH = 64  # requests of one stream that run at once
 
 # Scope that a caller's token needs; methods not named need `act`.
 SCOPES = dict.fromkeys(
@@ -88,7 +88,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         self._background: set[asyncio.Task[None]] = set()
 
     async def Act(self, request: agent_pb2.ActRequest, context: Context) -> agent_pb2.ActResponse:  # noqa: N802
-        """Takes one step of one episode, exactly once."""
+        """Runs one step of one episode, exactly once."""
         return await self._act(request, deadline_of(context))
 
     async def _act(self, request: agent_pb2.ActRequest, deadline: float | None) -> agent_pb2.ActResponse:
@@ -102,7 +102,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     async def ActBatch(  # noqa: N802
         self, request: agent_pb2.ActBatchRequest, context: Context
     ) -> agent_pb2.ActBatchResponse:
-        """Takes one step in each of many episodes; items succeed and fail alone."""
+        """Runs one step in each of many episodes; each item succeeds or fails alone."""
         if len(request.requests) > self._max_batch_items:
             raise invalid("requests", f"expected at most {self._max_batch_items} items, got {len(request.requests)}")
         names = [one.episode_id for one in request.requests]
@@ -148,14 +148,14 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         except Exception:
             log.exception("an item of %s failed", method)
             text = "internal error; the server's log tells more"
-            error = ServiceError(grpc.StatusCode.INTERNAL, "INTERNAL", text)
+            error = failure(errors_pb2.ERROR_REASON_INTERNAL, text)
         refused(f"/shelm.v1.AgentService/{method}", error)
         return agent_pb2.ActResult(status=item_status(error))
 
     async def CreateEpisode(  # noqa: N802
         self, request: agent_pb2.CreateEpisodeRequest, context: Context
     ) -> agent_pb2.CreateEpisodeResponse:
-        """Creates an episode, or finds it as it is if it was created with the same values."""
+        """Creates an episode; repeating the call with the same values returns the existing one."""
         bundle = self._agents.find(request.agent).bundle
         wanted = new_episode(
             check_episode_id(request.episode_id),
@@ -196,7 +196,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     async def GetEpisode(  # noqa: N802
         self, request: agent_pb2.GetEpisodeRequest, context: Context
     ) -> agent_pb2.GetEpisodeResponse:
-        """What is known of an episode."""
+        """The state of one episode."""
         return agent_pb2.GetEpisodeResponse(episode=episode_message(await self._read(request.episode_id)))
 
     async def ListEpisodes(  # noqa: N802
@@ -229,7 +229,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         state: EpisodeState | None = await self._read(request.episode_id)
         if self._watchers >= self._max_watchers:
             text = f"{self._max_watchers} watchers are connected already; retry later"
-            raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS", text, retry_after=5)
+            raise failure(errors_pb2.ERROR_REASON_TOO_MANY_WATCHERS, text, retry_after=5)
         self._watchers += 1
         WATCHERS.inc()
         try:
@@ -251,7 +251,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     async def ExplainStep(  # noqa: N802
         self, request: agent_pb2.ExplainStepRequest, context: Context
     ) -> agent_pb2.ExplainStepResponse:
-        """Which words decided a committed step."""
+        """How the action probabilities of a committed step depend on each remembered word."""
         explanation = await self._explainer.explain(parse_explain(request), deadline=deadline_of(context))
         return explanation_message(explanation)
 

@@ -1,8 +1,8 @@
 """Policy's own metrics: Acts by agent and outcome, their stages, how full the windows are, episodes and watchers.
 
-Contract: an Act is counted once, when it ends, whether it came alone, in a batch or in a stream. outcome: committed;
-replayed (the stored answer); refused (an error); cancelled (the caller went away or its deadline passed). The agent of an
-Act that got no answer is left empty.
+Contract: every Act is counted once, when it ends, whether it came alone, in a batch or in a stream. outcome: committed;
+replayed (the stored answer was returned); refused (an error was returned); cancelled (the caller disconnected or its
+deadline passed). The label of the agent is empty if the Act failed.
 """
 
 import time
@@ -40,7 +40,7 @@ ENDED = Counter("shelm_episodes_ended_total", "Episodes that their client ended"
 
 @dataclass
 class Act:
-    """One Act under way, as the metrics and its trace will see it."""
+    """What metrics and traces record of one Act."""
 
     call: ActCall | None = None
     agent: tuple[str, str] = ("", "")
@@ -48,7 +48,7 @@ class Act:
     rebuilt: bool = False
 
     def answered(self, answer: ActAnswer) -> None:
-        """The Act has an answer."""
+        """Records the answer of the Act."""
         self.agent = agent_labels(answer.state.agent, answer.state.agent_digest)
         self.rebuilt = answer.rebuilt
         self.outcome = "replayed" if answer.replayed else "committed"
@@ -63,7 +63,7 @@ class Act:
 
 @contextmanager
 def acting() -> Iterator[Act]:
-    """Around one Act."""
+    """Context manager around one Act: counts it and measures its time."""
     started, act = time.monotonic(), Act()
     IN_FLIGHT.inc()
     try:
@@ -80,7 +80,7 @@ def acting() -> Iterator[Act]:
 
 @contextmanager
 def traced_acting(tracer: "Tracer") -> Iterator[Act]:
-    """`acting` where traces are on: a span around one Act, which says what became of it."""
+    """The same where traces are on: also makes a span with the outcome."""
     with tracer.begin("act", {}), acting() as act:
         try:
             yield act

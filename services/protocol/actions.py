@@ -8,7 +8,7 @@ from agent.policy.heads import Choice, Part
 
 
 def action_message(choice: Choice) -> agent_pb2.Action:
-    """What was chosen; equal choices are equal bytes."""
+    """The message of an action; equal actions give equal bytes."""
     if isinstance(choice, dict):
         parts = [agent_pb2.NamedAction(name=name, action=action_message(part)) for name, part in choice.items()]
         return agent_pb2.Action(dict=agent_pb2.DictAction(parts=parts))
@@ -31,7 +31,7 @@ def _read_part(action: agent_pb2.Action) -> Part:
 
 
 def action_space_message(space: SingleSpace) -> agent_pb2.ActionSpace:
-    """What clients are told of an action space."""
+    """The message of an action space."""
     if isinstance(space, ActionSpace) and space.parts:
         parts = [
             agent_pb2.NamedActionSpace(name=name, space=action_space_message(part)) for name, part in space.parts.items()

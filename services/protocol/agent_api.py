@@ -30,7 +30,7 @@ EXPLAINED_STEPS = 64  # where the caller names no number
 
 
 def parse_act(request: agent_pb2.ActRequest) -> ActCall:
-    """One step as it is asked for. Its frame is decoded later, when the agent is known that says how large it must be."""
+    """The request of one Act. Its frame is decoded later, when the agent and so its frame size are known."""
     check_episode_id(request.episode_id)
     check_step(request.step)
     if not request.HasField("observation"):
@@ -45,7 +45,7 @@ def parse_act(request: agent_pb2.ActRequest) -> ActCall:
 
 
 def parse_explain(request: agent_pb2.ExplainStepRequest) -> ExplainCall:
-    """The step that is to be explained."""
+    """The request of one ExplainStep."""
     return ExplainCall(
         check_episode_id(request.episode_id),
         check_step(request.step),
@@ -55,7 +55,7 @@ def parse_explain(request: agent_pb2.ExplainStepRequest) -> ExplainCall:
 
 
 def act_message(answer: ActAnswer) -> agent_pb2.ActResponse:
-    """What a client is told about a step."""
+    """The reply to an Act."""
     record = answer.record
     return agent_pb2.ActResponse(
         episode_id=answer.state.episode_id,
@@ -80,7 +80,7 @@ def _timing_message(answer: ActAnswer) -> agent_pb2.Timing | None:
 
 
 def memory_step_message(state: EpisodeState, step: int, record: CommittedStep, *, window: int) -> agent_pb2.MemoryStep:
-    """A committed step; `state` says how far the episode has gone, which decides what the window still holds."""
+    """One step of a memory; the length of the episode in `state` decides whether its words are still in the window."""
     newest = (step + 1) * len(record.words) - 1  # position of the step's last word
     return agent_pb2.MemoryStep(
         step=step,
@@ -93,7 +93,7 @@ def memory_step_message(state: EpisodeState, step: int, record: CommittedStep, *
 
 
 def episode_message(state: EpisodeState) -> agent_pb2.Episode:
-    """What is known of an episode."""
+    """The message of an episode."""
     return agent_pb2.Episode(
         episode_id=state.episode_id,
         agent=state.agent,
@@ -111,7 +111,7 @@ def episode_message(state: EpisodeState) -> agent_pb2.Episode:
 
 
 def agent_message(manifest: AgentManifest, *, vocabulary_size: int, default: bool) -> agent_pb2.Agent:
-    """What clients are told of an agent."""
+    """The message of an agent."""
     size = manifest.observation
     return agent_pb2.Agent(
         name=manifest.name,
@@ -128,7 +128,7 @@ def agent_message(manifest: AgentManifest, *, vocabulary_size: int, default: boo
 
 
 def explanation_message(explanation: Explanation) -> agent_pb2.ExplainStepResponse:
-    """Which words decided a step."""
+    """The reply to an ExplainStep."""
     return agent_pb2.ExplainStepResponse(
         step=explanation.step,
         action=action_message(explanation.action),
@@ -154,6 +154,6 @@ def _influence_message(influence: Influence) -> agent_pb2.Influence:
 
 
 def frame_message(frame: RecordedFrame) -> agent_pb2.GetFrameResponse:
-    """A recorded frame."""
+    """The reply to a GetFrame."""
     image = agent_pb2.Image(encoding=agent_pb2.ENCODING_PNG, height=frame.height, width=frame.width, data=frame.png)
     return agent_pb2.GetFrameResponse(frame=image)

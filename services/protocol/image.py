@@ -1,7 +1,7 @@
 """`Image` messages -> `EncodedImage` -> frames, uint8 (height, width, 3), and back.
 
-Failure policy: everything about the image that is not as announced raises `InvalidFrame` with the field's name, what was
-expected and what came. Sizes are checked from the header before any pixel is decoded, so a decompression bomb costs nothing.
+Failure policy: an image that does not match its fields or the agent's frame size raises `InvalidFrame` with the field, what
+was expected and what was given. Sizes are checked in the header before decoding, so a decompression bomb costs nothing.
 """
 
 import io
@@ -32,12 +32,12 @@ class InvalidFrame(ValueError):  # noqa: N818 - a name, not a kind, of error
 
 
 def read_image(image: agent_pb2.Image) -> EncodedImage:
-    """An image as it was sent; nothing is checked yet."""
+    """Reads the fields of an Image; nothing is checked yet."""
     return EncodedImage(_ENCODINGS.get(image.encoding, image.encoding), image.height, image.width, image.data)
 
 
 def raw_image(frame: Frame) -> agent_pb2.Image:
-    """A frame as its pixels."""
+    """The Image of a frame, as raw pixels."""
     height, width, _ = frame.shape
     return agent_pb2.Image(encoding=agent_pb2.ENCODING_RAW_RGB8, height=height, width=width, data=frame.tobytes())
 

@@ -1,15 +1,14 @@
-"""Our errors as the `Status` of batch items (the same as google.rpc.Status), and one error that two services share."""
+"""`ServiceError` <-> the `Status` of batch items, and an error that retrieval and memory share."""
 
-import grpc
 from google.rpc import status_pb2
-from shelm.v1 import agent_pb2
+from shelm.v1 import agent_pb2, errors_pb2
 
-from services.agent_settings import DOMAIN
+from services.protocol.reasons import DOMAIN, failure
 from services.runtime.errors import ServiceError, from_status, to_status
 
 
 def item_status(error: ServiceError) -> agent_pb2.Status:
-    """What a batch says about one item that failed."""
+    """The status of a batch item that failed."""
     return agent_pb2.Status.FromString(to_status(error, DOMAIN).SerializeToString())
 
 
@@ -19,6 +18,6 @@ def item_error(status: agent_pb2.Status) -> ServiceError:
 
 
 def agent_not_loaded(digest: str) -> ServiceError:
-    """NOT_FOUND of the inner services, which are asked for agents by digest."""
+    """AGENT_NOT_FOUND of retrieval and memory, whose requests name agents by digest."""
     text = f"agent_digest: no agent {digest[:64]!r} is loaded here"
-    return ServiceError(grpc.StatusCode.NOT_FOUND, "AGENT_NOT_FOUND", text)
+    return failure(errors_pb2.ERROR_REASON_AGENT_NOT_FOUND, text)

@@ -1,4 +1,4 @@
-"""Words and committed steps <-> messages, and the bytes that are stored of a step."""
+"""Words and committed steps <-> messages, and the stored form of a step."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ from services.protocol.values import CommittedStep
 
 
 def token_messages(words: Iterable[Word]) -> list[agent_pb2.Token]:
-    """Words as clients see them, in the same order."""
+    """Words as messages, in the same order."""
     return [agent_pb2.Token(text=word.text, similarity=word.similarity, id=word.row) for word in words]
 
 
@@ -29,7 +29,7 @@ def timestamp(micros: int) -> Timestamp:
 
 
 def stored_step(step: CommittedStep) -> bytes:
-    """What Redis holds of a step: a serialised `shelm.internal.v1.CommittedStep`."""
+    """The stored form of a step: a serialised `shelm.internal.v1.CommittedStep`."""
     message = episode_pb2.CommittedStep(
         tokens=token_messages(step.words),
         action=action_message(step.action),

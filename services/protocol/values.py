@@ -1,4 +1,4 @@
-"""The plain typed values that messages of the contracts are turned into at the boundary; behind it there are no messages."""
+"""Plain typed values. Services convert messages to them at the boundary, and use no messages behind it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from agent.vocabulary import Word
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
-    """An observation as it was sent. encoding: RAW_RGB8, PNG or JPEG, or the number that is none of them."""
+    """An observation as it was sent. encoding: RAW_RGB8, PNG, JPEG, or the number of an unknown encoding."""
 
     encoding: str | int
     height: int
@@ -19,7 +19,7 @@ class EncodedImage:
 
 @dataclass(frozen=True, slots=True)
 class ActCall:
-    """One step that a client wants to be taken. agent: name or digest, or empty. deterministic: None: as the episode is."""
+    """The request of one Act. agent: name, digest, or empty. deterministic: None for the episode's own setting."""
 
     episode_id: str
     step: int
@@ -30,7 +30,7 @@ class ActCall:
 
 @dataclass(frozen=True, slots=True)
 class ExplainCall:
-    """A committed step that a client wants to be explained. observation: None: the recorded frame is used."""
+    """The request of one ExplainStep. observation: None to use the recorded frame."""
 
     episode_id: str
     step: int
@@ -40,7 +40,7 @@ class ExplainCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommittedStep:
-    """What is kept of a step; `services.protocol.steps` gives its stored form.
+    """A committed step; `services.protocol.steps` converts it to its stored form.
 
     words: in the order in which they entered the memory. value: of the critic. log_prob: natural logarithm of the action's
     probability (density). history_digest: of the history including this step. time_us: microseconds since 1970.
@@ -57,7 +57,7 @@ class CommittedStep:
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeState:
-    """What is known of an episode, its words aside."""
+    """The state of an episode, without its words."""
 
     episode_id: str
     agent: str
@@ -84,7 +84,7 @@ class StageTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActAnswer:
-    """What is committed for a step. state: of the episode now. times: None for a stored answer."""
+    """The answer to an Act. state: of the episode after it. times: None for a stored answer."""
 
     state: EpisodeState
     step: int
@@ -102,7 +102,7 @@ class ActAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the policy makes of a history. probabilities: of each action, if they are discrete."""
+    """The policy's output for a history. probabilities: of each action if the action space is discrete, else empty."""
 
     probabilities: Sequence[float]
     most_probable: Choice
@@ -111,7 +111,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Influence:
-    """How much the decision changes without some words: total variation distance, 0 .. 1."""
+    """How much the decision changes without some words. change: total variation distance, 0 .. 1."""
 
     words: Sequence[Word]
     steps: Sequence[int]
@@ -121,7 +121,7 @@ class Influence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Which words decided a step. reach_from_step: the first step whose words its memory vector depends on."""
+    """The influence of words on a step. reach_from_step: the first step whose words the memory vector depends on."""
 
     step: int
     action: Choice
@@ -133,7 +133,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class RecordedFrame:
-    """A recorded frame as a file."""
+    """A recorded frame as a PNG file, with its size in pixels."""
 
     height: int
     width: int

@@ -3,7 +3,8 @@
 import torch
 from pydantic import Field, field_validator
 
-from services.agent_settings import DOMAIN, AgentSettings
+from services.agent_settings import AgentSettings
+from services.protocol.reasons import DOMAIN
 from services.protocol.stubs import retrieval_pb2_grpc
 from services.retrieval.service import RetrievalServicer, load_agent
 from services.runtime.server import GrpcServer, run, serve_until_stopped, start_process

@@ -1,8 +1,8 @@
-"""One run for whoever is waiting: concurrent callers share a batch.
+"""Dynamic batching: concurrent callers share one run.
 
-Contract: `submit` queues an item and returns its own result. A batch starts as soon as a run slot is free and
-`max_wait` has passed since its first item, or `max_size` items wait. The event loop never computes: `run` is async,
-and `in_thread` moves blocking work to a thread of its own.
+Contract: `submit` queues an item and returns its own result. A batch starts as soon as a run slot is free and `max_wait` has
+passed since its first item, or `max_size` items wait. The event loop never computes: `run` is async, and `in_thread` moves
+blocking work to a thread of its own.
 
 Failure policy: an item whose result is an exception fails alone; if the whole run fails, every item of the batch gets that
 error. A full queue raises RESOURCE_EXHAUSTED at once; an item whose deadline has passed or whose caller is gone is dropped
@@ -47,7 +47,7 @@ class _Waiting(Generic[Item, Result]):
 
 
 def in_thread(work: Callable[[list[Item]], Sequence[Result | Exception]], executor: ThreadPoolExecutor) -> Run[Item, Result]:
-    """A blocking function as `run`; give it an executor with one thread if it is not safe for concurrent calls."""
+    """Wraps a blocking function as `run`; give it an executor with one thread if it is not safe for concurrent calls."""
 
     async def run(items: list[Item]) -> Sequence[Result | Exception]:
         return await asyncio.get_running_loop().run_in_executor(executor, work, items)
@@ -89,7 +89,7 @@ class Batcher(Generic[Item, Result]):
         return await future
 
     def _pump(self) -> None:
-        """Starts a batch now or soon, if one can start."""
+        """Starts a batch now, or after `max_wait`, if a run may start."""
         if self._active >= self._concurrency or not self._queue:
             return
         if len(self._queue) >= self._max_size:
@@ -114,7 +114,7 @@ class Batcher(Generic[Item, Result]):
         self._pump()
 
     def _take(self) -> list[_Waiting[Item, Result]]:
-        """The next items that still have a caller and time."""
+        """The next items whose caller still waits and whose deadline has not passed."""
         batch: list[_Waiting[Item, Result]] = []
         now = time.monotonic()
         while self._queue and len(batch) < self._max_size:

@@ -1,4 +1,4 @@
-"""One error type for everything a caller should know, and its way across the wire as google.rpc details.
+"""`ServiceError`: the errors that callers are told about, and their form on the wire (google.rpc details).
 
 Contract: `ServiceError` carries a gRPC code, a stable reason and a text for people. On the wire it is a google.rpc.Status
 with ErrorInfo, with BadRequest if a field is to blame, and with RetryInfo (and gRPC's retry push-back) if waiting helps.

@@ -16,12 +16,12 @@ _episode: ContextVar[tuple[str, int] | None] = ContextVar("episode", default=Non
 
 
 def in_episode(episode_id: str, step: int) -> None:
-    """What this task does from now on, it does for a step of an episode."""
+    """From now on, log events of this asyncio task name this episode and step."""
     _episode.set((episode_id, step))
 
 
 def configure_logging(service: str, level: str, log_format: LogFormat = "text") -> None:
-    """Everything to standard error; also what libraries say with `warnings`."""
+    """Sends all log events, and what libraries report with `warnings`, to standard error."""
     logging.captureWarnings(True)
     form = f"%(asctime)s {service} %(levelname)s %(name)s: %(message)s"
     handler = logging.StreamHandler()

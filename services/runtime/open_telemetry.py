@@ -28,8 +28,9 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AnyValue
 
-from services.runtime.traces import NOTHING, Metadata, Span
-
+Span = contextlib.AbstractContextManager[Any]
+Metadata = tuple[tuple[str, str], ...]  # of a gRPC call
+NOTHING: Span = contextlib.nullcontext()
 ITEMS_KEY = "shelm-traceparents"
 MOST_ITEMS = 64  # of 60 bytes each
 EXPORT_SECONDS = 2.0  # for one attempt
@@ -60,14 +61,14 @@ class Tracer:
         self._spans = self._provider.get_tracer("shelm")
 
     def stop(self) -> None:
-        """Sends what is left."""
+        """Sends the remaining spans, waiting STOP_SECONDS at most."""
         # The SDK itself would wait for half a minute.
         sending = threading.Thread(target=self._provider.shutdown, daemon=True)
         sending.start()
         sending.join(STOP_SECONDS)
 
     def server(self, method: str, metadata: Mapping[str, Any]) -> Span:
-        """A call that has come in; its metadata says which trace it belongs to."""
+        """The span of a call that came in; its metadata names the trace."""
         if ITEMS_KEY in metadata:
             _came_in.set(dict(_read_items(str(metadata[ITEMS_KEY]))))
             return NOTHING
@@ -76,7 +77,7 @@ class Tracer:
         return self._current(method.lstrip("/"), attributes, SpanKind.SERVER, _W3C.extract(metadata))
 
     def listen(self, metadata: Mapping[str, Any]) -> None:
-        """For a stream: what comes in over it belongs to the trace of its metadata, if there is one."""
+        """For a stream: everything that comes in over it belongs to the trace named by its metadata, if any."""
         contexts.attach(_W3C.extract(metadata))  # of the call's own task, which ends with it
 
     def begin(self, name: str, attributes: dict[str, Any]) -> Span:
@@ -89,23 +90,23 @@ class Tracer:
         return self._current(name, attributes) if _sampled() else NOTHING
 
     def item(self, index: int, method: str) -> Span:
-        """One item of a call that has come in with many; its own trace goes on."""
+        """The span of one item of a batched call that came in; it continues the item's own trace."""
         parent = _came_in.get({}).get(index)
         return self._current(method.lstrip("/"), {}, SpanKind.SERVER, parent) if parent else NOTHING
 
     def note(self, attributes: dict[str, Any]) -> None:
-        """Adds to the current span."""
+        """Adds attributes to the current span."""
         trace.get_current_span().set_attributes(attributes)
 
     def fail(self, reason: str, *, fault: bool) -> None:
-        """The current span ends with a refusal. fault: of the server, not of the caller."""
+        """Marks the current span with the reason of an error. fault: the server is to blame, not the caller."""
         current = trace.get_current_span()
         current.set_attribute("shelm.reason", reason)
         if fault:
             current.set_status(Status(StatusCode.ERROR, reason))
 
     def here(self) -> Context | None:
-        """Where later spans belong that are made elsewhere; None: not sampled."""
+        """The current place in the trace, for spans that are made elsewhere later; None if it is not sampled."""
         return contexts.get_current() if _sampled() else None
 
     def waited(self, where: Context, name: str, since: float, until: float) -> None:
@@ -146,7 +147,7 @@ class Tracer:
         return tuple(carrier.items())
 
     def ids(self) -> tuple[str, str] | None:
-        """Trace and span as the logs name them."""
+        """Ids of the current trace and span, for log events; None outside of a trace."""
         known = trace.get_current_span().get_span_context()
         return (trace.format_trace_id(known.trace_id), trace.format_span_id(known.span_id)) if known.is_valid else None
 

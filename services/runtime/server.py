@@ -1,4 +1,4 @@
-"""Starts and stops a gRPC server with health, reflection and the guard.
+"""A gRPC server with health checks, reflection and the guard (authentication, errors, metrics, traces).
 
 Contract: health (grpc.health.v1) is served for every service and for the empty name; it follows `ready`, which is
 asked every half second and returns what is missing, so NOT_SERVING has a reason in the log. On SIGTERM or SIGINT
@@ -39,7 +39,7 @@ class CannotStart(RuntimeError):  # noqa: N818
 
 
 class CannotListen(CannotStart):
-    """The address is taken, which may pass: unlike with a wrong setting, starting again makes sense."""
+    """The address is in use. Unlike with a wrong setting, starting again later may succeed."""
 
 
 class GrpcServer:
@@ -89,7 +89,7 @@ class GrpcServer:
         return port
 
     async def stop(self) -> None:
-        """Refuses new work, lets running calls end, stops."""
+        """Accepts no new calls, waits for running ones for `stop_grace` seconds, stops."""
         if self._monitor:
             self._monitor.cancel()
         await self._health.enter_graceful_shutdown()
@@ -136,7 +136,7 @@ def _tokens(settings: ServerSettings, listen: str) -> tuple[Token, ...]:
 
 
 def start_process(name: str, kind: type[Settings]) -> Settings:
-    """Reads the settings of a service and turns on its logs and traces, before anything else of it is made."""
+    """Reads the settings of a service, then sets up its logs and traces, before anything else is created."""
     settings = load_settings(kind)
     configure_logging(name, settings.log_level, settings.log_format)
     if settings.traces:
@@ -161,7 +161,7 @@ async def serve_until_stopped(server: GrpcServer, name: str, settings: ServerSet
 
 
 def run(main: Awaitable[None]) -> None:
-    """Runs a service's main coroutine; a refused start is one line and exit status 2, or 1 if it may succeed later."""
+    """Runs a service's main coroutine. If it cannot start: one line, and exit status 2, or 1 if a retry may succeed."""
 
     async def guarded() -> None:
         await main

@@ -15,7 +15,7 @@ from services.runtime.logs import LogFormat
 
 
 class ServerSettings(BaseSettings):
-    """What it takes to serve; each service adds its own."""
+    """Settings of every server; each service adds its own."""
 
     model_config = SettingsConfigDict(env_prefix="SHELM_")
 

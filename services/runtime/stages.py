@@ -1,4 +1,4 @@
-"""How long the stages of a piece of work take."""
+"""Measures how long the stages of a piece of work take."""
 
 import time
 from contextlib import AbstractContextManager
@@ -13,7 +13,7 @@ class StageTimer:
         self.seconds: dict[str, float] = {}
 
     def stage(self, name: str) -> AbstractContextManager[None]:
-        """Adds the time inside to a stage."""
+        """Context manager: adds the time spent inside to a stage."""
         return _Stage(self.seconds, name)
 
 

@@ -1,6 +1,6 @@
-"""Metrics (Prometheus) that every service has, and the line in the log for what was refused.
+"""Metrics (Prometheus) of every service, and the log line for each error that a caller gets.
 
-Contract: a label has no more values than the operator has configured (agents) or the code knows (queues, methods, reasons).
+Contract: the number of label values is bounded: agents are configured, queues, methods and reasons are fixed in the code.
 Failure policy: telemetry never fails a call.
 """
 

@@ -1,4 +1,4 @@
-"""Traces: what an Act spends its time on, through all services. OpenTelemetry behind one switch.
+"""Traces: where an Act spends its time, through all services. OpenTelemetry behind one switch.
 
 Contract: `start_traces` is called before anything that is traced is made, and each such thing asks for the tracer once, when
 it is made. Where traces are off nothing of this module runs within a call (but for a rebuild), and nothing of OpenTelemetry
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 Span = contextlib.AbstractContextManager[Any]
 Where = Any  # a place in a trace; None: not sampled
-Metadata = tuple[tuple[str, str], ...]  # of a gRPC call
 NOTHING: Span = contextlib.nullcontext()
 _tracer: "Tracer | None" = None
 
@@ -35,7 +34,7 @@ def start_traces(endpoint: str, *, service: str, ratio: float) -> None:
 
 
 def stop_traces() -> None:
-    """Sends what is left, for a moment at most."""
+    """Sends the remaining spans and turns traces off."""
     global _tracer  # noqa: PLW0603
     if _tracer:
         _tracer.stop()
@@ -43,22 +42,22 @@ def stop_traces() -> None:
 
 
 def tracer() -> "Tracer | None":
-    """What makes spans; None where traces are off."""
+    """The tracer of this process; None where traces are off."""
     return _tracer
 
 
 def span(name: str, **attributes: Any) -> Span:
-    """A child of the current span, for what is rare; nothing if that is not sampled."""
+    """A child of the current span, for rare operations; does nothing if the current span is not sampled."""
     return _tracer.span(name, attributes) if _tracer else NOTHING
 
 
 def ids() -> tuple[str, str] | None:
-    """Trace and span as the logs name them."""
+    """Ids of the current trace and span, for log events; None outside of a trace."""
     return _tracer.ids() if _tracer else None
 
 
 def stage_timer() -> Callable[[], StageTimer]:
-    """What measures the stages of an Act, and shows them in its trace where traces are on."""
+    """Makes the timer of one Act; where traces are on, each stage is also a span."""
     return partial(_TracedStages, _tracer) if _tracer else StageTimer
 
 

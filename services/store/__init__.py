@@ -1,1 +1,1 @@
-"""Everything that speaks Redis: keys, scripts, episodes, histories."""
+"""Everything that uses Redis: keys, scripts, episodes, histories."""

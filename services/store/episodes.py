@@ -1,11 +1,11 @@
-"""`EpisodeStore`: episodes in Redis, and the one atomic commit on which every promise rests.
+"""`EpisodeStore`: episodes in Redis, and the atomic commit that makes Acts exactly-once.
 
-Contract: `commit` appends a step exactly if it is the next one of an episode that has not ended and whose history is
-the one the step was computed from; otherwise it changes nothing and says what is committed. It may be repeated.
-Policy is the only writer.
+Contract: `commit` appends a step if and only if it is the next one of an episode that has not ended and whose history is the
+one that the step was computed from; otherwise it changes nothing and returns what is committed. It may be repeated. Policy
+is the only writer.
 
-Failure policy: Redis away is STORE_UNAVAILABLE. Whether a commit that got no answer took place is unknown; asking
-again tells.
+Failure policy: STORE_UNAVAILABLE if Redis cannot be reached. After a commit without an answer it is unknown whether the step
+was stored; committing the same step again tells.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ Numbered = tuple[int, CommittedStep]  # the step's number first
 def new_episode(
     episode_id: str, *, agent: str, agent_digest: str, seed: int | None = None, deterministic: bool = False
 ) -> EpisodeState:
-    """An episode before its first step. Without a seed it gets one that its name determines, so that replicas agree."""
+    """The state of an episode before its first step. The default seed is a hash of its name, so that replicas agree."""
     if seed is None:
         seed = int.from_bytes(hashlib.blake2b(episode_id.encode(), digest_size=8).digest(), "little") >> 1
     return EpisodeState(
@@ -41,12 +41,12 @@ def new_episode(
 
 @dataclass(frozen=True)
 class Committed:
-    """The step is in Redis now."""
+    """The step has been stored."""
 
 
 @dataclass(frozen=True)
 class AlreadyCommitted:
-    """The step had been committed before; `step` is what was stored."""
+    """The step was committed before; `step` is what is stored."""
 
     committed: int
     step: CommittedStep
@@ -98,15 +98,15 @@ class EpisodeStore:
         return Refused(kind.decode(), int(committed))
 
     async def create(self, state: EpisodeState) -> EpisodeState:
-        """Creates the episode, or returns it as it is if there is one of that name."""
+        """Creates the episode; if one of that name exists, returns it unchanged."""
         with store_errors():
             values = await self._create(keys=_keys(state.episode_id), args=self._creation(state))
         return _state(state.episode_id, _pairs(values), self._ttl_ms)
 
     async def end(self, episode_id: str, total_reward: float | None = None) -> tuple[EpisodeState, bool] | None:
-        """Marks the episode as ended; None if there is none. The first `total_reward` (finite) that is told stays.
+        """Marks the episode as ended. The first `total_reward` (finite) that is given is kept.
 
-        Returns the episode, and whether it had not ended before.
+        Returns the episode, and whether this call ended it; None if there is no such episode.
         """
         now, reward = _now_us(), "" if total_reward is None else repr(total_reward)
         with store_errors():
@@ -117,13 +117,13 @@ class EpisodeStore:
         return state, state.updated_us == now  # written only when it had not ended before
 
     async def read(self, episode_id: str, step: int | None = None) -> tuple[EpisodeState | None, CommittedStep | None]:
-        """The episode and, if asked for, one of its committed steps, both as of one moment."""
+        """Reads the episode and, if `step` is given, that committed step, in one transaction."""
         entry = entry_id(step or 0)
         state, found = await self._look(episode_id, entry, entry)
         return state, found[0][1] if found and step is not None else None
 
     async def steps(self, episode_id: str, *, first: int, limit: int) -> tuple[EpisodeState | None, list[Numbered]]:
-        """The episode and its committed steps from `first` on, oldest first, both as of one moment."""
+        """Reads the episode and up to `limit` committed steps from `first` on, oldest first, in one transaction."""
         return await self._look(episode_id, entry_id(first), "+", count=limit)
 
     async def _look(
@@ -141,7 +141,7 @@ class EpisodeStore:
         return _state(episode_id, values, ttl_ms), [_numbered(*entry) for entry in entries]
 
     async def watch(self, episode_id: str, *, first: int, wait: float) -> list[Numbered]:
-        """Like `steps`, but waits up to `wait` seconds for one to come."""
+        """Returns the committed steps from `first` on; waits up to `wait` seconds if there is none yet."""
         with store_errors():
             # XREAD returns what comes after an id; a step's id is its number + 1.
             after = f"{first}-{2**64 - 1}" if first else "0-0"
@@ -150,7 +150,7 @@ class EpisodeStore:
         return [_numbered(*entry) for group in entries for entry in _flat(group)]
 
     async def page(self, cursor: int, size: int) -> tuple[int, list[EpisodeState]]:
-        """Some episodes, and the cursor for more; 0 begins and ends."""
+        """Returns the next cursor and some episodes; cursor 0 begins, and a returned 0 ends."""
         with store_errors():
             cursor, keys = await scan_page(self._client, cursor, match=episode_key("*"), count=max(size, 10))
             names = sorted({episode_of_key(key.decode()) for key in keys})

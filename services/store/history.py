@@ -1,16 +1,15 @@
-"""Reads the committed words of an episode from Redis, for a rebuild. Reads only: policy is the only writer.
+"""Reads the committed words of an episode from Redis, to rebuild its memory state.
 
-Failure policy: Redis away gives UNAVAILABLE. A history that is not the one asked for (another replica went on, or
-steps were dropped) gives FAILED_PRECONDITION with reason HISTORY_MISMATCH: the caller's view is stale, and it must
-read the episode again.
+Failure policy: STORE_UNAVAILABLE if Redis cannot be reached. HISTORY_MISMATCH if the stored history is not the one with
+the given digest (another replica has committed steps, or old steps were dropped): the caller must read the episode again.
 """
 
 from typing import Any
 
-import grpc
+from shelm.v1 import errors_pb2
 
+from services.protocol.reasons import failure
 from services.protocol.steps import read_stored_step
-from services.runtime.errors import ServiceError
 from services.store.keys import STEP_FIELD, entry_id, history_key
 from services.store.redis import store_errors
 
@@ -29,5 +28,5 @@ class HistoryReader:
         committed = [read_stored_step(fields[STEP_FIELD.encode()]) for _, fields in entries]
         if len(committed) != steps or committed[-1].history_digest != digest:
             text = f"the committed history of {episode_id!r} before step {step} is not the one asked for"
-            raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, "HISTORY_MISMATCH", text)
+            raise failure(errors_pb2.ERROR_REASON_HISTORY_MISMATCH, text)
         return [word.row for one in committed for word in one.words]

@@ -1,4 +1,4 @@
-"""Where an episode lives in Redis.
+"""The Redis keys of an episode.
 
 Two keys per episode, both with the hash tag `{episode_id}`, so that they lie in one slot of a Redis Cluster: a hash
 with what is known of the episode, and a stream with one entry per committed step, whose id is `<step + 1>-0`.

@@ -1,4 +1,4 @@
-"""One way to reach Redis for every service, and one error when it is away.
+"""The Redis client of every service, and its errors as ServiceError.
 
 Failure policy: any failure to reach Redis, and any state in which it cannot write (loading, read-only, out of memory), is
 UNAVAILABLE with reason STORE_UNAVAILABLE; the next call connects again.
@@ -8,7 +8,6 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import grpc
 import redis.asyncio
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
@@ -16,8 +15,9 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException, RedisError, SlotNotCoveredError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from shelm.v1 import errors_pb2
 
-from services.runtime.errors import ServiceError
+from services.protocol.reasons import failure
 
 CLUSTER = "cluster+"  # before redis:// or rediss://: the address is one node of a Redis Cluster
 
@@ -45,7 +45,10 @@ def connect_redis(url: str, *, timeout: float, max_connections: int = 256) -> An
 
 
 async def scan_page(client: Any, cursor: int, *, match: str, count: int) -> tuple[int, list[bytes]]:
-    """Some keys, and the cursor for more; 0 begins and ends. A cluster's nodes are scanned one after the other."""
+    """Returns the next cursor and some keys; cursor 0 begins, and a returned 0 ends.
+
+    Scans the nodes of a cluster in turn.
+    """
     if not isinstance(client, RedisCluster):
         after, keys = await client.scan(cursor, match=match, count=count)
         return int(after), keys
@@ -60,9 +63,9 @@ async def scan_page(client: Any, cursor: int, *, match: str, count: int) -> tupl
 
 @contextlib.contextmanager
 def store_errors() -> Iterator[None]:
-    """Turns Redis's errors into ours."""
+    """Raises Redis's errors as STORE_UNAVAILABLE."""
     try:
         yield
     except (RedisError, RedisClusterException, SlotNotCoveredError, OSError) as error:
         text = f"the episode store is unavailable: {error or type(error).__name__}; retry the same step"
-        raise ServiceError(grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE", text, retry_after=0.5) from error
+        raise failure(errors_pb2.ERROR_REASON_STORE_UNAVAILABLE, text, retry_after=0.5) from error

@@ -1,4 +1,4 @@
-"""The Lua scripts that Redis runs atomically; the only places where an episode changes.
+"""The Lua scripts that Redis runs atomically. An episode is changed by these scripts only.
 
 KEYS: the episode's hash, its stream. Times are microseconds since 1970, time to live is milliseconds.
 """

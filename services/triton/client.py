@@ -18,9 +18,11 @@ import grpc
 import numpy as np
 import tritonclient.grpc.aio as triton
 from numpy.typing import NDArray
+from shelm.v1 import errors_pb2
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from services.agent_settings import AgentSettings
+from services.protocol.reasons import failure
 from services.runtime import telemetry, traces
 from services.runtime.errors import ServiceError, deadline_passed, queue_full
 
@@ -76,12 +78,12 @@ class Triton:
     def _error(self, model: str, error: Exception) -> ServiceError:
         code = _code(error)
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return ServiceError(code, "DEADLINE", f"model {model} did not answer before the caller's deadline")
+            return failure(errors_pb2.ERROR_REASON_DEADLINE, f"model {model} did not answer before the caller's deadline")
         if code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT):
             log.error("model %s failed: %s", model, error)
-            return ServiceError(grpc.StatusCode.INTERNAL, "MODEL_FAILED", f"model {model} failed")
+            return failure(errors_pb2.ERROR_REASON_MODEL_FAILED, f"model {model} failed")
         text = f"the model server cannot be reached: {code.name}"
-        return ServiceError(grpc.StatusCode.UNAVAILABLE, "MODEL_UNAVAILABLE", text, retry_after=RETRY_AFTER)
+        return failure(errors_pb2.ERROR_REASON_MODEL_UNAVAILABLE, text, retry_after=RETRY_AFTER)
 
 
 def connect_triton(settings: AgentSettings) -> Triton | None:

@@ -1,11 +1,14 @@
-"""docs/reference.md is made from agent.proto, whole and as it is now."""
+"""What the documentation says of the protos is whole, and as they are now."""
 
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 
+import pytest
 from shelm.v1 import agent_pb2
 from support.process import REPOSITORY
+
+from services.protocol.reasons import CODES
+from tools import reference
 
 PAGE = REPOSITORY / "docs/reference.md"
 
@@ -17,12 +20,20 @@ def section(name: str) -> str:
     return found[0]
 
 
-def test_making_it_again_gives_the_same_bytes(tmp_path: Path) -> None:
-    copy = tmp_path / "protos"
-    (tmp_path / "docs").mkdir()
-    subprocess.run(["cp", "-r", str(REPOSITORY / "protos"), str(copy)], check=True)
-    subprocess.run([sys.executable, str(copy / "reference.py")], check=True, timeout=120)
-    assert (tmp_path / "docs/reference.md").read_bytes() == PAGE.read_bytes(), "run: python tools/reference.py"
+def test_making_the_pages_again_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = ("reference.md", "protocol.md")
+    for page in pages:
+        shutil.copy(REPOSITORY / "docs" / page, tmp_path)
+    monkeypatch.setattr(reference, "DOCS", tmp_path)
+    reference.main()
+    for page in pages:
+        assert (tmp_path / page).read_bytes() == (REPOSITORY / "docs" / page).read_bytes(), "run: make protos"
+
+
+def test_every_error_reason_is_in_the_table_with_its_code() -> None:
+    rows = (REPOSITORY / "docs/protocol.md").read_text().splitlines()
+    for reason, code in CODES.items():
+        assert [row for row in rows if row.startswith(f"| `{code.name}` | `{reason}` | ")], reason
 
 
 def test_every_message_with_every_field_is_on_the_page() -> None:

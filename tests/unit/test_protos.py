@@ -1,5 +1,6 @@
 """The contracts: fixed names and numbers, comments, generated stubs, and what counts as a break."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -103,6 +104,41 @@ def test_buf_breaking_accepts_the_contract_as_it_is(tmp_path: Path) -> None:
     copy = shutil.copytree(ROOT / "protos", tmp_path / "protos")
     result = buf("breaking", "--against", str(ROOT / "protos"), where=copy)
     assert result.returncode == 0, result.stdout
+
+
+def breaking(protos: Path) -> subprocess.CompletedProcess[str]:
+    """What `make lint` runs against the contracts of the last release, on a copy of protos/."""
+    (line,) = re.findall(r"^\tcd protos && \.\./\$\(BIN\)/buf (breaking .+)$", (ROOT / "Makefile").read_text(), re.M)
+    return buf(*line.split(), where=protos)
+
+
+def test_the_contracts_break_nothing_that_was_released() -> None:
+    result = breaking(ROOT / "protos")
+    assert result.returncode == 0, result.stdout
+
+
+FIELDS = {
+    "shelm/v1/agent.proto": "  uint64 committed_step = 4;",
+    "shelm/v1/errors.proto": "  bool retryable = 2;",
+    "shelm/internal/v1/episode.proto": "  bytes history_digest = 6;",
+    "shelm/internal/v1/memory.proto": "  bytes history_digest = 5;",
+    "shelm/internal/v1/retrieval.proto": "  repeated RetrieveResult results = 1;",
+}
+
+
+def test_a_field_of_every_contract_is_tried() -> None:
+    assert FIELDS.keys() == {str(path.relative_to(ROOT / "protos")) for path in (ROOT / "protos").rglob("*.proto")}
+
+
+@pytest.mark.parametrize("file", sorted(FIELDS))
+def test_a_field_that_gets_another_number_fails_make_lint(tmp_path: Path, file: str) -> None:
+    copy = shutil.copytree(ROOT / "protos", tmp_path / "protos")
+    text = (copy / file).read_text()
+    assert FIELDS[file] in text
+    (copy / file).write_text(text.replace(FIELDS[file], re.sub(r"\d+;", "99;", FIELDS[file]), 1))
+    result = breaking(copy)
+    assert result.returncode == 100
+    assert file in result.stdout
 
 
 # Where generated stubs lie -> the -I of protoc, and the folder of their protos.

@@ -1,1 +1,1 @@
-"""Retrieval and memory as policy asks them: in this process, or as replicas over gRPC."""
+"""Retrieval and memory as policy calls them: in this process, or as replicas over gRPC."""

@@ -1,4 +1,4 @@
-"""What policy asks of retrieval and memory, wherever they are: in this process, at one address, or at several replicas."""
+"""The interfaces of retrieval and memory, whether they run in this process, at one address, or as several replicas."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -27,7 +27,7 @@ class Memory(Protocol):
     async def encode_histories(
         self, agent_digest: str, histories: Sequence[Sequence[int]], *, episode_id: str, deadline: float | None
     ) -> list[NDArray[np.float32]]:
-        """The vectors, float32 (dimension,), after histories that need not exist. episode_id: whose home is asked."""
+        """The memory vectors, float32 (dimension,), of histories that need not exist. episode_id: chooses the replica."""
 
     async def forget(self, episode_ids: Sequence[str]) -> int:
         """Drops memory slots; returns how many there were."""

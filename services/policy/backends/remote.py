@@ -1,7 +1,7 @@
-"""Retrieval and memory at one address each, over gRPC: one frame, one step at a time; concurrent callers share a call.
+"""Retrieval and memory at one address each, over gRPC. Callers pass one frame or step; concurrent callers share a call.
 
-Failure policy: a service that cannot be reached is UNAVAILABLE with its own reason; the channel connects again by
-itself. Errors of single items are passed on as they are.
+Failure policy: a service that cannot be reached is RETRIEVAL_UNAVAILABLE or MEMORY_UNAVAILABLE; the channel reconnects
+automatically. Errors of single items are raised unchanged.
 """
 
 import math
@@ -13,18 +13,19 @@ import grpc
 import numpy as np
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from numpy.typing import NDArray
+from shelm.v1 import errors_pb2
 
 from agent.frame import Observation
 from agent.history import MemoryStep, MemoryVector
 from agent.vocabulary import Word
 from services.protocol.image import raw_image
+from services.protocol.reasons import failure
 from services.protocol.status import item_error
 from services.protocol.steps import read_tokens
 from services.protocol.stubs import memory_pb2, memory_pb2_grpc, retrieval_pb2, retrieval_pb2_grpc
 from services.runtime import traces
 from services.runtime.batching import Queue, make_batcher
 from services.runtime.errors import ServiceError, deadline_passed, queue_full
-from services.runtime.traces import Metadata
 
 CALL_TIMEOUT = 30.0  # seconds, for callers without a deadline of their own
 ENCODE_TIMEOUT = 300.0  # the same where many histories are computed
@@ -33,8 +34,17 @@ _Seen = tuple[str, Observation, float | None]  # agent digest, observation, dead
 _Stepped = tuple[str, MemoryStep, float | None]
 
 
+def unavailable(name: str, text: str) -> ServiceError:
+    """UNAVAILABLE with the reason of the service `name`: retrieval or memory."""
+    reasons = {
+        "retrieval": errors_pb2.ERROR_REASON_RETRIEVAL_UNAVAILABLE,
+        "memory": errors_pb2.ERROR_REASON_MEMORY_UNAVAILABLE,
+    }
+    return failure(reasons[name], text, retry_after=0.5)
+
+
 def connect(target: str, max_message_bytes: int) -> grpc.aio.Channel:
-    """A channel that comes back within a second once its server does."""
+    """A channel that reconnects within a second after its server has come back."""
     return grpc.aio.insecure_channel(
         target,
         options=[
@@ -47,11 +57,11 @@ def connect(target: str, max_message_bytes: int) -> grpc.aio.Channel:
 
 
 class _Remote:
-    """One service behind this one."""
+    """A client of one inner service."""
 
     def __init__(self, channel: grpc.aio.Channel, *, name: str, service: str, token: str) -> None:
         self._name, self._service = name, service
-        self._metadata: Metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._metadata: tuple[tuple[str, str], ...] = (("authorization", f"Bearer {token}"),) if token else ()
         self._tracer = traces.tracer()
         self._health = health_pb2_grpc.HealthStub(channel)
 
@@ -66,7 +76,7 @@ class _Remote:
     async def _call(
         self, call: Callable[..., Awaitable[Reply]], request: Any, seconds: float, places: Sequence[int] | None = None
     ) -> Reply:
-        """places: of the callers in the batch that the call is made for; None: it is made for one caller."""
+        """places: indices of the callers in the batch, for their traces; None: the call has one caller."""
         metadata = self._metadata
         if self._tracer:
             metadata += self._tracer.outgoing() if places is None else self._tracer.carry(places)
@@ -82,7 +92,7 @@ class _Remote:
         if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
             return queue_full(self._name)
         text = f"the {self._name} service is unavailable ({code.name}); retry the same step"
-        return ServiceError(grpc.StatusCode.UNAVAILABLE, f"{self._name.upper()}_UNAVAILABLE", text, retry_after=0.5)
+        return unavailable(self._name, text)
 
 
 class RemoteRetrieval(_Remote):
@@ -91,7 +101,7 @@ class RemoteRetrieval(_Remote):
     def __init__(self, channel: grpc.aio.Channel, *, token: str = "", max_batch: int, max_queue: int) -> None:
         super().__init__(channel, name="retrieval", service="shelm.internal.v1.RetrievalService", token=token)
         self._stub = retrieval_pb2_grpc.RetrievalServiceStub(channel)
-        # Two calls may be under way, so that the next batch travels while one is computed.
+        # Two calls may run at once, so that the next batch is sent while one is computed.
         self._calls: Queue[_Seen, Sequence[Word]] = make_batcher(
             self._retrieve,
             name="retrieval call",
@@ -106,7 +116,7 @@ class RemoteRetrieval(_Remote):
         return await self._calls.submit((agent_digest, observation, deadline), deadline=deadline)
 
     async def _retrieve(self, items: list[_Seen]) -> list[Sequence[Word] | Exception]:
-        results: list[Sequence[Word] | Exception] = [deadline_passed()] * len(items)
+        results: dict[int, Sequence[Word] | Exception] = {}
         for digest in {item[0] for item in items}:
             places = [i for i, item in enumerate(items) if item[0] == digest]
             request = retrieval_pb2.RetrieveRequest(
@@ -118,7 +128,7 @@ class RemoteRetrieval(_Remote):
             for i, one in zip(places, reply.results, strict=True):
                 good = one.WhichOneof("outcome") == "words"
                 results[i] = read_tokens(one.words.tokens) if good else item_error(one.status)
-        return results
+        return [results[i] for i in range(len(items))]
 
 
 class RemoteMemory(_Remote):
@@ -143,7 +153,7 @@ class RemoteMemory(_Remote):
     async def encode_histories(
         self, agent_digest: str, histories: Sequence[Sequence[int]], *, episode_id: str, deadline: float | None
     ) -> list[NDArray[np.float32]]:
-        """The vectors, float32 (dimension,), after histories that need not exist."""
+        """The memory vectors, float32 (dimension,), of histories that need not exist."""
         sent = [memory_pb2.History(word_ids=words) for words in histories]
         request = memory_pb2.EncodeHistoriesRequest(agent_digest=agent_digest, histories=sent)
         seconds = ENCODE_TIMEOUT if deadline is None else max(0.001, deadline - time.monotonic())
@@ -163,7 +173,7 @@ class RemoteMemory(_Remote):
 
 
 def _timeout(deadlines: Iterable[float | None]) -> float:
-    """Seconds until the last of the callers gives up; the others leave the batch by themselves."""
+    """Seconds until the latest deadline of the callers; those with an earlier one stop waiting on their own."""
     latest = max(math.inf if deadline is None else deadline for deadline in deadlines)
     return max(0.001, min(CALL_TIMEOUT, latest - time.monotonic()))
 

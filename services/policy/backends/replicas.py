@@ -1,13 +1,13 @@
-"""Retrieval and memory as several replicas each: every episode has a home among memory's, every frame among retrieval's.
+"""Several replicas of retrieval and memory: each episode has a preferred memory replica, each frame a retrieval replica.
 
-A target is `HOST:PORT[,HOST:PORT...]`; each host is looked up again and again, so a headless Kubernetes service or a
-scaled compose service is enough to name all replicas. The home is the highest random weight (rendezvous hashing) of the
-episode's name or the frame: replicas that come or go move only their own share. It is an affinity, no more: any replica can
-take any call, at the cost of one rebuild (memory) or one computation (retrieval).
+A target is `HOST:PORT[,HOST:PORT...]`. Each host is resolved again every few seconds, so one name is enough for all replicas
+of a headless Kubernetes service or a scaled compose service. The preferred replica is chosen by rendezvous hashing of the
+episode's name or the frame's fingerprint, so a replica that joins or leaves moves only its own share. This is affinity only:
+any replica can answer any call, at the cost of one rebuild (memory) or one computation (retrieval).
 
-Failure policy: a replica that answers UNAVAILABLE, or whose health does while a call waits for it, is passed over and the
-next one is asked; both calls may be repeated, since neither changes anything that lasts. If none is left the last error goes
-to the caller. A host that cannot be looked up keeps its last known addresses.
+Failure policy: if a replica answers UNAVAILABLE, or its health check fails while a call waits for it, the call is repeated
+at the next replica; that is safe, because neither call changes anything durable. If no replica is left, the caller gets the
+last error. A host that cannot be resolved keeps its last known addresses.
 """
 
 import asyncio
@@ -21,11 +21,13 @@ from typing import Generic, Protocol, TypeVar
 import grpc
 import numpy as np
 from numpy.typing import NDArray
+from shelm.v1 import errors_pb2
 
 from agent.frame import Observation
 from agent.history import MemoryStep, MemoryVector
 from agent.vocabulary import Word
-from services.policy.backends.remote import RemoteMemory, RemoteRetrieval
+from services.policy.backends.remote import RemoteMemory, RemoteRetrieval, unavailable
+from services.protocol.reasons import failure
 from services.runtime.errors import ServiceError
 
 log = logging.getLogger(__name__)
@@ -33,7 +35,7 @@ LOOK_UP_EVERY = 5.0  # seconds
 
 
 class Checked(Protocol):
-    """What a replica can be asked."""
+    """A backend with a health check."""
 
     async def missing(self) -> list[str]:
         """Empty if it is ready."""
@@ -62,13 +64,13 @@ class Replicas(Generic[Backend]):
         self._looked_up = 0.0
 
     async def missing(self) -> list[str]:
-        """Empty if at least one replica is ready; also finds out which are there and which are away."""
+        """Empty if at least one replica is ready. Also updates the list of replicas and their health."""
         await self._look_up()
         answers = await asyncio.gather(*(self._check(replica) for replica in self._replicas.values()))
         return [] if any(not answer for answer in answers) else [one for answer in answers for one in answer]
 
     async def call(self, key: bytes, work: Callable[[Backend], Awaitable[Result]]) -> Result:
-        """`work` at the home of `key`, or at the next best replica that is there."""
+        """Runs `work` at the preferred replica of `key`, or at the next best one that is healthy."""
         if not self._replicas:
             await self._look_up()
         error: ServiceError | None = None
@@ -82,13 +84,13 @@ class Replicas(Generic[Backend]):
         raise error or _no_replica(self._name)
 
     async def each(self, work: Callable[[Backend], Awaitable[Result]]) -> list[Result]:
-        """`work` at every replica that is there; those that fail are left out."""
+        """Runs `work` at every healthy replica; results of those that fail are left out."""
         there = [replica for replica in self._replicas.values() if not replica.away.is_set()]
         done = await asyncio.gather(*(work(replica.backend) for replica in there), return_exceptions=True)
         return [one for one in done if not isinstance(one, BaseException)]
 
     def _ranked(self, key: bytes) -> list[Replica[Backend]]:
-        """Those that are there, by their weight for the key; those that are away come last, in case they are back."""
+        """Healthy replicas in the order of their hash for the key, then unhealthy ones, in case they have recovered."""
 
         def rank(replica: Replica[Backend]) -> tuple[bool, bytes]:
             return not replica.away.is_set(), hashlib.blake2b(key + replica.address.encode(), digest_size=8).digest()
@@ -121,7 +123,7 @@ class Replicas(Generic[Backend]):
 
 
 async def _unless_away(replica: Replica[Backend], work: Awaitable[Result]) -> Result:
-    """The result of `work`, or UNAVAILABLE as soon as the replica is known to be away: a cut cable closes no connection."""
+    """Returns the result of `work`, or raises REPLICA_AWAY once the health check fails: a cut cable closes no connection."""
     if replica.away.is_set():
         return await work
     call, gone = asyncio.ensure_future(work), asyncio.ensure_future(replica.away.wait())
@@ -130,14 +132,14 @@ async def _unless_away(replica: Replica[Backend], work: Awaitable[Result]) -> Re
         if call.done():
             return call.result()
         text = f"the replica at {replica.address} is away; retry the same step"
-        raise ServiceError(grpc.StatusCode.UNAVAILABLE, "REPLICA_AWAY", text, retry_after=0.5)
+        raise failure(errors_pb2.ERROR_REASON_REPLICA_AWAY, text, retry_after=0.5)
     finally:
         call.cancel()
         gone.cancel()
 
 
 async def _addresses(host: str) -> list[str]:
-    """HOST:PORT of every address of a host; a target with a scheme is one of gRPC's own."""
+    """HOST:PORT of every address of a host; a target with a scheme (such as dns:) is passed to gRPC unchanged."""
     name, _, port = host.strip().rpartition(":")
     if "/" in host or not port.isdigit():
         return [host.strip()]
@@ -148,11 +150,11 @@ async def _addresses(host: str) -> list[str]:
 
 def _no_replica(name: str) -> ServiceError:
     text = f"no replica of the {name} service is known; retry the same step"
-    return ServiceError(grpc.StatusCode.UNAVAILABLE, f"{name.upper()}_UNAVAILABLE", text, retry_after=0.5)
+    return unavailable(name, text)
 
 
 class RetrievalReplicas(Replicas[RemoteRetrieval]):
-    """`Retrieval` at the frame's home, whose cache knows the frame if any does."""
+    """`Retrieval` at the replica that the frame prefers, whose cache holds its words if any does."""
 
     async def words(self, agent_digest: str, observation: Observation, *, deadline: float | None) -> Sequence[Word]:
         """k words, most similar first."""
@@ -162,7 +164,7 @@ class RetrievalReplicas(Replicas[RemoteRetrieval]):
 
 
 class MemoryReplicas(Replicas[RemoteMemory]):
-    """`Memory` at the episode's home, whose slots hold its memory state if any do."""
+    """`Memory` at the replica that the episode prefers, whose slots hold its memory state if any do."""
 
     async def remember(self, agent_digest: str, step: MemoryStep, *, deadline: float | None) -> tuple[MemoryVector, bool]:
         """The vector after the step, and whether the memory state was rebuilt."""
@@ -172,7 +174,7 @@ class MemoryReplicas(Replicas[RemoteMemory]):
     async def encode_histories(
         self, agent_digest: str, histories: Sequence[Sequence[int]], *, episode_id: str, deadline: float | None
     ) -> list[NDArray[np.float32]]:
-        """The vectors, float32 (dimension,), after histories that need not exist."""
+        """The memory vectors, float32 (dimension,), of histories that need not exist."""
 
         async def work(backend: RemoteMemory) -> list[NDArray[np.float32]]:
             return await backend.encode_histories(agent_digest, histories, episode_id=episode_id, deadline=deadline)
@@ -180,5 +182,5 @@ class MemoryReplicas(Replicas[RemoteMemory]):
         return await self.call(episode_id.encode(), work)
 
     async def forget(self, episode_ids: Sequence[str]) -> int:
-        """Drops memory slots, at every replica, because an episode may have been away from home."""
+        """Drops memory slots at every replica, because an episode may have been served by several."""
         return sum(await self.each(lambda backend: backend.forget(episode_ids)))

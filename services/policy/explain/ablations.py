@@ -1,8 +1,8 @@
-"""What a memory would hold if something had not been seen: histories with words taken away.
+"""Histories with words removed: what the memory would have held if something had not been seen.
 
-Contract: pure. A history is the words within reach of a step's memory vector, oldest first, the step's own words at
-the end, which always stay. What is taken away leaves no gap: the words that remain move together, and nothing from
-beyond the reach moves in. Variants come in the order of the steps in which their words were first seen.
+Contract: pure. A history consists of the words within reach of a step's memory vector, oldest first, and ends with the
+step's own words, which are never removed. Removed words leave no gap, and no older words move in. Ablations come in
+the order of the steps in which their words were first seen.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,10 +18,10 @@ Seen = tuple[int, Word]  # step and word
 
 @dataclass(frozen=True)
 class Ablation:
-    """A history without something."""
+    """A history with some words removed."""
 
-    words: tuple[Word, ...]  # taken away
-    steps: tuple[int, ...]  # from these
+    words: tuple[Word, ...]  # that are removed
+    steps: tuple[int, ...]  # in which they were seen
     rows: Rows  # what remains
 
 
@@ -38,7 +38,7 @@ class History:
         return self._without(())
 
     def without_each_word(self) -> list[Ablation]:
-        """For each distinct word of earlier steps: all its occurrences taken away."""
+        """One ablation for each distinct word of earlier steps: all its occurrences are removed."""
         found: dict[int, list[Seen]] = {}
         for seen in self.past:
             found.setdefault(seen[1].row, []).append(seen)
@@ -49,7 +49,7 @@ class History:
         return ablations
 
     def without_each_step(self, most: int) -> list[Ablation]:
-        """For each of the latest `most` earlier steps: its words taken away."""
+        """One ablation for each of the latest `most` earlier steps: its words are removed."""
         groups = [(step, list(seen)) for step, seen in groupby(self.past, key=lambda seen: seen[0])]
         return [Ablation(tuple(word for _, word in gone), (step,), self._without(gone)) for step, gone in groups[-most:]]
 
@@ -64,7 +64,7 @@ def reach_from_step(step: int, *, tokens_per_step: int, reach: int) -> int:
 
 
 def history_of(steps: Sequence[tuple[int, CommittedStep]], *, reach: int) -> History:
-    """The history within reach of the last of consecutive steps, which begin at its `reach_from_step`."""
+    """The history of the last of `steps`, which are consecutive and begin at its `reach_from_step`."""
     *earlier, (_, last) = steps
     past = [(step, word) for step, record in earlier for word in record.words]
     out_of_reach = max(0, len(past) + len(last.words) - (reach + 1))

@@ -1,12 +1,12 @@
-"""ExplainStep: which words of the past decided a step (docs/decisions/0007-attribution-by-removal.md).
+"""ExplainStep: which remembered words influenced a step (docs/decisions/0007-attribution-by-removal.md).
 
 Contract: the history is encoded without a word or a step, the actor-critic decides again on the same frame, and the two
-distributions over actions are compared (total variation distance). The words are the committed ones, the engines those
-of Act. Reads only: Redis, memory slots and recordings stay as they are. Changes are rounded to 6 digits, which is more than
-the arithmetic keeps, so that what has no influence is 0 and equals stand in the order of the steps.
+distributions over actions are compared (total variation distance). The words are the committed ones, and the engines are
+those of Act. Nothing is written: Redis, memory slots and recordings do not change. Changes are rounded to 6 digits, finer
+than float32 rounding here, so that a word without influence has 0 and equal changes stay in the order of the steps.
 
-Failure policy: every refusal is a ServiceError with a reason of docs/protocol.md. At most MAX_RUNNING explanations run at
-once; the caller's deadline is looked at before each few histories.
+Failure policy: every error is a ServiceError with a reason of errors.proto. At most MAX_RUNNING explanations run at once;
+the caller's deadline is checked before every AT_ONCE histories.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ class Explainer:
         self._running = 0
 
     async def explain(self, call: ExplainCall, *, deadline: float | None) -> Explanation:
-        """Which words decided a committed step. deadline: of `time.monotonic`."""
+        """Explains one committed step. deadline: of `time.monotonic`."""
         if self._running >= MAX_RUNNING:
             raise queue_full("explain", retry_after=1.0)
         self._running += 1
@@ -112,7 +112,7 @@ class Explainer:
         return recorded.frame
 
     async def _outcomes(self, case: _Case, histories: Sequence[Rows], deadline: float | None) -> dict[Rows, _Outcome]:
-        """What the policy makes of the frame with each history; equal histories are computed once."""
+        """The policy's output for the frame with each history; equal histories are computed once."""
         agent, distinct = case.agent, list(dict.fromkeys(histories))
         features = await agent.encode.submit(case.frame, deadline=deadline)
         outcomes: dict[Rows, _Outcome] = {}

@@ -1,7 +1,7 @@
 """Recorded frames of committed steps: what GetFrame returns and ExplainStep looks at.
 
-Contract: a recorded frame counts only if it is the one that the step was committed with; names may be used again after
-an episode has expired. Failure policy: no such frame is FRAME_NOT_RECORDED, no recording at all RECORDING_OFF.
+Contract: a recorded frame is used only if its fingerprint is that of the committed step, because the name of an expired
+episode may be used again. Failure policy: no such frame is FRAME_NOT_RECORDED, no recording at all RECORDING_OFF.
 """
 
 from agent.frame import frame_fingerprint
@@ -26,7 +26,10 @@ class Frames:
         return None
 
     async def get(self, episode_id: str, step: int) -> RecordedFrame:
-        """The recorded frame. A recording outlives its episode; that of an expired one cannot be compared any more."""
+        """Returns the recorded frame.
+
+        After the episode has expired there is nothing to compare it with, so it is returned as it is.
+        """
         if not self._recorder:
             raise errors.recording_off()
         state, record = await self._store.read(episode_id, step)

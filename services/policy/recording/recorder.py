@@ -15,12 +15,12 @@ import queue
 import threading
 import time
 
-import grpc
 from prometheus_client import Counter
+from shelm.v1 import errors_pb2
 
 from agent.frame import Frame
 from services.policy.recording.recordings import Recorded, Recordings
-from services.runtime.errors import ServiceError
+from services.protocol.reasons import failure
 
 log = logging.getLogger(__name__)
 WORKERS = 4  # S3 takes tens of milliseconds a frame
@@ -47,7 +47,7 @@ class Recorder:
             threading.Thread(target=work, name="recorder", daemon=True).start()
 
     def put(self, episode_id: str, step: int, frame: Frame) -> None:
-        """Hands over the frame of a committed step."""
+        """Queues the frame of a committed step for writing."""
         try:
             self._queue.put_nowait((episode_id, step, frame))
         except queue.Full:
@@ -61,7 +61,7 @@ class Recorder:
         except Exception as error:  # S3's client raises many kinds
             log.warning("step %d of %r cannot be read: %s: %s", step, episode_id, type(error).__name__, error)
             text = "the recorded frames cannot be reached; retry later"
-            raise ServiceError(grpc.StatusCode.UNAVAILABLE, "RECORDINGS_UNAVAILABLE", text, retry_after=1.0) from error
+            raise failure(errors_pb2.ERROR_REASON_RECORDINGS_UNAVAILABLE, text, retry_after=1.0) from error
 
     async def close(self, seconds: float = FLUSH_SECONDS) -> None:
         """Waits until the frames that wait are written, but no longer than `seconds`."""

@@ -2,7 +2,8 @@
 
 `str(error)` gives what happened, the server's reason and what to do. `retryable` says whether repeating the identical
 call may help; the client has then repeated it already for `retry_for` seconds. Classes are named after the server's reasons,
-or after the gRPC code where the server gave none.
+or after the gRPC code where the server gave none. Whether a call may be repeated, and the advice for a reason that has no
+class of its own, are those of errors.proto.
 """
 # ruff: noqa: N818  the names are the contract's own words (StepGap, Overloaded), without "Error" after each
 
@@ -26,7 +27,7 @@ class FieldViolation(NamedTuple):
 class ShelmError(Exception):
     """A call failed. Raised itself only for codes that have no class of their own (INTERNAL, CANCELLED, ...)."""
 
-    advice: ClassVar[str] = "see the server's log"
+    advice: str = "see the server's log"
     default_code: ClassVar[grpc.StatusCode] = grpc.StatusCode.UNKNOWN
 
     def __init__(
@@ -39,9 +40,12 @@ class ShelmError(Exception):
         field_violations: Sequence[FieldViolation] = (),
         retry_after: float | None = None,
         retryable: bool = False,
+        advice: str | None = None,
     ) -> None:
-        """Takes the gRPC code, ErrorInfo's reason and metadata, BadRequest's fields, and the seconds to wait."""
+        """Takes the gRPC code, ErrorInfo's reason and metadata, BadRequest's fields, the seconds to wait, and what to do."""
         super().__init__(message)
+        if advice is not None:
+            self.advice = advice
         self.message = message
         self.code = code or self.default_code
         self.reason = reason

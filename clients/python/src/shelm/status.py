@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from shelm import errors
-from shelm.v1 import agent_pb2
+from shelm.v1 import agent_pb2, errors_pb2
 
 DOMAIN = "shelm"
 CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
@@ -32,6 +32,13 @@ BY_REASON: dict[str, type[errors.ShelmError]] = {
     "RECORDING_OFF": errors.RecordingOff,
     "EPISODE_NOT_FOUND": errors.EpisodeNotFound,
     "AGENT_NOT_FOUND": errors.AgentNotFound,
+}
+_RULE: Any = errors_pb2.rule
+# What errors.proto says of each reason.
+RULES: dict[str, errors_pb2.ErrorRule] = {
+    value.name[len("ERROR_REASON_") :]: value.GetOptions().Extensions[_RULE]
+    for value in errors_pb2.ErrorReason.DESCRIPTOR.values
+    if value.number
 }
 BY_CODE: dict[grpc.StatusCode, type[errors.ShelmError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidArgument,
@@ -71,14 +78,19 @@ def _error(code: grpc.StatusCode, message: str, details: Iterable[AnyMessage], *
     if delay is not None:
         fields["retry_after"] = delay
     retryable = not refused and _retryable(code, reason, fields.get("retry_after"))
-    kind = BY_REASON.get(reason) or BY_CODE.get(code, errors.ShelmError)
-    return kind(message, code=code, retryable=retryable, **fields)
+    if reason in BY_REASON:
+        return BY_REASON[reason](message, code=code, retryable=retryable, **fields)
+    kind = BY_CODE.get(code, errors.ShelmError)
+    advice = RULES[reason].advice if reason in RULES else None
+    return kind(message, code=code, retryable=retryable, advice=advice, **fields)
 
 
 def _retryable(code: grpc.StatusCode, reason: str, retry_after: float | None) -> bool:
+    if reason in RULES:
+        return RULES[reason].retryable
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:  # without either it is gRPC itself: a message too large, for ever
         return bool(reason) or retry_after is not None
-    return reason == "COMMIT_CONFLICT" or code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+    return code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 
 
 def _pushback(value: Any) -> tuple[bool, float | None]:
