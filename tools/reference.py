@@ -1,9 +1,9 @@
 """Generates the reference documentation of the protos: `python -m tools.reference`.
 
-Contract: docs/reference.md contains every service, method, message, field, enum and value of the public API with its comment,
-number and type; types are links. The table of error reasons in docs/protocol.md is generated from errors.proto. The same
-protos give the same bytes. Failure policy: protos that do not compile end the command with protoc's output; two names with the
-same anchor, or a page without the marks of the table, raise ValueError.
+Contract: docs/reference.md contains every service, method, message, field, enum and value of the public API with its
+comment, number and type; types are links. The table of error reasons in docs/protocol.md is generated from errors.proto. The
+same protos give the same bytes. Failure policy: protos that do not compile end the command with protoc's output; two names
+with the same anchor, or a page without the marks of the table, raise ValueError.
 """
 
 import re
