@@ -1,4 +1,4 @@
-"""Words -> memory vectors."""
+"""Builds the memory engine: words -> memory vectors."""
 
 from agent.bundle import AgentBundle
 from agent.memory.slots import MemorySlots
@@ -9,13 +9,13 @@ from agent.vocabulary import Vocabulary, load_vocabulary
 def make_slots(
     spec: LanguageModelSpec, vocabulary: Vocabulary, *, k: int, agent_digest: str, slots: int, device: str = "cpu"
 ) -> MemorySlots:
-    """Words -> memory vectors of up to `slots` episodes at hand, k words a step."""
+    """Builds the memory slots from their parts: a cache of `slots` episodes, with k words per step."""
     model = load_language_model(spec, lm_token_ids=vocabulary.token_ids, tokens_per_step=k, device=device)
     return MemorySlots(language_model=model, vocabulary_size=len(vocabulary), agent_digest=agent_digest, slots=slots)
 
 
 def load_slots(bundle: AgentBundle, *, device: str, slots: int) -> MemorySlots:
-    """Words -> memory vectors, as the bundle says."""
+    """Builds the memory slots of a bundle; raises ValueError if the manifest's dimension does not fit the language model."""
     part = bundle.manifest.memory
     spec = LanguageModelSpec(
         kind=part.kind, source=bundle.source(part.source), layers=part.layers, window=part.window, sha256=part.sha256

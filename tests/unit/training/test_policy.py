@@ -6,13 +6,13 @@ import pytest
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import ConvertCallback
 
-from training.policy import FallingEntropy
+from training.policy import LinearEntropySchedule
 
 
 def test_the_entropy_bonus_falls_to_its_end_also_when_a_run_goes_on() -> None:
     model = PPO("MlpPolicy", "CartPole-v1", n_steps=64, batch_size=64, n_epochs=1, device="cpu")
     seen: list[float] = []
-    falling = FallingEntropy(0.2, 0.1)
+    falling = LinearEntropySchedule(0.2, 0.1)
 
     def note(*_: Any) -> bool:
         seen.append(model.ent_coef)
