@@ -7,15 +7,28 @@ from agent.vocabulary import Vocabulary, load_vocabulary
 
 
 def make_slots(
-    spec: LanguageModelSpec, vocabulary: Vocabulary, *, k: int, agent_digest: str, slots: int, device: str = "cpu"
+    spec: LanguageModelSpec,
+    vocabulary: Vocabulary,
+    *,
+    k: int,
+    agent_digest: str,
+    slots: int,
+    slot_bytes: int | None = None,
+    device: str = "cpu",
 ) -> MemorySlots:
-    """Words -> memory vectors of up to `slots` episodes at hand, k words a step."""
+    """Words -> memory vectors, with k words a step.
+
+    slots: episodes whose memory state is kept. slot_bytes: bytes that they may take together, which may leave fewer slots,
+    but at least one; None: no bound.
+    """
     model = load_language_model(spec, lm_token_ids=vocabulary.token_ids, tokens_per_step=k, device=device)
+    if slot_bytes is not None:
+        slots = max(1, min(slots, slot_bytes // model.new_cache(1).slot_bytes))
     return MemorySlots(language_model=model, vocabulary_size=len(vocabulary), agent_digest=agent_digest, slots=slots)
 
 
-def load_slots(bundle: AgentBundle, *, device: str, slots: int) -> MemorySlots:
-    """Words -> memory vectors, as the bundle says."""
+def load_slots(bundle: AgentBundle, *, device: str, slots: int, slot_bytes: int | None = None) -> MemorySlots:
+    """Words -> memory vectors, as the bundle says; slots and slot_bytes as in `make_slots`."""
     part = bundle.manifest.memory
     spec = LanguageModelSpec(
         kind=part.kind, source=bundle.source(part.source), layers=part.layers, window=part.window, sha256=part.sha256
@@ -26,6 +39,7 @@ def load_slots(bundle: AgentBundle, *, device: str, slots: int) -> MemorySlots:
         k=bundle.manifest.retrieval.k,
         agent_digest=bundle.digest,
         slots=slots,
+        slot_bytes=slot_bytes,
         device=device,
     )
     if loaded.dimension != part.dimension:
