@@ -1,1 +1,1 @@
-"""What one agent computes: frame -> words -> memory vector -> action. No server, no store, no network."""
+"""The computation of one agent: frame -> words -> memory vector -> action. It uses no server, database or network."""

@@ -1,10 +1,10 @@
-"""Action spaces as a bundle states them: discrete, continuous, or a dict of named parts of these two kinds.
+"""Action spaces as defined in an agent bundle: discrete, continuous, or a dict of named parts of these two kinds.
 
-`{"discrete": n, "names": [...]}`, `{"continuous": {"low": [...], "high": [...]}, "names": [...]}`, or
-`{"dict": {NAME: one of the two, ...}}`. The parts of a dict stand in alphabetical order of their names, whatever the
-order in the file, because that order is not part of a bundle's digest.
+The three forms are `{"discrete": n, "names": [...]}`, `{"continuous": {"low": [...], "high": [...]}, "names": [...]}` and
+`{"dict": {NAME: one of the first two, ...}}`. The parts of a dict are always sorted by name, whatever their order in the
+file, because the bundle's digest does not cover that order.
 
-Failure policy: a value that is none of these raises pydantic's ValidationError, which names the field.
+Failure policy: an invalid value raises pydantic's ValidationError, which names the field.
 """
 
 from typing import Annotated, ClassVar, Self
@@ -22,7 +22,7 @@ class _Space(BaseModel):
 
 
 class Bounds(_Space):
-    """The smallest and largest value of each dimension, rounded to float32."""
+    """Lower and upper bound of each dimension, rounded to float32."""
 
     low: tuple[Bound, ...] = Field(min_length=1)
     high: tuple[Bound, ...] = Field(min_length=1)
@@ -37,17 +37,17 @@ class Bounds(_Space):
         return self
 
     def arrays(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """`low` and `high`, float32 (dimensions,) each."""
+        """Returns `low` and `high`, each float32 (dimensions,)."""
         return np.array(self.low, np.float32), np.array(self.high, np.float32)
 
 
 class SingleSpace(_Space):
-    """One choice among `discrete` actions, or one float32 vector within the bounds of `continuous`."""
+    """A discrete action out of `discrete`, or a float32 vector within the bounds of `continuous`."""
 
-    kinds: ClassVar[dict[str, str]] = {"discrete": "discrete", "continuous": "continuous"}  # in the file -> attribute
+    kinds: ClassVar[dict[str, str]] = {"discrete": "discrete", "continuous": "continuous"}  # key in the file -> attribute
     discrete: int | None = Field(default=None, gt=0)
     continuous: Bounds | None = None
-    names: tuple[str, ...] = ()  # of the discrete actions, or of the dimensions
+    names: tuple[str, ...] = ()  # one for each discrete action, or each dimension
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
@@ -60,12 +60,12 @@ class SingleSpace(_Space):
 
     @property
     def size(self) -> int:
-        """Number of discrete actions, or of dimensions; 0 for a dict."""
+        """Number of discrete actions, or of continuous dimensions; 0 for a dict."""
         return len(self.continuous.low) if self.continuous else self.discrete or 0
 
 
 class ActionSpace(SingleSpace):
-    """What an agent can do."""
+    """The action space of an agent."""
 
     kinds = {**SingleSpace.kinds, "dict": "parts"}
     parts: dict[PartName, SingleSpace] | None = Field(default=None, alias="dict", min_length=1)
@@ -83,5 +83,5 @@ class ActionSpace(SingleSpace):
 
     @property
     def spaces(self) -> dict[str, SingleSpace]:
-        """The parts by name; a space that is no dict is one part without a name."""
+        """The parts by name; a space that is not a dict is returned as one part with the name ""."""
         return self.parts or {"": self}

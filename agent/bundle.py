@@ -1,11 +1,11 @@
-"""Agent bundles: a folder that defines one agent completely.
+"""Agent bundles: folders that define one agent completely.
 
-`agent.json` states everything (`AgentManifest`) and lists every other file with its SHA-256; `digest` is the SHA-256 of
-the manifest without that field, so it pins all weights. Weights of third parties are named with their own SHA-256, never
-copied into a bundle. The model card, README.md, defines nothing and is not part of the digest.
+`agent.json` holds all settings (`AgentManifest`) and lists every other file with its SHA-256. `digest` is the SHA-256 of the
+manifest without that field, so it identifies all weights. Third-party weights are referenced by their own SHA-256 and never
+copied into a bundle. The model card, README.md, is not part of the digest.
 
-Failure policy: `load_bundle` checks everything before it returns. A missing or altered file, a bad value or a wrong digest
-raises `InvalidBundle`, whose text names the bundle and the file or field.
+Failure policy: `load_bundle` checks everything before it returns. A missing or altered file, an invalid value or a wrong
+digest raises `InvalidBundle`, whose message names the bundle and the file or field.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ MANIFEST = "agent.json"
 
 
 class InvalidBundle(ValueError):  # noqa: N818
-    """An agent bundle that cannot be served."""
+    """The agent bundle cannot be served."""
 
 
 class _Part(BaseModel):
@@ -32,14 +32,14 @@ class _Part(BaseModel):
 
 
 class ObservationPart(_Part):
-    """The frame that the agent expects, in pixels."""
+    """Size of the agent's frames, in pixels."""
 
     height: int = Field(gt=0, le=4096)
     width: int = Field(gt=0, le=4096)
 
 
 class RetrievalPart(_Part):
-    """How frames become words."""
+    """How words are retrieved for a frame."""
 
     clip: str  # file:FOLDER in the bundle, hub:ARCH/PRETRAINED or random:ARCH/SEED
     vocabulary: str  # a file of the bundle
@@ -48,7 +48,7 @@ class RetrievalPart(_Part):
 
 
 class MemoryPart(_Part):
-    """How words become the memory vector; see agent.memory.weights."""
+    """The language model that turns words into the memory vector, as in agent.memory.weights.LanguageModelSpec."""
 
     kind: Literal["causal_lm", "transformer_xl"]
     source: str
@@ -59,7 +59,7 @@ class MemoryPart(_Part):
 
 
 class PolicyPart(_Part):
-    """Shape of the actor-critic; defaults are the paper's (docs/paper.md#trainable)."""
+    """Shape of the actor-critic; the defaults are the paper's (docs/paper.md#trainable)."""
 
     weights: str
     channels: tuple[int, int] = (64, 128)
@@ -103,22 +103,22 @@ class AgentBundle:
         return self.manifest.digest
 
     def path(self, file: str) -> Path:
-        """Where a file of the bundle lies."""
+        """Returns the path of a file of the bundle."""
         return self.folder / file
 
     def source(self, source: str) -> str:
-        """A model source with `file:` made relative to the bundle."""
+        """Resolves `file:` in a model source relative to the bundle's folder."""
         return f"file:{self.folder / source.removeprefix('file:')}" if source.startswith("file:") else source
 
 
 def manifest_digest(content: dict[str, Any]) -> str:
-    """SHA-256 of a manifest without its digest, in canonical JSON."""
+    """Returns the SHA-256 of a manifest without its field `digest`, serialised as canonical JSON."""
     rest = {key: value for key, value in content.items() if key != "digest"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def hash_files(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of a bundle that defines the agent, by path."""
+    """Returns the SHA-256 of every file that is part of the digest, by path: all but agent.json and README.md."""
     return {name: file_sha256(folder / name) for name in _file_names(folder)}
 
 
@@ -128,7 +128,7 @@ def _file_names(folder: Path) -> list[str]:
 
 
 def write_manifest(folder: Path, content: dict[str, Any]) -> AgentBundle:
-    """Completes `content` (a manifest without files and digest) for the files in `folder`, writes it and checks it."""
+    """Adds the file hashes and the digest to `content`, writes it as `folder`/agent.json, and loads the bundle."""
     content = {**content, "files": hash_files(folder)}
     content["digest"] = manifest_digest(content)
     (folder / MANIFEST).write_text(json.dumps(content, indent=2) + "\n")
@@ -136,7 +136,7 @@ def write_manifest(folder: Path, content: dict[str, Any]) -> AgentBundle:
 
 
 def load_bundle(folder: Path) -> AgentBundle:
-    """Reads and verifies a bundle; raises InvalidBundle."""
+    """Loads and verifies a bundle; raises InvalidBundle."""
     content = _read_manifest(folder)
     try:
         manifest = AgentManifest.model_validate(content)
@@ -180,7 +180,7 @@ def _check_files(folder: Path, manifest: AgentManifest) -> None:
 
 
 def _files_of(folder: Path, source: str) -> set[str]:
-    """What a model source of the bundle consists of; a folder outside gives names that no bundle may list."""
+    """Returns the files of a model source in the bundle; a folder outside gives names that no manifest may list."""
     name = source.removeprefix("file:")
     found = {os.path.normpath(os.path.join(name, file)) for file in _file_names(folder / name)}
     if not found:

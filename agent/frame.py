@@ -1,4 +1,4 @@
-"""A frame: what an agent sees at one step, uint8 (height, width, 3) in RGB order."""
+"""Frames: what an agent sees at one step, uint8 (height, width, 3) in RGB order."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,7 +10,9 @@ Frame = NDArray[np.uint8]
 
 
 def frame_fingerprint(frame: Frame) -> bytes:
-    """16 bytes, a hash of shape and pixels: two frames count as the same frame exactly if their fingerprints are equal."""
+    """Returns a 16-byte hash of shape and pixels; two frames are treated as the same if and only if their fingerprints are
+    equal.
+    """
     digest = hashlib.blake2b(repr(frame.shape).encode(), digest_size=16)
     digest.update(np.ascontiguousarray(frame).data)
     return digest.digest()
@@ -18,12 +20,12 @@ def frame_fingerprint(frame: Frame) -> bytes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observation:
-    """What an agent sees at one step: the frame, and its fingerprint, which is computed once."""
+    """A frame together with its fingerprint, so that the fingerprint is computed only once."""
 
     frame: Frame
     fingerprint: bytes
 
     @classmethod
     def of(cls, frame: Frame) -> "Observation":
-        """Computes the fingerprint."""
+        """Creates an observation from a frame by computing its fingerprint."""
         return cls(frame, frame_fingerprint(frame))

@@ -1,7 +1,7 @@
-"""The rolling digest of an episode's history: which memory state a step is appended to.
+"""Rolling digest of an episode's history, which identifies the memory state that a step is appended to.
 
-digest(empty history of an agent) = H(agent digest); digest(history + step) = H(digest(history), the step's word ids). Two
-histories with the same digest hold the same words in the same order for the same agent.
+digest(empty history of an agent) = H(agent digest); digest(history + step) = H(digest(history), the step's vocabulary rows).
+Two histories with the same digest contain the same words in the same order for the same agent.
 """
 
 import hashlib
@@ -17,34 +17,34 @@ DIGEST_BYTES = 16
 
 @dataclass(frozen=True)
 class MemoryStep:
-    """One step of one episode: append `vocabulary_rows` to the history with digest `history`."""
+    """One step of one episode: append `vocabulary_rows` to the history that has `history_digest`."""
 
     episode_id: str
     step: int
-    vocabulary_rows: tuple[int, ...]  # in feeding order
+    vocabulary_rows: tuple[int, ...]  # in the order in which the language model reads them
     history_digest: bytes
 
 
 @dataclass(frozen=True)
 class MemoryVector:
-    """What an episode remembers after a step: float32 (dimension,), and the digest of its history now."""
+    """The memory vector of an episode after a step, float32 (dimension,), and the digest of its history with that step."""
 
     vector: NDArray[np.float32]
     history_digest: bytes
 
 
 def empty_history(agent_digest: str) -> bytes:
-    """Digest of the history of an episode that has no step yet."""
+    """Returns the digest of the history of an episode without steps."""
     return _hash(b"shelm-history:" + agent_digest.encode())
 
 
 def extend_history(digest: bytes, vocabulary_rows: Sequence[int]) -> bytes:
-    """Digest after one more step with these vocabulary rows."""
+    """Returns the digest after one more step with these vocabulary rows."""
     return _hash(digest + struct.pack(f"<{len(vocabulary_rows)}I", *vocabulary_rows))
 
 
 def history_reach(layers: int, window: int) -> int:
-    """How many tokens before the next one can influence its memory vector: layers * (window - 1).
+    """Returns how many tokens before a token can influence its memory vector: layers * (window - 1).
 
     With the token itself that is (layers - 1)(window - 1) + window, the bound of docs/paper.md#reach.
     """

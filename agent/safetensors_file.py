@@ -1,4 +1,4 @@
-"""Writes safetensors files that every user can read: services run as other users than the one who made the weights."""
+"""Writes safetensors files that all users can read, because services run as other users than the one who created them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +8,6 @@ from torch import Tensor
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """One safetensors file, mode 0644; safetensors itself would make it readable by its owner alone."""
+    """Writes one safetensors file with mode 0644; safetensors itself would make it readable by its owner only."""
     save_file(dict(tensors), path, metadata=dict(metadata) if metadata else None)
     path.chmod(0o644)

@@ -1,6 +1,6 @@
-"""Files that other Python packages ship, named `package:PACKAGE/FILE`.
+"""Locates files in installed Python packages, named `package:PACKAGE/FILE`.
 
-Failure policy: FileNotFoundError names the package or the file that is missing. Nothing of the package is executed.
+Failure policy: FileNotFoundError names the missing package or file. Nothing of the package is executed.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def package_file(source: str) -> Path:
-    """Path of `package:PACKAGE/FILE` without importing the package."""
+    """Returns the path of `package:PACKAGE/FILE` without importing the package."""
     package, _, name = source.removeprefix("package:").partition("/")
     found = importlib.util.find_spec(package)
     folders = found.submodule_search_locations if found else None
@@ -22,6 +22,6 @@ def package_file(source: str) -> Path:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Returns the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

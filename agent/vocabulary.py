@@ -1,9 +1,10 @@
 """The vocabulary: the words that can be remembered, with their CLIP text embeddings (the paper's semantic database).
 
-Contract: row i of every field is the same word; rows are in ascending CLIP id. One safetensors file holds everything,
-with the provenance (overlap mode, prompts, names of both models, sizes) in its metadata. Embeddings may be stored in
-float16 and are always float32 in memory.
-Failure: a file that is not a vocabulary, or whose fields disagree in length, raises ValueError naming the file.
+Contract: row i of every field is the same word; rows are in ascending CLIP id. One safetensors file contains everything,
+with the provenance (overlap mode, prompts, names of both models, sizes) in its metadata. Embeddings may be stored in float16
+and are always float32 in memory.
+
+Failure: a file that is not a vocabulary, or whose fields differ in length, raises ValueError naming the file.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ FORMAT = "shelm-vocabulary-1"
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word that a frame was turned into: its row in the vocabulary, its text, its cosine similarity in [-1, 1]."""
+    """A word retrieved for a frame: its row in the vocabulary, its text, and its cosine similarity in [-1, 1]."""
 
     row: int
     text: str
@@ -33,8 +34,11 @@ class Word:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """words: list of rows strings. embeddings: float32 (rows, dim), CLIP text embeddings, not normalised
-    (docs/paper.md#vocabulary). token_ids: int64 (rows,), the language model's id of each word. provenance: how it was built.
+    """The words that an agent can remember.
+
+    words: the text of each row. embeddings: float32 (rows, dim), CLIP text embeddings, not normalised
+    (docs/paper.md#vocabulary). token_ids: int64 (rows,), the language model's id of each word. provenance: how the
+    vocabulary was built.
     """
 
     words: list[str]
@@ -55,12 +59,12 @@ class Vocabulary:
         return len(self.words)
 
     def save(self, path: Path, *, dtype: torch.dtype = torch.float16) -> None:
-        """Writes one safetensors file; `dtype` is that of the stored embeddings."""
+        """Writes one safetensors file; `dtype` is the dtype of the stored embeddings."""
         text = json.dumps(self.words, ensure_ascii=False).encode()
         tensors = {
             "embeddings": self.embeddings.to(dtype).contiguous(),
             "token_ids": self.token_ids.to(torch.int32),
-            # JSON in a byte tensor: words of the reference overlap may hold any character, line ends included.
+            # JSON in a byte tensor: words of the reference overlap may contain any character, including line ends.
             "words": torch.frombuffer(bytearray(text), dtype=torch.uint8),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +72,7 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: Path) -> Vocabulary:
-        """Reads what `save` wrote."""
+        """Reads a file that `save` wrote."""
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
             if metadata.pop("format", None) != FORMAT:
@@ -82,5 +86,5 @@ class Vocabulary:
 
 
 def load_vocabulary(bundle: AgentBundle) -> Vocabulary:
-    """The words that the bundle's agent can remember."""
+    """Loads the vocabulary of a bundle."""
     return Vocabulary.load(bundle.path(bundle.manifest.retrieval.vocabulary))

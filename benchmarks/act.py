@@ -1,10 +1,10 @@
-"""Latency and throughput of Act through the real services: `python -m benchmarks.act [--out FILE] [--triton]`.
+"""Measures latency and throughput of Act through the real services: `python -m benchmarks.act [--out FILE] [--triton]`.
 
-Side by side in one run: (a) the three services as separate processes, (b) everything in one process, and with `--triton`
-(c) as (a) with every model behind a Triton on the CPU; each with 1, 4 and 16 episodes at once, in turn, several rounds; with
-`--triton` also 32, and the mean size of Triton's own batches. Held equal: the bundle, the frames (of one recorded walk),
-deterministic actions, one torch thread per process, Redis with `appendfsync always`, the client on the same machine.
-Also counts Redis's bytes per step.
+Compares, in one run: (a) the three services as separate processes, (b) all services in one process, and with `--triton` (c)
+as (a) with all models in a Triton on the CPU. Each is measured with 1, 4 and 16 concurrent episodes, alternating, in several
+rounds; with `--triton` also with 32, and the mean size of Triton's batches. Constant: the bundle, the frames (of one
+recorded walk), deterministic actions, one torch thread per process, Redis with `appendfsync always`, the client on the same
+machine. Also measures Redis's bytes per step.
 """
 
 import argparse
@@ -42,7 +42,7 @@ STEPS = 60  # per episode and round
 
 
 def record_frames(count: int) -> list[NDArray[np.uint8]]:
-    """Frames of a random walk in MiniGrid-MemoryS11."""
+    """Returns frames of a random walk in MiniGrid-MemoryS11."""
     env = minigrid_env("MiniGrid-MemoryS11-v0")
     env.action_space.seed(0)
     frame, _ = env.reset(seed=0)
@@ -56,7 +56,7 @@ def record_frames(count: int) -> list[NDArray[np.uint8]]:
 
 
 def play(target: str, frames: list[NDArray[np.uint8]], latencies: list[float]) -> None:
-    """One episode over all frames; appends each Act's seconds."""
+    """Plays one episode over all frames; appends the duration of each Act in seconds."""
     with Client(target) as client, client.episode(f"bench-{uuid.uuid4().hex}", deterministic=True) as episode:
         for frame in frames:
             started = time.perf_counter()
@@ -65,7 +65,7 @@ def play(target: str, frames: list[NDArray[np.uint8]], latencies: list[float]) -
 
 
 def measure(target: str, episodes: int, frames: list[NDArray[np.uint8]]) -> dict[str, float]:
-    """`episodes` episodes at once, each from a thread of its own."""
+    """Plays `episodes` concurrent episodes, each in its own thread."""
     latencies: list[float] = []
     threads = [threading.Thread(target=play, args=(target, frames, latencies)) for _ in range(episodes)]
     started = time.perf_counter()
@@ -79,7 +79,7 @@ def measure(target: str, episodes: int, frames: list[NDArray[np.uint8]]) -> dict
 
 
 def bytes_per_step(url: str, target: str, frames: list[NDArray[np.uint8]]) -> float:
-    """What Redis holds for one episode, by MEMORY USAGE, over its steps."""
+    """Returns the memory that Redis uses for one episode (MEMORY USAGE), divided by its steps."""
     store: Any = redis.Redis.from_url(url)
     name = f"bench-{uuid.uuid4().hex}"
     with Client(target) as client:
@@ -90,7 +90,7 @@ def bytes_per_step(url: str, target: str, frames: list[NDArray[np.uint8]]) -> fl
 
 
 def standalone(url: str) -> tuple[str, subprocess.Popen[bytes]]:
-    """Everything in one process, on the same Redis."""
+    """Runs all services in one process, on the same Redis."""
     target = f"127.0.0.1:{free_port()}"
     env = {**os.environ, "SHELM_LISTEN": target, "SHELM_REDIS_URL": url, "SHELM_LOG_LEVEL": "WARNING"}
     process = subprocess.Popen([sys.executable, "-m", "services.standalone"], env=env)
@@ -101,7 +101,7 @@ def standalone(url: str) -> tuple[str, subprocess.Popen[bytes]]:
 
 @contextmanager
 def behind_triton(url: str, folder: Path) -> Iterator[tuple[str, TritonServer]]:
-    """The three services with their models in a Triton, on the same Redis."""
+    """Runs the three services with their models in a Triton, on the same Redis."""
     repository, port = folder / "repository", free_port()
     write_models([BUNDLE, "--out", str(repository)])
     server = TritonServer(repository, port=port, folder=folder)
@@ -115,7 +115,7 @@ def behind_triton(url: str, folder: Path) -> Iterator[tuple[str, TritonServer]]:
 
 
 def mean_batches(server: TritonServer) -> dict[str, tuple[int, int]]:
-    """Rows and runs of each model so far, by Triton's own count."""
+    """Returns rows and batches of each model so far, from Triton's own statistics."""
     with triton.InferenceServerClient(server.target) as client:
         stats = client.get_inference_statistics().model_stats
     return {one.name.rpartition("_")[0]: (one.inference_count, one.execution_count) for one in stats}
@@ -124,10 +124,10 @@ def mean_batches(server: TritonServer) -> dict[str, tuple[int, int]]:
 def rounds(
     targets: dict[str, str], counts: Sequence[int], frames: list[NDArray[np.uint8]], turns: int = ROUNDS
 ) -> list[dict[str, Any]]:
-    """All deployments in turn."""
+    """Measures all deployments, alternating."""
     rows: list[dict[str, Any]] = []
     for where in targets.values():
-        measure(where, 1, frames)  # warm: connections, caches
+        measure(where, 1, frames)  # warm-up: connections, caches
     for turn in range(turns):
         for episodes in counts:
             for name, where in targets.items():
@@ -136,7 +136,7 @@ def rounds(
 
 
 def show(rows: list[dict[str, Any]]) -> None:
-    """Medians."""
+    """Prints medians."""
     for name, episodes in sorted({(row["deployment"], row["episodes"]) for row in rows}):
         own = [row for row in rows if row["deployment"] == name and row["episodes"] == episodes]
         median = {key: statistics.median(row[key] for row in own) for key in ("acts_per_second", "p50_ms", "p99_ms")}
@@ -144,10 +144,10 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Measures and prints medians; `--out` keeps the raw rounds."""
+    """Measures and prints medians; `--out` saves the raw rounds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--triton", action="store_true", help="needs `make triton-setup`")
+    parser.add_argument("--triton", action="store_true", help="also measure with Triton; needs `make triton-setup`")
     options = parser.parse_args()
     frames = record_frames(STEPS)
     result: dict[str, Any] = {"machine": f"{os.cpu_count()} cores, {platform.machine()}", "steps": STEPS}

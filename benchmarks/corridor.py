@@ -1,8 +1,8 @@
-"""Episodes of MiniGrid-Memory through a real server, with what only the environment's state knows of them.
+"""Episodes of MiniGrid-Memory through a real server, with ground truth from the environment's state.
 
-- the cue is the object in the start room, a key or a ball; the agent must turn to the same object at the fork;
-- a sighting is a step before the fork at which the cue was in the agent's field of view and not hidden by a wall;
-- the fork is the last step at which the agent stood in the cell between the two objects and its action turned it from
+- The cue is the object in the start room, a key or a ball; the agent must turn to the same object at the fork.
+- A sighting is a step before the fork at which the cue was in the agent's field of view and not hidden by a wall.
+- The fork is the last step at which the agent stood in the cell between the two objects and its action turned it from
   looking along the corridor to looking at one of them. An episode without such a step has no fork.
 
 Failure policy: an error of the server ends the run.
@@ -25,13 +25,13 @@ from shelm.v1 import agent_pb2, agent_pb2_grpc
 from deploy.local.redis_server import redis_command
 from deploy.local.stack import free_port
 
-SECONDS = 120.0  # of one call
+SECONDS = 120.0  # timeout of one call
 ALONG, ACROSS = (0, 2), (1, 3)  # MiniGrid's directions: east and west, south and north
 
 
 @contextmanager
 def served(bundle: str) -> Iterator[Any]:
-    """A stub of AgentService before a standalone server with one agent, on a Redis of its own."""
+    """Runs a standalone server with one agent on its own Redis; returns a stub of AgentService."""
     with tempfile.TemporaryDirectory() as folder:
         port, target = free_port(), f"127.0.0.1:{free_port()}"
         settings = {"LISTEN": target, "REDIS_URL": f"redis://127.0.0.1:{port}/0", "AGENTS": bundle, "LOG_LEVEL": "WARNING"}
@@ -51,7 +51,7 @@ def served(bundle: str) -> Iterator[Any]:
 
 
 class Room:
-    """What the environment's state says."""
+    """The ground truth in the environment's state."""
 
     def __init__(self, env: Any) -> None:
         self._env = env.unwrapped
@@ -64,22 +64,22 @@ class Room:
         return str(self._env.grid.get(*self._cue_at).type)
 
     def cue_in_view(self) -> bool:
-        """Whether the agent sees it now."""
+        """Whether the agent currently sees the cue."""
         return bool(self._env.agent_sees(*self._cue_at))
 
     @property
     def pose(self) -> tuple[bool, int]:
-        """Whether the agent stands at the fork, and where it looks."""
+        """Whether the agent is at the fork, and its direction."""
         return tuple(self._env.agent_pos) == self._fork, int(self._env.agent_dir)
 
     def facing(self) -> str:
-        """The object that the agent looks at from the fork."""
+        """The object that the agent faces at the fork."""
         (x, y), up = self._env.agent_pos, self._env.agent_dir == 3
         return str(self._env.grid.get(x, y - 2 if up else y + 2).type)
 
 
 def image_of(frame: NDArray[Any]) -> agent_pb2.Image:
-    """The frame as its pixels."""
+    """Returns the frame as a message with raw pixels."""
     height, width, _ = frame.shape
     return agent_pb2.Image(encoding=agent_pb2.ENCODING_RAW_RGB8, height=height, width=width, data=frame.tobytes())
 
@@ -99,7 +99,7 @@ class Played:
 
 
 def play(stub: Any, env: Any, seed: int) -> Played:
-    """One episode; its seed is the environment's and that of the action draws."""
+    """Plays one episode; the seed is used for the environment and for sampling actions."""
     name = f"explain-{seed}"
     stub.CreateEpisode(agent_pb2.CreateEpisodeRequest(episode_id=name, seed=seed), timeout=SECONDS)
     frame, _ = env.reset(seed=seed)

@@ -1,8 +1,8 @@
-"""Do the engines on a GPU see and do what they do on the CPU? `python -m benchmarks.cuda_agreement [--out FILE]`.
+"""Compares the engines on a GPU with those on the CPU: `python -m benchmarks.cuda_agreement [--out FILE]`.
 
-1,000 frames of random walks go through retrieval, memory and actor-critic of the shipped bundle, in float32, on the CPU and
-on the device; compared are the words and the most probable actions, which must agree on at least 99.5 % of the frames.
-Needs a CUDA device: without one it says so and ends with status 3.
+Passes 1,000 frames of random walks through retrieval, memory and actor-critic of the default bundle, in float32, on the CPU
+and on the GPU. Words and most probable actions must agree on at least 99.5 % of the frames. Without a CUDA device it prints
+so and exits with status 3.
 """
 
 import argparse
@@ -25,7 +25,7 @@ NEEDED = 0.995
 
 
 def outcomes(device: str) -> list[tuple[tuple[int, ...], int]]:
-    """The words and the most probable action of every frame."""
+    """Returns the words and the most probable action of every frame."""
     bundle = load_bundle(Path(BUNDLE))
     retriever = load_retriever(bundle, device=device, cache_frames=0)
     slots = load_slots(bundle, device=device, slots=1)
@@ -44,7 +44,7 @@ def outcomes(device: str) -> list[tuple[tuple[int, ...], int]]:
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--out", type=Path)

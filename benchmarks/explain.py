@@ -1,9 +1,9 @@
-"""Does ExplainStep name the word that decided? `python -m benchmarks.explain --bundle models/minigrid-memory`.
+"""Measures whether ExplainStep names the decisive word: `python -m benchmarks.explain --bundle models/minigrid-memory`.
 
-An agent plays MiniGrid-MemoryS11-v0 through a real server, on frames of the environment's own renderer. At the fork (see
-benchmarks.corridor) ExplainStep is given the frame, and the word with the largest change is compared with the cue. Seeds are
-those of the evaluation (1,000,000 onward), actions are drawn, so a run can be repeated. Writes every episode with all its
-words and their changes. Failure policy: an error of the server ends the benchmark.
+An agent plays MiniGrid-MemoryS11-v0 through a real server, on frames of the environment's own renderer. At the fork
+(benchmarks.corridor) ExplainStep receives the frame, and the word with the largest change is compared with the cue. Seeds
+are those of the evaluation (1,000,000 onward) and actions are sampled, so a run can be reproduced. Writes every episode with
+all its words and their changes. Failure policy: an error of the server ends the benchmark.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from benchmarks.corridor import SECONDS, Played, play, served
 ENVIRONMENT = "MiniGrid-MemoryS11-v0"
 FIRST_SEED = 1_000_000
 OUT = Path("runs/explain")
-NOTICEABLE = 0.05  # a change below it means: that word did not decide
+NOTICEABLE = 0.05  # a word with a smaller change did not decide the step
 Record = dict[str, Any]
 
 
 def explained(stub: Any, played: Played) -> Record:
-    """What is kept of an episode."""
+    """Returns the record of an episode."""
     record: Record = {
         "episode": played.name,
         "cue": played.cue,
@@ -68,18 +68,18 @@ def names_cue(record: Record) -> bool:
 
 
 def supports_cue(record: Record) -> bool:
-    """Whether the word without which the action taken would be least probable is the cue."""
+    """Whether the cue is the word without which the chosen action would be least probable."""
     return bool(min(record["words"], key=lambda one: one["probability_without"])["word"] == record["cue"])
 
 
 def frequent_is_cue(record: Record) -> bool:
-    """What a reader would say who only counts words."""
+    """Whether the most frequent word is the cue: the baseline of counting words."""
     counts = Counter({one["word"]: len(one["steps"]) for one in record["words"]})
     return bool(counts.most_common(1)[0][0] == record["cue"])
 
 
 def summary(records: Sequence[Record]) -> dict[str, str]:
-    """The figures of the page."""
+    """Returns the figures for docs/results/explain.md."""
     forks = [one for one in records if one["fork"]]
     seen = [one for one in forks if one["sightings"]]
     unseen = [one for one in forks if not one["sightings"]]
@@ -116,7 +116,7 @@ def _mean_sightings(records: Sequence[Record]) -> float:
 
 
 def row(record: Record) -> str:
-    """A line of a table."""
+    """Returns a row of a table."""
     number = record["episode"].removeprefix("explain-")
     if not record["fork"]:
         return f"| {number} | {record['cue']} | no fork | | | {record['return']:.2f} |"

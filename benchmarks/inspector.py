@@ -1,17 +1,17 @@
-"""What the inspector costs: `python -m benchmarks.inspector [--out FILE] [--seconds 15] [--rounds 3] [--processes|--apart]`.
+"""Measures the cost of the inspector: `python -m benchmarks.inspector [--out FILE] [--processes|--apart] ...`.
 
-Throughput of Act with the inspector open on every running episode (one viewer per episode, and one of the list) against the
-inspector closed, in turn (closed, open, closed, open, ...) in one run. 50 episodes act all the time, each its next step as
-soon as the last one is answered. Held equal: server, bundle, frames (of one recorded walk, words cached), deterministic
-actions, one torch thread, Redis with `appendfsync always`, and the client. In the closed phases the inspector runs, but
-nobody looks.
+Compares the throughput of Act with the inspector open on every running episode (one viewer per episode, and one of the list)
+and with the inspector closed, alternating (closed, open, closed, open, ...) in one run. 50 episodes act continuously, each
+taking its next step as soon as the last one is answered. Constant: server, bundle, frames (of one recorded walk, words
+cached), deterministic actions, one torch thread, Redis with `appendfsync always`, and the client. In the closed phases the
+inspector runs without viewers.
 
-Viewers read server-sent events as a browser does, in a process of their own, which also is on this machine: what they cost
-is part of the result. The CPU time of each process per Act is measured too; it depends less on what else runs. A kept result
-is taken while nothing else runs; the load average before and after is written beside it.
+Viewers read server-sent events as a browser does, in a separate process on the same machine, so their cost is part of the
+result. The CPU time of each process per Act is measured too, because it depends less on other load. Measure on an idle
+machine; the load average before and after is part of the output.
 
 `--apart` gives the server one core, and everything else (clients, viewers, the inspector, Redis) the other, in closed and
-open phases alike: what is left is what the server itself is asked for, as with an inspector on a machine of its own.
+open phases alike. The remaining cost is that of the server itself, as with an inspector on another machine.
 """
 
 import argparse
@@ -45,11 +45,11 @@ from deploy.local.stack import Stack, free_port
 
 EPISODES = 50
 WARM = 3.0  # seconds before the first phase
-SETTLE = 1.5  # seconds after viewers came or went
+SETTLE = 1.5  # seconds after viewers connected or disconnected
 
 
 class Actors:
-    """Episodes that act all the time, over one channel."""
+    """Episodes that act continuously, over one channel."""
 
     def __init__(self, target: str, names: list[str]) -> None:
         self._channel = grpc.aio.insecure_channel(target)
@@ -72,16 +72,16 @@ class Actors:
             self.acts += 1
 
     async def rate(self, seconds: float) -> float:
-        """Acts per second from now on."""
+        """Returns the Acts per second during the next `seconds`."""
         before, began = self.acts, time.perf_counter()
         await asyncio.sleep(seconds)
         for task in self._tasks:
             if task.done():
-                task.result()  # raises what ended it
+                task.result()  # raises the error that ended it
         return (self.acts - before) / (time.perf_counter() - began)
 
     async def close(self) -> None:
-        """Ends them."""
+        """Ends the episodes."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -89,7 +89,7 @@ class Actors:
 
 
 def look(url: str, names: list[str], look_now: Event, seen: Any) -> None:
-    """The viewers' process: while `look_now` is set, a stream per episode and one of the list. seen: steps that came."""
+    """Runs the viewers' process: while `look_now` is set, a stream per episode and one of the list. seen: steps received."""
 
     async def view(client: httpx.AsyncClient, path: str) -> None:
         async with client.stream("GET", path) as reply:
@@ -122,7 +122,9 @@ def look(url: str, names: list[str], look_now: Event, seen: Any) -> None:
 
 @contextmanager
 def server(folder: Path, *, processes: bool, core: str = "") -> Iterator[tuple[str, dict[str, int]]]:
-    """The public API, three processes or one: its address and what runs it. core: of the one process, if it has its own."""
+    """Runs the public API in three processes or one; returns its address and process. core: of the single process, if it has
+    its own.
+    """
     if processes:
         with Stack(folder / "stack", {"SHELM_LISTEN": f"127.0.0.1:{free_port()}"}) as stack:
             yield stack.target, {name: stack.pid(name) for name in ("redis", "retrieval", "memory", "policy")}
@@ -144,7 +146,7 @@ def server(folder: Path, *, processes: bool, core: str = "") -> Iterator[tuple[s
 
 @contextmanager
 def inspector(target: str) -> Iterator[tuple[str, int]]:
-    """The inspector's address and process."""
+    """Runs the inspector; returns its address and process."""
     listen = f"127.0.0.1:{free_port()}"
     env = {**os.environ, "SHELM_INSPECTOR_LISTEN": listen, "SHELM_INSPECTOR_TARGET": target, "SHELM_LOG_LEVEL": "WARNING"}
     with running([sys.executable, "-m", "services.inspector"], env) as pid:
@@ -162,7 +164,7 @@ def inspector(target: str) -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def running(command: list[str], env: dict[str, str]) -> Iterator[int]:
-    """A process, ended on exit."""
+    """Runs a process, ended on exit."""
     process = subprocess.Popen(command, env=env or None, stdout=subprocess.DEVNULL)
     try:
         yield process.pid
@@ -179,11 +181,11 @@ class Used:
         self._before: dict[str, float] = {}
 
     def start(self) -> None:
-        """From now on."""
+        """Starts the measurement."""
         self._before = self._now()
 
     def per_act(self, acts: int) -> dict[str, float]:
-        """Milliseconds per Act since then."""
+        """Returns milliseconds per Act since the start."""
         return {name: 1000 * (value - self._before[name]) / max(1, acts) for name, value in self._now().items()}
 
     def _now(self) -> dict[str, float]:
@@ -194,7 +196,7 @@ class Used:
 
 
 async def comes(what: Callable[[], int], viewers: Any) -> None:
-    """Waits until viewers have seen something."""
+    """Waits until viewers have received something."""
     async with asyncio.timeout(60):
         while not what():
             if not viewers.is_alive():
@@ -203,7 +205,7 @@ async def comes(what: Callable[[], int], viewers: Any) -> None:
 
 
 async def measure(target: str, url: str, pids: dict[str, int], *, seconds: float, rounds: int) -> list[dict[str, Any]]:
-    """Closed and open phases in turn."""
+    """Runs closed and open phases, alternating."""
     names = [f"bench-{uuid.uuid4().hex[:12]}-{i}" for i in range(EPISODES)]
     context = multiprocessing.get_context("spawn")
     look_now, seen = context.Event(), context.Value("q", 0)
@@ -215,7 +217,7 @@ async def measure(target: str, url: str, pids: dict[str, int], *, seconds: float
     try:
         await actors.rate(WARM)
         look_now.set()
-        await comes(lambda: seen.value, viewers)  # once before it counts: connections, imports
+        await comes(lambda: seen.value, viewers)  # warm-up: connections, imports
         for turn in range(2 * rounds):
             opened = turn % 2 == 1
             (look_now.set if opened else look_now.clear)()
@@ -237,7 +239,7 @@ async def measure(target: str, url: str, pids: dict[str, int], *, seconds: float
 
 
 def cost(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Medians, and the share of throughput that looking costs: each open phase against the closed ones beside it."""
+    """Returns medians, and the throughput lost in open phases, each compared with the closed phases next to it."""
     rates = [row["acts_per_second"] for row in rows]
     shares, names = [], rows[0]["cpu_ms_per_act"]
     for i in range(1, len(rates), 2):
@@ -259,13 +261,13 @@ def cost(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measures and prints; `--out` keeps the raw phases."""
+    """Measures and prints; `--out` saves the raw phases."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--seconds", type=float, default=15.0, help="of each phase")
-    parser.add_argument("--rounds", type=int, default=3, help="closed and open phases")
+    parser.add_argument("--seconds", type=float, default=15.0, help="duration of each phase")
+    parser.add_argument("--rounds", type=int, default=3, help="number of closed and open phases")
     parser.add_argument("--processes", action="store_true", help="three services instead of one process")
-    parser.add_argument("--apart", action="store_true", help="the one process has a core of its own")
+    parser.add_argument("--apart", action="store_true", help="give the single server process its own core")
     options = parser.parse_args()
     if options.apart and options.processes:
         parser.error("--apart is for one process")
@@ -273,7 +275,7 @@ def main() -> None:
     if options.apart:
         cores = os.sched_getaffinity(0)
         core = str(min(cores))
-        os.sched_setaffinity(0, cores - {min(cores)})  # of this process and all it starts
+        os.sched_setaffinity(0, cores - {min(cores)})  # of this process and all its child processes
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         target, pids = stack.enter_context(server(Path(folder), processes=options.processes, core=core))
         url, pid = stack.enter_context(inspector(target))

@@ -1,8 +1,8 @@
-"""What traces cost: `python -m benchmarks.tracing [--out FILE] [--rounds N]`.
+"""Measures the cost of traces: `python -m benchmarks.tracing [--out FILE] [--rounds N]`.
 
-Side by side in one run: the three services with traces off, with one trace in a hundred sampled, and with all, each with
-1 and 16 episodes at once, in turn, several rounds. Held equal: everything that benchmarks.act holds equal, one Redis, and a
-collector in this process that throws away what it gets. Figures mean something on an idle machine only.
+Compares, in one run, the three services with traces off, with one percent of the traces sampled, and with all, each with 1
+and 16 concurrent episodes, alternating, in several rounds. Constant: everything that benchmarks.act keeps constant, one
+Redis, and a collector in this process that discards its input. Measure on an idle machine.
 """
 
 import argparse
@@ -37,7 +37,7 @@ class Sink(trace_service_pb2_grpc.TraceServiceServicer):
 
 
 def main() -> None:
-    """Measures and prints medians; `--out` keeps the raw rounds."""
+    """Measures and prints medians; `--out` saves the raw rounds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--rounds", type=int, default=3)

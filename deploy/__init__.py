@@ -1,1 +1,1 @@
-"""Ways to run it."""
+"""Deployments: local processes, container images, Kubernetes, and observability."""

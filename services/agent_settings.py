@@ -1,4 +1,4 @@
-"""Settings about agents, shared by the three services."""
+"""Settings about agents, shared by retrieval, memory and policy."""
 
 from pathlib import Path
 from typing import Literal
@@ -11,15 +11,15 @@ from services.runtime.settings import ServerSettings
 
 
 class AgentSettings(ServerSettings):
-    """Every service loads the same bundles."""
+    """Settings of a service that loads agent bundles; all services load the same bundles."""
 
     agents: str = Field(
-        "models/minigrid-memory", description="folders of agent bundles, separated by commas; the first is the default"
+        "models/minigrid-memory", description="folders of agent bundles, separated by commas; the first is the default agent"
     )
 
-    engine: Literal["local", "triton"] = Field("local", description="where the models run: in the services, or in Triton")
+    engine: Literal["local", "triton"] = Field("local", description="run the models in the services, or in Triton")
     triton_target: str = Field("127.0.0.1:8001", description="HOST:PORT of Triton's gRPC endpoint, with engine triton")
-    triton_timeout: float = Field(10.0, gt=0, description="seconds for one answer of a model in Triton")
+    triton_timeout: float = Field(10.0, gt=0, description="timeout in seconds of one request to Triton")
 
     slot_bytes: int = Field(2**30, gt=0, description="bytes of all memory slots together; the agents have equal shares")
 
@@ -28,7 +28,7 @@ class AgentSettings(ServerSettings):
     def _usable_device(cls, value: str) -> str:
         try:
             torch.empty(0, device=value)
-        except (RuntimeError, AssertionError) as error:  # torch has no one kind for this
+        except (RuntimeError, AssertionError) as error:  # torch raises either
             raise ValueError(str(error).partition("\n")[0]) from None
         return value
 
@@ -38,7 +38,9 @@ class AgentSettings(ServerSettings):
         return len(self.agents.split(","))
 
     def load_bundles(self) -> list[AgentBundle]:
-        """Verified bundles, the default first; InvalidBundle names the folder and the file at fault."""
+        """Loads and verifies the bundles, the default first; raises InvalidBundle, which names the folder and the invalid
+        file.
+        """
         bundles = [load_bundle(Path(folder.strip())) for folder in self.agents.split(",")]
         digests = [bundle.digest for bundle in bundles]
         if twice := {d for d in digests if digests.count(d) > 1}:

@@ -1,1 +1,1 @@
-"""What checks or generates this repository; no part of what is served."""
+"""Checks and generators for this repository; not part of the services."""

@@ -1,12 +1,12 @@
-"""A real Triton Inference Server on this machine's CPU, from the wheel nvidia-pytriton (Triton 2.51).
+"""Runs a real Triton Inference Server on this machine's CPU, from the wheel nvidia-pytriton (Triton 2.51).
 
-The wheel carries the server and its python backend. The models run in a stub process with an environment of their own
-(`make triton-setup`, folder .triton): numpy 1, torch, and this repository. The stub ignores PYTHONPATH and finds its
-packages through the first python3 on PATH; it needs the interpreter's own libpython.
+The wheel contains the server and its Python backend. The models run in a stub process with their own environment (`make
+triton-setup`, folder .triton): numpy 1, torch, and this repository. The stub ignores PYTHONPATH and finds its packages
+through the first python3 on PATH; it needs that interpreter's libpython.
 
-Contract: `TritonServer.start` returns when all models are ready; `stop` leaves no process and no shared memory of it.
-Failure policy: a missing environment raises FileNotFoundError that says what to run; a server that ends while
-starting raises RuntimeError with the end of its log.
+Contract: `TritonServer.start` returns when all models are ready; `stop` leaves no process and no shared memory. Failure
+policy: a missing environment raises FileNotFoundError that says what to run; a server that exits during its start raises
+RuntimeError with the end of its log.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ ENVIRONMENT = Path(".triton")
 
 
 class TritonServer:
-    """One server over one model repository."""
+    """One server for one model repository."""
 
     def __init__(
         self,
@@ -41,9 +41,9 @@ class TritonServer:
         host: str = "127.0.0.1",
         inside: Sequence[str] = (),
     ) -> None:
-        """host, port: of gRPC. folder: for its log. poll: take up models that are added while it runs.
+        """Sets up the server. host, port: of gRPC. folder: for its log. poll: whether models added while it runs are loaded.
 
-        inside: what to put before the command, to start it in another network namespace.
+        inside: command prefix that starts it in another network namespace.
         """
         self.target, self._host, self._inside = f"{host}:{port}", host, inside
         self.log_path = folder / "triton.log"
@@ -60,11 +60,11 @@ class TritonServer:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """Whether the server is running."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Starts and waits until it is ready."""
+        """Starts the server and waits until it is ready."""
         python = self._environment / "bin" / "python"
         if not python.exists():
             raise FileNotFoundError(f"{self._environment}: no environment for Triton's models; run `make triton-setup`")
@@ -73,7 +73,7 @@ class TritonServer:
         version = ".".join(_ask(python, "py_version_short").split(".")[:2])
         stub = home / "python_backend_stubs" / version / "triton_python_backend_stub"
         if not (home / "backends" / "python" / stub.name).exists():
-            shutil.copy(stub, home / "backends" / "python")  # the server looks for it here alone
+            shutil.copy(stub, home / "backends" / "python")  # the only place where the server looks for it
         before = _shared_memory()
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
@@ -88,12 +88,12 @@ class TritonServer:
         self._shared |= _shared_memory() - before
 
     def kill(self) -> None:
-        """Ends the server and its stubs at once, as the end of a container would; a stub alone may linger."""
+        """Kills the server and its stubs, as the end of a container would; a stub on its own may otherwise survive."""
         assert self._process is not None
         self._end_session()
 
     def stop(self) -> None:
-        """Ends it in good order if it can, and in any case."""
+        """Stops the server gracefully if possible, otherwise kills it."""
         if self._process is None:
             return
         if self.alive:
@@ -147,12 +147,12 @@ class TritonServer:
         raise RuntimeError(f"Triton is not ready after {START_TIMEOUT:.0f} s:\n{self.log()}")
 
     def log(self, lines: int = 30) -> str:
-        """The end of its log."""
+        """Returns the last lines of its log."""
         return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
 
 
 def _ask(python: Path, name: str) -> str:
-    """A path or variable of an interpreter's installation."""
+    """Returns a path or variable of an interpreter's installation."""
     code = f"import sysconfig as s; print(s.get_paths().get({name!r}) or s.get_config_var({name!r}))"
     return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 

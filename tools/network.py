@@ -1,8 +1,9 @@
-"""Several machines on this one: network namespaces with addresses of their own behind one bridge, as pods would have.
+"""Simulates several machines on one: network namespaces with their own addresses behind one bridge, as pods have.
 
 Needs root (CAP_NET_ADMIN) and iproute2. Contract: every `Machine` has its own loopback and one address of `Network.subnet`;
-this process reaches them all from the bridge. `cut` takes a machine's cable out, without closing any connection; `mend`
-puts it back. `close` removes everything. Failure policy: `NotPermitted` says why namespaces cannot be made here.
+this process reaches all of them from the bridge. `cut` disconnects a machine without closing any connection; `mend`
+reconnects it. `close` removes everything. Failure policy: `NotPermitted` gives the reason why namespaces cannot be created
+here.
 """
 
 import random
@@ -12,20 +13,20 @@ from dataclasses import dataclass
 
 
 class NotPermitted(RuntimeError):  # noqa: N818
-    """Network namespaces cannot be made here."""
+    """Network namespaces cannot be created here."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """One namespace. inside: what to put before a command to run it there."""
+    """One namespace. inside: command prefix that runs a command in it."""
 
     name: str
     address: str
-    cable: str  # the end of its link on the bridge's side
+    cable: str  # name of its link's end at the bridge
 
     @property
     def inside(self) -> list[str]:
-        """What to put before a command."""
+        """Command prefix that runs a command in the namespace."""
         return ["ip", "netns", "exec", self.name]
 
 
@@ -40,11 +41,11 @@ class Network:
 
     @property
     def entry(self) -> str:
-        """This process's own address."""
+        """Address of this process on the bridge."""
         return f"{self.subnet}.1"
 
     def open(self) -> None:
-        """Makes the bridge."""
+        """Creates the bridge."""
         if shutil.which("ip") is None:
             raise NotPermitted("iproute2 is not installed")
         try:
@@ -57,7 +58,7 @@ class Network:
             raise NotPermitted(f"network namespaces: {error.stderr.strip()}") from None
 
     def add(self, role: str) -> Machine:
-        """One more machine."""
+        """Adds a machine."""
         number = len(self._machines) + 2
         cable = f"s{self._mark}{number}"
         machine = Machine(f"shelm-{self._mark}-{role}", f"{self.subnet}.{number}", cable)
@@ -71,19 +72,19 @@ class Network:
         return machine
 
     def cut(self, machine: Machine) -> None:
-        """Nothing goes in or out any more."""
+        """Disconnects a machine: no packet is delivered to or from it."""
         _ip("link", "set", machine.cable, "down")
 
     def mend(self, machine: Machine) -> None:
-        """As before."""
+        """Reconnects a machine."""
         _ip("link", "set", machine.cable, "up")
 
     def close_machine(self, machine: Machine) -> None:
-        """Removes one machine; its number is not used again."""
+        """Removes a machine; its number is not reused."""
         _ip("netns", "delete", machine.name)
 
     def close(self) -> None:
-        """Removes everything."""
+        """Removes all machines and the bridge."""
         known = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False).stdout
         for machine in self._machines:
             if machine.name in known:

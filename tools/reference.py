@@ -1,9 +1,9 @@
-"""Writes what the documentation says of the protos: `python -m tools.reference`.
+"""Generates the reference documentation of the protos: `python -m tools.reference`.
 
-Contract: docs/reference.md holds every service, method, message, field, enum and value of the public contract with its
-comment, number and type; types are links. The table of error reasons in docs/protocol.md is made from errors.proto. The same
-protos give the same bytes. Failure policy: protos that do not compile end the command with protoc's own words; a name that
-would need the anchor of another one, or a page without the marks of the table, raises ValueError.
+Contract: docs/reference.md contains every service, method, message, field, enum and value of the public API with its
+comment, number and type; types are links. The table of error reasons in docs/protocol.md is generated from errors.proto. The
+same protos give the same bytes. Failure policy: protos that do not compile end the command with protoc's output; two names
+with the same anchor, or a page without the marks of the table, raise ValueError.
 """
 
 import re
@@ -24,7 +24,7 @@ AGENT, ERRORS = "shelm/v1/agent.proto", "shelm/v1/errors.proto"
 BEGIN, END = "<!-- error reasons: made from errors.proto by `make protos` -->\n", "<!-- end of error reasons -->\n"
 WELL_KNOWN = "https://protobuf.dev/reference/protobuf/google.protobuf/#"
 Field = FieldDescriptorProto
-# Numbers of descriptor.proto's own fields, of which the paths in source information are made.
+# Field numbers of descriptor.proto, which form the paths in source information.
 MESSAGES, ENUMS, SERVICES, MEMBERS, ONEOFS, SYNTAX = 4, 5, 6, 2, 8, 12
 INTRODUCTION = """# Protocol reference
 
@@ -34,7 +34,7 @@ The step rule, the errors and how to retry are in [Protocol](protocol.md), the w
 
 
 def describe(file: str) -> FileDescriptorProto:
-    """One file of the contract with its comments."""
+    """Returns one file of the API with its comments."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "set.pb")
         flags = ["--include_source_info", f"--descriptor_set_out={out}"]
@@ -98,7 +98,7 @@ class Reference:
         return "\n" + self._choices(at, message) + _table(("field", "number", "type", "meaning"), rows)
 
     def _choices(self, at: int, message: Any) -> str:
-        """What is said of each oneof; those that protoc makes of optional fields have no comment."""
+        """Returns the text for each oneof; those that protoc generates for optional fields have no comment."""
         names = [(f"`{one.name}`", (MESSAGES, at, ONEOFS, number)) for number, one in enumerate(message.oneof_decl)]
         return "".join(f"{name}: {self._cell(*path)}\n\n" for name, path in names if path in self._comments)
 
@@ -126,7 +126,7 @@ def _field_type(field: Field) -> str:
 
 
 def _type(full_name: str, streaming: bool = False) -> str:
-    """A link to a type; types of protobuf's own are linked to where they are documented."""
+    """Returns a link to a type; protobuf's own types link to their documentation."""
     name = full_name.rpartition(".")[2]
     own = full_name.startswith(".shelm.v1.")
     target = f"#{name.lower()}" if own else WELL_KNOWN + re.sub("(?<!^)(?=[A-Z])", "-", name).lower()

@@ -1,11 +1,11 @@
 """Generates the synchronous client from the asyncio one: `python -m tools.unasync_client [--check]`.
 
-Contract: every module of `shelm.aio` but its __init__ and `primitives` has a module of the same name in `shelm`, made from
-it alone: `await` and `async` go, `AsyncName` becomes `Name`, `shelm.aio` becomes `shelm`, in code and in comments. The same
-sources give the same bytes. With `--check` nothing is written; the exit status is 1, and each module that differs
-is named, if a generated module is not what would be generated, is missing, or has lost its source.
+Contract: every module of `shelm.aio` except its __init__ and `primitives` has a module of the same name in `shelm`,
+generated from it alone: `await` and `async` are removed, `AsyncName` becomes `Name`, and `shelm.aio` becomes `shelm`, in
+code and comments. The same sources give the same bytes. With `--check` nothing is written; modules that are outdated,
+missing, or without a source are listed, and the exit status is then 1.
 
-Failure policy: a source that does not parse ends the command with the formatter's own words, before anything is written.
+Failure policy: a source that cannot be parsed ends the command with the formatter's output, before anything is written.
 """
 
 import argparse
@@ -24,13 +24,13 @@ BY_HAND = {"__init__.py", "primitives.py"}
 HEADER = "# Generated from aio/{name} by tools/unasync_client.py (`make client`). Not edited by hand.\n"
 GENERATED = re.compile(r"# Generated from aio/")
 NAME = re.compile(r"\bAsync([A-Z]\w*)")
-# What the rules of `unasync` do not know.
+# Names that the rules of `unasync` do not include.
 NAMES = {"enter_async_context": "enter_context"}
 TEXTS = (("an `async with`", "a `with`"), ("`async with`", "`with`"), ("`async for`", "`for`"))
 
 
 def generated(package: Path = PACKAGE) -> dict[str, str]:
-    """Returns the text of each generated module of `package` by its file's name."""
+    """Returns the text of each generated module of `package` by file name."""
     sources = {path.name: path.read_text() for path in sorted((package / "aio").glob("*.py")) if path.name not in BY_HAND}
     names = {name.group(): name[1] for source in sources.values() for name in NAME.finditer(source)}
     with tempfile.TemporaryDirectory() as folder:
@@ -49,7 +49,7 @@ def generated(package: Path = PACKAGE) -> dict[str, str]:
 
 
 def differences(package: Path = PACKAGE) -> list[str]:
-    """Returns a sentence for each module of `package` that is not what would be generated; none if all is well."""
+    """Returns a sentence for each module of `package` that is not up to date; empty if all are."""
     wanted = generated(package)
     found = {path.name: path.read_text() for path in sorted(package.glob("*.py"))}
     stale = [f"{name}: differs from what aio/{name} gives" for name, text in wanted.items() if found.get(name) != text]
@@ -74,14 +74,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _in_words(text: str) -> str:
-    """Returns the text with what comments and docstrings say of asyncio said of threads."""
+    """Returns the text with terms of asyncio in comments and docstrings replaced."""
     for asynchronous, synchronous in TEXTS:
         text = text.replace(asynchronous, synchronous)
     return NAME.sub(r"\1", text)
 
 
 def _ruff(*arguments: str) -> None:
-    """Runs ruff with the client's own settings; raises SystemExit with its words if it fails."""
+    """Runs ruff with the client's own settings; raises SystemExit with its output if it fails."""
     settings = [str(REPOSITORY / "clients" / "python" / "pyproject.toml"), 'lint.isort.known-first-party = ["shelm"]']
     options = [word for setting in settings for word in ("--config", setting)]
     command = [sys.executable, "-m", "ruff", arguments[0], *options, "--no-cache", *arguments[1:]]

@@ -1,11 +1,11 @@
-"""Action spaces in training: gymnasium's as a bundle states them, and what PPO draws from.
+"""Action spaces in training: conversion between gymnasium's and a bundle's, and the distributions that PPO samples from.
 
-stable-baselines3 stores one row of numbers per action and knows no Dict space. A flat action is such a row: part after part
-in the order of `ActionSpace.spaces`, an index as one number, a vector as its values. `FlattenAction` lets an environment
-with a Dict space take flat actions; its `FlatBox` remembers the parts, so a policy can see them through every wrapper.
+stable-baselines3 stores one row of numbers per action and has no Dict space. A flat action is such a row: part by part in
+the order of `ActionSpace.spaces`, an index as one number, a vector as its values. `FlattenAction` lets an environment with a
+Dict space accept flat actions; its `FlatBox` keeps the parts, so that a policy can find them through any wrapper.
 
-A continuous action is kept as it was drawn; clipping to the bounds is the environment's side (stable-baselines3 clips
-before it steps), as in agent.policy.heads. Failure policy: a space that no agent can have raises ValueError.
+A continuous action is stored as sampled; the environment side clips it to the bounds (stable-baselines3 clips before it
+steps), as in agent.policy.heads. Failure policy: an unsupported space raises ValueError.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ Flat = NDArray[np.float32]  # (numbers,)
 
 
 class FlatBox(spaces.Box):
-    """Flat actions of an action space."""
+    """The flat actions of an action space."""
 
     def __init__(self, space: ActionSpace) -> None:
         self.space = space
@@ -39,14 +39,14 @@ def _indices(count: int) -> tuple[Flat, Flat]:
 
 
 class FlattenAction(gymnasium.ActionWrapper[Any, Any, Any]):
-    """Takes flat actions for an environment of any action space that an agent can have."""
+    """Lets an environment with any supported action space accept flat actions."""
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
         self.action_space = FlatBox(action_space_of(env.action_space))
 
     def action(self, action: Flat) -> Choice:
-        """What the environment takes."""
+        """Converts a flat action to one of the environment."""
         assert isinstance(self.action_space, FlatBox)
         parts, at = dict[str, Part](), 0
         for name, part in self.action_space.space.spaces.items():
@@ -58,7 +58,9 @@ class FlattenAction(gymnasium.ActionWrapper[Any, Any, Any]):
 
 
 def action_space_of(space: spaces.Space[Any]) -> ActionSpace:
-    """gymnasium's Discrete, Box of one dimension, or Dict of these, as a bundle states it; a FlatBox as what it flattens."""
+    """Converts gymnasium's Discrete, one-dimensional Box, or Dict of these to a bundle's action space; a FlatBox to the
+    space that it flattens.
+    """
     if isinstance(space, FlatBox):
         return space.space
     if isinstance(space, spaces.Dict):
@@ -75,15 +77,17 @@ def _content(space: spaces.Space[Any]) -> dict[str, Any]:
 
 
 def distribution(space: ActionSpace, parameters: Tensor) -> "Categorical | FlatDistribution":
-    """What rows of `ActorCritic.decide` mean: over indices (rows,) if the space is discrete, else over flat actions."""
+    """Returns the distribution for rows of `ActorCritic.decide`: over indices (rows,) if the space is discrete, else over
+    flat actions.
+    """
     return Categorical(logits=parameters) if space.discrete else FlatDistribution(space, parameters)
 
 
 class FlatDistribution:
-    """Distribution over flat actions; its methods are those of `Categorical`."""
+    """Distribution over flat actions, with the methods of `Categorical`."""
 
     def __init__(self, space: ActionSpace, parameters: Tensor) -> None:
-        """parameters: rows as agent.policy.heads describes them."""
+        """parameters: rows as defined in agent.policy.heads."""
         self._parts: list[tuple[Distribution, slice]] = []
         at = 0
         for head in action_heads(space):
@@ -95,27 +99,27 @@ class FlatDistribution:
 
     @property
     def mode(self) -> Tensor:
-        """Flat actions (rows, numbers): the most probable indices and the means."""
+        """Returns flat actions (rows, numbers): the most probable indices and the means."""
         return torch.cat([_columns(part.mode) for part, _ in self._parts], dim=1)
 
     def sample(self) -> Tensor:
-        """Flat actions (rows, numbers), drawn by torch's generator."""
+        """Returns flat actions (rows, numbers), sampled with torch's generator."""
         return torch.cat([_columns(part.sample()) for part, _ in self._parts], dim=1)
 
     def log_prob(self, actions: Tensor) -> Tensor:
-        """(rows,): summed over the parts."""
+        """Returns the log-probabilities (rows,), summed over the parts."""
         return sum(
             (_columns(part.log_prob(_values(part, actions[:, at]))).sum(1) for part, at in self._parts),
             torch.zeros(len(actions), device=actions.device),
         )
 
     def entropy(self) -> Tensor:
-        """(rows,): summed over the parts."""
+        """Returns the entropies (rows,), summed over the parts."""
         return torch.stack([_columns(part.entropy()).sum(1) for part, _ in self._parts]).sum(0)
 
 
 def _columns(values: Tensor) -> Tensor:
-    """(rows,) -> (rows, 1); (rows, dimensions) as it is."""
+    """Reshapes (rows,) to (rows, 1); leaves (rows, dimensions) unchanged."""
     return values.float()[:, None] if values.dim() == 1 else values
 
 

@@ -1,6 +1,6 @@
-"""Trained agents as evaluation plays them: one object per run, for every method.
+"""Trained agents for evaluation, with the same interface for every method.
 
-Failure policy: weights that do not fit the run's settings raise what torch raises.
+Failure policy: weights that do not fit the run's settings raise torch's own errors.
 """
 
 from collections.abc import Sequence
@@ -25,22 +25,24 @@ Place = tuple[int, int, int]  # row of the memory, episode seed, step
 
 
 class Agent(Protocol):
-    """Acts in several episodes at once, each in its own row."""
+    """Acts in several episodes at once, each in a row of its own."""
 
     def begin(self, row: int) -> None:
-        """The row's episode begins, or its past is forgotten."""
+        """Begins an episode in the row, or empties its memory."""
 
     def act(self, frames: Frames, places: Sequence[Place], *, deterministic: bool) -> list[Any]:
-        """One action per frame; a drawn action depends on its episode's seed and step alone."""
+        """Returns one action per frame; a sampled action depends only on its episode's seed and step, besides the policy's
+        output.
+        """
 
 
-def load_agent(run: dict[str, Any], folder: Path, *, rows: int) -> Agent:
-    """The agent of a run (the content of its run.json) for `rows` episodes side by side."""
+def load_agent(run: dict[str, Any], folder: Path, *, num_envs: int) -> Agent:
+    """Loads the agent of a run (the content of its run.json) for `num_envs` parallel episodes."""
     weights = load_file(folder / "policy.safetensors")
     height, width = run["frame"]
     if run["method"] == "lstm":
         return LstmAgent(weights, height, width)
-    memory = load_memory(run, rows=rows, pixels=height * width)
+    memory = load_memory(run, num_envs=num_envs, pixels=height * width)
     if (folder / "memory.safetensors").exists():
         memory.load_state_dict(load_file(folder / "memory.safetensors"))
     space = ActionSpace.model_validate(run["actions"])
@@ -58,7 +60,7 @@ def load_agent(run: dict[str, Any], folder: Path, *, rows: int) -> Agent:
 
 
 class MemoryAgent:
-    """An actor-critic over a memory, which may be none."""
+    """An actor-critic with a memory (which may be NoMemory)."""
 
     def __init__(self, policy: ActorCritic, memory: Memory, heads: Sequence[Head]) -> None:
         self._policy, self._memory, self._heads = policy, memory, heads
@@ -68,7 +70,7 @@ class MemoryAgent:
         self._memory.begin(row)
 
     def act(self, frames: Frames, places: Sequence[Place], *, deterministic: bool) -> list[Any]:
-        """Remembers the frames, then acts on frames and memory vectors, as is served."""
+        """Appends the frames to the memory, then acts on frames and memory vectors, as in the server."""
         memory = torch.from_numpy(self._memory.remember(frames, [row for row, _, _ in places]))
         features = self._policy.encode(torch.from_numpy(frames).permute(0, 3, 1, 2))
         parameters, _ = self._policy.decide(features, memory)
@@ -86,11 +88,11 @@ class LstmAgent:
         self._states: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def begin(self, row: int) -> None:
-        """Zeroes the row's LSTM state."""
+        """Sets the row's LSTM state to zero."""
         self._states.pop(row, None)
 
     def act(self, frames: Frames, places: Sequence[Place], *, deterministic: bool) -> list[Any]:
-        """Advances the LSTM states of the rows by one step and acts on them."""
+        """Advances the LSTM states of the rows by one step and returns the actions."""
         rows = [row for row, _, _ in places]
         zeros = torch.zeros(self._policy.lstm_hidden_state_shape[::2])
         hidden, cell = (torch.stack([self._states.get(row, (zeros, zeros))[i] for row in rows], dim=1) for i in (0, 1))

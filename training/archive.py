@@ -1,11 +1,11 @@
-"""Archives of raw results: one .tar.xz for each study, in docs/results/raw.
+"""Archives of raw results: one .tar.xz per study, in docs/results/raw.
 
-`python -m training.archive docs/results/raw/explain.tar.xz runs/explain/*.json` adds files under their own names, in place
-of those of the same names; `world.json=FILE` gives one another name. `tar xf` takes them out again. training.study and
-training.chance add theirs themselves.
+`python -m training.archive docs/results/raw/explain.tar.xz runs/explain/*.json` adds files under their own names and
+replaces those of the same name; `world.json=FILE` stores a file under another name. `tar xf` extracts them. training.study
+and training.chance add their results themselves.
 
-Contract: the same texts give the same bytes. Writers may work side by side, each sees what the others added, and one that
-is killed leaves the archive as it was. Failure policy: what is no archive raises tarfile.TarError.
+Contract: the same texts give the same bytes. Concurrent writers see each other's additions, and a writer that is killed
+leaves the archive unchanged. Failure policy: a file that is not an archive raises tarfile.TarError.
 """
 
 import argparse
@@ -22,7 +22,7 @@ RAW = Path("docs/results/raw")
 
 
 def read(archive: Path) -> dict[str, str]:
-    """All texts by name, in the order of their names; none where there is no archive yet."""
+    """Returns all texts by name, sorted by name; empty if the archive does not exist."""
     if not archive.exists():
         return {}
     with tarfile.open(archive) as file:
@@ -30,7 +30,7 @@ def read(archive: Path) -> dict[str, str]:
 
 
 def add(archive: Path, texts: Mapping[str, str]) -> None:
-    """Adds texts by name; a name that is there already gets the new text."""
+    """Adds texts by name, replacing texts of the same name."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     partial = archive.with_suffix(".partial")
     with _alone(archive.parent):
@@ -46,7 +46,7 @@ def add(archive: Path, texts: Mapping[str, str]) -> None:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keeps other writers, threads and processes, out of the folder's archives."""
+    """Locks the folder's archives against other threads and processes."""
     lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -56,7 +56,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archive", type=Path)
     parser.add_argument("files", nargs="+", metavar="[NAME=]FILE")

@@ -1,8 +1,8 @@
-"""Puts an agent bundle together from what training wrote: `python -m training.bundle --run runs/NAME --out models/NAME ...`.
+"""Creates an agent bundle from a training run: `python -m training.bundle --run runs/NAME --out models/NAME ...`.
 
-Copies the CLIP model, the vocabulary and the policy weights into the bundle, names the language model with its
-SHA-256, and writes the manifest with the run's settings as provenance. Failure policy: a missing file is named; a run
-of another method than SHELM is refused with ValueError; the bundle is verified by loading it.
+Copies the CLIP model, the vocabulary and the policy weights into the bundle, references the language model by its SHA-256,
+and writes the manifest with the run's settings as provenance. Failure policy: a missing file is named; a run of another
+method than SHELM raises ValueError; the bundle is verified by loading it.
 """
 
 import argparse
@@ -19,9 +19,9 @@ SMOLLM2_WIDTH = 576
 
 
 def make_bundle(out: Path, *, run: Path, name: str, description: str, environments: list[str]) -> AgentBundle:
-    """Writes the bundle folder; files of an older bundle in it are replaced, except its model card.
+    """Writes the bundle folder; replaces the files of an older bundle in it, except its model card.
 
-    environments: the ids that the agent was trained for; the first says what the actions are called.
+    environments: the ids that the agent was trained for; the names of the actions are taken from the first.
     """
     settings = json.loads((run / "run.json").read_text())
     if settings["method"] != "shelm":
@@ -68,7 +68,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _actions(env_id: str, space: dict[str, Any]) -> dict[str, Any]:
-    """The run's action space, with the environment's own names for discrete actions: its `action_names`, or `actions`."""
+    """Returns the run's action space, with the environment's names for discrete actions (`action_names` or `actions`)."""
     if "discrete" not in space:
         return space
     env = single_environment(env_id)
@@ -83,14 +83,14 @@ def _policy_provenance(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _clip_provenance(clip: Path) -> Any:
-    """The settings of the CLIP's own training: beside it, or in the bundle that it is taken from."""
+    """Returns the training settings of the CLIP model, stored next to it or in the bundle that it was taken from."""
     if (clip.parent / "training.json").exists():
         return json.loads((clip.parent / "training.json").read_text())["settings"]
     return load_bundle(clip.parent).manifest.provenance["clip"]
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)

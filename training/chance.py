@@ -1,7 +1,7 @@
-"""What random actions earn on the tasks of the study: `python -m training.chance [--only PATTERN]`.
+"""Measures the return of random actions on the tasks of the study: `python -m training.chance [--only PATTERN]`.
 
-Plays the study's evaluation episodes with every action as likely as the others, drawn from the episode's seed and the step,
-and adds ENV.json to docs/results/raw/chance.tar.xz; a task whose file is there is skipped. `make results` names the means.
+Plays the study's evaluation episodes with uniformly random actions, which depend on the episode's seed and the step, and
+adds ENV.json to docs/results/raw/chance.tar.xz; a task that already has a file is skipped. `make results` reports the means.
 Failure policy: an unknown environment ends the command with its id.
 """
 
@@ -23,16 +23,16 @@ NAME = "chance.tar.xz"
 
 
 class RandomAgent:
-    """Draws its actions evenly."""
+    """Samples its actions uniformly."""
 
     def __init__(self, env_id: str) -> None:
         self._space: Any = single_environment(env_id).action_space
 
     def begin(self, row: int) -> None:
-        """Nothing to forget."""
+        """Does nothing, because there is no memory."""
 
     def act(self, frames: Frames, places: Sequence[Place], *, deterministic: bool) -> list[Any]:
-        """One action a row, drawn from its episode's seed and step; frames are not looked at."""
+        """Returns one action per row, which depends on its episode's seed and step; ignores the frames."""
         return [self._draw(seed, step) for _, seed, step in places]
 
     def _draw(self, seed: int, step: int) -> Any:
@@ -41,12 +41,12 @@ class RandomAgent:
 
 
 def file_of(env_id: str) -> str:
-    """The name of an environment's result in the archive."""
+    """Returns the name of an environment's result in the archive."""
     return f"{env_id.replace('/', '-')}.json"
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="*", metavar="PATTERN", help="environment ids, with * and ?")
     options = parser.parse_args()

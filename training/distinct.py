@@ -1,7 +1,7 @@
-"""Which frames of a batch are distinct: grid worlds show a hundred frames over and over.
+"""Finds the distinct frames of a batch, because grid worlds repeat about a hundred frames.
 
-Encoding each once gives the same features and gradients in a fraction of the time. A frame's mark is a random projection
-of its bytes to 64 bits. Failure policy: none of its own.
+Encoding each distinct frame once gives the same features and gradients in a fraction of the time. A frame is identified by a
+random projection of its bytes to 64 bits. Failure policy: raises no errors of its own.
 """
 
 from functools import cache
@@ -11,7 +11,9 @@ from torch import Tensor
 
 
 def distinct(frames: Tensor) -> tuple[list[int], Tensor, Tensor]:
-    """uint8 (rows, ...) -> a mark of each distinct frame, the row where it first stands, each row's index among them."""
+    """Returns the mark of each distinct frame, the first row with it, and each row's index among them, for uint8 (rows,
+    ...).
+    """
     flat = frames.flatten(1)
     words = flat[:, : flat.shape[1] // 8 * 8].contiguous().view(torch.int64)
     marks = (words * _factors(words.shape[1])).sum(1) + flat[:, words.shape[1] * 8 :].sum(1)
@@ -22,5 +24,5 @@ def distinct(frames: Tensor) -> tuple[list[int], Tensor, Tensor]:
 
 @cache
 def _factors(size: int) -> Tensor:
-    """Odd random factors, always the same."""
+    """Returns fixed random odd factors."""
     return torch.randint(-(2**62), 2**62, (size,), generator=torch.Generator().manual_seed(0)) * 2 + 1

@@ -1,6 +1,6 @@
-"""The engines that a run's settings name, as training and evaluation use them.
+"""Builds the engines for a run's settings, for training and evaluation.
 
-Failure policy: what the engines raise for a missing file or a wrong setting.
+Failure policy: the engines raise their own errors for a missing file or an invalid setting.
 """
 
 from dataclasses import dataclass
@@ -21,27 +21,30 @@ from agent.vocabulary import Vocabulary
 from training.helm import ClipInputs, FrozenHopfield
 from training.memory import EmbeddingMemory, Frames, Memory, NoMemory, WordMemory, Words
 
-AGENT = "training"  # stands for the bundle's digest, which does not exist yet
+AGENT = "training"  # used instead of the bundle's digest, which does not exist yet
 
 
 @dataclass(frozen=True)
 class Engines:
-    """words: frames uint8 (rows, height, width, 3) -> vocabulary rows per frame. dimension: of the memory vector."""
+    """The engines of SHELM.
+
+    words: frames uint8 (rows, height, width, 3) -> vocabulary rows per frame. dimension: of the memory vector.
+    """
 
     words: Words
     slots: MemorySlots
     dimension: int
 
     def memory(self) -> WordMemory:
-        """SHELM's memory over these engines."""
+        """Returns SHELM's memory with these engines."""
         return WordMemory(words=self.words, slots=self.slots, agent_digest=AGENT, dimension=self.dimension)
 
 
-def load_engines(run: dict[str, Any], *, rows: int) -> Engines:
-    """The engines of SHELM, with a slot for each of `rows` environments."""
+def load_engines(run: dict[str, Any], *, num_envs: int) -> Engines:
+    """Loads the engines of SHELM, with one slot for each of `num_envs` parallel environments."""
     vocabulary = Vocabulary.load(Path(run["vocabulary"]))
     retriever = make_retriever(run["clip"], vocabulary, k=run["k"], cache_frames=100_000)
-    slots = make_slots(_language_model(run), vocabulary, k=run["k"], agent_digest=AGENT, slots=rows)
+    slots = make_slots(_language_model(run), vocabulary, k=run["k"], agent_digest=AGENT, slots=num_envs)
 
     def words(frames: Frames) -> list[tuple[int, ...]]:
         return [tuple(word.row for word in found) for found in retriever.retrieve(list(frames))]
@@ -49,13 +52,13 @@ def load_engines(run: dict[str, Any], *, rows: int) -> Engines:
     return Engines(words, slots, slots.dimension)
 
 
-def load_memory(run: dict[str, Any], *, rows: int, pixels: int) -> Memory:
-    """The memory of the run's method; pixels: height * width of its frames."""
+def load_memory(run: dict[str, Any], *, num_envs: int, pixels: int) -> Memory:
+    """Loads the memory of the run's method for `num_envs` parallel environments; pixels: height * width of its frames."""
     method = run["method"]
     if method == "shelm":
-        return load_engines(run, rows=rows).memory()
+        return load_engines(run, num_envs=num_envs).memory()
     if method in ("helm", "helmv2"):
-        return _embedding_memory(run, rows, pixels)
+        return _embedding_memory(run, num_envs, pixels)
     return NoMemory()
 
 
@@ -63,14 +66,14 @@ def _language_model(run: dict[str, Any]) -> LanguageModelSpec:
     return LanguageModelSpec(kind="causal_lm", source=run["language_model"], layers=run["layers"], window=run["window"])
 
 
-def _embedding_memory(run: dict[str, Any], rows: int, pixels: int) -> EmbeddingMemory:
+def _embedding_memory(run: dict[str, Any], num_envs: int, pixels: int) -> EmbeddingMemory:
     model = load_language_model(_language_model(run), lm_token_ids=torch.arange(run["tokens"]), tokens_per_step=1)
     assert isinstance(model, CausalLanguageModel)
     if run["method"] == "helm":
         embed: Any = FrozenHopfield(embeddings=model.embeddings, pixels=pixels, beta=run["beta"])
     else:
         embed = _clip_inputs(run["clip"], model.embeddings)
-    return EmbeddingMemory(embed=embed, language_model=model, rows=rows)
+    return EmbeddingMemory(embed=embed, language_model=model, num_envs=num_envs)
 
 
 def _clip_inputs(clip: str, embeddings: Tensor) -> ClipInputs:

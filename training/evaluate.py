@@ -1,9 +1,10 @@
 """Evaluates a run on an environment's own frames: `python -m training.evaluate --run runs/NAME --env ID --out FILE`.
 
-Episode i is reset with seed `--first-seed + i`, so every agent meets the same episodes; actions are drawn (or, with
-`--deterministic`, the most probable). `--forget` empties the memory before every step: the same agent without its past.
-The frames come from the environment itself, not from a fast training version of it. Writes every episode's return and
-length. Failure policy: a run that was never saved, or an unknown environment, ends the command with the file or id.
+Episode i is reset with seed `--first-seed + i`, so every agent plays the same episodes. Actions are sampled, or, with
+`--deterministic`, the most probable ones are chosen. `--forget` empties the memory before every step, which gives the same
+agent without its past. The frames come from the environment itself, not from a fast training version of it. Writes every
+episode's return and length. Failure policy: a run without saved weights, or an unknown environment, ends the command with
+the file or id.
 """
 
 import argparse
@@ -19,11 +20,11 @@ from tqdm import tqdm
 from training.agents import Agent, load_agent
 from training.environments import single_environment
 
-ROWS = 16  # episodes side by side
+NUM_ENVS = 16  # episodes in parallel
 
 
 class Episode:
-    """One episode with its own environment; `row` is its place in the agent's memory."""
+    """One episode with its own environment; `row` is its index in the agent's memory."""
 
     def __init__(self, env: Any, *, seed: int, row: int) -> None:
         self.env, self.seed, self.row = env, seed, row
@@ -31,7 +32,7 @@ class Episode:
         self.steps, self.total, self.done = 0, 0.0, False
 
     def step(self, action: Any) -> None:
-        """Takes an action."""
+        """Executes an action."""
         self.frame, reward, terminated, truncated, _ = self.env.step(action)
         self.steps, self.total = self.steps + 1, self.total + float(reward)
         self.done = bool(terminated or truncated)
@@ -39,7 +40,7 @@ class Episode:
 
 @torch.inference_mode()
 def play(agent: Agent, episodes: list[Episode], *, deterministic: bool, forget: bool = False) -> None:
-    """Plays episodes side by side to their ends."""
+    """Plays episodes in parallel until all have ended."""
     for episode in episodes:
         agent.begin(episode.row)
     while running := [episode for episode in episodes if not episode.done]:
@@ -53,20 +54,20 @@ def play(agent: Agent, episodes: list[Episode], *, deterministic: bool, forget: 
 
 
 def evaluate(run: Path, env_id: str, *, episodes: int, first_seed: int, deterministic: bool, forget: bool) -> dict[str, Any]:
-    """Plays the episodes of seeds `first_seed` .. `first_seed + episodes - 1`; returns what is written."""
+    """Plays the episodes of seeds `first_seed` .. `first_seed + episodes - 1`; returns the content of the output file."""
     settings = json.loads((run / "run.json").read_text())
-    agent = load_agent(settings, run, rows=ROWS)
+    agent = load_agent(settings, run, num_envs=NUM_ENVS)
     kind = {"method": settings["method"], "env": env_id, "deterministic": deterministic, "forget": forget}
     seeds = range(first_seed, first_seed + episodes)
     return kind | outcome(agent, env_id, seeds, deterministic=deterministic, forget=forget)
 
 
 def outcome(agent: Agent, env_id: str, seeds: range, *, deterministic: bool, forget: bool = False) -> dict[str, Any]:
-    """Plays one episode a seed; returns what is written of them."""
-    environments = [single_environment(env_id) for _ in range(min(ROWS, len(seeds)))]
+    """Plays one episode per seed; returns their returns and lengths, as written to the output file."""
+    environments = [single_environment(env_id) for _ in range(min(NUM_ENVS, len(seeds)))]
     done: list[Episode] = []
-    for first in tqdm(range(0, len(seeds), ROWS), unit="batch", mininterval=5):
-        some = seeds[first : first + ROWS]
+    for first in tqdm(range(0, len(seeds), NUM_ENVS), unit="batch", mininterval=5):
+        some = seeds[first : first + NUM_ENVS]
         batch = [Episode(environments[row], seed=seed, row=row) for row, seed in enumerate(some)]
         play(agent, batch, deterministic=deterministic, forget=forget)
         done += batch
@@ -82,7 +83,7 @@ def outcome(agent: Agent, env_id: str, seeds: range, *, deterministic: bool, for
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--env", required=True)

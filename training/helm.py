@@ -1,16 +1,16 @@
-"""How the baselines HELM and HELMv2 turn a frame into one input vector of the language model (docs/paper.md#baselines).
+"""Frame embeddings of HELM and HELMv2: one input vector of the language model per frame (docs/paper.md#baselines).
 
-HELM, `FrozenHopfield`: the grey frame through a fixed Gaussian projection, then a Hopfield retrieval over all embeddings of
-the language model: softmax of cosine similarities times `beta`, convex combination. Differences on purpose: the mean is
-over channels also for unusual frames (docs/paper.md#q3b).
+HELM, `FrozenHopfield`: a fixed Gaussian projection of the grey frame, then a Hopfield retrieval over all embeddings of the
+language model: softmax of cosine similarities times `beta`, convex combination. One difference is deliberate: the mean is
+always over channels, also for unusual frames (docs/paper.md#q3b).
 
-HELMv2, `ClipInputs`: CLIP's image embedding, standardised per feature, then scaled and shifted to the per-feature
-statistics of the language model's embeddings. The authors used the statistics of the current batch (docs/paper.md#q4); ours
-run over the first `WARM_UP_FRAMES` frames of training and then stay, so a row never depends on its neighbours. Their CLIP
-has as many features as their language model; ours has fewer, so a fixed Gaussian projection stands before the
-standardisation.
+HELMv2, `ClipInputs`: CLIP's image embedding, standardised per feature, then scaled and shifted to the per-feature statistics
+of the language model's embeddings. The authors used the statistics of the current batch (docs/paper.md#q4); ours are
+computed over the first `WARM_UP_FRAMES` frames of training and then fixed, so a row never depends on the others. Their CLIP
+has as many features as their language model; ours has fewer, so a fixed Gaussian projection precedes the standardisation.
 
-Both are pure functions of the frame once their statistics stand, and cache by frame. Failure policy: none of their own.
+Both are pure functions of the frame once their statistics are fixed, and cache by frame. Failure policy: raises no errors of
+its own.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ WARM_UP_FRAMES = 40_960
 
 
 def _gaussian(rows: int, columns: int) -> Tensor:
-    """A fixed projection (rows, columns) of variance 1/columns, always the same."""
+    """Returns a fixed Gaussian projection (rows, columns) of variance 1/columns."""
     projection: Tensor = torch.randn(rows, columns, generator=torch.Generator().manual_seed(0)) / columns**0.5
     return projection
 
@@ -41,7 +41,7 @@ class _Cached(nn.Module):
         self._known: dict[bytes, Tensor] = {}
 
     def forward(self, frames: Frames) -> Tensor:
-        """uint8 (rows, height, width, 3) -> float32 (rows, dimension)."""
+        """Converts frames uint8 (rows, height, width, 3) to float32 (rows, dimension)."""
         marks = [frame_fingerprint(frame) for frame in frames]
         new = {mark: at for at, mark in enumerate(marks) if mark not in self._known}
         if len(self._known) + len(new) > CACHED:
@@ -53,7 +53,7 @@ class _Cached(nn.Module):
         return torch.stack([self._known[mark] for mark in marks])
 
     def compute(self, frames: Frames) -> Tensor:
-        """As `forward`, not cached."""
+        """Does the same as `forward`, without the cache."""
         raise NotImplementedError
 
 
@@ -68,14 +68,14 @@ class FrozenHopfield(_Cached):
         self._embeddings, self._directions = embeddings, nn.functional.normalize(embeddings, dim=1)
 
     def compute(self, frames: Frames) -> Tensor:
-        """The mixture of embeddings that are most similar to the projected grey frame: float32 (rows, dimension)."""
+        """Returns the mixture of embeddings most similar to the projected grey frame: float32 (rows, dimension)."""
         grey = torch.from_numpy(frames).float().mean(dim=3).flatten(1) / 255
         query = nn.functional.normalize(grey @ self._projection, dim=1)
         return (self.beta * query @ self._directions.T).softmax(dim=1) @ self._embeddings
 
 
 class ClipInputs(_Cached):
-    """HELMv2's frame embedding. Buffers: count, mean and square (the running second moment), all of the warm-up."""
+    """HELMv2's frame embedding. Buffers: count, mean and square (the running second moment) over the warm-up frames."""
 
     count: Tensor
     mean: Tensor
@@ -92,7 +92,7 @@ class ClipInputs(_Cached):
         self.register_buffer("square", torch.ones(dimension, dtype=torch.float64))
 
     def forward(self, frames: Frames) -> Tensor:
-        """uint8 (rows, height, width, 3) -> float32 (rows, dimension)."""
+        """Converts frames uint8 (rows, height, width, 3) to float32 (rows, dimension)."""
         projected = super().forward(frames)
         if self.count < WARM_UP_FRAMES:
             self._learn(projected.double())
@@ -101,7 +101,7 @@ class ClipInputs(_Cached):
         return ((projected - self.mean) / deviation).float() * scale + mean
 
     def compute(self, frames: Frames) -> Tensor:
-        """CLIP's embeddings, projected and not yet standardised: float32 (rows, dimension)."""
+        """Returns CLIP's embeddings, projected but not yet standardised: float32 (rows, dimension)."""
         return nn.functional.normalize(self._encode(frames), dim=1) @ self._projection
 
     def _learn(self, rows: Tensor) -> None:

@@ -1,12 +1,12 @@
 """PPO that begins with imitation: in the first steps the policy learns the actions of the environment's own expert.
 
-Where a reward comes only after a long chain of right actions (go to a sign, read it, remember, touch what it named), PPO
-alone sees too few of them within a budget of two cores. An environment that can say what should be done in its present
-state (`expert_action() -> int`) may be learned from at first (DAgger, Ross et al. 2011): expert and policy share the
-acting, the expert's share falls linearly to none; the expert says what it would have done in each state that was met, and
-cross-entropy on the states of the last `KEPT` rollouts takes the place of PPO's loss; the critic learns as ever. Then PPO
-goes on alone. The expert may know what a frame does not show; a policy can learn from it only what its frame and its
-memory tell.
+If a reward comes only after a long sequence of correct actions (go to a sign, read it, remember, touch the named object),
+PPO alone receives too few rewards within the budget of two cores. An environment that provides the correct action in its
+current state (`expert_action() -> int`) can first be imitated (DAgger, Ross et al. 2011): expert and policy share the
+acting, and the expert's share decreases linearly to 0. In each visited state the expert states what it would have done, and
+cross-entropy on the states of the last `KEPT` rollouts replaces PPO's loss; the critic is trained as usual. Then PPO
+continues alone. The expert may know things that a frame does not show; the policy can only learn what follows from its frame
+and its memory.
 
 Failure policy: an environment without an expert raises AttributeError at its first step.
 """
@@ -21,14 +21,15 @@ from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, unwrap_vec_wrapper
 
-KEPT = 50  # rollouts; 1.7 GB of 60x80 frames in rollouts of 64 steps and 32 rows
-EPOCHS = 8  # times a rollout's size in states, drawn from all that are kept, after each rollout
+KEPT = 50  # rollouts; 1.7 GB of 60x80 frames in rollouts of 64 steps in 32 environments
+EPOCHS = 8  # states sampled after each rollout, in multiples of a rollout's size, from all stored rollouts
 MIXED = 8  # rollouts in a minibatch
 
 
 class ExpertRecord(VecEnvWrapper):
-    """Asks every row's expert before each step, and lets it act in place of the policy with probability `share`; none is
-    asked while that is 0.
+    """Asks the expert of every environment before each step, and lets it act instead of the policy with probability `share`.
+
+    While `share` is 0, no expert is asked.
     """
 
     def __init__(self, venv: VecEnv, *, seed: int) -> None:
@@ -38,11 +39,11 @@ class ExpertRecord(VecEnvWrapper):
         self._rng = np.random.default_rng(seed)
 
     def reset(self) -> Any:
-        """As without this wrapper."""
+        """Resets the environments."""
         return self.venv.reset()
 
     def step_async(self, actions: NDArray[Any]) -> None:
-        """Asks, then steps."""
+        """Asks the experts, then steps."""
         if not self.share:
             self.venv.step_async(actions)
             return
@@ -51,18 +52,18 @@ class ExpertRecord(VecEnvWrapper):
         self.venv.step_async(np.where(experts, self._asked[-1], actions))
 
     def step_wait(self) -> Any:
-        """As without this wrapper."""
+        """Waits for the step."""
         return self.venv.step_wait()
 
     def take(self) -> NDArray[np.int64]:
-        """The experts' actions of the steps since the last time at which they were asked, (steps, rows)."""
+        """Returns the experts' actions, (steps, num_envs), of the steps since the last call in which they were asked."""
         asked, self._asked = self._asked, []
         return np.array(asked, np.int64)
 
 
 @dataclass(frozen=True)
 class States:
-    """What one rollout met, flat: observations by name, the expert's actions, returns."""
+    """The states of one rollout, flattened: observations by name, the expert's actions, returns."""
 
     observations: dict[str, NDArray[Any]]
     wanted: NDArray[np.int64]
@@ -72,7 +73,7 @@ class States:
 class ImitationPPO(PPO):
     """stable-baselines3's PPO, except that it imitates until `imitation` steps are done.
 
-    Raises ValueError where no `ExpertRecord` is around the environment.
+    Raises ValueError if the environment is not wrapped in an `ExpertRecord`.
     """
 
     def __init__(self, policy: Any, environment: VecEnv, *, imitation: int, **kwargs: Any) -> None:
@@ -85,7 +86,7 @@ class ImitationPPO(PPO):
         self._rng = np.random.default_rng(self.seed)
 
     def collect_rollouts(self, *args: Any, **kwargs: Any) -> bool:
-        """As PPO's, with the expert's share of the acting."""
+        """Collects rollouts as PPO does, with the expert's share of the actions."""
         self._record.share = max(0.0, 1 - self.num_timesteps / self._imitation)
         return super().collect_rollouts(*args, **kwargs)
 
@@ -113,7 +114,7 @@ class ImitationPPO(PPO):
         self.logger.record("train/imitation_loss", -log_prob.mean().item())
 
     def _draw(self) -> tuple[Any, torch.Tensor, torch.Tensor]:
-        """A minibatch of states: observations, the expert's actions, returns."""
+        """Returns a minibatch of states: observations, the expert's actions, returns."""
         count = self.batch_size // MIXED
         drawn = [
             (self._met[at], self._rng.integers(len(self._met[at].wanted), size=count))

@@ -1,11 +1,11 @@
-"""What an agent remembers of each row's episode, for every method: frames in, memory vectors out.
+"""The memory of parallel environments during training, for every method: frames in, memory vectors out.
 
-- `WordMemory` (SHELM): the very engines that the services run, so what a policy is trained on is what it is served with.
-- `EmbeddingMemory` (HELM, HELMv2): a frame becomes one input vector of the language model, without words.
+- `WordMemory` (SHELM): the engines of the services, so that a policy is served with the memory it was trained with.
+- `EmbeddingMemory` (HELM, HELMv2): one input vector of the language model per frame, without words.
 - `NoMemory`: a constant zero, for methods without memory or with their own (LSTM).
 
-A step's frame is appended exactly once, by `remember`; `begin` starts a row's next episode. Training and evaluation use the
-same object. Failure policy: an engine's error ends the training; nothing is papered over.
+A step's frame is appended exactly once, by `remember`; `begin` starts the next episode of an environment. Training and
+evaluation use the same object. Failure policy: an engine's error ends the training.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,21 +26,21 @@ Words = Callable[[Frames], list[tuple[int, ...]]]  # vocabulary rows of each fra
 
 
 class Memory(Protocol):
-    """One memory for all rows of a vector environment."""
+    """One memory for all environments of a vector environment; `row` is the index of an environment."""
 
     dimension: int
 
     def begin(self, row: int) -> None:
-        """A new episode begins in `row`: nothing is remembered."""
+        """Begins a new episode in environment `row`, with an empty memory."""
 
     def remember(self, frames: Frames, rows: Sequence[int]) -> Vectors:
-        """Appends one frame to each of several rows' episodes; returns their memory vectors."""
+        """Appends one frame to the episode of each environment in `rows`; returns their memory vectors."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What was learned about frames (statistics), to be kept with the policy."""
+        """Returns learned statistics of frames, to be saved with the policy."""
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """The reverse of `state_dict`."""
+        """Restores what `state_dict` returned."""
 
 
 class NoMemory:
@@ -49,22 +49,22 @@ class NoMemory:
     dimension = 1
 
     def begin(self, row: int) -> None:
-        """Nothing to forget."""
+        """Does nothing."""
 
     def remember(self, frames: Frames, rows: Sequence[int]) -> Vectors:
-        """Zeros."""
+        """Returns zeros."""
         return np.zeros((len(rows), 1), np.float32)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Nothing."""
+        """Returns an empty dict."""
         return {}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Nothing."""
+        """Does nothing."""
 
 
 class WordMemory(NoMemory):
-    """Words by retrieval, vectors by memory slots. An episode of row r is named "r:n"."""
+    """Words by retrieval, vectors by memory slots. The n-th episode of environment r has the id "r:n"."""
 
     def __init__(self, *, words: Words, slots: MemorySlots, agent_digest: str, dimension: int) -> None:
         self.dimension = dimension
@@ -75,13 +75,13 @@ class WordMemory(NoMemory):
         self._histories: dict[int, bytes] = {}
 
     def begin(self, row: int) -> None:
-        """Frees the last episode's slot and gives the row a new, empty history."""
+        """Frees the slot of the last episode and starts a new, empty history for the environment."""
         self._slots.forget(self._name(row))
         self._episodes[row] = self._episodes.get(row, -1) + 1
         self._steps[row], self._histories[row] = 0, self._empty
 
     def remember(self, frames: Frames, rows: Sequence[int]) -> Vectors:
-        """Retrieves each frame's words and appends them; RuntimeError if a slot was lost in the middle of an episode."""
+        """Retrieves and appends each frame's words; raises RuntimeError if a slot was lost during an episode."""
         words = self._words(frames)
         steps = [
             MemoryStep(self._name(row), self._steps[row], word, self._histories[row])
@@ -101,23 +101,23 @@ class WordMemory(NoMemory):
 
 
 class EmbeddingMemory:
-    """Frames become language-model inputs directly; no words, so nothing that a person could read."""
+    """Uses frame embeddings directly as language-model inputs; there are no words, so nothing readable."""
 
-    def __init__(self, *, embed: Any, language_model: CausalLanguageModel, rows: int) -> None:
+    def __init__(self, *, embed: Any, language_model: CausalLanguageModel, num_envs: int) -> None:
         """embed: a module of training.helm: frames uint8 (n, height, width, 3) -> float32 (n, width of the model)."""
         self.dimension = language_model.dimension
         self._embed, self._model = embed, language_model
-        self._cache = language_model.new_cache(rows)
-        self._lengths = torch.zeros(rows, dtype=torch.int64)
+        self._cache = language_model.new_cache(num_envs)
+        self._lengths = torch.zeros(num_envs, dtype=torch.int64)
 
     def begin(self, row: int) -> None:
-        """Zeroes the row's keys and values."""
+        """Sets the environment's keys and values to zero."""
         self._cache.clear(row)
         self._lengths[row] = 0
 
     @torch.inference_mode()
     def remember(self, frames: Frames, rows: Sequence[int]) -> Vectors:
-        """Feeds the model one input vector for each frame."""
+        """Feeds one input vector per frame to the model."""
         slots = torch.tensor(list(rows))
         inputs = self._embed(frames)[:, None]
         vectors: Vectors = self._model.step_inputs(self._cache, slots, self._lengths[slots], inputs).numpy()
@@ -125,10 +125,10 @@ class EmbeddingMemory:
         return vectors
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The statistics by which frames are standardised; nothing where there are none."""
+        """Returns the statistics that standardise frames; empty if there are none."""
         state: dict[str, Tensor] = self._embed.state_dict()
         return state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Puts back statistics that `state_dict` gave."""
+        """Restores statistics that `state_dict` returned."""
         self._embed.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""A memory as a wrapper around a vector environment: observation = frame + memory vector.
+"""A memory as a wrapper of a vector environment: observation = frame + memory vector.
 
 Failure policy: an error of the memory or the environment ends the training.
 """
@@ -14,7 +14,7 @@ from training.memory import Frames, Memory
 
 
 class MemoryVecEnv(VecEnvWrapper):
-    """Adds `memory`, float32 (dimension,), beside `frame`, uint8 (3, height, width)."""
+    """Adds `memory`, float32 (dimension,), to the observation `frame`, uint8 (3, height, width)."""
 
     def __init__(self, venv: VecEnv, memory: Memory) -> None:
         vector = gymnasium.spaces.Box(-np.inf, np.inf, (memory.dimension,), np.float32)
@@ -22,19 +22,19 @@ class MemoryVecEnv(VecEnvWrapper):
         self.memory = memory
 
     def reset(self) -> dict[str, NDArray[Any]]:
-        """First observations of new episodes in all rows."""
+        """Returns the first observations of new episodes in all environments."""
         frames: Any = self.venv.reset()
         for row in range(self.num_envs):
             self.memory.begin(row)
         return self._observe(frames)
 
     def step_wait(self) -> tuple[dict[str, NDArray[Any]], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
-        """As stable-baselines3 expects; the last observation of a truncated episode has its memory vector too."""
+        """Steps all environments; the last observation of a truncated episode contains its memory vector too."""
         frames: Any
         frames, rewards, dones, infos = self.venv.step_wait()
         for row in np.flatnonzero(dones).tolist():
             last = infos[row]["terminal_observation"]
-            # Only a truncated episode's last value is ever asked for.
+            # The value of the last observation is only needed for truncated episodes.
             truncated = infos[row]["TimeLimit.truncated"]
             vector = self._remember(last[None], [row])[0] if truncated else np.zeros(self.memory.dimension, np.float32)
             infos[row]["terminal_observation"] = {"frame": last, "memory": vector}

@@ -1,6 +1,6 @@
 """`ActorCritic` as a stable-baselines3 policy: PPO trains exactly the module that is served.
 
-Failure policy: none of its own.
+Failure policy: raises no errors of its own.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ Observation = Any  # stable-baselines3's wide type; always a dict of tensors her
 
 
 class ServedPolicy(ActorCriticPolicy):
-    """Delegates everything to an `ActorCritic`; observations have `frame` and `memory`."""
+    """Delegates all computation to an `ActorCritic`; observations have `frame` and `memory`."""
 
     def __init__(self, *args: Any, shape: PolicyPart, output_gain: float, **kwargs: Any) -> None:
         self._shape, self._output_gain = shape, output_gain
@@ -49,12 +49,12 @@ class ServedPolicy(ActorCriticPolicy):
         self.optimizer = optimizer(self.served.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
 
     def set_training_mode(self, mode: bool) -> None:
-        """The weights change only in training mode, so features of frames are good for one rollout."""
+        """Sets the mode. Weights change only in training mode, so cached features of frames are valid for one rollout."""
         self._known.clear()
         super().set_training_mode(mode)
 
     def _encode(self, frames: Tensor) -> Tensor:
-        """Features of `frames`: each distinct frame is encoded once, and in a rollout once for all its steps."""
+        """Returns features of `frames`; each distinct frame is encoded once, and in a rollout once for all its steps."""
         marks, first, rows = distinct(frames)
         if torch.is_grad_enabled():
             return self.served.encode(frames[first])[rows]
@@ -69,23 +69,23 @@ class ServedPolicy(ActorCriticPolicy):
         return distribution(self._actions, parameters), values
 
     def forward(self, obs: Observation, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Actions, values and log-probabilities."""
+        """Returns actions, values and log-probabilities."""
         drawn_from, values = self._judge(obs)
         actions = drawn_from.mode if deterministic else drawn_from.sample()
         return actions, values[:, None], drawn_from.log_prob(actions)
 
     def evaluate_actions(self, obs: Observation, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Values, log-probabilities of `actions`, entropies."""
+        """Returns values, log-probabilities of `actions`, and entropies."""
         drawn_from, values = self._judge(obs)
         return values[:, None], drawn_from.log_prob(actions), drawn_from.entropy()
 
     def predict_values(self, obs: Observation) -> Tensor:
-        """Values."""
+        """Returns values."""
         return self._judge(obs)[1][:, None]
 
 
-class FallingEntropy(BaseCallback):
-    """Lets PPO's entropy bonus fall linearly from `initial` to `end` in the course of training; None: it stays."""
+class LinearEntropySchedule(BaseCallback):
+    """Linear schedule of PPO's entropy coefficient from `initial` to `end` over the training; constant if `end` is None."""
 
     def __init__(self, initial: float, end: float | None) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class FallingEntropy(BaseCallback):
 
 
 class MemoryStatistics(BaseCallback):
-    """Standardises the memory vector per feature with statistics of the first rollouts, then leaves them alone."""
+    """Standardises the memory vector per feature with the statistics of the first rollouts, which are then fixed."""
 
     def __init__(self, rollouts: int) -> None:
         super().__init__()
@@ -109,11 +109,11 @@ class MemoryStatistics(BaseCallback):
         self._count, self._sum, self._squares = 0, torch.zeros(()), torch.zeros(())
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything needed to go on."""
+        """Returns everything needed to resume."""
         return {"seen": self.seen, "count": self._count, "sum": self._sum, "squares": self._squares}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The reverse of `state_dict`."""
+        """Restores what `state_dict` returned."""
         self.seen, self._count, self._sum, self._squares = (state[key] for key in ("seen", "count", "sum", "squares"))
 
     def _on_step(self) -> bool:

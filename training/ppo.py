@@ -1,12 +1,12 @@
-"""Trains an agent with PPO on the serving engines: `python -m training.ppo --env ID --method METHOD --out runs/NAME`.
+"""Trains an agent with PPO on the services' engines: `python -m training.ppo --env ID --method METHOD --out runs/NAME`.
 
-Methods: `shelm` remembers words; `helm` and `helmv2` are its predecessors (training.helm); `lstm` is PPO with an LSTM;
-`cnn` is the same agent without memory. All get the same frames, tasks, seeds and budget; PPO itself is
-stable-baselines3's (sb3-contrib's for the LSTM). Settings come from training.presets.
+Methods: `shelm` remembers words; `helm` and `helmv2` are its predecessors (training.helm); `lstm` is PPO with an LSTM; `cnn`
+is the same agent without memory. All get the same frames, tasks, seeds and budget; PPO itself is stable-baselines3's
+(sb3-contrib's for the LSTM). Settings come from training.presets.
 
-The folder `--out` gets `run.json` (all settings) and what training.run_log writes; `--resume` goes on from its
-checkpoint. `tensorboard --logdir runs` shows live curves. Failure policy: a bad setting stops before anything is trained;
-an interrupted run loses at most the steps since its checkpoint.
+The folder `--out` receives `run.json` (all settings) and the files of training.run_log; `--resume` continues from its
+checkpoint. `tensorboard --logdir runs` shows live curves. Failure policy: an invalid setting is an error before training
+starts; an interrupted run loses at most the steps since its checkpoint.
 """
 
 import argparse
@@ -28,24 +28,29 @@ from training.environments import vector_environment
 from training.imitation import ExpertRecord, ImitationPPO
 from training.memory import Memory
 from training.memory_env import MemoryVecEnv
-from training.policy import FallingEntropy, MemoryStatistics, ServedPolicy
+from training.policy import LinearEntropySchedule, MemoryStatistics, ServedPolicy
 from training.presets import METHODS, settings
 from training.recurrent import POLICY, SequencePolicy
 from training.run_log import RunLog, commit
 
 MINIBATCHES = 8
-STANDARDISED_ROLLOUTS = 20  # whose memory vectors give the statistics that the policy standardises them with
+STANDARDISED_ROLLOUTS = 20  # rollouts whose memory vectors give the statistics for standardisation
 
 
 def parse_arguments(arguments: list[str] | None = None) -> dict[str, Any]:
-    """The command line over the environment's preset."""
+    """Parses the command line; options not given are taken from the environment's preset."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, argument_default=argparse.SUPPRESS
     )
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--env", required=True, help="the environment that is meant; its preset gives the settings")
+    parser.add_argument("--env", required=True, help="environment id; its preset gives the default settings")
     parser.add_argument("--method", choices=METHODS, default="shelm")
-    parser.add_argument("--task", action="append", metavar="ENV:ROWS", help="what to train on instead of the preset's")
+    parser.add_argument(
+        "--task",
+        action="append",
+        metavar="ENV:NUM_ENVS",
+        help="environment and number of parallel instances, instead of the preset's",
+    )
     for name in ("clip", "vocabulary", "language-model"):
         parser.add_argument(f"--{name}")
     for name in ("layers", "window", "k", "steps", "rollout", "imitation"):
@@ -62,14 +67,14 @@ def parse_arguments(arguments: list[str] | None = None) -> dict[str, Any]:
 
 
 def make_environment(run: dict[str, Any]) -> tuple[VecEnv, Memory]:
-    """The tasks, with the memory of the method around them; the LSTM keeps its own and sees frames alone."""
-    tasks = [(name, int(rows)) for name, _, rows in (task.rpartition(":") for task in run["task"])]
+    """Returns the tasks with the memory of the method as a wrapper; the LSTM has its own memory and only receives frames."""
+    tasks = [(name, int(num_envs)) for name, _, num_envs in (task.rpartition(":") for task in run["task"])]
     environment = vector_environment(tasks, seed=run["seed"])
     shape = environment.observation_space.shape
     assert shape is not None
     run["frame"] = list(shape[1:])
     run["actions"] = action_space_of(environment.action_space).model_dump(mode="json", by_alias=True, exclude_none=True)
-    memory = load_memory(run, rows=environment.num_envs, pixels=shape[1] * shape[2])
+    memory = load_memory(run, num_envs=environment.num_envs, pixels=shape[1] * shape[2])
     if run["imitation"]:
         environment = ExpertRecord(environment, seed=run["seed"])
     if run["method"] != "lstm":
@@ -80,7 +85,7 @@ def make_environment(run: dict[str, Any]) -> tuple[VecEnv, Memory]:
 
 
 def make_algorithm(run: dict[str, Any], environment: VecEnv) -> OnPolicyAlgorithm:
-    """PPO with the settings of the run."""
+    """Returns PPO with the settings of the run."""
     initial = run["learning_rate"]
     common: dict[str, Any] = {
         "learning_rate": _falling(initial),
@@ -106,12 +111,12 @@ def make_algorithm(run: dict[str, Any], environment: VecEnv) -> OnPolicyAlgorith
 
 
 def _falling(initial: float) -> Callable[[float], float]:
-    """A learning rate that falls linearly to 0 with the share of training that is left."""
+    """Returns a learning rate that decreases linearly to 0 with the remaining fraction of the training."""
     return lambda left: initial * left
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Trains."""
+    """Trains an agent."""
     run = parse_arguments(arguments)
     torch.set_num_threads(run["threads"])
     out: Path = run["out"]
@@ -127,14 +132,14 @@ def main(arguments: list[str] | None = None) -> None:
         log.resume()
     model.learn(
         run["steps"] - model.num_timesteps,
-        callback=[FallingEntropy(run["entropy"], run["entropy_end"]), statistics, log],
+        callback=[LinearEntropySchedule(run["entropy"], run["entropy_end"]), statistics, log],
         reset_num_timesteps=False,
     )
     log.save()
 
 
 def _record(run: dict[str, Any], out: Path) -> None:
-    """Writes run.json; a run that goes on keeps the commit that it began with."""
+    """Writes run.json; a resumed run keeps the commit with which it began."""
     path = out / "run.json"
     began = json.loads(path.read_text()).get("commit") if run["resume"] and path.exists() else None
     path.write_text(json.dumps({**run, "out": str(out), "commit": began or commit()}, indent=2) + "\n")

@@ -1,9 +1,9 @@
-"""Settings of training by environment; every one can be overridden on the command line.
+"""Training settings by environment; each can be overridden on the command line.
 
-Where they differ from the authors' (docs/paper.md#environments) they were measured to fit two cores: 32 rows, rollouts of 64
-steps, one learning rate that falls linearly to 0. `task` is what is trained on; for MemoryS11 a curriculum of S7 and S11
-side by side, because in S7 the habit of looking back is found soon and carries over. Every method gets the same task and
-budget.
+Where they differ from the authors' (docs/paper.md#environments), they were chosen by measurement for two cores: 32 parallel
+environments, rollouts of 64 steps, one learning rate that decreases linearly to 0. `task` lists the training environments;
+for MemoryS11 it is a curriculum of S7 and S11 in parallel, because the skill of looking back is learned quickly in S7 and
+transfers. Every method gets the same task and budget.
 
 Failure policy: an environment without a preset gets the defaults of its family.
 """
@@ -26,21 +26,21 @@ DEFAULTS: dict[str, Any] = {
     "rollout": 64,
     "learning_rate": 5e-4,
     "entropy": 0.01,
-    "entropy_end": None,  # None: the entropy bonus stays; a number: it falls linearly to it
+    "entropy_end": None,  # None: constant entropy coefficient; a number: linear schedule ending there
     "gamma": 0.99,
     "gae_lambda": 0.95,
     "normalise_reward": False,
-    "imitation": 0,  # steps at first in which the environment's expert is imitated (training.imitation)
+    "imitation": 0,  # initial steps in which the environment's expert is imitated (training.imitation)
 }
-ROWS = 32
+NUM_ENVS = 32
 
 _WORLD: dict[str, Any] = {
     "clip": "file:runs/clip-world/export",
     "vocabulary": "runs/clip-world/vocabulary.safetensors",
-    "k": 2,  # what a thing is and its colour; on a sign the colour comes first
+    "k": 2,  # kind and colour of an object; on a sign the colour comes first
     "window": 64,
     "normalise_reward": True,
-    "steps": 40_000,  # enough to see that it trains; the tasks that are trained to a result have their own
+    "steps": 40_000,  # enough to show that training works; tasks with full training have their own value
 }
 _PICTURES: dict[str, Any] = {
     "clip": "file:runs/clip-pictures/export",
@@ -63,7 +63,7 @@ _SIGN: dict[str, Any] = {
     # six (training.probe, docs/results/training.md).
     "layers": 6,
     "entropy": 0.003,
-    "imitation": 100_000,  # 400,000 steps of PPO alone end in guessing
+    "imitation": 100_000,  # with PPO alone the agent still guesses after 400,000 steps
     "steps": 250_000,
     "window": 96,
 }
@@ -72,17 +72,17 @@ _ENVIRONMENTS: dict[str, dict[str, Any]] = {
     "MiniGrid-RedBlueDoors-6x6-v0": {
         "clip": "file:runs/clip-looks/export",
         "vocabulary": "runs/clip-looks/vocabulary.safetensors",
-        "k": 3,  # "door red closed": by its name alone no door differs from the other
+        "k": 3,  # such as "door red closed", because both doors have the same name
         "window": 96,
     },
-    "MiniWorld-SignVarying-v0": {**_SIGN, "task": [f"MiniWorld-SignVaryingTraining-v0:{ROWS}"]},
-    "MiniWorld-SignColour-v0": {**_SIGN, "task": [f"MiniWorld-SignColourTraining-v0:{ROWS}"]},
+    "MiniWorld-SignVarying-v0": {**_SIGN, "task": [f"MiniWorld-SignVaryingTraining-v0:{NUM_ENVS}"]},
+    "MiniWorld-SignColour-v0": {**_SIGN, "task": [f"MiniWorld-SignColourTraining-v0:{NUM_ENVS}"]},
     "MiniWorld-TMaze-v0": {"steps": 200_000},
     "MiniGrid-MemoryS11-v0": {"task": ["MiniGrid-MemoryS7-v0:16", "MiniGrid-MemoryS11-v0:16"], "steps": 800_000},
 }
 
 
 def settings(env_id: str) -> dict[str, Any]:
-    """All settings for an environment."""
+    """Returns all settings for an environment."""
     family = next((rest for prefix, rest in _FAMILIES.items() if env_id.startswith(prefix)), {})
-    return {"task": [f"{env_id}:{ROWS}"], **DEFAULTS, **family, **_ENVIRONMENTS.get(env_id, {})}
+    return {"task": [f"{env_id}:{NUM_ENVS}"], **DEFAULTS, **family, **_ENVIRONMENTS.get(env_id, {})}

@@ -1,13 +1,13 @@
-"""Whether a memory tells what an agent would have to remember: `python -m training.probe --env ID --out FILE`.
+"""Tests whether a memory vector contains what an agent must remember: `python -m training.probe --env ID --out FILE`.
 
-Before hours of training: an environment's own expert (`expert_action() -> int`) walks through episodes, whose question has
-a known `answer` (0 .. `answers` - 1). From the memory vectors of the second half of each episode a linear classifier and
-one with 128 hidden units learn the answer, and are judged on episodes of their own. What they cannot read from the vector,
-no policy will act on. `--set NAME=INT` sets an attribute of the environment, such as how often its expert looks.
+Use it before hours of training: an environment's own expert (`expert_action() -> int`) plays episodes with a known `answer`
+(0 .. `answers` - 1). A linear classifier and one with 128 hidden units learn the answer from the memory vectors of the
+second half of each episode, and are tested on other episodes. A policy cannot use information that they cannot read from the
+vector. `--set NAME=INT` sets an attribute of the environment, such as how often its expert looks.
 
-The settings of the memory are those of the environment's preset, or given (`--layers`, `--k`, `--window`). FILE gets
-settings, the mean length of an episode and both accuracies. Failure policy: an environment without an expert or an answer
-raises AttributeError.
+The settings of the memory are those of the environment's preset, or given by `--layers`, `--k` and `--window`. FILE receives
+the settings, the mean length of an episode and both accuracies. Failure policy: an environment without an expert or an
+answer raises AttributeError.
 """
 
 import argparse
@@ -26,23 +26,25 @@ from training.memory import Memory, Vectors
 from training.presets import settings
 from training.run_log import commit
 
-ROWS = 32
-LEARNING = 0.8  # share of the episodes
+NUM_ENVS = 32
+LEARNING = 0.8  # fraction of the episodes for training
 HIDDEN, STEPS, BATCH = 128, 600, 256
 
 
 def walk(env_id: str, memory: Memory, *, episodes: int, attributes: dict[str, int]) -> tuple[list[Vectors], list[int], int]:
-    """The expert's episodes of seeds 0, 1, ..: memory vectors (steps, dimension) and answer of each; how many answers."""
-    rows = [single_environment(env_id) for _ in range(min(ROWS, episodes))]
+    """Returns memory vectors (steps, dimension) and answer of each of the expert's episodes (seeds 0, 1, ...), and the
+    number of answers.
+    """
+    environments = [single_environment(env_id) for _ in range(min(NUM_ENVS, episodes))]
     vectors, answers = [], []
-    for first in tqdm(range(0, episodes, len(rows)), unit="batch", mininterval=5):
-        batch = rows[: episodes - first]
+    for first in tqdm(range(0, episodes, len(environments)), unit="batch", mininterval=5):
+        batch = environments[: episodes - first]
         frames: dict[int, Any] = {}
         found: list[list[Vectors]] = [[] for _ in batch]
         for row, env in enumerate(batch):
             frames[row] = env.reset(seed=first + row)[0]
             for name, value in attributes.items():
-                getattr(env.unwrapped, name)  # an attribute that is not there is a slip of the pen
+                getattr(env.unwrapped, name)  # raises AttributeError for a misspelt attribute
                 setattr(env.unwrapped, name, value)
             memory.begin(row)
             answers.append(int(env.unwrapped.answer))  # type: ignore[attr-defined]
@@ -56,11 +58,11 @@ def walk(env_id: str, memory: Memory, *, episodes: int, attributes: dict[str, in
                 if terminated or truncated:
                     del frames[row]
         vectors += [np.stack(of) for of in found]
-    return vectors, answers, int(rows[0].unwrapped.answers)  # type: ignore[attr-defined]
+    return vectors, answers, int(environments[0].unwrapped.answers)  # type: ignore[attr-defined]
 
 
 def read(vectors: list[Vectors], answers: list[int], count: int, *, hidden: int) -> float:
-    """Share of right answers on the episodes that were not learned from. hidden: units; 0 for a linear classifier."""
+    """Returns the accuracy on the test episodes. hidden: number of hidden units; 0 for a linear classifier."""
     torch.manual_seed(0)
     learned = int(LEARNING * len(vectors))
     halves = [torch.from_numpy(of[len(of) // 2 :]) for of in vectors]
@@ -82,7 +84,7 @@ def read(vectors: list[Vectors], answers: list[int], count: int, *, hidden: int)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--env", required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -94,7 +96,7 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(1)
     run = {**settings(options["env"]), **options, "method": "shelm"}
     attributes = {name: int(value) for name, _, value in (item.partition("=") for item in options["set"])}
-    memory = load_memory(run, rows=ROWS, pixels=0)
+    memory = load_memory(run, num_envs=NUM_ENVS, pixels=0)
     vectors, answers, count = walk(options["env"], memory, episodes=options["episodes"], attributes=attributes)
     kept = ("env", "episodes", "clip", "language_model", "layers", "k", "window")
     result = {

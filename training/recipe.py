@@ -1,8 +1,8 @@
-"""`make train ENV=... METHOD=...`: trains and evaluates any method on any environment that runs here.
+"""`make train ENV=... METHOD=...`: trains and evaluates any method on any supported environment.
 
-What the environment's preset needs and is not there yet is made first: the small CLIP of its family and that CLIP's
-vocabulary. Every part writes below runs/ and goes on from its checkpoint when the command is given again.
-Failure policy: a part that fails ends the recipe.
+Missing prerequisites of the environment's preset are created first: the small CLIP of its family and that CLIP's vocabulary.
+All parts write to runs/ and resume from their checkpoints when the command is run again. Failure policy: a part that fails
+ends the recipe.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from training.presets import METHODS, SMOLLM2, settings
 
-CLIP_TRAINING = {  # which command makes the CLIP that a preset names
+CLIP_TRAINING = {  # the command that trains the CLIP of a preset
     "runs/clip-looks/export": "training.clip.looks",
     "runs/clip-world/export": "training.clip.world.train",
     "runs/clip-pictures/export": "training.clip.pictures.train",
@@ -20,7 +20,7 @@ CLIP_TRAINING = {  # which command makes the CLIP that a preset names
 
 
 def parts(env: str, method: str, seed: int) -> list[list[str]]:
-    """The commands, in order."""
+    """Returns the commands in order."""
     out = f"runs/{env.replace('/', '-')}-{method}-{seed}"
     clip, vocabulary = settings(env)["clip"], settings(env)["vocabulary"]
     train = ["training.ppo", "--env", env, "--method", method, "--seed", str(seed), "--out", out, "--resume"]
@@ -29,7 +29,7 @@ def parts(env: str, method: str, seed: int) -> list[list[str]]:
 
 
 def _clip(export: str, vocabulary: str) -> list[list[str]]:
-    """How to make a small CLIP and its vocabulary; nothing where both are there."""
+    """Returns the commands that create a small CLIP and its vocabulary; none if both exist."""
     if Path(export).exists() and Path(vocabulary).exists():
         return []
     build = ["agent.build_vocabulary.build", "--clip", f"file:{export}", "--language-model", SMOLLM2]

@@ -1,7 +1,7 @@
 """LSTM-PPO ("Impala-PPO", docs/paper.md#baselines) as sb3-contrib's RecurrentPPO with the paper's sizes.
 
 A small CNN (16 and 32 channels, 256 features), one LSTM layer of 256, heads of 128 and 512 units. The heads are
-sb3-contrib's own: without the layer normalisation of the other methods. Failure policy: none of its own.
+sb3-contrib's own, without the layer normalisation of the other methods. Failure policy: raises no errors of its own.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ SHAPE = PolicyPart(weights="policy.safetensors", channels=(16, 32), features=256
 
 
 class FrameFeatures(BaseFeaturesExtractor):
-    """The actor-critic's CNN alone; each distinct frame of a batch is encoded once."""
+    """The CNN of the actor-critic; each distinct frame of a batch is encoded once."""
 
     def __init__(self, observation_space: gymnasium.spaces.Box) -> None:
         super().__init__(observation_space, SHAPE.features)
@@ -29,23 +29,24 @@ class FrameFeatures(BaseFeaturesExtractor):
         self.cnn = ActorCritic(SHAPE, height=height, width=width, memory=1, actions=1).cnn
 
     def forward(self, observations: Tensor) -> Tensor:
-        """float32 (rows, 3, height, width) in [0, 1] -> float32 (rows, features)."""
+        """Converts float32 (rows, 3, height, width) in [0, 1] to float32 (rows, features)."""
         _, first, rows = distinct((observations * 255).byte())
         features: Tensor = self.cnn(observations[first])
         return features[rows]
 
 
 class SequencePolicy(RecurrentActorCriticPolicy):
-    """sb3-contrib's policy, which runs an LSTM step by step where an episode starts in a sequence. Sequences of training
-    are cut at the starts of episodes, so that each has at most one, at its beginning: there the state is emptied first,
-    and the LSTM runs over the whole sequence at once.
+    """sb3-contrib's policy, with a faster LSTM: the original runs step by step if an episode starts within a sequence.
+
+    Training sequences are cut at the starts of episodes, so that an episode can only start at the beginning of a sequence.
+    There the state is reset, and the LSTM processes the whole sequence at once.
     """
 
     @staticmethod
     def _process_sequence(
         features: Tensor, lstm_states: tuple[Tensor, Tensor], episode_starts: Tensor, lstm: nn.LSTM
     ) -> Any:
-        """Rows of features -> outputs of the LSTM for each, and its last (hidden, cell); see sb3-contrib."""
+        """Returns the LSTM's outputs for rows of features, and its last (hidden, cell), as in sb3-contrib."""
         plain = RecurrentActorCriticPolicy._process_sequence
         starts = episode_starts.reshape(lstm_states[0].shape[1], -1)
         if starts[:, 1:].any():
@@ -66,13 +67,13 @@ POLICY: dict[str, Any] = {  # actor and critic share the CNN and the LSTM
 
 
 def own_tensors(policy: Any) -> dict[str, Tensor]:
-    """The policy's tensors, each once: actor and critic name the shared CNN again."""
+    """Returns each of the policy's tensors once, because actor and critic share the CNN."""
     again = ("pi_features_extractor.", "vf_features_extractor.")
     return {name: value for name, value in policy.state_dict().items() if not name.startswith(again)}
 
 
 def load_policy(tensors: dict[str, Tensor], *, height: int, width: int) -> SequencePolicy:
-    """The policy whose `own_tensors` these are; KeyError names a tensor that is missing."""
+    """Loads the policy from the result of `own_tensors`; KeyError names a missing tensor."""
     frames = gymnasium.spaces.Box(0, 255, (3, height, width), np.uint8)
     actions = gymnasium.spaces.Discrete(len(tensors["action_net.bias"]))
     policy = SequencePolicy(frames, actions, lambda _: 0.0, **POLICY)

@@ -1,9 +1,9 @@
-"""What a training run leaves behind: progress bar, log.jsonl, TensorBoard curves, checkpoints.
+"""The output of a training run: progress bar, log.jsonl, TensorBoard curves, checkpoints.
 
-`log.jsonl` has one line per rollout: steps, seconds of training so far, the mean return of the last 100 episodes of
-each environment, and how many episodes that mean is of. `checkpoint.pt` holds everything needed to go on;
-`policy.safetensors` (and, where a memory learned statistics, `memory.safetensors`) what is evaluated and served. Files are
-replaced by one rename, so a killed run leaves whole ones.
+`log.jsonl` has one line per rollout: steps, seconds of training so far, the mean return of the last 100 episodes of each
+environment, and the number of episodes in that mean. `checkpoint.pt` contains everything needed to resume;
+`policy.safetensors` (and, if a memory learned statistics, `memory.safetensors`) the weights for evaluation and serving.
+Files are replaced by one rename, so a killed run leaves complete files.
 """
 
 import json
@@ -28,12 +28,12 @@ RECENT = 100  # episodes
 
 
 def commit() -> str:
-    """The commit that is checked out, "" outside of a repository."""
+    """Returns the git commit that is checked out, or "" outside a repository."""
     return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
 
 
 class RunLog(BaseCallback):
-    """Logs every rollout and saves every `every` steps."""
+    """Logs every rollout and saves a checkpoint every `every` steps."""
 
     def __init__(self, folder: Path, *, steps: int, every: int, memory: Memory, statistics: MemoryStatistics) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class RunLog(BaseCallback):
         self._bar = tqdm(total=steps, unit="step", smoothing=0.05, mininterval=5)
 
     def resume(self) -> None:
-        """Goes on from the folder's checkpoint; lines that were logged after it are dropped, their steps come again."""
+        """Continues from the folder's checkpoint; drops later log lines, because their steps are repeated."""
         model: Any = self.model
         state = torch.load(self._folder / "checkpoint.pt", weights_only=True)
         model.policy.load_state_dict(state["policy"])
@@ -82,7 +82,7 @@ class RunLog(BaseCallback):
         (self._folder / f"{name}.tmp").replace(self._folder / f"{name}.safetensors")
 
     def _rewards(self) -> Any:
-        """The running statistics of returns by which rewards are scaled, if they are."""
+        """Returns the running statistics of returns that scale the rewards, if they are used."""
         environment = self.model.get_env()
         return environment.ret_rms if isinstance(environment, VecNormalize) else None
 

@@ -1,11 +1,11 @@
 """Runs the studies of docs/results: `python -m training.study [--jobs 2] [--only PATTERN] [--list]`.
 
-Every run is trained (`training.ppo --resume`, one thread), evaluated on fixed episodes with drawn and with greedy actions,
-and its raw files are put into docs/results/raw/STUDY.tar.xz (see training.archive), a study being the runs on one task:
-NAME/run.json, NAME/log.jsonl, NAME/evaluation-*.json. A run whose raw files are there is skipped, so the command can be
-stopped and given again at any time; `make results` makes tables and plots of them.
+Every run is trained (`training.ppo --resume`, one thread) and evaluated on fixed episodes with sampled and with greedy
+actions. Its raw files are added to docs/results/raw/STUDY.tar.xz (training.archive), where a study comprises the runs on one
+task: NAME/run.json, NAME/log.jsonl, NAME/evaluation-*.json. A run whose raw files exist is skipped, so the command can be
+interrupted and restarted at any time; `make results` creates the tables and plots.
 
-Failure policy: a run that fails is named with its log file, the others go on, and the command ends with status 1.
+Failure policy: a run that fails is reported with its log file, the others continue, and the command ends with status 1.
 """
 
 import argparse
@@ -48,13 +48,18 @@ MINIWORLD = {
     "health": "MiniWorld-CollectHealth-v0",
     "registeredsign": "MiniWorld-Sign-v0",
 }
-PPO_ALONE = ("--imitation=0", "--entropy=0.03", "--entropy-end=0.003", "--steps=400000")  # else an expert is imitated first
-TO_A_RESULT = ("signcolour", "tmaze", "sign")  # of MiniWorld's; the others are trained for a short while
+PPO_ALONE = (
+    "--imitation=0",
+    "--entropy=0.03",
+    "--entropy-end=0.003",
+    "--steps=400000",
+)  # without this an expert is imitated first
+TO_A_RESULT = ("signcolour", "tmaze", "sign")  # MiniWorld tasks with full training; the others are trained briefly
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training run and how it is evaluated. begins: name of the run from whose checkpoint it goes on, "" for none."""
+    """One training run and its evaluations. begins: name of the run from whose checkpoint it continues, "" for none."""
 
     name: str
     env: str
@@ -65,7 +70,7 @@ class Run:
 
     @property
     def files(self) -> list[str]:
-        """Names of the raw files that a finished run has."""
+        """Names of the raw files of a finished run."""
         return ["run.json", "log.jsonl", *(f"evaluation-{kind}.json" for kind in self.evaluations())]
 
     def training(self) -> list[str]:
@@ -85,7 +90,7 @@ class Run:
 
 
 def runs() -> Iterator[Run]:
-    """All runs, the most telling first."""
+    """Returns all runs, the most informative first."""
     for seed in range(5):
         yield Run(f"s11-shelm-{seed}", S11, "shelm", seed)
     for seed in range(3):
@@ -113,7 +118,7 @@ def runs() -> Iterator[Run]:
 
 
 def _longer() -> Iterator[Run]:
-    """Runs that go on after others."""
+    """Returns runs that continue others."""
     for seed in range(5):
         yield Run(f"s11-longer-{seed}", S11, "shelm", seed, ("--steps", "1200000"), begins=f"s11-shelm-{seed}")
     for short in ("keycorridor", "unlock"):
@@ -130,7 +135,7 @@ def _longer() -> Iterator[Run]:
 
 
 def _names_alone(seed: int) -> Run:
-    """RedBlueDoors remembered in one word a frame, of a CLIP that names things but not their colours."""
+    """RedBlueDoors remembered in one word per frame, from a CLIP that names objects but not their colours."""
     clip = ("--clip", "file:models/minigrid-memory/clip", "--vocabulary", "models/minigrid-memory/vocabulary.safetensors")
     return Run(f"redblue-names-{seed}", MINIGRID["redblue"], "shelm", seed, (*clip, "--k", "1", "--window", "32"))
 
@@ -142,7 +147,7 @@ def _minigrid(seed: int) -> Iterator[Run]:
 
 
 def _memory_variants(seed: int) -> Iterator[Run]:
-    """How much language model the memory needs: its depth, and whether it must be pretrained."""
+    """Variants of the language model: its depth, and whether it is pretrained."""
     for layers in (1, 4):
         yield Run(f"s11-layers{layers}-{seed}", S11, "shelm", seed, ("--layers", str(layers)))
     for layers in (2, ALL_LAYERS):  # all of them are slow: half the steps, and the usual depth with as few
@@ -151,17 +156,17 @@ def _memory_variants(seed: int) -> Iterator[Run]:
 
 
 def archive_of(run: Run, folder: Path | None = None) -> Path:
-    """Where the raw files of the run's study are: all runs on one task, which the first part of their names says."""
+    """Returns the archive of the run's study; the first part of a run's name is its task."""
     return (folder or RAW) / f"{run.name.partition('-')[0]}.tar.xz"
 
 
 def finished(run: Run) -> bool:
-    """Whether the run's raw files are there."""
+    """Returns whether the run's raw files exist."""
     return {f"{run.name}/{file}" for file in run.files} <= read(archive_of(run)).keys()
 
 
 def perform(run: Run) -> bool:
-    """Trains and evaluates one run; False if a part failed."""
+    """Trains and evaluates one run; returns False if a part failed."""
     folder = RUNS / run.name
     folder.mkdir(parents=True, exist_ok=True)
     prepare(run)
@@ -180,14 +185,14 @@ def perform(run: Run) -> bool:
 
 
 def prepare(run: Run) -> None:
-    """Gives a run that goes on from another's checkpoint that checkpoint, unless it has one of its own already."""
+    """Copies the checkpoint from which a run continues, unless the run has its own already."""
     if run.begins and not (RUNS / run.name / "checkpoint.pt").exists():
-        for file in ("log.jsonl", "checkpoint.pt"):  # the checkpoint last: it says that the run has begun
+        for file in ("log.jsonl", "checkpoint.pt"):  # the checkpoint last, because it marks the run as begun
             shutil.copy(RUNS / run.begins / file, RUNS / run.name / file)
 
 
 def keep(run: Run) -> None:
-    """Archives the raw files; a learning curve is thinned to at most `KEPT_LINES` lines, the last always among them."""
+    """Archives the raw files; thins a learning curve to at most `KEPT_LINES` lines, including the last."""
     texts = {file: (RUNS / run.name / file).read_text() for file in run.files}
     lines = texts["log.jsonl"].splitlines(keepends=True)
     every = -(-len(lines) // KEPT_LINES)
@@ -196,11 +201,11 @@ def keep(run: Run) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=2, help="runs at once, one thread each")
+    parser.add_argument("--jobs", type=int, default=2, help="number of concurrent runs, one thread each")
     parser.add_argument("--only", default="*", metavar="PATTERN", help="names of runs, with * and ?")
-    parser.add_argument("--list", action="store_true", help="say which runs are finished, and do nothing")
+    parser.add_argument("--list", action="store_true", help="list the runs and whether they are finished")
     options = parser.parse_args(arguments)
     wanted = [run for run in runs() if fnmatch(run.name, options.only)]
     if options.list:

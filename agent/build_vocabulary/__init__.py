@@ -1,1 +1,1 @@
-"""The offline tool that builds a vocabulary from CLIP's words and a language model's."""
+"""Offline tool that builds a vocabulary from the words that CLIP and a language model share."""

@@ -1,9 +1,10 @@
 """Builds a vocabulary: `python -m agent.build_vocabulary --clip SPEC --language-model SPEC --out FILE`.
 
-Contract: the overlap of CLIP's and the language model's words (overlap.py); each word's decoded string is tokenised again by
-the model's own tokenizer, put into every prompt, and the unnormalised text embeddings are averaged
-(docs/paper.md#vocabulary). Runs offline, once; progress is shown. Sizes are logged.
-Failure: an empty overlap is a ValueError; nothing is written then.
+Contract: the words are the overlap of CLIP's and the language model's vocabularies (overlap.py). Each word is inserted into
+every prompt and tokenised with CLIP's own tokenizer; its embedding is the mean of the unnormalised text embeddings
+(docs/paper.md#vocabulary). The tool runs offline and once; it shows its progress and logs the sizes.
+
+Failure: an empty overlap raises ValueError, and no file is written.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ from agent.build_vocabulary.prompts import load_prompts
 from agent.retrieval.clip import FORMS, ClipModel, load_clip
 from agent.vocabulary import Vocabulary
 
-ROWS = 512  # texts in one forward
+ROWS = 512  # texts per forward pass
 log = logging.getLogger(__name__)
 
 
 @torch.inference_mode()
 def embed(clip: ClipModel, words: Sequence[str], prompts: Sequence[str]) -> Tensor:
-    """Mean of the unnormalised text embeddings over `prompts`: float32 (words, dim) on the CPU."""
+    """Returns the mean of the unnormalised text embeddings over `prompts`: float32 (words, dim) on the CPU."""
     device = next(clip.model.parameters()).device
     chunks = [words[begin : begin + ROWS] for begin in range(0, len(words), ROWS)]
     means = []
     for chunk in tqdm(chunks, desc="text embeddings", unit="batch", disable=len(chunks) < 4):
-        # replace, not format: a word may itself hold braces
+        # replace, not format: a word may itself contain braces
         texts = [clip.tokenizer([prompt.replace("{}", word) for word in chunk]) for prompt in prompts]
         embeddings = [clip.model.encode_text(text.to(device)).float() for text in texts]  # type: ignore[operator]
         means.append(torch.stack(embeddings).mean(0).cpu())
@@ -45,7 +46,10 @@ def embed(clip: ClipModel, words: Sequence[str], prompts: Sequence[str]) -> Tens
 def build_vocabulary(
     *, clip: ClipModel, language_model: LanguageModelWords, mode: Mode, prompts: Sequence[str]
 ) -> Vocabulary:
-    """The vocabulary of one CLIP and one language model; see the module docstring."""
+    """Builds the vocabulary of one CLIP model and one language model from the overlap of their words.
+
+    Raises ValueError if the overlap is empty.
+    """
     entries = overlap(language_model, mode)
     if not entries:
         raise ValueError(f"vocabulary: no word in common of CLIP and {language_model.name} in mode {mode!r}")
@@ -70,7 +74,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--clip", required=True, help=FORMS)
     parser.add_argument("--language-model", required=True, help="package:NAME/FILE, file:PATH or hub:NAME")
     parser.add_argument("--overlap", choices=("reference", "words"), default="words")
-    parser.add_argument("--prompts", default="none", help="none, psychlab, avalon or a file with one template a line")
+    parser.add_argument("--prompts", default="none", help="none, psychlab, avalon or a file with one template per line")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)

@@ -1,9 +1,9 @@
-"""Word lists of language models, from a spec string, without loading any weights.
+"""Reads the word list of a language model, given by a spec string, without loading any weights.
 
-Specs: `package:NAME/FILE` (a file in an installed package's folder, found without importing the package), `file:PATH`,
-`hub:NAME`. A hub name, or a folder with tokenizer.json or merges.txt, is a Hugging Face tokenizer of the byte-level BPE
-kind; a file ending in `.gguf` is read as GGUF; any other file or folder holds the Transformer-XL word list
-(`agent.memory.transformer_xl.published.load_words`).
+Specs: `package:NAME/FILE` (a file in the folder of an installed package, which is not imported), `file:PATH`, `hub:NAME`. A
+hub name, or a folder with tokenizer.json or merges.txt, is read as a Hugging Face byte-level BPE tokenizer; a file ending in
+`.gguf` as GGUF; any other file or folder as a Transformer-XL word list (`agent.memory.transformer_xl.published.load_words`).
+
 Failure: ValueError names the spec and what was expected; FileNotFoundError names the missing file.
 """
 
@@ -25,7 +25,9 @@ def _byte_decoder() -> dict[str, int]:
 
 
 def byte_level_words(name: str, tokens: Iterable[tuple[int, str]]) -> LanguageModelWords:
-    """Words of a byte-level BPE: a whole word is a token that begins with the word-start marker (the byte of a blank)."""
+    """Returns the words of a byte-level BPE vocabulary; whole words are tokens that begin with the word-start marker (the
+    byte of a space).
+    """
     table = _byte_decoder()
     decoded: dict[int, str] = {}
     for token_id, token in tokens:
@@ -68,7 +70,10 @@ def _word_list(path: Path) -> LanguageModelWords:
 
 
 def load_language_words(spec: str) -> LanguageModelWords:
-    """The vocabulary that `spec` names; see the module docstring."""
+    """Returns the word list that `spec` names: `package:NAME/FILE`, `file:PATH` or `hub:NAME`.
+
+    Raises ValueError for an invalid spec or file, FileNotFoundError for a missing file.
+    """
     scheme, _, rest = spec.partition(":")
     if scheme == "hub" and rest:
         return _hugging_face(rest)

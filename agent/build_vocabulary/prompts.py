@@ -21,9 +21,9 @@ NAMED = {"none": NONE, "psychlab": PSYCHLAB, "avalon": AVALON}
 
 
 def load_prompts(name: str) -> tuple[str, ...]:
-    """Templates by name (none, psychlab, avalon) or from a text file with one template a line.
+    """Returns the prompt templates of a name (none, psychlab, avalon) or of a text file with one template per line.
 
-    ValueError where a template lacks `{}`; FileNotFoundError where there is no such file.
+    Raises ValueError if a template lacks `{}`, FileNotFoundError if the file does not exist.
     """
     if name in NAMED:
         return NAMED[name]

@@ -1,4 +1,4 @@
-"""Words -> memory vectors."""
+"""Builds the memory engine: words -> memory vectors."""
 
 from agent.bundle import AgentBundle
 from agent.memory.slots import MemorySlots
@@ -16,10 +16,10 @@ def make_slots(
     slot_bytes: int | None = None,
     device: str = "cpu",
 ) -> MemorySlots:
-    """Words -> memory vectors, with k words a step.
+    """Builds the memory slots from their parts, with k words per step.
 
-    slots: episodes whose memory state is kept. slot_bytes: bytes that they may take together, which may leave fewer slots,
-    but at least one; None: no bound.
+    slots: number of episodes whose memory state is cached. slot_bytes: the bytes that all slots together may take, which may
+    leave fewer slots, but at least one; None for no limit.
     """
     model = load_language_model(spec, lm_token_ids=vocabulary.token_ids, tokens_per_step=k, device=device)
     if slot_bytes is not None:
@@ -28,7 +28,10 @@ def make_slots(
 
 
 def load_slots(bundle: AgentBundle, *, device: str, slots: int, slot_bytes: int | None = None) -> MemorySlots:
-    """Words -> memory vectors, as the bundle says; slots and slot_bytes as in `make_slots`."""
+    """Builds the memory slots of a bundle; slots and slot_bytes as in `make_slots`.
+
+    Raises ValueError if the manifest's dimension does not fit the language model.
+    """
     part = bundle.manifest.memory
     spec = LanguageModelSpec(
         kind=part.kind, source=bundle.source(part.source), layers=part.layers, window=part.window, sha256=part.sha256

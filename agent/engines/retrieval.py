@@ -1,4 +1,4 @@
-"""Frames -> words."""
+"""Builds the retrieval engine: frames -> words."""
 
 from agent.bundle import AgentBundle
 from agent.retrieval.clip import load_clip
@@ -16,7 +16,10 @@ def make_retriever(
     device: str = "cpu",
     cache_frames: int = 4096,
 ) -> TokenRetriever:
-    """Frames -> the k nearest words. clip: a spec of agent.retrieval.clip. cache_frames: frames whose words are kept."""
+    """Builds a retriever of the k most similar words from its parts.
+
+    clip: a spec as in agent.retrieval.clip. cache_frames: number of frames whose words are cached.
+    """
     return TokenRetriever(
         model=load_clip(clip, device=device).model,
         vocabulary=vocabulary,
@@ -28,7 +31,7 @@ def make_retriever(
 
 
 def load_retriever(bundle: AgentBundle, *, device: str, cache_frames: int) -> TokenRetriever:
-    """Frames -> words, as the bundle says."""
+    """Builds the retriever of a bundle on `device`."""
     part = bundle.manifest.retrieval
     return make_retriever(
         bundle.source(part.clip),

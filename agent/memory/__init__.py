@@ -1,1 +1,1 @@
-"""Words to one vector, with a frozen language model and one slot per episode."""
+"""Words -> memory vector, with a frozen language model and one slot per episode."""

@@ -1,11 +1,12 @@
-"""Any Hugging Face causal language model with rotary positions as memory (default: SmolLM2-135M).
+"""Memory with any Hugging Face causal language model with rotary positions (default: SmolLM2-135M).
 
-The model runs unchanged; only its `Cache` is ours. In a step, `update` scatters each row's new keys and values into that
-row's own slot and hands back the whole ring, so episodes of any age share one forward; positions go in per row and a 4-D
-mask cuts the window. In a rebuild the cache is a plain band that is written into the slot at the end.
+The model runs unchanged; only its `Cache` is our own. In a step, `update` writes the new keys and values of each row into
+that row's slot and returns the whole ring, so that episodes of different ages share one forward pass. Positions are passed
+per row, and a 4-D mask limits attention to the window. In a rebuild, the cache is a contiguous band that is copied into the
+slot at the end.
 
-Failure policy: a model whose positions are not rotary is refused with ValueError when it is built, because its keys could
-not be reused at another distance. Empty positions are masked: a causal language model has never seen them.
+Failure policy: a model without rotary positions raises ValueError when it is built, because its keys could not be reused at
+another distance. Empty positions are masked, because causal language models were not trained with them.
 """
 
 from typing import Any
@@ -18,11 +19,11 @@ from transformers.cache_utils import Cache
 from agent.history import history_reach
 from agent.memory.language_model import SlotCache, reachable
 
-REBUILD_CHUNK = 256  # positions per forward in a rebuild; bounds its memory
+REBUILD_CHUNK = 256  # positions per forward pass in a rebuild; limits its memory use
 
 
 class _Step(Cache):
-    """One step's view of the slots: writes the new keys and values, returns whole rings."""
+    """Cache for one step: writes the new keys and values into the slots and returns whole rings."""
 
     def __init__(self, cache: SlotCache, slots: Tensor, positions: Tensor) -> None:
         super().__init__(layers=[])
@@ -34,7 +35,7 @@ class _Step(Cache):
 
 
 class _Band(Cache):
-    """A rebuild's view of one episode: the keys and values of the last `window - 1` positions, then the new ones."""
+    """Cache for a rebuild of one episode: the keys and values of the last `window - 1` positions, then the new ones."""
 
     def __init__(self, layers: int, keep: int) -> None:
         super().__init__(layers=[])
@@ -52,10 +53,14 @@ class _Band(Cache):
 
 
 class CausalLanguageModel:
-    """`LanguageModel` over the base model (without its head) of a Hugging Face causal language model."""
+    """`LanguageModel` on top of the base model (without its head) of a Hugging Face causal language model."""
 
     def __init__(self, *, model: PreTrainedModel, lm_token_ids: Tensor, window: int, tokens_per_step: int) -> None:
-        """lm_token_ids: int64 (rows,), the model's token id of each vocabulary row; only those embeddings are kept."""
+        """Keeps the embeddings of the vocabulary's words only.
+
+        lm_token_ids: int64 (rows,), the model's token id of each vocabulary row. Raises ValueError if the model's positions
+        are not rotary.
+        """
         if not hasattr(model, "rotary_emb"):
             raise ValueError(
                 f"language model {type(model).__name__}: only models with rotary positions can hold memory slots"
@@ -73,11 +78,11 @@ class CausalLanguageModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the model lives."""
+        """The torch device of the model."""
         return self.embeddings.device
 
     def new_cache(self, slots: int) -> SlotCache:
-        """See `LanguageModel.new_cache`."""
+        """Returns an empty cache with room for `slots` episodes."""
         return SlotCache(
             layers=self.layers,
             slots=slots,
@@ -91,12 +96,12 @@ class CausalLanguageModel:
 
     @torch.inference_mode()
     def step(self, cache: SlotCache, slots: Tensor, lengths: Tensor, words: Tensor) -> Tensor:
-        """See `LanguageModel.step`."""
+        """Appends one step's words to several episodes and returns their memory vectors; implements `LanguageModel.step`."""
         return self.step_inputs(cache, slots, lengths, self.embeddings[words.to(self.device)])
 
     @torch.inference_mode()
     def step_inputs(self, cache: SlotCache, slots: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor:
-        """As `step`, with input vectors (rows, tokens_per_step, width) in place of words."""
+        """Does the same as `step`, with input vectors (rows, tokens_per_step, width) instead of words."""
         slots, lengths = slots.to(self.device), lengths.to(self.device)
         count = inputs.shape[1]
         positions = lengths[:, None] + torch.arange(count, device=self.device)
@@ -106,7 +111,7 @@ class CausalLanguageModel:
 
     @torch.inference_mode()
     def rebuild(self, cache: SlotCache, slot: int, length: int, words: Tensor) -> None:
-        """See `LanguageModel.rebuild`."""
+        """Fills `slot` with the state after the first `length` tokens of an episode; implements `LanguageModel.rebuild`."""
         cache.clear(slot)
         words = words[-history_reach(self.layers, self.window) :].to(self.device) if self.window > 1 else words[:0]
         if len(words) == 0:

@@ -1,6 +1,6 @@
-"""Which steps a memory can take; asked before any engine.
+"""Validation of the steps that a memory receives, before they reach an engine.
 
-Failure policy: a step that cannot be taken raises ValueError "FIELD: PROBLEM".
+Failure policy: an invalid step raises ValueError "FIELD: PROBLEM".
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from agent.history import DIGEST_BYTES, MemoryStep, empty_history
 
 
 class StepCheck:
-    """The rules of one agent."""
+    """Validates the steps of one agent."""
 
     def __init__(self, *, tokens_per_step: int, vocabulary_size: int, agent_digest: str) -> None:
         self._tokens_per_step, self._vocabulary_size = tokens_per_step, vocabulary_size
         self.empty = empty_history(agent_digest)
 
     def __call__(self, step: MemoryStep) -> None:
-        """Checks one step."""
+        """Validates one step."""
         if len(step.vocabulary_rows) != self._tokens_per_step:
             raise ValueError(f"word_ids: expected {self._tokens_per_step} words, got {len(step.vocabulary_rows)}")
         self.words(step.vocabulary_rows)
@@ -26,13 +26,13 @@ class StepCheck:
             raise ValueError(f"history_digest: expected {DIGEST_BYTES} bytes, got {len(step.history_digest)}")
 
     def history(self, rows: Sequence[int]) -> None:
-        """Checks a whole history."""
+        """Validates a whole history: at least one word, all of them in the vocabulary."""
         if not rows:
             raise ValueError("word_ids: expected at least one word, got none")
         self.words(rows)
 
     def words(self, rows: Sequence[int]) -> None:
-        """Checks that all are in the vocabulary."""
+        """Checks that all rows are in the vocabulary."""
         for word in rows:
             if not 0 <= word < self._vocabulary_size:
                 raise ValueError(f"word_ids: expected rows 0..{self._vocabulary_size - 1} of the vocabulary, got {word}")

@@ -1,14 +1,15 @@
-"""The interface of a frozen language model used as memory, and the cache that its slots live in.
+"""Interface of a frozen language model used as memory, and the cache that stores its slots.
 
-A slot holds the projected keys and values of the last `window - 1 + k` token positions of one episode, as a ring: the
-position p lies at index p mod capacity. Nothing else of the past is needed, because a query at position p attends to the
-positions p - window + 1 .. p and to no other (docs/paper.md#memory, `same_length`). The memory state is therefore a pure
-function of the words, and `rebuild` computes it again from the last `history_reach` of them.
+A slot holds the projected keys and values of the last `window - 1 + k` token positions of one episode, as a ring: position p
+is at index p mod capacity. Nothing else of the past is needed, because a query at position p attends to the positions p -
+window + 1 .. p only (docs/paper.md#memory, `same_length`). The memory state is therefore a pure function of the words, and
+`rebuild` recomputes it from the last `history_reach` of them.
 
-Models keep the embeddings of the vocabulary's words only (docs/paper.md#q13): a word is named by its row in the vocabulary.
+Models keep only the embeddings of the vocabulary's words (docs/paper.md#q13); a word is identified by its row in the
+vocabulary.
 
-Failure policy: nothing here fails on its own account; wrong shapes raise what torch raises. Not safe for concurrent
-calls: one caller at a time owns a cache.
+Failure policy: nothing is validated here; wrong shapes raise torch's own errors. Not safe for concurrent calls: a cache must
+have one caller at a time.
 """
 
 from typing import Protocol
@@ -45,24 +46,26 @@ class SlotCache:
         self.keys, self.values = (_zeros(shape, dtype, torch.device(device)) for _ in range(2))
 
     def clear(self, slot: int) -> None:
-        """Empty one slot: zeros, as before the first word of an episode."""
+        """Empties one slot: sets it to zeros, as before the first word of an episode."""
         self.keys[:, slot] = 0
         self.values[:, slot] = 0
 
     def held_positions(self, lengths: Tensor) -> Tensor:
-        """(rows,) tokens written so far -> (rows, capacity) the position at each ring index; negative: never written."""
+        """Returns the token position at each ring index, (rows, capacity), for `lengths` (rows,) tokens written so far;
+        negative if never written.
+        """
         last = lengths[:, None] - 1
         index = torch.arange(self.capacity, device=lengths.device)
         return last - (last - index) % self.capacity
 
     def write(self, layer: int, slots: Tensor, positions: Tensor, keys: Tensor, values: Tensor) -> None:
-        """Put keys and values (rows, heads, q, head_dim) of `positions` (rows, q), q <= capacity, into slots (rows,)."""
+        """Writes keys and values (rows, heads, q, head_dim) of `positions` (rows, q), q <= capacity, into slots (rows,)."""
         at = (slots[:, None], slice(None), positions % self.capacity)
         self.keys[layer][at] = keys.transpose(1, 2)
         self.values[layer][at] = values.transpose(1, 2)
 
     def read(self, layer: int, slots: Tensor) -> tuple[Tensor, Tensor]:
-        """Whole rings of slots (rows,): keys and values, each (rows, heads, capacity, head_dim)."""
+        """Returns the whole rings of slots (rows,): keys and values, each (rows, heads, capacity, head_dim)."""
         return self.keys[layer].index_select(0, slots), self.values[layer].index_select(0, slots)
 
 
@@ -75,10 +78,10 @@ def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> 
 
 
 def reachable(queries: Tensor, keys: Tensor, *, window: int, empty_visible: bool) -> Tensor:
-    """Which keys a query attends to: (rows, q) and (rows, n) positions -> bool (rows, q, n).
+    """Returns which keys each query attends to: positions (rows, q) and (rows, n) -> bool (rows, q, n).
 
-    A query sees `window` positions, its own included. Positions before the first word (negative) are visible only with
-    `empty_visible`, the reference code's behaviour (docs/paper.md#q23).
+    A query sees `window` positions, including its own. Positions before the first word (negative) are visible only with
+    `empty_visible`, as in the reference code (docs/paper.md#q23).
     """
     distance = queries[:, :, None] - keys[:, None, :]
     seen = (distance >= 0) & (distance < window)
@@ -97,15 +100,15 @@ class LanguageModel(Protocol):
         """An empty cache with room for `slots` episodes."""
 
     def step(self, cache: SlotCache, slots: Tensor, lengths: Tensor, words: Tensor) -> Tensor:
-        """Append one step's words to several episodes and return their memory vectors.
+        """Appends one step's words to several episodes and returns their memory vectors.
 
-        slots: int64 (rows,), distinct. lengths: int64 (rows,), tokens in each episode before this step. words: int64
-        (rows, tokens_per_step), vocabulary rows, fed in this order. Returns float32 (rows, dimension): the last layer's
-        output at the last word. Rows never influence each other.
+        slots: int64 (rows,), distinct. lengths: int64 (rows,), tokens in each episode before this step. words: int64 (rows,
+        tokens_per_step), vocabulary rows, read in this order. Returns float32 (rows, dimension): the last layer's output at
+        the last word. Rows do not influence each other.
         """
 
     def rebuild(self, cache: SlotCache, slot: int, length: int, words: Tensor) -> None:
-        """Make `slot` what it was after an episode's first `length` tokens, in one chunked pass.
+        """Fills `slot` with the state after an episode's first `length` tokens, in one chunked pass.
 
         words: int64 (n,), the last n of those `length` tokens; n = min(length, history_reach(layers, window)) is enough.
         """

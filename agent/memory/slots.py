@@ -1,13 +1,13 @@
-"""`MemorySlots`: the memory of many episodes, one forward for all of them (docs/architecture.md#memory).
+"""`MemorySlots`: the memory of many episodes, with one forward pass for all of them (docs/architecture.md#memory).
 
-A slot remembers which history it holds by its digest. `remember` appends a step's words to the slots that hold exactly the
-history that the step names; for any other it answers `SlotMiss`, and the caller reads the history, calls `rebuild`, and asks
-again. The step just taken may be asked for again: its vector is kept. So the memory vector is always a pure
-function of the words, whoever asks, however often, in whatever company.
+Each slot stores the digest of the history that it holds. `remember` appends a step's words to the slot that holds exactly
+the history named in the step. Otherwise it returns `SlotMiss`; the caller then reads the history, calls `rebuild`, and tries
+again. The latest step can be requested again, because its vector is kept. The memory vector is therefore always a pure
+function of the words, independent of the caller, of repetitions, and of the other episodes in the batch.
 
-Failure policy: a bad item (unknown word, wrong number of words) is answered with its own ValueError; the others go
-on. If the model fails, the slots of that forward are dropped, because their content is unknown, and the error is
-raised. Not safe for concurrent calls.
+Failure policy: an invalid item (unknown word, wrong number of words) gets its own ValueError as its result; the other items
+are processed. If the model fails, the slots of that forward pass are dropped, because their content is unknown, and the
+error is raised. Not safe for concurrent calls.
 """
 
 from collections import OrderedDict
@@ -25,7 +25,7 @@ from agent.memory.language_model import LanguageModel
 
 @dataclass(frozen=True)
 class SlotMiss:
-    """No slot holds the history; `steps` last steps of it are needed to rebuild."""
+    """No slot holds the history; its last `steps` steps are needed to rebuild the slot."""
 
     steps: int
 
@@ -34,16 +34,17 @@ class SlotMiss:
 class _Slot:
     index: int
     history_digest: bytes
-    previous: bytes | None = None  # the history before the step last taken
-    vector: NDArray[np.float32] | None = None  # after the step last taken
+    previous: bytes | None = None  # digest of the history before the latest step
+    vector: NDArray[np.float32] | None = None  # memory vector after the latest step
 
 
 @dataclass
 class SlotCounts:
-    """How full the slots are, and what happened since the start.
+    """Usage of the slots, and counters since the start.
 
-    slots: there are. used: hold an episode. hits: steps taken from a slot at hand. repeats: steps asked for again, whose
-    vector was kept. rebuilds: states computed again from the history. evictions: slots taken from another episode.
+    slots: number of slots. used: slots that hold an episode. hits: steps computed from a cached slot. repeats: repeated
+    requests for the latest step, answered with its cached vector. rebuilds: states recomputed from the history. evictions:
+    slots taken from another episode.
     """
 
     slots: int = 0
@@ -61,7 +62,7 @@ class _Forward:
 
 
 class MemorySlots:
-    """Memory slots of one agent over one language model; memory is bounded by the number of slots."""
+    """The memory slots of one agent on top of one language model; the number of slots limits the memory use."""
 
     def __init__(self, *, language_model: LanguageModel, vocabulary_size: int, agent_digest: str, slots: int) -> None:
         self.capacity = slots
@@ -78,11 +79,11 @@ class MemorySlots:
 
     @property
     def counts(self) -> SlotCounts:
-        """A copy of the counts as they are now."""
+        """A copy of the current counts."""
         return replace(self._counts, used=len(self._slots))
 
     def remember(self, steps: Sequence[MemoryStep]) -> list[MemoryVector | SlotMiss | ValueError]:
-        """Takes one step in each of several episodes; answers in the same order."""
+        """Computes one step in each of several episodes; returns the results in the same order."""
         answers: list[MemoryVector | SlotMiss | ValueError | None] = [None] * len(steps)
         for chunk in self._rounds(steps):
             forward = _Forward()
@@ -98,9 +99,9 @@ class MemorySlots:
         return [answer for answer in answers if answer is not None]
 
     def rebuild(self, episode_id: str, step: int, vocabulary_rows: Sequence[int], history_digest: bytes) -> None:
-        """Makes a slot hold an episode's history of `step` steps, given (at least) its last `reach` steps' words.
+        """Fills a slot with an episode's history of `step` steps, given the words of (at least) its last `reach` steps.
 
-        ValueError if a word id is not in the vocabulary or too few words are given.
+        Raises ValueError if a word is not in the vocabulary or the number of words is wrong.
         """
         k, slot = self._model.tokens_per_step, self._take(episode_id)
         try:
@@ -117,9 +118,10 @@ class MemorySlots:
         self._counts.rebuilds += 1
 
     def rebuild_and_remember(self, step: MemoryStep, words: Sequence[int]) -> MemoryVector:
-        """Rebuilds the state before `step` from its history's last words, and takes the step, whatever the slots' number.
+        """Rebuilds the state before `step` from its history's last words and computes the step; works with any number of
+        slots.
 
-        ValueError if the step or the words cannot be taken.
+        Raises ValueError if the step or the words are invalid.
         """
         self.rebuild(step.episode_id, step.step, words, step.history_digest)
         (answer,) = self.remember([step])
@@ -130,9 +132,9 @@ class MemorySlots:
         return answer
 
     def encode_history(self, vocabulary_rows: Sequence[int]) -> NDArray[np.float32]:
-        """The memory vector, float32 (dimension,), after a history that need not exist; its words, oldest first.
+        """Returns the memory vector, float32 (dimension,), after a hypothetical history, given its words, oldest first.
 
-        Touches no slot: a cache of its own lives as long as the call. ValueError if there is no word or one is unknown.
+        Uses a temporary cache and no slot. Raises ValueError if there are no words or one is not in the vocabulary.
         """
         self.check.history(vocabulary_rows)
         words, before = torch.tensor(list(vocabulary_rows), dtype=torch.int64), len(vocabulary_rows) - 1
@@ -143,7 +145,7 @@ class MemorySlots:
         return vector
 
     def forget(self, episode_id: str) -> bool:
-        """Drops an episode's slot; False if it had none."""
+        """Drops an episode's slot; returns False if it had none."""
         slot = self._slots.pop(episode_id, None)
         if slot is None:
             return False
@@ -151,7 +153,7 @@ class MemorySlots:
         return True
 
     def _rounds(self, steps: Sequence[MemoryStep]) -> Iterator[list[int]]:
-        """Splits a batch so that an episode stands in a round once and a round fits the slots."""
+        """Splits a batch into rounds, such that each episode occurs once per round and a round fits the slots."""
         waiting = list(range(len(steps)))
         while waiting:
             chunk: list[int] = []
@@ -167,7 +169,7 @@ class MemorySlots:
             waiting = later
 
     def _prepare(self, step: MemoryStep, forward: _Forward) -> MemoryVector | SlotMiss | ValueError | None:
-        """Answers at once, or puts the step into the forward and returns None."""
+        """Returns a result immediately, or adds the step to the forward pass and returns None."""
         try:
             self.check(step)
         except ValueError as error:
@@ -214,7 +216,7 @@ class MemorySlots:
         return MemoryVector(slot.vector, slot.history_digest)
 
     def _take(self, episode_id: str) -> _Slot:
-        """The episode's slot, or a free one, or the one least recently used."""
+        """Returns the episode's slot, or a free one, or the least recently used one."""
         if episode_id not in self._slots:
             if not self._free:
                 evicted, _ = next(iter(self._slots.items()))

@@ -1,12 +1,12 @@
 """Finds and loads the language model that an agent bundle names.
 
 A source is one of
-- `package:PACKAGE/FILE.gguf`: a GGUF file inside an installed Python package (nothing of the package is executed),
+- `package:PACKAGE/FILE.gguf`: a GGUF file in an installed Python package (nothing of the package is executed),
 - `file:FOLDER`: a Hugging Face model folder, or a folder with the public transfo-xl-wt103 files,
 - `hub:NAME`: a model of the Hugging Face hub,
-- `random:SEED`: seeded random weights of the real shapes, for benchmarks only.
+- `random:SEED`: seeded random weights with the real shapes, for benchmarks only.
 
-Reading a GGUF takes many seconds, so its first layers are kept as safetensors under `SHELM_CACHE` (default
+Reading a GGUF file takes many seconds, so its first layers are cached as safetensors in `SHELM_CACHE` (default
 `~/.cache/shelm`), named by the file's SHA-256 and the number of layers.
 
 Failure policy: a missing package, file or tensor raises FileNotFoundError or ValueError that names it. Weights are read
@@ -48,7 +48,7 @@ SMOLLM2_135M: dict[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModelSpec:
-    """Which language model an agent remembers with, as its bundle states it."""
+    """The language model of an agent, as its bundle specifies it."""
 
     kind: Literal["causal_lm", "transformer_xl"]
     source: str
@@ -95,7 +95,7 @@ def _base_model(spec: LanguageModelSpec) -> PreTrainedModel:
 
 
 def keep_first_layers(model: PreTrainedModel, layers: int) -> PreTrainedModel:
-    """Drops all but the first `layers` blocks; the final norm stays. ValueError if the model has fewer."""
+    """Drops all but the first `layers` blocks and keeps the final norm; raises ValueError if the model has fewer layers."""
     depth = model.config.num_hidden_layers
     if not 1 <= layers <= depth:
         raise ValueError(f"language model {type(model).__name__}: {layers} layers asked for, it has {depth}")
@@ -119,7 +119,7 @@ def _from_gguf(spec: LanguageModelSpec) -> PreTrainedModel:
 
 
 def _convert(path: Path, layers: int, target: Path) -> None:
-    """Writes the first layers as safetensors; processes that race write the same content, one rename wins."""
+    """Writes the first layers as safetensors; concurrent processes write the same content, and one rename succeeds."""
     model = keep_first_layers(AutoModel.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32), layers)
     del model.config.quantization_config  # the tensors are plain float32 now
     target.parent.mkdir(parents=True, exist_ok=True)

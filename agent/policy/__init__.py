@@ -1,1 +1,1 @@
-"""Frame and memory vector to an action: the actor-critic and its action heads."""
+"""The actor-critic and its action heads: frame and memory vector -> action."""

@@ -1,12 +1,13 @@
 """The actor-critic (docs/paper.md#trainable): frame and memory vector -> distribution over actions, and value.
 
-CNN and heads are the paper's; sizes are settings of the bundle. Differences on purpose: the actor gives
-logits (docs/paper.md#q22; the same distribution as the paper's softmax), the argmax is per row (docs/paper.md#q2), and the
-memory vector is standardised per feature by the buffers `memory_mean` and `memory_scale`, which are 0 and 1 for the paper's
-plain concatenation.
+CNN and heads are the paper's; their sizes are settings of the bundle. There are three deliberate differences: the actor
+outputs logits (docs/paper.md#q22; the same distribution as the paper's softmax), the argmax is per row (docs/paper.md#q2),
+and the memory vector is standardised per feature by the buffers `memory_mean` and `memory_scale`, which are 0 and 1 for the
+paper's plain concatenation.
 
-What an action is drawn from, a row of parameters, is agent.policy.heads'. Failure policy: shapes that do not fit raise
-what torch raises.
+agent.policy.heads defines the parameters of the action distribution.
+
+Failure policy: wrong shapes raise torch's own errors.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ Parameters = NDArray[np.float32]  # one row of agent.policy.heads
 
 
 def _conv_sizes(side: int) -> tuple[tuple[int, int], tuple[int, int], int]:
-    """Kernel and stride of both convolutions, and the side of the last feature map, for the shorter side of a frame."""
+    """Returns kernel and stride of both convolutions, and the side of the last feature map, for a frame's shorter side."""
     first = (8, 4) if side > 9 else (4, 2)
     middle = (side - first[0]) // first[1] + 1
     second = (4, 2) if middle > 9 else (2, 1)
@@ -52,10 +53,10 @@ class ActorCritic(nn.Module):
         deviations: int = 0,
         output_gain: float = 2**0.5,
     ) -> None:
-        """Sizes; `actions` and `deviations` are `row_sizes` of the action space.
+        """Creates the networks; `actions` and `deviations` are the `row_sizes` of the action space.
 
-        memory: dimension of the memory vector. actions: outputs of the actor. deviations: learned log standard deviations,
-        one for each continuous dimension. output_gain: of the actor's last layer (docs/paper.md#q22).
+        memory: dimension of the memory vector. actions: outputs of the actor. deviations: number of learned log standard
+        deviations, one for each continuous dimension. output_gain: gain of the actor's last layer (docs/paper.md#q22).
         """
         super().__init__()
         first, second, _ = _conv_sizes(min(height, width))
@@ -74,12 +75,14 @@ class ActorCritic(nn.Module):
         self._initialise(output_gain)
 
     def encode(self, frames: Tensor) -> Tensor:
-        """uint8 (rows, 3, height, width) -> float32 (rows, features)."""
+        """Returns the CNN features of frames: uint8 (rows, 3, height, width) -> float32 (rows, features)."""
         out: Tensor = self.cnn(frames.float() / 255)
         return out
 
     def decide(self, features: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Features and float32 (rows, memory) -> parameters (rows, actions + deviations) and values (rows,)."""
+        """Returns parameters (rows, actions + deviations) and values (rows,) for features and memory vectors float32 (rows,
+        memory).
+        """
         joint = torch.cat([features, (memory - self.memory_mean) * self.memory_scale], dim=1)
         parameters, values = self.actor(joint), self.critic(joint).squeeze(1)
         if self.log_std is not None:
@@ -105,27 +108,27 @@ def _head(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 
 
 class PolicyEngine:
-    """The actor-critic on batches of single frames and memory vectors."""
+    """Runs the actor-critic on batches of single frames and memory vectors."""
 
     def __init__(self, model: ActorCritic, device: str) -> None:
         self._model, self._device = model.to(device), device
 
     @torch.inference_mode()
     def encode(self, frames: Sequence[Frame]) -> list[Features]:
-        """uint8 (height, width, 3) each -> features each."""
+        """Returns the CNN features, float32 (features,), of each frame uint8 (height, width, 3)."""
         batch = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous()
         return list(self._model.encode(batch.to(self._device)).cpu().numpy())
 
     @torch.inference_mode()
     def decide(self, pairs: Sequence[tuple[Features, Vector]]) -> list[tuple[Parameters, float]]:
-        """(features, memory vector) each -> (parameters of the action distribution, value) each."""
+        """Returns (parameters of the action distribution, value) for each pair (features, memory vector)."""
         features, memory = (torch.from_numpy(np.stack(part)).to(self._device) for part in zip(*pairs, strict=True))
         parameters, values = self._model.decide(features, memory)
         return list(zip(parameters.cpu().numpy(), values.tolist(), strict=True))
 
 
 def load_actor_critic(bundle: AgentBundle) -> ActorCritic:
-    """The bundle's actor-critic with its weights, frozen; ValueError names the file whose tensors do not fit."""
+    """Loads the bundle's actor-critic with frozen weights; ValueError names the file whose tensors do not fit."""
     manifest = bundle.manifest
     actions, deviations = row_sizes(manifest.actions)
     model = ActorCritic(

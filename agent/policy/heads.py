@@ -1,12 +1,13 @@
 """Action heads: one row of distribution parameters -> an action and its log-probability.
 
-A row holds the actor's outputs, part after part in the order of `ActionSpace.spaces` (the logits of a discrete part, the
+A row contains the actor's outputs, part by part in the order of `ActionSpace.spaces` (the logits of a discrete part, the
 means of a continuous one), then the log standard deviations of all continuous dimensions, which do not depend on the
-observation (stable-baselines3's DiagGaussian; the paper has discrete actions only).
+observation (as in stable-baselines3's DiagGaussian; the paper has only discrete actions).
 
-Contract: a drawn action depends on (row, episode seed, step) alone: one Philox generator keyed with seed and step serves
-the parts in their order. A continuous action is drawn, then clipped to its bounds; its log-probability is the density of
-the draw before clipping, as in training. The log-probability of several parts is the sum of theirs. Pure; no failures.
+Contract: a sampled action depends only on (row, episode seed, step): one Philox generator keyed with seed and step is used
+for all parts in their order. A continuous action is sampled, then clipped to its bounds; its log-probability is the density
+of the sample before clipping, as in training. The log-probability of several parts is the sum of theirs. The functions are
+pure and raise no errors.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ Row = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Head:
-    """Where the parameters of one part lie in a row. bounds: of a continuous part, float32 (dimensions,) each."""
+    """The position of one part's parameters in a row. bounds: float32 (dimensions,) each, of a continuous part."""
 
     name: str
     outputs: slice
@@ -35,13 +36,13 @@ class Head:
 
 
 def row_sizes(space: ActionSpace) -> tuple[int, int]:
-    """Number of the actor's outputs, and of log standard deviations, in a row."""
+    """Returns the number of actor outputs, and of log standard deviations, in a row."""
     parts = space.spaces.values()
     return sum(part.size for part in parts), sum(part.size for part in parts if part.continuous)
 
 
 def action_heads(space: ActionSpace) -> tuple[Head, ...]:
-    """The heads of all parts, in their order; the only head of a space that is no dict has no name."""
+    """Returns the heads of all parts in order; a space that is not a dict has a single head with the name ""."""
     heads, output = list[Head](), 0
     deviation, _ = row_sizes(space)
     for name, part in space.spaces.items():
@@ -55,7 +56,9 @@ def action_heads(space: ActionSpace) -> tuple[Head, ...]:
 
 
 def choose(heads: Sequence[Head], row: Row, *, seed: int, step: int, deterministic: bool) -> tuple[Choice, float]:
-    """The action and its log-probability: drawn, or of each part the most probable action or the mean."""
+    """Returns an action and its log-probability; a deterministic action has the most probable index, or the mean, in each
+    part.
+    """
     draw = None if deterministic else _generator(seed, step)
     parts, log_prob = dict[str, Part](), 0.0
     for head in heads:
@@ -65,22 +68,22 @@ def choose(heads: Sequence[Head], row: Row, *, seed: int, step: int, determinist
 
 
 def choose_action(logits: Row, *, seed: int, step: int, deterministic: bool) -> tuple[int, float]:
-    """The same for a single discrete part: logits (actions,) -> index and log-probability."""
+    """Returns the index and log-probability of an action of a single discrete part, from logits (actions,)."""
     return _choose_index(logits, None if deterministic else _generator(seed, step))
 
 
 def probabilities(heads: Sequence[Head], row: Row) -> list[float]:
-    """Of each action, if the action space is discrete; otherwise none."""
+    """Returns the probability of each action if the action space is discrete, otherwise an empty list."""
     if heads[0].name or heads[0].bounds:
         return []
     return [float(value) for value in np.exp(log_softmax(row[heads[0].outputs]))]
 
 
 def total_variation(heads: Sequence[Head], row: Row, other: Row) -> float:
-    """Total variation distance between the action distributions of two rows with the same deviations, 0 .. 1.
+    """Returns the total variation distance, 0 .. 1, between the action distributions of two rows with the same deviations.
 
-    Exact for a single part; of several, which are independent, 1 - (1 - d1)(1 - d2)..., an upper bound. Of a continuous
-    part it is the distance of the draws before clipping, which no clipping makes larger.
+    Exact for a single part. For several parts, which are independent, it is 1 - (1 - d1)(1 - d2)..., an upper bound. For a
+    continuous part it is the distance between the distributions before clipping; clipping cannot increase it.
     """
     alike = 1.0
     for head in heads:
@@ -97,7 +100,7 @@ def _part_distance(head: Head, row: Row, other: Row) -> float:
 
 
 def log_softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Log-probabilities of one row of logits, in double precision."""
+    """Returns the log-probabilities of one row of logits, float64."""
     shifted = logits.astype(np.float64) - logits.max()
     result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum())
     return result
@@ -125,7 +128,7 @@ def _choose_index(logits: Row, draw: np.random.Generator | None) -> tuple[int, f
 
 
 def _choose_vector(mean: Row, log_std: Row, draw: np.random.Generator | None) -> tuple[NDArray[np.float64], float]:
-    """Not clipped yet."""
+    """Returns the action before clipping, and its log-probability."""
     log_std = log_std.astype(np.float64)
     normal = np.zeros(len(mean)) if draw is None else draw.standard_normal(len(mean))
     log_prob = -(normal**2 / 2 + log_std + log(2 * pi) / 2).sum()

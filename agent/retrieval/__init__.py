@@ -1,1 +1,1 @@
-"""Frames to the nearest words of a vocabulary, with a frozen CLIP."""
+"""Frames -> most similar words of a vocabulary, with a frozen CLIP model."""

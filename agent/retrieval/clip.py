@@ -2,8 +2,9 @@
 
 Specs: `file:FOLDER` (open_clip's local folder: open_clip_config.json and weights), `hub:ARCH/PRETRAINED` (for example
 `hub:ViT-B-16/openai`), `random:ARCH/SEED` (seeded random weights, for benchmarks; ARCH is one of open_clip's).
-Failure: ValueError names the spec and what was expected; a missing folder is a FileNotFoundError; what open_clip cannot
-fetch or read raises as open_clip does. Weights files that need pickle are read with `weights_only`.
+
+Failure: ValueError names the spec and what was expected; a missing folder raises FileNotFoundError; files that open_clip
+cannot download or read raise open_clip's own errors. Weight files that need pickle are read with `weights_only`.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ FORMS = "file:FOLDER, hub:ARCH/PRETRAINED or random:ARCH/SEED"
 
 @dataclass(frozen=True)
 class ClipModel:
-    """name: the spec without machine paths. model: open_clip's, float32, eval mode. tokenizer: strings -> int64
-    (rows, context).
+    """A CLIP model with its tokenizer.
+
+    name: the spec without machine paths. model: open_clip's model, float32, in eval mode. tokenizer: strings -> int64 (rows,
+    context).
     """
 
     name: str
@@ -57,7 +60,10 @@ def _random(architecture: str, seed: int, device: torch.device) -> ClipModel:
 
 
 def load_clip(spec: str, *, device: torch.device | str = "cpu") -> ClipModel:
-    """The CLIP model that `spec` names, on `device`, in float32 and eval mode; see the module docstring."""
+    """Loads the CLIP model that `spec` names (`file:`, `hub:` or `random:`), on `device`, in float32 and eval mode.
+
+    Raises ValueError for an invalid spec, FileNotFoundError for a missing folder.
+    """
     scheme, _, rest = spec.partition(":")
     architecture, _, last = rest.rpartition("/")
     where = torch.device(device)
@@ -74,6 +80,6 @@ def load_clip(spec: str, *, device: torch.device | str = "cpu") -> ClipModel:
 
 
 def preprocess_cfg(model: nn.Module) -> dict[str, Any]:
-    """open_clip's preprocessing settings of a model: size, mean, std, interpolation, resize_mode, fill_color."""
+    """Returns open_clip's preprocessing settings of a model: size, mean, std, interpolation, resize_mode, fill_color."""
     cfg: dict[str, Any] = model.visual.preprocess_cfg  # type: ignore[union-attr, assignment]
     return cfg

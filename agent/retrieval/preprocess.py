@@ -1,12 +1,12 @@
-"""Frames to the pixels a CLIP image tower expects: exactly the model's own preprocessing.
+"""Converts frames to the input of a CLIP image tower, with the model's own preprocessing.
 
-- `model` (default): open_clip's own inference transform, that is PIL's resize (antialiased), centre crop, normalisation.
-  Where a frame already has the model's size the resize and the crop change nothing, and a whole batch is normalised at
-  once; equal bit by bit (tests/unit/test_retrieval_model.py).
-- `reference` (docs/paper.md#preprocessing): what the authors ran, frames as float tensors in [0, 1], bicubic resize of the
-  shorter side without antialiasing and without clamping the overshoot, centre crop, normalisation. On the device.
+- `model` (default): open_clip's inference transform: PIL's resize (antialiased), centre crop, normalisation. If a frame
+  already has the model's size, resize and crop have no effect, and the whole batch is normalised at once, with bit-identical
+  results (tests/unit/test_retrieval_model.py).
+- `reference` (docs/paper.md#preprocessing): the authors' preprocessing: frames as float tensors in [0, 1], bicubic resize of
+  the shorter side without antialiasing and without clamping the overshoot, centre crop, normalisation. Runs on the device.
 
-Failure: frames are checked by the caller; nothing else can fail.
+Failure: the caller validates the frames; an unknown mode raises ValueError.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MODES: tuple[Mode, ...] = ("model", "reference")
 
 
 class Preprocessing:
-    """Turns frames of one size into float32 (rows, 3, height, width) of the model on `device`."""
+    """Converts frames of one size into float32 (rows, 3, height, width) for the model, on `device`."""
 
     def __init__(self, *, cfg: dict[str, Any], mode: Mode, device: torch.device) -> None:
         if mode not in MODES:
@@ -39,7 +39,7 @@ class Preprocessing:
         self.transform = image_transform_v2(self.cfg, is_train=False)
 
     def __call__(self, frames: list[Frame]) -> Tensor:
-        """frames: uint8 (height, width, 3), all of one size."""
+        """Converts frames uint8 (height, width, 3), all of the same size."""
         if self.mode == "reference":
             return self._reference(frames)
         if frames[0].shape[:2] == self.size:
@@ -47,7 +47,7 @@ class Preprocessing:
         return torch.stack([self.transform(Image.fromarray(frame)) for frame in frames]).to(self.device)
 
     def _pixels(self, frames: list[Frame]) -> Tensor:
-        """float32 (rows, 3, height, width) in [0, 1]."""
+        """Stacks the frames as float32 (rows, 3, height, width) in [0, 1]."""
         stacked = torch.from_numpy(np.stack(frames)).to(self.device)
         return stacked.permute(0, 3, 1, 2).contiguous().float().div(255)
 

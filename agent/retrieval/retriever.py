@@ -1,13 +1,14 @@
-"""Token retrieval: frames to the k nearest words of the vocabulary (docs/paper.md#vocabulary).
+"""Retrieval: frames -> the k most similar words of the vocabulary (docs/paper.md#vocabulary).
 
-Contract: pure computation. A frame's embedding and the vocabulary's embeddings are L2-normalised, the similarity is
-their dot product in float32, and the k highest are returned, most similar first, equal similarities by lower row. Only
-the image tower is kept; top-k runs on the device (docs/paper.md#q12). Results are cached by fingerprint in a bounded LRU.
-A frame's result does not depend on the other frames of a call, up to float32 rounding of matrix products at another batch
-size: similarities may differ around the seventh digit, so words change only where two are as good as equal. A cached
-frame keeps its first result.
-Failure: a frame that is not uint8 (height, width, 3) raises ValueError naming what was expected and given, before
-anything is computed. Not safe for concurrent calls: one caller at a time.
+Contract: pure computation. The embeddings of frame and vocabulary are L2-normalised, the similarity is their dot product in
+float32, and the k words with the highest similarity are returned in descending order; ties are resolved by the lower row.
+Only the image tower is kept, and top-k runs on the device (docs/paper.md#q12). Results are cached by fingerprint in a
+bounded LRU cache. The result of a frame does not depend on the other frames of a call, up to float32 rounding of matrix
+products at different batch sizes: similarities may differ around the seventh digit, so words can only change if two are
+almost equally similar. A cached frame keeps its first result.
+
+Failure: a frame that is not uint8 (height, width, 3) raises ValueError, with what was expected and given, before anything is
+computed. Not safe for concurrent calls: one caller at a time.
 """
 
 from __future__ import annotations
@@ -29,17 +30,17 @@ from agent.vocabulary import Vocabulary, Word
 
 
 def check_frame(frame: NDArray[Any], index: int) -> None:
-    """ValueError unless `frame` is uint8 (height, width, 3) with at least one pixel."""
+    """Raises ValueError unless `frame` is uint8 (height, width, 3) with at least one pixel."""
     shape, dtype = getattr(frame, "shape", None), getattr(frame, "dtype", type(frame).__name__)
     if shape is None or len(shape) != 3 or shape[2] != 3 or 0 in shape or dtype != np.uint8:
         raise ValueError(f"frame {index}: expected uint8 (height, width, 3), got {dtype} {shape}")
 
 
 def top_k(similarities: Tensor, k: int) -> Tensor:
-    """Rows of the k highest similarities, float32 (frames, rows) -> int64 (frames, k); equal ones by lower row.
+    """Returns the rows of the k highest similarities, float32 (frames, rows) -> int64 (frames, k); ties by lower row.
 
-    torch.topk leaves the order of equal values open, so it gets unique integers: the similarity's bits in an order-keeping
-    form above, the row below.
+    torch.topk leaves the order of equal values undefined, so it is applied to unique integers: the upper bits are the
+    similarity in an order-preserving form, the lower bits the row.
     """
     bits = (similarities + 0.0).view(torch.int32)  # + 0.0 makes -0.0 equal to 0.0
     ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
@@ -51,8 +52,9 @@ def top_k(similarities: Tensor, k: int) -> Tensor:
 class TokenRetriever:
     """Retrieval with one CLIP model and one vocabulary.
 
-    model: any open_clip model (its image tower is kept and moved to `device`). preprocessing: see preprocess.py.
-    cache_frames: bound of the cache, 0 switches it off. `hits` and `misses` count frames found and not found in it.
+    model: any open_clip model (its image tower is kept and moved to `device`). preprocessing: "model" or "reference", as in
+    agent.retrieval.preprocess. cache_frames: maximum size of the cache, 0 disables it. `hits` and `misses` count the frames
+    that were and were not in the cache.
     """
 
     def __init__(
@@ -75,13 +77,15 @@ class TokenRetriever:
         self._cache: OrderedDict[bytes, list[Word]] = OrderedDict()
 
     def retrieve(self, frames: Sequence[Frame]) -> list[list[Word]]:
-        """The k words of each frame uint8 (height, width, 3), most similar first. Sizes may differ within a call."""
+        """Returns the k words of each frame uint8 (height, width, 3), most similar first; frame sizes may differ within a
+        call.
+        """
         for index, frame in enumerate(frames):
             check_frame(frame, index)
         return self.retrieve_observations([Observation.of(frame) for frame in frames])
 
     def retrieve_observations(self, observations: Sequence[Observation]) -> list[list[Word]]:
-        """The same for frames that have been checked and fingerprinted already."""
+        """Does the same as `retrieve` for frames that have already been validated and fingerprinted."""
         keys = [one.fingerprint for one in observations]
         found = {key: self._cache[key] for key in keys if key in self._cache}
         missing = {one.fingerprint: one.frame for one in observations if one.fingerprint not in found}
@@ -90,10 +94,10 @@ class TokenRetriever:
         found |= self._compute(missing)
         for key in found:
             self._remember(key, found[key])
-        return [list(found[key]) for key in keys]  # copies: a caller may not change the cache
+        return [list(found[key]) for key in keys]  # copies, so that a caller cannot change the cache
 
     def _compute(self, frames: dict[bytes, Frame]) -> dict[bytes, list[Word]]:
-        """One forward per frame size."""
+        """Runs one forward pass per frame size."""
         by_size: dict[tuple[int, ...], list[bytes]] = {}
         for key, frame in frames.items():
             by_size.setdefault(frame.shape, []).append(key)
@@ -104,9 +108,9 @@ class TokenRetriever:
 
     @torch.inference_mode()
     def similarities(self, frames: list[Frame]) -> Tensor:
-        """Cosine similarity of frames of one size to every word: float32 (frames, rows) on the device."""
+        """Returns the cosine similarity of frames of one size to every word: float32 (frames, rows) on the device."""
         features = self.visual(self.preprocess(frames))
-        if isinstance(features, tuple):  # CoCa's tower also gives its patch tokens
+        if isinstance(features, tuple):  # CoCa's tower also returns its patch tokens
             features = features[0]
         return normalize(features.float(), dim=-1) @ self.embeddings.T
 

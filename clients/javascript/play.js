@@ -1,9 +1,9 @@
-// Plays one episode over frames and prints the words that the agent remembers, from agent.proto alone.
+// Plays one episode with given frames and prints the words that the agent remembers; needs only agent.proto.
 //
 //   node play.js [FRAME.png ...]        without files it makes 12 frames of its own
 //
-// SHELM_TARGET names the server (127.0.0.1:50051), SHELM_TOKEN the bearer token. Every call may be repeated: the same
-// episode, step and frame always get the same committed action. Exit code 1 and one line on stderr if a call fails for good.
+// SHELM_TARGET is the address of the server (127.0.0.1:50051), SHELM_TOKEN the bearer token. Every call may be retried: the same
+// episode, step and frame always get the same committed action. Exit code 1 and one line on stderr after a permanent error.
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -23,7 +23,7 @@ const service = new AgentService(TARGET, grpc.credentials.createInsecure());
 const metadata = new grpc.Metadata();
 if (process.env.SHELM_TOKEN) metadata.set("authorization", `Bearer ${process.env.SHELM_TOKEN}`);
 
-// Calls a method, and repeats it while the server is away or has no time.
+// Calls a method, and retries while the server is unavailable or overloaded.
 async function call(method, request) {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -37,7 +37,7 @@ async function call(method, request) {
   }
 }
 
-// A frame as raw pixels, row by row, red green blue: a bright column that moves.
+// Returns a frame as raw RGB pixels, row by row: a bright moving column.
 function made({ height, width }, number) {
   const data = Buffer.alloc(height * width * 3, 40);
   for (let row = 0; row < height; row++) {

@@ -1,7 +1,7 @@
-"""Converts the language models that agent bundles name, for the image's SHELM_CACHE: `python convert.py BUNDLES`.
+"""Converts the language models of agent bundles for the image's SHELM_CACHE: `python convert.py BUNDLES`.
 
-BUNDLES is a folder of bundles, of which only the manifests need to be there. Models from elsewhere than an installed package
-are left to the service, which loads them as they are.
+BUNDLES is a folder of bundles; only their manifests are needed. Models from other sources than an installed package are
+skipped, because the service loads them directly.
 """
 
 import json
@@ -15,7 +15,7 @@ from agent.memory.weights import LanguageModelSpec, load_language_model
 
 
 def convert(bundles: Path) -> None:
-    """Loads every model once, which leaves its converted weights in the cache."""
+    """Loads every model once, which writes its converted weights to the cache."""
     for manifest in sorted(bundles.glob("*/agent.json")):
         part = MemoryPart.model_validate(json.loads(manifest.read_text())["memory"])
         if part.source.startswith("package:"):

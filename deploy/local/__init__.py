@@ -1,1 +1,1 @@
-"""Everything on one machine, as separate processes under a process manager."""
+"""All services on one machine, as separate processes under a process manager."""

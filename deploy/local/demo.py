@@ -1,4 +1,4 @@
-"""`make demo`: starts the services, plays episodes of MiniGrid-Memory through them, prints the words as they are remembered.
+"""`make demo`: starts the services, plays episodes of MiniGrid-Memory, and prints the words as they are remembered.
 
 The last line is one JSON object with the result.
 """
@@ -15,7 +15,7 @@ EPISODES = 10
 
 
 def main() -> int:
-    """Runs the demo; the exit status of `shelm play`, or 1 if the services cannot run."""
+    """Runs the demo; returns the exit status of `shelm play`, or 1 if the services cannot run."""
     with tempfile.TemporaryDirectory(prefix="shelm-demo-") as folder:
         print("starting redis, retrieval, memory and policy as separate processes ...", flush=True)
         try:

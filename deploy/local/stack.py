@@ -1,10 +1,10 @@
-"""The three services, a Redis and the inspector as separate processes under supervisor, on loopback.
+"""The three services, Redis and the inspector as separate processes under supervisor, on loopback.
 
-Contract: `Stack.start` returns when the public API is ready; a service that dies is started again, with back-off;
-`stop` ends them all. Each service's pid is in `<folder>/<service>.pid`, its output in `<folder>/<service>.log`.
+Contract: `Stack.start` returns when the public API is ready; a service that exits is restarted, with back-off; `stop` ends
+all processes. Each service's pid is in `<folder>/<service>.pid`, its output in `<folder>/<service>.log`.
 
-Failure policy: a service that refuses to start (exit status 2: a setting is wrong) or an address in use raises
-`CannotRun` with the service's own words; nothing is left running.
+Failure policy: a service that exits because of its settings (exit status 2) or an address in use raises `CannotRun` with the
+service's own output; nothing is left running.
 """
 
 import contextlib
@@ -30,9 +30,9 @@ from deploy.local.redis_server import redis_command
 
 START_TIMEOUT = 180.0  # seconds; the first start converts the language model's weights
 STOP_TIMEOUT = 30.0
-FAILED_STARTS = 3  # after which a start is given up
-_RANDOM = random.SystemRandom()  # whoever seeds the common generator would be given the same ports as others that seed it so
-INSPECTOR = "127.0.0.1:8080"  # unless it is taken or another address is set
+FAILED_STARTS = 3  # number of failed starts before giving up
+_RANDOM = random.SystemRandom()  # not the global generator, because programs that seed it equally would get the same ports
+INSPECTOR = "127.0.0.1:8080"  # default; another port is used if it is taken
 REFUSED = 2  # exit status of a service whose settings are wrong
 _CONFIG = """[supervisord]
 nodaemon=true
@@ -46,7 +46,7 @@ chmod=0700
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 """
-# A process that ends is started again unless it refused its settings; failed starts wait 1, 2, 3, ... seconds.
+# A process that exits is restarted unless its settings are invalid; failed starts wait 1, 2, 3, ... seconds.
 _PROGRAM = """[program:{name}]
 command={command}
 autorestart=unexpected
@@ -62,11 +62,11 @@ priority={priority}
 
 
 class CannotRun(RuntimeError):  # noqa: N818
-    """The services cannot run; the text says why."""
+    """The services cannot run; the message gives the reason."""
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now, and that no outgoing connection will be given before it is used."""
+    """Returns a port of loopback that is free and outside the range of outgoing connections."""
     while True:
         port = _RANDOM.randrange(20_000, 32_000)  # below the range from which Linux and others take outgoing ports
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -75,7 +75,7 @@ def free_port() -> int:
 
 
 def _bind(listen: str) -> None:
-    """OSError if the address cannot be listened on."""
+    """Raises OSError if the address cannot be listened on."""
     host, _, port = listen.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
@@ -91,22 +91,22 @@ def _free(listen: str) -> bool:
 
 
 def _reached(listen: str) -> str:
-    """How this machine reaches what listens there."""
+    """Returns the address at which this machine can connect to `listen`."""
     host, _, port = listen.rpartition(":")
     return f"127.0.0.1:{port}" if host in ("0.0.0.0", "[::]", "") else listen
 
 
 def _end_with_parent() -> None:
-    """Asks Linux to end this process when its parent dies, so that a killed `make serve` leaves nothing running."""
+    """Makes Linux end this process when its parent dies, so that a killed `make serve` leaves nothing running."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 class Stack:
-    """Retrieval, memory, policy and, unless SHELM_REDIS_URL names one, a Redis; the inspector if it is wanted."""
+    """Retrieval, memory, policy, a Redis unless SHELM_REDIS_URL is set, and optionally the inspector."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str] | None = None, *, inspector: bool = False) -> None:
-        """folder: for pids, logs and Redis's files. environment: SHELM_* settings beside those of this process."""
+        """folder: for pids, logs and Redis's files. environment: SHELM_* settings in addition to those of this process."""
         self.folder = folder.resolve()
         env = {**os.environ, **(environment or {})}
         env.setdefault("SHELM_LISTEN", "127.0.0.1:50051")
@@ -125,23 +125,25 @@ class Stack:
 
     @property
     def target(self) -> str:
-        """Where a client on this machine reaches the public API."""
+        """Address of the public API for clients on this machine."""
         return _reached(self.environment["SHELM_LISTEN"])
 
     @property
     def page(self) -> str:
-        """Where a browser on this machine finds the inspector."""
+        """Address of the inspector for browsers on this machine."""
         return f"http://{_reached(self.environment['SHELM_INSPECTOR_LISTEN'])}"
 
     @property
     def metrics(self) -> dict[str, str]:
-        """Where each service is scraped: policy at SHELM_METRICS_LISTEN, retrieval and memory at the ports after it."""
+        """Metrics address of each service: policy at SHELM_METRICS_LISTEN, retrieval and memory at the ports after it."""
         host, _, port = self.environment.get("SHELM_METRICS_LISTEN", "").rpartition(":")
-        names = ("policy", "retrieval", "memory") if port.isdigit() else ()  # else the services will say what is wrong
+        names = ("policy", "retrieval", "memory") if port.isdigit() else ()  # otherwise the services report what is wrong
         return {name: f"{host}:{int(port) + i}" for i, name in enumerate(names)}
 
     def start(self) -> None:
-        """Starts everything and waits until it is ready; for the main thread, whose end would end it all."""
+        """Starts all processes and waits until they are ready. Call it from the main thread, because they end with that
+        thread.
+        """
         self._check_free("SHELM_LISTEN")
         if self.inspector:
             self._check_free("SHELM_INSPECTOR_LISTEN")
@@ -149,7 +151,7 @@ class Stack:
         config = self.folder / "supervisord.conf"
         config.write_text(self._config())
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)]
-        for pid_file in self.folder.glob("*.pid"):  # of an earlier run: those numbers may be somebody else's now
+        for pid_file in self.folder.glob("*.pid"):  # of an earlier run: these ids may belong to other processes now
             pid_file.unlink()
         self._process = subprocess.Popen(command, env=self.environment, preexec_fn=_end_with_parent)  # noqa: PLW1509 - it only calls prctl
         try:
@@ -159,12 +161,12 @@ class Stack:
             raise
 
     def wait(self) -> int:
-        """Until the process manager ends."""
+        """Waits until the process manager ends."""
         assert self._process is not None
         return self._process.wait()
 
     def stop(self) -> None:
-        """Ends every process, also those that a killed process manager has left behind."""
+        """Ends every process, including those that a killed process manager has left behind."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGTERM)  # does nothing if it has ended
@@ -186,11 +188,11 @@ class Stack:
         self.stop()
 
     def pid(self, service: str) -> int:
-        """Process id of a service as it runs now."""
+        """Returns the current process id of a service."""
         return int((self.folder / f"{service}.pid").read_text())
 
     def log(self, service: str, lines: int = 5) -> str:
-        """The end of what a service has printed."""
+        """Returns the last lines of a service's output."""
         path = self.folder / f"{service}.log"
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
 
@@ -219,7 +221,7 @@ class Stack:
     def _check_free(self, variable: str) -> None:
         try:
             _bind(self.environment[variable])
-        except (OSError, ValueError, OverflowError) as error:  # the last: a port above 65535
+        except (OSError, ValueError, OverflowError) as error:  # OverflowError: a port above 65535
             raise CannotRun(f"{variable}={self.environment[variable]}: {error}") from None
 
     def _wait_ready(self) -> None:
@@ -242,7 +244,9 @@ class Stack:
         raise CannotRun(f"not ready after {START_TIMEOUT:.0f} s; policy says:\n{self.log('policy')}")
 
     def _check_refused(self, ends: set[tuple[str, int]]) -> None:
-        """Raises if a service refuses its settings or keeps failing. ends: (service, time) of ends seen so far."""
+        """Raises CannotRun if a service exits because of its settings or keeps failing. ends: (service, time) of exits seen
+        so far.
+        """
         for one in self._processes():
             name = one["name"]
             if one["statename"] == "EXITED" and one["exitstatus"] == REFUSED:

@@ -1,1 +1,1 @@
-"""What watches the services: rules for Prometheus, dashboards for Grafana."""
+"""Monitoring of the services: alert rules for Prometheus, dashboards for Grafana."""

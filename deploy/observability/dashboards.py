@@ -1,6 +1,7 @@
 """Grafana's dashboards as data: `python -m deploy.observability.dashboards` writes grafana/dashboards/*.json.
 
-Contract: the JSON in the repository is what this writes from panels.py; Grafana 11 reads it. The data source is a variable.
+Contract: the JSON in the repository is the output of this module for panels.py, in the format of Grafana 11. The data source
+is a variable.
 """
 
 import json
@@ -17,7 +18,7 @@ Json = dict[str, Any]
 
 
 def panel_json(panel: Panel, number: int, x: int, y: int) -> Json:
-    """A panel as Grafana reads it."""
+    """Returns a panel in Grafana's format."""
     steps: list[Json] = [{"color": "green", "value": None}]
     if panel.red is not None:
         steps.append({"color": "red", "value": panel.red})
@@ -38,7 +39,7 @@ def panel_json(panel: Panel, number: int, x: int, y: int) -> Json:
 
 
 def layout(panels: Sequence[Panel]) -> list[Json]:
-    """Panels from left to right in rows."""
+    """Arranges panels from left to right in rows."""
     placed, x, y, height = [], 0, 0, 0
     for number, panel in enumerate(panels, 1):
         if x + panel.width > WIDTH:
@@ -49,7 +50,7 @@ def layout(panels: Sequence[Panel]) -> list[Json]:
 
 
 def variables(*, agent: bool) -> list[Json]:
-    """The data source, and which agents."""
+    """Returns the variables of a dashboard: the data source and the agents."""
     source: Json = {"type": "datasource", "name": "datasource", "label": "Data source", "query": "prometheus"}
     chosen: Json = {
         "type": "query",
@@ -66,7 +67,7 @@ def variables(*, agent: bool) -> list[Json]:
 
 
 def dashboard(uid: str, title: str, panels: Sequence[Panel], *, agent: bool) -> Json:
-    """One dashboard."""
+    """Returns one dashboard."""
     return {
         "uid": uid,
         "title": title,
@@ -88,7 +89,7 @@ DASHBOARDS = {
 
 
 def text(name: str) -> str:
-    """A dashboard's file."""
+    """Returns the content of a dashboard's file."""
     return json.dumps(DASHBOARDS[name], indent=1, sort_keys=True) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""What Grafana's dashboards show: panels as data, for dashboards.py."""
+"""The panels of Grafana's dashboards as data, for dashboards.py."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel. queries: (PromQL, legend). red: the value from which it is shown red."""
+    """One panel. queries: (PromQL, legend). red: the value from which it is shown in red."""
 
     title: str
     unit: str
@@ -19,17 +19,17 @@ class Panel:
 
 
 def rate(name: str, labels: str = "", by: str = "") -> str:
-    """Per second, summed over what `by` does not name."""
+    """Returns the PromQL for a rate per second, summed over all labels except those in `by`."""
     return f"sum{f' by ({by}) ' if by else ''}(rate({name}{{{labels}}}[$__rate_interval]))"
 
 
 def quantile(q: float, name: str, labels: str = "", by: str = "") -> str:
-    """A quantile of a histogram over the last minutes."""
+    """Returns the PromQL for a quantile of a histogram over the last minutes."""
     return f"histogram_quantile({q}, {rate(f'{name}_bucket', labels, f'{by}, le' if by else 'le')})"
 
 
 def mean(name: str, labels: str = "", by: str = "") -> str:
-    """The mean of a histogram over the last minutes."""
+    """Returns the PromQL for the mean of a histogram over the last minutes."""
     return f"{rate(f'{name}_sum', labels, by)} / {rate(f'{name}_count', labels, by)}"
 
 

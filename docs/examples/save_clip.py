@@ -1,7 +1,8 @@
 """Saves a published CLIP for training: `python -m docs.examples.save_clip hub:ARCH/PRETRAINED --out FOLDER`.
 
-`FOLDER/export` is open_clip's own local folder (weights in float16), `FOLDER/training.json` says where it came from; both
-end in the agent bundle, so that its digest pins them. Failure policy: what open_clip raises for weights it cannot fetch.
+`FOLDER/export` is open_clip's own local folder (weights in float16), `FOLDER/training.json` states the source; both become
+part of the agent bundle, so that its digest covers them. Failure policy: open_clip raises its own errors for weights that it
+cannot download.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from training.clip.folder import export
 
 
 def save(spec: str, out: Path) -> None:
-    """spec: hub:ARCH/PRETRAINED, or random:ARCH/SEED to try it without weights."""
+    """Saves the model. spec: hub:ARCH/PRETRAINED, or random:ARCH/SEED to try it without weights."""
     scheme, _, rest = spec.partition(":")
     architecture, _, pretrained = rest.rpartition("/")
     config: dict[str, Any] | None = open_clip.get_model_config(architecture)
@@ -30,7 +31,7 @@ def save(spec: str, out: Path) -> None:
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("spec", help="such as hub:ViT-B-16/openai")
     parser.add_argument("--out", type=Path, required=True)

@@ -1,8 +1,8 @@
-"""An environment of our own: remember which signal was shown, and turn towards its side when the road forks.
+"""An example environment: remember the signal, and turn to its side at the fork.
 
-The first frame shows a signal, a red square or a green one. Then the road is empty for `DELAY` steps, whatever is done. At
-the fork action 0 goes left, where red leads, and 1 goes right, where green leads: reward 1 for the right side, else 0.
-Without a memory nobody does better than a half.
+The first frame shows a signal, a red or a green square. Then the road is empty for `DELAY` steps, whatever the actions. At
+the fork, action 0 goes left, which is right after red, and action 1 goes right, which is right after green: the reward is 1
+for the correct side, else 0. Without a memory no agent can be correct more than half of the time.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ class Signals(gymnasium.Env[Frame, Any]):
         return self._frame(), {}
 
     def step(self, action: int) -> tuple[Frame, float, bool, bool, dict[str, Any]]:
-        """Goes on; what is done counts at the fork alone."""
+        """Executes an action; it only matters at the fork."""
         at_fork = self._steps == DELAY + 1
         reward = float(at_fork and action == self._signal)
         self._steps += 1

@@ -1,7 +1,8 @@
-"""Which words an environment's frames become: `python -m docs.examples.words --env MODULE:ID`.
+"""Shows the words retrieved for an environment's frames: `python -m docs.examples.words --env MODULE:ID`.
 
-Plays at random, and prints each distinct frame's first step, how often it was seen, and its words. To be looked at before
-training: what must be told apart must get other words. Failure policy: what training does without an environment or file.
+Plays random actions, and prints the first step of each distinct frame, how often it was seen, and its words. Use it before
+training: frames that the agent must distinguish need different words. Failure policy: a missing environment or file raises
+the same errors as in training.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from training.presets import settings
 
 
 def random_walk(env_id: str, *, steps: int) -> list[NDArray[np.uint8]]:
-    """The frames of a random walk, uint8 (height, width, 3)."""
+    """Returns the frames of a random walk, uint8 (height, width, 3)."""
     env, frames, seed = single_environment(env_id), list[NDArray[np.uint8]](), 0
     env.action_space.seed(0)
     while len(frames) < steps:
@@ -34,13 +35,13 @@ def random_walk(env_id: str, *, steps: int) -> list[NDArray[np.uint8]]:
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--env", required=True)
     parser.add_argument("--clip", help=FORMS)
     parser.add_argument("--vocabulary")
-    parser.add_argument("--k", type=int, default=3, help="words of a frame (%(default)s)")
-    parser.add_argument("--steps", type=int, default=300, help="of the walk (%(default)s)")
+    parser.add_argument("--k", type=int, default=3, help="words per frame (%(default)s)")
+    parser.add_argument("--steps", type=int, default=300, help="number of steps (%(default)s)")
     options = parser.parse_args()
     preset = settings(options.env)
     model = load_clip(options.clip or preset["clip"]).model

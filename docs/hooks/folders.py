@@ -1,6 +1,6 @@
-"""A pattern in mkdocs.yml's navigation, such as `decisions/*.md`, stands for the pages that it fits, by name.
+"""Expands patterns in mkdocs.yml's navigation, such as `decisions/*.md`, to the matching pages, sorted by name.
 
-Failure policy: a pattern that no page fits stays, and the strict build refuses it.
+Failure policy: a pattern without matches is kept, and the strict build reports it.
 """
 
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def on_config(config: Any, **_: Any) -> None:
-    """Called by mkdocs when its settings are read."""
+    """Called by mkdocs when it has read its settings."""
     docs = Path(config.docs_dir)
 
     def expanded(items: list[Any]) -> list[Any]:

@@ -1,8 +1,8 @@
-"""A link from a page to a file of the repository that is not on the site, or to a folder, becomes its path as plain text.
+"""Replaces links to repository files that are not part of the site, or to folders, by their path as plain text.
 
-So the same page works in the repository, where the link leads to the file, and on the site. Contract: links to pages,
-to other hosts and to anchors stay as they are, and so do code blocks. Failure policy: a link to a file that is not in the
-repository stays too, and the strict build refuses it.
+The same page thus works in the repository, where the link leads to the file, and on the site. Contract: links to pages,
+other hosts and anchors, and code blocks, are unchanged. Failure policy: a link to a file that does not exist is kept, and
+the strict build reports it.
 """
 
 import os

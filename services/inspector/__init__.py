@@ -1,1 +1,1 @@
-"""The web page that shows live memories. It calls the public API (AgentService) alone, and stores nothing."""
+"""The web page that shows memories live. It only calls the public API (AgentService) and stores nothing."""

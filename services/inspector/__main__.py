@@ -1,7 +1,7 @@
 """Starts the inspector: `python -m services.inspector`.
 
-It starts whether or not the public API is there. On SIGTERM or SIGINT live pages lose their streams (they connect again by
-themselves) and the process ends with 0. Failure policy: a bad setting or an address in use stops the start with one line.
+It starts even if the public API cannot be reached. On SIGTERM or SIGINT it closes the streams of live pages (which reconnect
+automatically) and exits with status 0. Failure policy: an invalid setting or an address in use ends the start with one line.
 """
 
 import asyncio
@@ -30,7 +30,9 @@ async def main() -> int:
         print(f"SHELM_INSPECTOR_LISTEN={settings.inspector_listen}: {error}", file=sys.stderr)
         return 1
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)  # uvicorn has its own, and raises the signal again when it has stopped
+        signal.signal(
+            number, lambda *_: None
+        )  # uvicorn has its own handlers, and raises the signal again after it has stopped
     config = uvicorn.Config(
         create_app(settings),
         log_config=None,

@@ -1,9 +1,9 @@
-"""`PublicApi`: the one way from the inspector to AgentService, over one channel.
+"""`PublicApi`: the inspector's only connection to AgentService, over one channel.
 
-Contract: every call carries the authorization header of the viewer it is made for, and no other.
+Contract: every call carries the authorization header of the viewer for whom it is made, and no other.
 
-Failure policy: a failed call is the ServiceError that the API sent; an API that cannot be reached is UNAVAILABLE with reason
-API_UNAVAILABLE. Nothing is retried: the page asks again.
+Failure policy: a failed call raises the ServiceError that the API returned; if the API cannot be reached, the error is
+UNAVAILABLE with reason API_UNAVAILABLE. Calls are not retried here; the page retries.
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ _OPTIONS = [
 
 
 class PublicApi:
-    """Calls AgentService. target: HOST:PORT. timeout: seconds for one answer."""
+    """Calls AgentService. target: HOST:PORT. timeout: seconds per call."""
 
     def __init__(self, target: str, *, timeout: float) -> None:
         self._timeout = timeout
@@ -32,7 +32,7 @@ class PublicApi:
         self._stub: Any = agent_pb2_grpc.AgentServiceStub(self._channel)
 
     async def call(self, method: str, request: Message, authorization: str, *, within: float | None = None) -> Any:
-        """The response of a unary method. within: seconds, if not the usual."""
+        """Calls a unary method and returns its response. within: timeout in seconds, if not the default."""
         try:
             return await getattr(self._stub, method)(
                 request, timeout=within or self._timeout, metadata=_metadata(authorization)
@@ -41,23 +41,23 @@ class PublicApi:
             raise error_of(error) from None
 
     async def episode(self, episode_id: str, authorization: str) -> agent_pb2.Episode:
-        """What is known of one episode."""
+        """Returns the metadata of one episode."""
         request = agent_pb2.GetEpisodeRequest(episode_id=episode_id)
         episode: agent_pb2.Episode = (await self.call("GetEpisode", request, authorization)).episode
         return episode
 
     async def memory(self, episode_id: str, first: int, limit: int, authorization: str) -> list[agent_pb2.MemoryStep]:
-        """Up to `limit` committed steps from `first` on; steps that are no longer retained are left out."""
+        """Returns up to `limit` committed steps from `first` on, without steps that are no longer retained."""
         request = agent_pb2.GetMemoryRequest(episode_id=episode_id, from_step=first, limit=limit)
         return list((await self.call("GetMemory", request, authorization)).steps)
 
     async def close(self) -> None:
-        """Ends the channel and what still runs on it."""
+        """Closes the channel and cancels its running calls."""
         await self._channel.close(None)
 
 
 def error_of(error: grpc.aio.AioRpcError) -> ServiceError:
-    """The typed error that the API sent."""
+    """Converts a gRPC error into the typed error that the API sent."""
     trailers: Any = error.trailing_metadata() or ()
     details = dict(trailers).get(DETAILS_KEY)
     if isinstance(details, bytes):

@@ -1,18 +1,18 @@
 """The inspector's HTTP server: one page, its files, and the public API as JSON and server-sent events.
 
-Contract: reads only. Every /api answer is made with the viewer's own token; nothing is stored. Paths:
+Contract: read-only. Every /api request uses the viewer's own token; nothing is stored. Paths:
   /                                         the page
   /static/...                               its files
-  /healthz                                  200 while this process works, whether or not the API does
+  /healthz                                  200 while this process runs, whether or not the API can be reached
   /api/agents                               all agents
   /api/episodes                             the list, as events: listing.py
   /api/episodes/{id}                        one episode
   /api/episodes/{id}/memory?from=&limit=    steps
-  /api/episodes/{id}/live?from=             steps as they come, as events: events.py
+  /api/episodes/{id}/live?from=             steps as they are committed, as events: events.py
   /api/episodes/{id}/frames/{step}          a recorded frame, PNG; 204 if there is none
-  /api/episodes/{id}/explain/{step}         what decided a step
+  /api/episodes/{id}/explain/{step}         the words that decided a step
 
-Failure policy: errors.py; a viewer that takes nothing for `SEND_TIMEOUT` seconds is dropped.
+Failure policy: as in errors.py; a viewer that receives nothing for `SEND_TIMEOUT` seconds is disconnected.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ from services.runtime.errors import ServiceError, invalid
 
 STATIC = Path(__file__).parent / "static"
 SEND_TIMEOUT = 30.0  # seconds
-EXPLAIN_TIMEOUT = 120.0  # seconds: it runs the memory many times
+EXPLAIN_TIMEOUT = 120.0  # seconds; an explanation runs the memory many times
 NO_FRAME = ("RECORDING_OFF", "FRAME_NOT_RECORDED", "UNIMPLEMENTED", "STEP_TOO_OLD")
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -59,35 +59,35 @@ class Inspector:
         self._viewers, self._max_viewers = 0, max_viewers
 
     async def agents(self, request: Request) -> Response:
-        """All agents."""
+        """Returns all agents."""
         reply = await self._api.call("ListAgents", agent_pb2.ListAgentsRequest(), await self._viewer(request))
         return _json([agent_json(agent) for agent in reply.agents])
 
     async def list_live(self, request: Request) -> Response:
-        """The list of episodes, live."""
+        """Streams the list of episodes."""
         viewer = await self._viewer(request)
-        # So that a refused token is a status, not an event.
+        # So that an invalid token is reported as an HTTP status, not as an event.
         await self._api.call("ListEpisodes", agent_pb2.ListEpisodesRequest(page_size=1), viewer)
         return self._events(self._listings.events(viewer))
 
     async def episode(self, request: Request) -> Response:
-        """One episode."""
+        """Returns one episode."""
         return _json(episode_json(await self._api.episode(_name(request), await self._viewer(request))))
 
     async def memory(self, request: Request) -> Response:
-        """Steps of one episode."""
+        """Returns steps of one episode."""
         first, limit = _number(request, "from", 0), _number(request, "limit", 1000)
         steps = await self._api.memory(_name(request), first, limit, await self._viewer(request))
         return _json([step_json(step) for step in steps])
 
     async def live(self, request: Request) -> Response:
-        """Steps of one episode as they come."""
+        """Streams the steps of one episode as they are committed."""
         first, viewer = _number(request, "from", 0), await self._viewer(request)
         episode = await self._api.episode(_name(request), viewer)
         return self._events(episode_events(self._api, self._watches, episode, first, viewer))
 
     async def frame(self, request: Request) -> Response:
-        """A recorded frame; 204 with the reason if there is none, for that is an answer and no failure."""
+        """Returns a recorded frame, or 204 with the reason if there is none, because a missing frame is not an error."""
         wanted = agent_pb2.GetFrameRequest(episode_id=_name(request), step=request.path_params["step"])
         viewer = await self._viewer(request)
         try:
@@ -99,7 +99,7 @@ class Inspector:
         return Response(reply.frame.data, media_type="image/png", headers=_NO_STORE)
 
     async def explain(self, request: Request) -> Response:
-        """What decided a step."""
+        """Returns the words and steps that decided a step."""
         wanted = agent_pb2.ExplainStepRequest(episode_id=_name(request), step=request.path_params["step"])
         viewer = await self._viewer(request)
         return _json(explanation_json(await self._api.call("ExplainStep", wanted, viewer, within=EXPLAIN_TIMEOUT)))
@@ -126,7 +126,7 @@ class Inspector:
 
 
 def create_app(settings: InspectorSettings) -> ASGIApp:
-    """The server for these settings."""
+    """Creates the HTTP application for these settings."""
     local = is_loopback(settings.inspector_listen)
     api = PublicApi(settings.inspector_target, timeout=settings.inspector_timeout)
     guard = OpenApiGuard(api, needed=not local and not settings.allow_anonymous)

@@ -1,10 +1,10 @@
-"""The browser libraries that the page carries: `python -m services.inspector.assets` writes them from their npm packages.
+"""Updates the browser libraries in this repository from their npm packages: `python -m services.inspector.assets`.
 
-Contract: static/vendor/vendor.json pins each package by version and integrity (sha512, as npm states it) and says which of
-its files are carried. They are part of the repository, so that nobody needs npm to see the page; a test compares them with
-the package.
+Contract: static/vendor/vendor.json pins each package by version and integrity (sha512, in npm's format) and lists which of
+its files are included. They are part of the repository, so that the page needs no npm; a test compares them with the
+package.
 
-Failure policy: `CannotFetch` if npm is missing, the registry cannot be reached, or the package is not the pinned one;
+Failure policy: `CannotFetch` if npm is missing, the registry cannot be reached, or the package does not match its pin;
 nothing is written then.
 """
 
@@ -24,11 +24,11 @@ TIMEOUT = 120.0  # seconds
 
 
 class CannotFetch(RuntimeError):  # noqa: N818
-    """A package did not come; the text says why."""
+    """A package could not be fetched; the message gives the reason."""
 
 
 def fetch(package: str, version: str, integrity: str) -> dict[str, bytes]:
-    """All files of an npm package, by their path in it."""
+    """Returns all files of an npm package by their path in it."""
     npm = shutil.which("npm")
     if npm is None:
         raise CannotFetch("npm is not installed; it is needed only to write or check the page's libraries")
@@ -58,7 +58,7 @@ def _files(content: bytes) -> dict[str, bytes]:
 
 
 def carried() -> dict[str, bytes]:
-    """What static/vendor must hold, by file name, from the packages."""
+    """Returns the expected files of static/vendor by name, taken from the packages."""
     wanted: dict[str, bytes] = {}
     for one in json.loads((VENDOR / "vendor.json").read_text()):
         files = fetch(one["package"], one["version"], one["integrity"])

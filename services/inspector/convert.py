@@ -1,7 +1,7 @@
-"""Messages of the public contract -> JSON values for the page.
+"""Converts messages of the public API to JSON values for the page.
 
-Numbers keep their exact value; times are milliseconds since 1970; what is unset, or not finite, is null. An action is a
-number, a list of numbers, or an object with one of the two per part.
+Numbers keep their exact value; times are milliseconds since 1970; values that are unset or not finite become null. An action
+is a number, a list of numbers, or an object with one of the two per part.
 """
 
 import json
@@ -15,12 +15,12 @@ Json = dict[str, Any]
 
 
 def to_text(value: Any) -> str:
-    """Compact JSON."""
+    """Returns compact JSON."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 def episode_json(episode: agent_pb2.Episode) -> Json:
-    """An episode of the list."""
+    """Converts an episode of the list."""
     return {
         "episode_id": episode.episode_id,
         "agent": episode.agent,
@@ -36,7 +36,7 @@ def episode_json(episode: agent_pb2.Episode) -> Json:
 
 
 def step_json(step: agent_pb2.MemoryStep) -> Json:
-    """One committed step."""
+    """Converts one committed step."""
     return {
         "step": step.step,
         "tokens": _tokens(step.tokens),
@@ -48,7 +48,7 @@ def step_json(step: agent_pb2.MemoryStep) -> Json:
 
 
 def action_json(action: agent_pb2.Action) -> Any:
-    """An action of any kind; null if it is unset."""
+    """Converts an action of any kind; null if it is unset."""
     match action.WhichOneof("kind"):
         case "discrete":
             return action.discrete
@@ -60,12 +60,12 @@ def action_json(action: agent_pb2.Action) -> Any:
 
 
 def agent_json(agent: agent_pb2.Agent) -> Json:
-    """An agent, field by field as in agent.proto."""
+    """Converts an agent, with the fields of agent.proto."""
     return MessageToDict(agent, preserving_proto_field_name=True)
 
 
 def explanation_json(reply: agent_pb2.ExplainStepResponse) -> Json:
-    """What decided a step."""
+    """Converts an explanation of a step."""
     return {
         "step": reply.step,
         "action": action_json(reply.action),

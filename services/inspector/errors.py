@@ -1,4 +1,4 @@
-"""The typed errors of the public API as HTTP answers: a status and `{code, reason, message, retry_after}`."""
+"""Converts typed errors of the public API to HTTP responses: a status and `{code, reason, message, retry_after}`."""
 
 import grpc
 from shelm.v1 import errors_pb2
@@ -26,7 +26,7 @@ _STATUS = {
 
 
 def error_json(error: ServiceError) -> dict[str, object]:
-    """What the page is told."""
+    """Returns the JSON body of an error."""
     return {
         "code": error.code.name,
         "reason": error.reason or error.code.name,
@@ -36,12 +36,12 @@ def error_json(error: ServiceError) -> dict[str, object]:
 
 
 def status_of(error: ServiceError) -> int:
-    """The HTTP status; 500 for what has none of its own."""
+    """Returns the HTTP status of an error; 500 if its code has no status of its own."""
     return _STATUS.get(error.code, 500)
 
 
 async def error_response(_: Request, error: Exception) -> Response:
-    """Starlette's handler for a ServiceError."""
+    """Handles a ServiceError for Starlette."""
     assert isinstance(error, ServiceError)
     headers = {"Cache-Control": "no-store"}
     if error.code is _Code.UNAUTHENTICATED:
@@ -52,6 +52,6 @@ async def error_response(_: Request, error: Exception) -> Response:
 
 
 async def internal_error(request: Request, _: Exception) -> Response:
-    """Starlette's handler for everything else, which it logs with its traceback."""
+    """Handles any other exception for Starlette: logs it with its traceback."""
     text = "internal error of the inspector; its log tells more"
     return await error_response(request, failure(errors_pb2.ERROR_REASON_INTERNAL, text))

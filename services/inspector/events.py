@@ -1,7 +1,7 @@
-"""What a viewer of one episode is sent: its past, then each step as it is committed.
+"""The events that a viewer of one episode receives: its past steps, then each step as it is committed.
 
-Events: `steps` (a list of steps, in order, none twice), `caught_up` (what was committed before has been sent), `end`
-(the episode, or null if it has expired), `error` (see errors.py; the page connects again at the step it has reached).
+Events: `steps` (a list of steps, in order, without repetitions), `caught_up` (all steps committed earlier have been sent),
+`end` (the episode, or null if it has expired), `error` (as in errors.py; the page reconnects at the step it has reached).
 """
 
 import asyncio
@@ -18,18 +18,18 @@ from services.inspector.watching import Watch, Watches
 from services.runtime.errors import ServiceError
 
 PAGE = 500  # steps of the past in one event
-PACE = 0.1  # seconds between two events, so that quick steps share one
+PACE = 0.1  # seconds between two events, so that steps in quick succession share one
 
 
 def event(name: str, data: str) -> bytes:
-    """One server-sent event; data is JSON on one line."""
+    """Formats one server-sent event; data is JSON on one line."""
     return f"event: {name}\ndata: {data}\n\n".encode()
 
 
 async def episode_events(
     api: PublicApi, watches: Watches, episode: agent_pb2.Episode, first: int, authorization: str
 ) -> AsyncGenerator[bytes, None]:
-    """Events of an episode that this viewer may read, from step `first` on."""
+    """Yields the events of an episode that this viewer may read, from step `first` on."""
     name = episode.episode_id
     try:
         async with contextlib.AsyncExitStack() as stack:
@@ -39,7 +39,7 @@ async def episode_events(
                 yield part
             yield event("caught_up", "null")
             while watch:
-                ended = watch.done  # looked at before the steps: what comes in between is sent in the next turn
+                ended = watch.done  # read before the steps: steps that arrive in between are sent in the next iteration
                 if lines := await reader.more(watch):
                     yield _steps(lines)
                 elif ended:
@@ -54,21 +54,21 @@ async def episode_events(
 
 
 class _Reader:
-    """One viewer's place."""
+    """The position of one viewer in an episode."""
 
     def __init__(self, api: PublicApi, name: str, first: int, authorization: str) -> None:
         self._api, self._name, self._authorization = api, name, authorization
         self.next = first
 
     async def page(self) -> list[str]:
-        """The next steps, by GetMemory; empty if there are none."""
+        """Returns the next steps, read with GetMemory; empty if there are none."""
         steps = await self._api.memory(self._name, self.next, PAGE, self._authorization)
         if steps:
             self.next = steps[-1].step + 1
         return [to_text(step_json(step)) for step in steps]
 
     async def more(self, watch: Watch) -> list[str]:
-        """The next steps, from the watch if it still has them."""
+        """Returns the next steps, from the watch if it still holds them."""
         found = watch.since(self.next)
         if found is None:
             lines = await self.page()

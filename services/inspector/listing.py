@@ -1,11 +1,11 @@
 """`Listings`: the list of episodes, read once for all viewers with the same token.
 
-Contract: while anybody looks, ListEpisodes is called every `EVERY` seconds, or less often if it takes long: reading the
-list takes at most a hundredth of the time. Viewers are sent the whole list once and then what has changed. At most `MOST`
-episodes are listed.
+Contract: while there are viewers, ListEpisodes is called every `EVERY` seconds, or less often if it is slow: reading the
+list takes at most one percent of the time. Viewers receive the whole list once and then the changes. At most `MOST` episodes
+are listed.
 
-Events: `episodes` {all, changed, removed, more}: `all` says that what the page had is to be thrown away, `more` that there
-are episodes beyond `MOST`; `error`: see errors.py, after which the reading goes on, unless the token is refused.
+Events: `episodes` {all, changed, removed, more}: `all` means that the page must discard its list, `more` that there are more
+than `MOST` episodes. `error`, as in errors.py: reading continues after it, unless the token was rejected.
 """
 
 import asyncio
@@ -23,15 +23,15 @@ from services.inspector.errors import error_json
 from services.inspector.events import event
 from services.runtime.errors import ServiceError
 
-EVERY, SHARE = 2.0, 100.0  # seconds; time between two readings over the time of one
+EVERY, SHARE = 2.0, 100.0  # seconds; minimum ratio of the time between two readings to the time of one
 MOST = 5000  # episodes
-PAGE = 500  # episodes of one call
+PAGE = 500  # episodes per call
 REMOVED = 1000  # removals kept for viewers that lag behind
 REFUSED = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 
 
 class Listing:
-    """The episodes as one token sees them."""
+    """The episodes visible to one token."""
 
     def __init__(self, api: PublicApi, authorization: str) -> None:
         self.viewers = 0
@@ -45,10 +45,10 @@ class Listing:
         self._task = asyncio.create_task(self._run())
 
     async def events(self) -> AsyncGenerator[bytes, None]:
-        """What one viewer is sent."""
+        """Yields the events for one viewer."""
         version = 0
         while True:
-            changed, ended = self._changed, self.ended  # before anything is sent, so that no change is missed
+            changed, ended = self._changed, self.ended  # read before anything is sent, so that no change is missed
             if self._error:
                 yield event("error", to_text(error_json(self._error)))
             elif version < self._version:
@@ -60,11 +60,11 @@ class Listing:
 
     @property
     def ended(self) -> bool:
-        """Whether the token was refused, after which nothing more will come."""
+        """True if the token was rejected, after which there are no further events."""
         return self._error is not None and self._error.code in REFUSED
 
     def close(self) -> None:
-        """Ends the reading."""
+        """Stops reading."""
         self._task.cancel()
 
     def _news(self, version: int) -> str:
@@ -111,14 +111,14 @@ class Listing:
 
 
 class Listings:
-    """The lists that are looked at now."""
+    """The lists that currently have viewers."""
 
     def __init__(self, api: PublicApi) -> None:
         self._api = api
         self._listings: dict[str, Listing] = {}  # by authorization header
 
     async def events(self, authorization: str) -> AsyncGenerator[bytes, None]:
-        """What one more viewer is sent."""
+        """Yields the events for one more viewer."""
         listing = self._listings.get(authorization)
         if listing is None or listing.ended:
             listing = self._listings[authorization] = Listing(self._api, authorization)

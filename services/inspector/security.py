@@ -1,10 +1,11 @@
-"""What every answer says to the browser, and who may be shown an API that asks nobody for a token.
+"""Security headers of every response, and protection of APIs that require no token.
 
-The page runs only its own scripts and styles and talks to nobody but the inspector. Tokens are kept by the browser tab
-(sessionStorage) and travel in the Authorization header alone, never in a URL, a cookie or a log.
+The page may only run its own scripts and styles and only connect to the inspector. The browser tab stores the token
+(sessionStorage) and sends it only in the Authorization header, never in a URL, a cookie or a log.
 
-Failure policy: beyond loopback an API that needs no token is not shown (FAILED_PRECONDITION, OPEN_API): the inspector would
-open to the network what the API keeps to its machine. While the API is away, so is the answer.
+Failure policy: beyond loopback, data of an API that requires no token is not shown (FAILED_PRECONDITION, OPEN_API), because
+the inspector would expose to the network what the API restricts to its machine. If the API cannot be reached, the request
+fails with UNAVAILABLE.
 """
 
 import re
@@ -35,13 +36,13 @@ _BEARER = re.compile(r"Bearer [\x21-\x7e]{1,4096}")
 
 
 class SecurityHeaders:
-    """Adds HEADERS to every answer; what has no cache rule of its own is asked for again each time."""
+    """Adds HEADERS to every response; browsers must revalidate responses that have no cache rule of their own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handles one request."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -54,7 +55,7 @@ class SecurityHeaders:
 
 
 def authorization_of(request: Request) -> str:
-    """The viewer's authorization header, empty without one; UNAUTHENTICATED if it is not a bearer token."""
+    """Returns the viewer's authorization header, or "" without one; raises UNAUTHENTICATED if it is not a bearer token."""
     header = request.headers.get("authorization", "")
     if header and not _BEARER.fullmatch(header):
         text = "expected the header `Authorization: Bearer TOKEN`, TOKEN of printable ASCII characters without spaces"
@@ -63,14 +64,14 @@ def authorization_of(request: Request) -> str:
 
 
 class OpenApiGuard:
-    """Finds out, until it knows, whether the API needs tokens."""
+    """Checks whether the API requires tokens, until the answer is known."""
 
     def __init__(self, api: PublicApi, *, needed: bool) -> None:
-        """needed: false where it may be open, on loopback or by the operator's word."""
+        """needed: False if the API may be open, because the inspector is on loopback or the operator allowed it."""
         self._api, self._needed = api, needed
 
     async def check(self) -> None:
-        """Raises OPEN_API if the API would answer anybody."""
+        """Raises OPEN_API if the API answers requests without a token."""
         if not self._needed:
             return
         try:

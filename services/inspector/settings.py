@@ -10,15 +10,17 @@ from services.runtime.settings import check_address
 
 
 class InspectorSettings(BaseSettings):
-    """It has no token: a viewer's own is passed on, and the public API enforces the scopes."""
+    """Settings of the inspector. It has no token: each viewer's own token is passed on, and the public API enforces the
+    scopes.
+    """
 
     model_config = SettingsConfigDict(env_prefix="SHELM_")
 
-    inspector_listen: str = Field("127.0.0.1:8080", description="HOST:PORT of the page")
+    inspector_listen: str = Field("127.0.0.1:8080", description="HOST:PORT of the web page")
     inspector_target: str = Field("127.0.0.1:50051", description="HOST:PORT of the public API")
-    inspector_timeout: float = Field(10.0, gt=0, description="seconds for one answer of the public API")
-    inspector_max_viewers: int = Field(256, gt=0, description="live streams to browsers at once")
-    allow_anonymous: bool = Field(False, description="show an API that needs no token beyond loopback")
+    inspector_timeout: float = Field(10.0, gt=0, description="timeout in seconds of calls to the public API")
+    inspector_max_viewers: int = Field(256, gt=0, description="maximum number of live streams to browsers")
+    allow_anonymous: bool = Field(False, description="allow an API without tokens beyond loopback")
     stop_grace: float = Field(5.0, ge=0, description="seconds that running calls get when the service stops")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: LogFormat = Field("text", description="text: a line per event; json: an object per event")

@@ -1,1 +1,1 @@
-"""Words -> memory vector: a frozen transformer with one slot per episode."""
+"""The memory service: words -> memory vector, with a frozen language model and one slot per episode."""

@@ -21,9 +21,9 @@ class MemorySettings(AgentSettings):
     """Settings of the memory service."""
 
     memory_listen: str = Field("127.0.0.1:50053", description="HOST:PORT")
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="where the histories are")
-    redis_timeout: float = Field(2.0, gt=0, description="seconds for one answer of Redis")
-    slots: int = Field(512, gt=0, description="episodes whose memory state is kept, per agent")
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis with the histories")
+    redis_timeout: float = Field(2.0, gt=0, description="timeout in seconds of one Redis call")
+    slots: int = Field(512, gt=0, description="cached memory states per agent")
 
     _address = field_validator("memory_listen")(check_address)
     _redis = field_validator("redis_url")(check_redis_url)
@@ -40,7 +40,7 @@ async def main() -> None:
     servicer = MemoryServicer(agents, HistoryReader(connect_redis(settings.redis_url, timeout=settings.redis_timeout)))
 
     async def ready() -> list[str]:
-        # Local models are loaded before it serves; steps that need no rebuild work without Redis.
+        # Local models are loaded before serving starts; steps without a rebuild work without Redis.
         return await triton.missing(model_name("memory", bundle.digest) for bundle in bundles) if triton else []
 
     server = GrpcServer(

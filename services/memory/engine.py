@@ -1,8 +1,8 @@
-"""What the memory service asks of its engine, and the engine in this process.
+"""The interface between the memory service and its engine, and the engine in this process.
 
-Contract: `submit` takes one step; a slot miss is an answer. `rebuild` takes the history's last words and the step in one
-go, so that no other episode takes the slot in between, however few there are. Failure policy: a step that cannot be taken
-(unknown word, wrong number of words) raises ValueError "FIELD: PROBLEM".
+Contract: `submit` computes one step; a slot miss is a normal result. `rebuild` receives the last words of the history
+together with the step, so that no other episode takes the slot in between, however few slots there are. Failure policy: an
+invalid step (unknown word, wrong number of words) raises ValueError "FIELD: PROBLEM".
 """
 
 import asyncio
@@ -23,26 +23,26 @@ Result = TypeVar("Result")
 
 
 class MemoryEngine(Protocol):
-    """Memory slots somewhere."""
+    """Memory slots, in this process or in Triton."""
 
     async def submit(self, step: MemoryStep, *, deadline: float | None) -> MemoryVector | SlotMiss:
-        """Takes one step."""
+        """Computes one step; returns a slot miss if no slot holds its history."""
 
     async def rebuild(self, step: MemoryStep, words: Sequence[int], *, deadline: float | None) -> MemoryVector:
-        """Rebuilds the state before the step from the last words of its history, then takes the step."""
+        """Rebuilds the state before the step from the last words of its history, then computes the step."""
 
     async def encode_history(self, words: Sequence[int], *, deadline: float | None) -> NDArray[np.float32]:
-        """The memory vector, float32 (dimension,), after a history that need not exist; no slot is touched."""
+        """Returns the memory vector, float32 (dimension,), after a hypothetical history; uses no slot."""
 
     async def forget(self, episode_ids: Sequence[str]) -> int:
         """Drops the slots of episodes; returns how many there were."""
 
     async def counts(self) -> SlotCounts:
-        """What happened since the start."""
+        """Returns usage and counters since the start."""
 
 
 class LocalMemory:
-    """Memory slots in this process; one thread touches them."""
+    """Memory slots in this process, used by a single thread."""
 
     def __init__(self, slots: MemorySlots, settings: AgentSettings) -> None:
         self._slots = slots
@@ -54,7 +54,7 @@ class LocalMemory:
             max_wait=settings.max_wait,
             max_queue=settings.max_queue,
         )
-        # One after the other, so that a live step waits for one of them at most.
+        # One at a time, so that a live step waits for at most one of them.
         self._rebuilds: Queue[tuple[MemoryStep, Sequence[int]], MemoryVector] = make_batcher(
             in_thread(lambda items: [slots.rebuild_and_remember(*item) for item in items], self._executor),
             name="memory rebuild",
@@ -63,15 +63,15 @@ class LocalMemory:
         )
 
     async def submit(self, step: MemoryStep, *, deadline: float | None) -> MemoryVector | SlotMiss:
-        """Takes one step; a slot miss is an answer."""
+        """Computes one step; returns a slot miss if no slot holds its history."""
         return await self._steps.submit(step, deadline=deadline)
 
     async def rebuild(self, step: MemoryStep, words: Sequence[int], *, deadline: float | None) -> MemoryVector:
-        """Rebuilds the state before the step, and takes the step."""
+        """Rebuilds the state before the step, then computes the step."""
         return await self._rebuilds.submit((step, words), deadline=deadline)
 
     async def encode_history(self, words: Sequence[int], *, deadline: float | None) -> NDArray[np.float32]:
-        """The memory vector after a history that need not exist."""
+        """Returns the memory vector, float32 (dimension,), after a hypothetical history."""
         return await self._run(partial(self._slots.encode_history, words))
 
     async def forget(self, episode_ids: Sequence[str]) -> int:
@@ -79,7 +79,7 @@ class LocalMemory:
         return await self._run(lambda: sum(self._slots.forget(episode_id) for episode_id in episode_ids))
 
     async def counts(self) -> SlotCounts:
-        """What happened since the start."""
+        """Returns usage and counters since the start."""
         return self._slots.counts
 
     async def _run(self, work: Callable[[], Result]) -> Result:

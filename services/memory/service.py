@@ -1,9 +1,11 @@
-"""MemoryService: proto <-> `MemorySlots`, one queue per agent.
+"""MemoryService: converts between protobuf messages and `MemorySlots`, with one queue per agent.
 
-Contract: concurrent items share a forward. A slot miss is an answer of the engine; the service reads the history, rebuilds
-and takes the step in one go, so a caller only sees `rebuilt=true`, however few slots there are. Histories are encoded
-one at a time, so that a live step waits for one of them at most. Failure policy: a bad item fails alone with its
-field; a history that Redis does not hold gives HISTORY_MISMATCH; one bad history fails the whole EncodeHistories.
+Contract: concurrent items share a forward pass. If the engine reports a slot miss, the service reads the history, rebuilds
+and computes the step in one operation, so the caller only sees `rebuilt=true`, however few slots there are. Histories are
+encoded one at a time, so that a live step waits for at most one of them.
+
+Failure policy: an invalid item fails alone, with its field named; a history that Redis does not contain gives
+HISTORY_MISMATCH; one invalid history fails the whole EncodeHistories call.
 """
 
 import asyncio
@@ -34,29 +36,29 @@ from services.triton.memory import TritonMemory
 from services.triton.models import model_name
 
 log = logging.getLogger(__name__)
-MAX_HISTORIES = 2048  # of one EncodeHistories
+MAX_HISTORIES = 2048  # per EncodeHistories call
 REMEMBER = "/shelm.internal.v1.MemoryService/Remember"
 
 
 class Histories(Protocol):
-    """Where committed words are read."""
+    """Access to committed words."""
 
     async def last_words(self, episode_id: str, *, step: int, steps: int, digest: bytes) -> list[int]:
-        """Vocabulary rows of the `steps` steps before `step`, oldest first, of the history with this digest."""
+        """Returns the vocabulary rows of the `steps` steps before `step`, oldest first, of the history with this digest."""
 
 
 @dataclass(frozen=True)
 class MemoryAgent:
-    """What memory needs of one agent."""
+    """The engine and settings of one agent in the memory service."""
 
     bundle: AgentBundle
     engine: MemoryEngine
     check: StepCheck
-    encoding: asyncio.Lock = field(default_factory=asyncio.Lock)  # one history at a time; those who wait take turns
+    encoding: asyncio.Lock = field(default_factory=asyncio.Lock)  # one history at a time; waiting calls take turns
 
 
 def load_agent(bundle: AgentBundle, settings: AgentSettings, slots: int, triton: Triton | None) -> MemoryAgent:
-    """One agent with its engine: its slots in this process, or the model in `triton`."""
+    """Loads one agent with its engine: slots in this process, or the model in `triton`."""
     if triton:
         k, size = bundle.manifest.retrieval.k, len(load_vocabulary(bundle))
         check = StepCheck(tokens_per_step=k, vocabulary_size=size, agent_digest=bundle.digest)
@@ -67,7 +69,7 @@ def load_agent(bundle: AgentBundle, settings: AgentSettings, slots: int, triton:
 
 
 class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
-    """Serves the memory of some agents."""
+    """Serves the memory of the loaded agents."""
 
     def __init__(self, agents: Sequence[MemoryAgent], histories: Histories) -> None:
         self._agents = {agent.bundle.digest: agent for agent in agents}
@@ -76,7 +78,9 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         self._result = self._traced_result if self._tracer else self._plain_result
 
     async def remember(self, agent_digest: str, step: MemoryStep, *, deadline: float | None) -> tuple[MemoryVector, bool]:
-        """One step; the vector and whether the memory state was rebuilt. Also the way in for a policy nearby."""
+        """Computes one step; returns the vector and whether the memory state was rebuilt. Also called by a policy in the
+        same process.
+        """
         agent = self._agent(agent_digest)
         try:
             answer = await agent.engine.submit(step, deadline=deadline)
@@ -97,7 +101,7 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
     async def encode_histories(
         self, agent_digest: str, histories: Sequence[Sequence[int]], *, episode_id: str = "", deadline: float | None
     ) -> list[NDArray[np.float32]]:
-        """The memory vectors of histories that need not exist. episode_id: whose home is asked where there are replicas."""
+        """Returns the memory vectors of hypothetical histories. episode_id: selects the replica, where there are several."""
         agent = self._agent(agent_digest)
         if len(histories) > MAX_HISTORIES:
             raise invalid("histories", f"expected at most {MAX_HISTORIES:,}, got {len(histories):,}")
@@ -115,7 +119,7 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
     async def Remember(  # noqa: N802
         self, request: memory_pb2.RememberRequest, context: Context
     ) -> memory_pb2.RememberResponse:
-        """Takes one step in each of several episodes; items succeed and fail alone."""
+        """Computes one step in each of several episodes; items succeed and fail individually."""
         deadline = deadline_of(context)
         items = enumerate(request.items)
         return memory_pb2.RememberResponse(
@@ -146,7 +150,7 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
     async def EncodeHistories(  # noqa: N802
         self, request: memory_pb2.EncodeHistoriesRequest, context: Context
     ) -> memory_pb2.EncodeHistoriesResponse:
-        """The memory vectors of histories that need not exist."""
+        """Returns the memory vectors of hypothetical histories."""
         histories = [one.word_ids for one in request.histories]
         vectors = await self.encode_histories(request.agent_digest, histories, deadline=deadline_of(context))
         return memory_pb2.EncodeHistoriesResponse(vectors=[vector.astype("<f4").tobytes() for vector in vectors])
@@ -160,7 +164,7 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
     async def GetMemoryStats(  # noqa: N802
         self, request: memory_pb2.GetMemoryStatsRequest, context: Context
     ) -> memory_pb2.GetMemoryStatsResponse:
-        """What the slots are doing."""
+        """Returns usage and counters of the memory slots."""
         agents = [_stats(agent.bundle, await agent.engine.counts()) for agent in self._agents.values()]
         return memory_pb2.GetMemoryStatsResponse(agents=agents)
 

@@ -1,6 +1,6 @@
-"""Memory's own metrics: its slots, and what happened to them.
+"""Metrics of the memory service: its slots and their events.
 
-Failure policy: an engine that does not answer in time (one in a Triton that is away) is left out of the scrape.
+Failure policy: an engine that does not answer in time (a Triton that is down) is omitted from the scrape.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ class _SlotCollector(Collector):
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def collect(self) -> Iterator[Metric]:
-        """Asks the engines when Prometheus asks, in a thread of its exporter."""
+        """Reads the counts of the engines at each scrape, in a thread of the Prometheus exporter."""
         families: tuple[Metric, ...] = (
-            GaugeMetricFamily("shelm_memory_slots", "Episodes whose memory state can be kept", labels=_AGENT),
-            GaugeMetricFamily("shelm_memory_slots_used", "Episodes whose memory state is kept", labels=_AGENT),
-            CounterMetricFamily("shelm_memory_hits", "Steps taken from the memory state at hand", labels=_AGENT),
-            CounterMetricFamily("shelm_memory_repeats", "Steps asked for again, whose vector was kept", labels=_AGENT),
-            CounterMetricFamily("shelm_memory_rebuilds", "Memory states computed again from the history", labels=_AGENT),
-            CounterMetricFamily("shelm_memory_evictions", "Memory states dropped for another episode's", labels=_AGENT),
+            GaugeMetricFamily("shelm_memory_slots", "Number of memory slots", labels=_AGENT),
+            GaugeMetricFamily("shelm_memory_slots_used", "Memory slots that hold an episode", labels=_AGENT),
+            CounterMetricFamily("shelm_memory_hits", "Steps computed from a cached memory state", labels=_AGENT),
+            CounterMetricFamily("shelm_memory_repeats", "Repeated requests for the latest step", labels=_AGENT),
+            CounterMetricFamily("shelm_memory_rebuilds", "Memory states recomputed from the history", labels=_AGENT),
+            CounterMetricFamily("shelm_memory_evictions", "Memory states dropped for another episode", labels=_AGENT),
         )
         for labels, counts in self._ask().items():
             for family, value in zip(families, astuple(counts), strict=True):
@@ -65,5 +65,5 @@ REGISTRY.register(_collector)
 
 
 def export_slots(engines: Mapping[tuple[str, str], AskCounts]) -> None:
-    """Exports the counts of engines, by the labels of their agents; inside the event loop that they need."""
+    """Exports the counts of engines, by the labels of their agents; must be called in the engines' event loop."""
     _collector.engines, _collector.loop = dict(engines), asyncio.get_running_loop()

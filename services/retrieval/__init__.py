@@ -1,1 +1,1 @@
-"""Frame -> words: the nearest words of a vocabulary, by a frozen CLIP model."""
+"""The retrieval service: frame -> most similar words of a vocabulary, with a frozen CLIP model."""

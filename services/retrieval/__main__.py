@@ -17,7 +17,7 @@ class RetrievalSettings(AgentSettings):
     """Settings of the retrieval service."""
 
     retrieval_listen: str = Field("127.0.0.1:50052", description="HOST:PORT")
-    cache_frames: int = Field(4096, ge=0, description="frames whose words are kept, per agent")
+    cache_frames: int = Field(4096, ge=0, description="frames per agent whose words are cached")
 
     _address = field_validator("retrieval_listen")(check_address)
 
@@ -32,7 +32,7 @@ async def main() -> None:
     servicer = RetrievalServicer(agents)
 
     async def ready() -> list[str]:
-        # Local models are loaded before it serves.
+        # Local models are loaded before serving starts.
         return await triton.missing(model_name("clip_image", bundle.digest) for bundle in bundles) if triton else []
 
     server = GrpcServer(

@@ -1,7 +1,7 @@
-"""RetrievalService: proto <-> `TokenRetriever`, one queue per agent.
+"""RetrievalService: converts between protobuf messages and `TokenRetriever`, with one queue per agent.
 
-Contract: concurrent frames share a forward; a bad frame fails alone. Failure policy: an unknown agent is NOT_FOUND, a bad
-frame INVALID_ARGUMENT naming its field.
+Contract: concurrent frames share a forward pass; an invalid frame fails alone. Failure policy: an unknown agent is
+NOT_FOUND, an invalid frame INVALID_ARGUMENT naming its field.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ RETRIEVE = "/shelm.internal.v1.RetrievalService/Retrieve"
 
 @dataclass(frozen=True)
 class RetrievalAgent:
-    """What retrieval needs of one agent."""
+    """The engine and settings of one agent in the retrieval service."""
 
     bundle: AgentBundle
     vocabulary: Vocabulary
@@ -44,7 +44,7 @@ class RetrievalAgent:
 
 
 def load_agent(bundle: AgentBundle, settings: AgentSettings, cache_frames: int, triton: Triton | None) -> RetrievalAgent:
-    """One agent with its queue: before a thread of this process, or before the model in `triton`."""
+    """Loads one agent with its queue, for a thread of this process or for the model in `triton`."""
     vocabulary = load_vocabulary(bundle)
     if triton:
         model = model_name("clip_image", bundle.digest)
@@ -63,7 +63,7 @@ def load_agent(bundle: AgentBundle, settings: AgentSettings, cache_frames: int, 
 
 
 class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
-    """Serves some agents."""
+    """Serves the retrieval of the loaded agents."""
 
     def __init__(self, agents: Sequence[RetrievalAgent]) -> None:
         self._agents = {agent.bundle.digest: agent for agent in agents}
@@ -71,13 +71,13 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
         self._result = self._traced_result if self._tracer else self._plain_result
 
     async def words(self, agent_digest: str, observation: Observation, *, deadline: float | None) -> list[Word]:
-        """The words of one frame; also the way in for a policy in the same process."""
+        """Returns the words of one frame; also called by a policy in the same process."""
         return await self._agent(agent_digest).queue.submit(observation, deadline=deadline)
 
     async def Retrieve(  # noqa: N802
         self, request: retrieval_pb2.RetrieveRequest, context: Context
     ) -> retrieval_pb2.RetrieveResponse:
-        """The words of each frame of a batch; a bad frame fails alone."""
+        """Returns the words of each frame of a batch; an invalid frame fails alone."""
         agent, deadline = self._agent(request.agent_digest), deadline_of(context)
         given = len(request.fingerprints)
         if given not in (0, len(request.frames)):
@@ -109,7 +109,7 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
     async def GetVocabulary(  # noqa: N802
         self, request: retrieval_pb2.GetVocabularyRequest, context: Context
     ) -> retrieval_pb2.GetVocabularyResponse:
-        """A page of an agent's vocabulary."""
+        """Returns a page of an agent's vocabulary."""
         vocabulary = self._agent(request.agent_digest).vocabulary
         if request.page_size > MAX_PAGE:
             raise invalid("page_size", f"expected 0..{MAX_PAGE}, got {request.page_size}")

@@ -1,4 +1,4 @@
-"""Retrieval's own metrics: hits and misses of the word cache. In Triton the cache is not here, and there are none."""
+"""Metrics of the retrieval service: hits and misses of the word cache. If the cache is in Triton, there are none."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -11,7 +11,7 @@ _AGENT = ["agent", "digest"]
 
 
 class Cached(Protocol):
-    """What counts its hits."""
+    """An object that counts the hits and misses of its cache."""
 
     hits: int
     misses: int
@@ -22,7 +22,7 @@ class _CacheCollector(Collector):
         self.caches: dict[tuple[str, str], Cached] = {}
 
     def collect(self) -> Iterator[Metric]:
-        """Reads the counts when Prometheus asks."""
+        """Reads the counts at each scrape."""
         hits = CounterMetricFamily("shelm_retrieval_cache_hits", "Frames whose words were cached", labels=_AGENT)
         misses = CounterMetricFamily("shelm_retrieval_cache_misses", "Frames whose words were computed", labels=_AGENT)
         for labels, cache in self.caches.items():
@@ -36,5 +36,5 @@ REGISTRY.register(_collector)
 
 
 def export_cache(agent: tuple[str, str], cache: Cached) -> None:
-    """Exports the counts of an agent's cache. agent: of `agent_labels`."""
+    """Exports the counts of an agent's cache. agent: labels from `agent_labels`."""
     _collector.caches[agent] = cache

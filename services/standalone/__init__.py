@@ -1,1 +1,1 @@
-"""All services in one process, for a laptop, tests and training."""
+"""Retrieval, memory and policy in one process, for laptops, tests and training."""

@@ -1,6 +1,6 @@
-"""All services in one process behind the public API: `python -m services.standalone`. Redis stays a process of its own.
+"""Serves the public API with all services in one process: `python -m services.standalone`. Redis remains a separate process.
 
-Retrieval and memory are called directly, without gRPC between them; everything else is the same code.
+Policy calls retrieval and memory directly, without gRPC; everything else is the same code as in the separate services.
 """
 
 import torch
@@ -23,12 +23,12 @@ from services.triton.models import PARTS, model_name
 class StandaloneSettings(PolicyServerSettings):
     """Settings of the single process."""
 
-    cache_frames: int = Field(4096, ge=0, description="frames whose words are kept, per agent")
-    slots: int = Field(512, gt=0, description="episodes whose memory state is kept, per agent")
+    cache_frames: int = Field(4096, ge=0, description="frames per agent whose words are cached")
+    slots: int = Field(512, gt=0, description="cached memory states per agent")
 
 
 async def main() -> None:
-    """Loads everything and serves until stopped."""
+    """Loads the agents and serves until stopped."""
     settings = start_process("standalone", StandaloneSettings)
     torch.set_num_threads(settings.torch_threads)
     triton, bundles = connect_triton(settings), settings.load_bundles()

@@ -1,1 +1,1 @@
-"""Everything that speaks to a Triton Inference Server, and what runs inside it."""
+"""Running the models in a Triton Inference Server: the client, and the backend that runs inside Triton."""

@@ -1,10 +1,10 @@
-"""The Triton python backend of all three models: tensors <-> the services' own engines.
+"""Triton Python backend of all three models: tensors <-> the engines of `agent`.
 
-A model's folder holds a `model.py` of one line that imports `TritonPythonModel` from here; the parameters of its config say
-which part of which bundle it is. The requests that Triton has put into one batch go through the engine in one run.
+A model's folder contains a one-line `model.py` that imports `TritonPythonModel` from here; the parameters in its config
+state the part and the bundle. The requests of one Triton batch are processed in one forward pass.
 
-Failure policy: numpy 2 stops the model's start with the reason (Triton 24.10's stub would send empty tensors); an engine
-that fails on a run answers every request of it with an error, without a traceback.
+Failure policy: with numpy 2 the model does not start, and the error gives the reason (Triton 24.10's stub would send empty
+tensors). If an engine fails, every request of the batch gets an error without a traceback.
 """
 
 import json
@@ -29,7 +29,7 @@ class Engine(Protocol):
     """One model."""
 
     def run(self, inputs: Tensors) -> Tensors:
-        """A batch of rows."""
+        """Processes a batch of rows."""
 
 
 class ClipImage:
@@ -41,7 +41,7 @@ class ClipImage:
         self._retriever = load_retriever(bundle, device=device, cache_frames=int(parameters["cache_frames"]))
 
     def run(self, inputs: Tensors) -> Tensors:
-        """See `Engine`."""
+        """Retrieves the words of a batch of frames."""
         found = self._retriever.retrieve(list(inputs["FRAME"]))
         return {
             "ROWS": np.array([[word.row for word in words] for words in found], np.int32),
@@ -58,14 +58,14 @@ class Policy:
         self._engine = load_policy(bundle, device=device)
 
     def run(self, inputs: Tensors) -> Tensors:
-        """See `Engine`."""
+        """Computes the action distributions and values of a batch."""
         features = self._engine.encode(list(inputs["FRAME"]))
         rows, values = zip(*self._engine.decide(list(zip(features, inputs["MEMORY"], strict=True))), strict=True)
         return {"PARAMETERS": np.stack(rows), "VALUE": np.array(values, np.float32)[:, None]}
 
 
 class Memory:
-    """Memory slots: remembers, rebuilds, encodes and forgets."""
+    """The memory slots: remembers, rebuilds, encodes and forgets."""
 
     def __init__(self, bundle: AgentBundle, device: str, parameters: dict[str, str]) -> None:
         from agent.engines.memory import load_slots
@@ -76,7 +76,7 @@ class Memory:
         self._dimension = bundle.manifest.memory.dimension
 
     def run(self, inputs: Tensors) -> Tensors:
-        """See `Engine`."""
+        """Executes the operations of a batch in order."""
         ops = [Op(int(op)) for op in inputs["OP"][:, 0]]
         episodes = [text.decode() for text in inputs["EPISODE"][:, 0]]
         rows = range(len(ops))
@@ -127,7 +127,7 @@ class Memory:
                 out["STATUS"][i], out["NEEDED"][i] = Status.SLOT_MISS, answer.steps
             elif isinstance(answer, ValueError):
                 out["STATUS"][i], out["ERROR"][i, 0] = Status.REFUSED, str(answer).encode()
-            elif answer is not None:  # of a FORGET
+            elif answer is not None:  # result of a FORGET
                 out["NEEDED"][i] = int(answer)
         return out
 
@@ -136,7 +136,7 @@ ENGINES: dict[str, Any] = {"clip_image": ClipImage, "memory": Memory, "policy": 
 
 
 def load_engine(config: dict[str, Any], device: str) -> Engine:
-    """The engine that a model's config names."""
+    """Loads the engine that a model's config names."""
     if int(np.__version__.partition(".")[0]) >= 2:
         raise RuntimeError(f"Triton's python backend needs numpy 1 in its environment, found {np.__version__}")
     parameters = {name: value["string_value"] for name, value in config["parameters"].items()}
@@ -146,7 +146,7 @@ def load_engine(config: dict[str, Any], device: str) -> Engine:
 
 
 class TritonPythonModel:
-    """What Triton's python backend looks for in model.py."""
+    """The class that Triton's Python backend expects in model.py."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Loads the engine on the instance's device."""
@@ -155,7 +155,7 @@ class TritonPythonModel:
         self._engine = load_engine(json.loads(args["model_config"]), device)
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """One run for all requests whose inputs have the same names and shapes, which Triton's batcher sees to."""
+        """Processes all requests in one batch; Triton's batcher ensures that their inputs have the same names and shapes."""
         groups: dict[Any, list[int]] = {}
         inputs = [{tensor.name(): tensor.as_numpy() for tensor in request.inputs()} for request in requests]
         for i, tensors in enumerate(inputs):
@@ -168,11 +168,11 @@ class TritonPythonModel:
         return responses
 
     def _respond(self, inputs: list[Tensors]) -> list[Any]:
-        import triton_python_backend_utils as backend  # exists in Triton's stub alone
+        import triton_python_backend_utils as backend  # exists only inside Triton
 
         try:
             outputs = self._engine.run({name: np.concatenate([one[name] for one in inputs]) for name in inputs[0]})
-        except Exception as error:  # the callers are told; the model goes on
+        except Exception as error:  # reported to the callers; the model keeps running
             log.exception("a run failed")
             failure = backend.TritonError(f"{type(error).__name__}: {error}")
             return [backend.InferenceResponse(error=failure)] * len(inputs)

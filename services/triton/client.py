@@ -1,11 +1,11 @@
-"""A Triton Inference Server as an engine: one request per item, Triton makes the batches.
+"""A Triton Inference Server as an engine: one request per item; Triton forms the batches.
 
-Contract: `infer` sends one row and gives back its outputs; the caller's deadline is the request's, and a caller that goes
-away cancels it. The channel connects again by itself, so a Triton that was restarted is used at the next call.
+Contract: `infer` sends one row and returns its outputs. The caller's deadline applies to the request, and a caller that
+disconnects cancels it. The channel reconnects automatically, so a restarted Triton is used from the next call on.
 
-Failure policy: a Triton or a model that is away is UNAVAILABLE (MODEL_UNAVAILABLE) with push-back; a model that failed on
-the request is INTERNAL (MODEL_FAILED), its text stays in the log; more requests under way than allowed are
-RESOURCE_EXHAUSTED.
+Failure policy: if Triton or a model cannot be reached, the error is UNAVAILABLE (MODEL_UNAVAILABLE) with push-back; if a
+model failed on the request, it is INTERNAL (MODEL_FAILED), with the details in the log only; if too many requests are in
+flight, it is RESOURCE_EXHAUSTED.
 """
 
 import asyncio
@@ -39,13 +39,15 @@ class Triton:
     """One connection to a Triton server."""
 
     def __init__(self, target: str, *, timeout: float, max_in_flight: int) -> None:
-        """target: HOST:PORT of its gRPC endpoint. timeout: seconds, for callers without a deadline of their own."""
+        """Opens a channel. target: HOST:PORT of Triton's gRPC endpoint. timeout: seconds, for callers without a deadline of
+        their own.
+        """
         self.target, self._timeout, self._max_in_flight = target, timeout, max_in_flight
         self._client: Any = triton.InferenceServerClient(target, channel_args=_RECONNECT)
         self._in_flight = 0
 
     async def missing(self, models: Iterable[str]) -> list[str]:
-        """What is not ready; empty if all models are."""
+        """Returns what is not ready; empty if all models are ready."""
         answers = await asyncio.gather(*(self._ready(model) for model in models))
         return [answer for answer in answers if answer]
 
@@ -57,7 +59,7 @@ class Triton:
         return "" if ready else f"triton {self.target}: model {model} is not ready"
 
     async def infer(self, model: str, row: Row, *, deadline: float | None) -> dict[str, NDArray[Any]]:
-        """One row through a model; outputs without the batch dimension."""
+        """Sends one row to a model; returns its outputs without the batch dimension."""
         if self._in_flight >= self._max_in_flight:
             raise queue_full(model)
         left = self._timeout if deadline is None else deadline - time.monotonic()
@@ -85,14 +87,14 @@ class Triton:
 
 
 def connect_triton(settings: AgentSettings) -> Triton | None:
-    """A connection if the engine is Triton; inside a running event loop."""
+    """Returns a connection if the engine is Triton, else None; must be called in a running event loop."""
     if settings.engine == "local":
         return None
     return Triton(settings.triton_target, timeout=settings.triton_timeout, max_in_flight=settings.max_queue)
 
 
 class TritonModel(Generic[Item, Result]):
-    """A model as a `Queue`."""
+    """A Triton model with the interface of a `Queue`."""
 
     def __init__(
         self,
@@ -103,13 +105,13 @@ class TritonModel(Generic[Item, Result]):
         encode: Callable[[Item], Row],
         decode: Callable[[Mapping[str, NDArray[Any]]], Result],
     ) -> None:
-        """name: for the metrics. encode, decode: item -> inputs, outputs -> result (which may raise)."""
+        """name: for the metrics. encode: item -> inputs. decode: outputs -> result; may raise."""
         self.server, self.model = server, model
         self._name, self._encode, self._decode = name, encode, decode
         self._tracer = traces.tracer()
 
     async def submit(self, item: Item, *, deadline: float | None = None) -> Result:
-        """See `Queue`."""
+        """Sends one item to the model and returns its result; implements `Queue.submit`."""
         started = time.monotonic()
         with self._tracer.span("run", {"shelm.queue": self._name}) if self._tracer else traces.NOTHING:
             outputs = await self.server.infer(self.model, self._encode(item), deadline=deadline)
@@ -118,12 +120,12 @@ class TritonModel(Generic[Item, Result]):
 
 
 def text_tensor(text: str) -> NDArray[Any]:
-    """A string as Triton takes it."""
+    """Converts a string to a Triton tensor."""
     return np.array([text.encode()], dtype=np.object_)
 
 
 def text_of(tensor: NDArray[Any]) -> str:
-    """The reverse of `text_tensor`."""
+    """Converts a Triton tensor back to a string."""
     value: bytes = tensor[0]
     return value.decode()
 
@@ -136,7 +138,7 @@ def _tensor(name: str, value: NDArray[Any]) -> Any:
 
 
 def _code(error: Exception) -> grpc.StatusCode:
-    """The gRPC code inside tritonclient's exception, whose status is text such as "StatusCode.UNAVAILABLE"."""
+    """Returns the gRPC code of a tritonclient exception, whose status is text such as "StatusCode.UNAVAILABLE"."""
     if isinstance(error, grpc.RpcError):
         return error.code()
     text = str(error.status() or "").rpartition(".")[2]  # type: ignore[attr-defined]

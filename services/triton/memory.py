@@ -1,7 +1,7 @@
-"""Memory slots in a Triton server, beside the language model: the cache never crosses the wire.
+"""Memory slots in a Triton server, next to the language model, so that the cache never crosses the network.
 
-Failure policy: that of services.triton.client. A Triton that was restarted has empty slots, which costs each episode one
-rebuild and nothing else.
+Failure policy: as in services.triton.client. A restarted Triton has empty slots, which costs each episode one rebuild and
+nothing else.
 """
 
 import asyncio
@@ -24,19 +24,19 @@ class TritonMemory:
     """The `MemoryEngine` of a Triton model."""
 
     def __init__(self, server: Triton, model: str, *, tokens_per_step: int, check: StepCheck) -> None:
-        self._check = check  # Triton itself would refuse a wrong shape without naming the field
+        self._check = check  # Triton itself would reject a wrong shape without naming the field
         self._nothing = MemoryStep("", 0, (0,) * tokens_per_step, bytes(DIGEST_BYTES))
         self._call: TritonModel[Row, Outputs] = TritonModel(
             server, model, name="memory", encode=lambda row: row, decode=lambda outputs: outputs
         )
 
     async def submit(self, step: MemoryStep, *, deadline: float | None) -> MemoryVector | SlotMiss:
-        """Takes one step; a slot miss is an answer."""
+        """Computes one step; returns a slot miss if no slot holds its history."""
         self._check(step)
         return _answer(await self._call.submit(_row(Op.REMEMBER, step), deadline=deadline))
 
     async def rebuild(self, step: MemoryStep, words: Sequence[int], *, deadline: float | None) -> MemoryVector:
-        """Rebuilds the state before the step, and takes the step."""
+        """Rebuilds the state before the step, then computes the step."""
         self._check(step)
         self._check.words(words)
         row = {**_row(Op.REMEMBER, step), "PAST": np.array(words, np.int32)}
@@ -46,7 +46,7 @@ class TritonMemory:
         return answer
 
     async def encode_history(self, words: Sequence[int], *, deadline: float | None) -> NDArray[np.float32]:
-        """The memory vector after a history that need not exist."""
+        """Returns the memory vector, float32 (dimension,), after a hypothetical history."""
         row = {**_row(Op.ENCODE_HISTORY, self._nothing), "PAST": np.array(words, np.int32)}
         answer = _answer(await self._call.submit(row, deadline=deadline))
         if not isinstance(answer, MemoryVector):
@@ -60,7 +60,7 @@ class TritonMemory:
         return sum(int(answer["NEEDED"][0]) for answer in answers)
 
     async def counts(self) -> SlotCounts:
-        """What happened since the model was loaded."""
+        """Returns usage and counters since the model was loaded."""
         return read_counts((await self._call.submit(_row(Op.COUNTS, self._nothing)))["COUNTS"])
 
 

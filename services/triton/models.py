@@ -1,13 +1,14 @@
-"""The three models of an agent bundle in a Triton server: their names and every tensor, for both sides of the wire.
+"""The three models of an agent bundle in a Triton server: their names and tensors, used by both client and backend.
 
-clip_image: FRAME -> ROWS of the vocabulary, most similar first, and their SIMILARITIES.
-policy: FRAME and MEMORY -> PARAMETERS, one row of agent.policy.heads, and VALUE.
-memory: OP says what is asked. DIGEST is that of the history before the step. PAST is, for a rebuild, the history's last
-words; to encode a history, all of its words. STATUS says what was done, NEEDED how many steps a rebuild needs or how many
-slots were dropped, ERROR why a step was refused, COUNTS a `SlotCounts`.
+- clip_image: FRAME -> ROWS of the vocabulary, most similar first, and their SIMILARITIES.
+- policy: FRAME and MEMORY -> PARAMETERS, one row of agent.policy.heads, and VALUE.
+- memory: OP is the operation. DIGEST is that of the history before the step. PAST contains the last words of the history for
+  a rebuild, or all words of a history to encode. STATUS is the outcome, NEEDED the number of steps that a rebuild needs or
+  the number of slots dropped, ERROR the reason why a step was rejected, and COUNTS a `SlotCounts`.
 
-The digest is part of a model's name, because the versions of one Triton model share their shapes, and bundles do not;
-several bundles stand side by side, so that a running episode stays on its own. Failure policy: none of its own.
+The digest is part of a model's name, because all versions of one Triton model share their tensor shapes, which differ
+between bundles. Several bundles can be loaded at once, so that a running episode stays on its own. Failure policy: nothing
+here raises its own errors.
 """
 
 from collections.abc import Mapping
@@ -26,11 +27,11 @@ from agent.policy.heads import row_sizes
 Part = Literal["clip_image", "memory", "policy"]
 PARTS: tuple[Part, ...] = ("clip_image", "memory", "policy")
 Tensor = NDArray[Any]
-Kind = Literal["UINT8", "INT32", "INT64", "FP32", "STRING"]  # as Triton calls them
+Kind = Literal["UINT8", "INT32", "INT64", "FP32", "STRING"]  # Triton's names
 
 
 class TensorSpec(NamedTuple):
-    """One tensor of one request, without the batch dimension; -1: any length."""
+    """One tensor of one request, without the batch dimension; -1 means any length."""
 
     kind: Kind
     dims: tuple[int, ...]
@@ -38,29 +39,29 @@ class TensorSpec(NamedTuple):
 
 
 class Op(IntEnum):
-    """What is asked of `memory`."""
+    """The operations of `memory`."""
 
     COUNTS = 0
     REMEMBER = 1  # with PAST: rebuild first
     FORGET = 2
-    ENCODE_HISTORY = 3  # PAST is the whole history; EPISODE, STEP, WORDS and DIGEST say nothing
+    ENCODE_HISTORY = 3  # PAST is the whole history; EPISODE, STEP, WORDS and DIGEST are ignored
 
 
 class Status(IntEnum):
-    """What `memory` has done."""
+    """The outcomes of an operation of `memory`."""
 
     DONE = 0
     SLOT_MISS = 1
-    REFUSED = 2  # ERROR says why
+    REFUSED = 2  # ERROR gives the reason
 
 
 def model_name(part: Part, digest: str) -> str:
-    """The Triton model that serves a part of the bundle with this digest."""
+    """Returns the name of the Triton model for a part of the bundle with this digest."""
     return f"{part}_{digest[:16]}"
 
 
 def model_tensors(part: Part, bundle: AgentBundle) -> tuple[Mapping[str, TensorSpec], Mapping[str, TensorSpec]]:
-    """Inputs and outputs of a model."""
+    """Returns the inputs and outputs of a model."""
     manifest = bundle.manifest
     k, dimension = manifest.retrieval.k, manifest.memory.dimension
     frame = {"FRAME": TensorSpec("UINT8", (manifest.observation.height, manifest.observation.width, 3))}
@@ -91,10 +92,10 @@ def model_tensors(part: Part, bundle: AgentBundle) -> tuple[Mapping[str, TensorS
 
 
 def counts_tensor(counts: SlotCounts) -> Tensor:
-    """COUNTS: int64, one value for each field of `SlotCounts`, in their order."""
+    """Converts `SlotCounts` to COUNTS: int64, one value per field, in their order."""
     return np.array(astuple(counts), np.int64)
 
 
 def read_counts(tensor: Tensor) -> SlotCounts:
-    """The reverse of `counts_tensor`."""
+    """Converts COUNTS back to `SlotCounts`."""
     return SlotCounts(*(int(value) for value in tensor))

@@ -1,6 +1,6 @@
 """The actor-critic in a Triton server: the model `policy` of services.triton.models.
 
-Failure policy: that of services.triton.client.
+Failure policy: as in services.triton.client.
 """
 
 from collections.abc import Mapping
@@ -16,15 +16,15 @@ Memory = NDArray[Any]
 
 
 class FramesAsTheyAre:
-    """In place of encoding a frame beforehand: the model does it together with the decision."""
+    """Passes frames on unchanged, because the model encodes the frame together with the decision."""
 
     async def submit(self, item: Frame, *, deadline: float | None = None) -> Frame:
-        """The frame."""
+        """Returns the frame."""
         return item
 
 
 def triton_policy(server: Triton, model: str) -> TritonModel[tuple[Frame, Memory], tuple[Parameters, float]]:
-    """The model as a queue of (frame, memory vector)."""
+    """Returns the model as a queue of (frame, memory vector)."""
 
     def decode(outputs: Mapping[str, NDArray[Any]]) -> tuple[Parameters, float]:
         return outputs["PARAMETERS"], float(outputs["VALUE"][0])

@@ -1,11 +1,11 @@
 """Writes a Triton model repository from agent bundles: `python -m services.triton.repository --out DIR BUNDLE [BUNDLE ...]`.
 
-Each bundle becomes the models `clip_image_D`, `memory_D` and `policy_D`, D being the first 16 digits of its digest
-(services.triton.models), version 1. The models import the services' engines; nothing is copied but the path of the bundle.
-`memory` has one instance, because the slots live in it; the others have `--instances`.
+Each bundle becomes the models `clip_image_D`, `memory_D` and `policy_D`, version 1, where D is the first 16 digits of its
+digest (services.triton.models). The models import the engines of `agent`; the repository contains only the path of the
+bundle. `memory` has one instance, because it holds the slots; the others have `--instances`.
 
-Contract: models of other bundles in DIR stay, so a new bundle can be added beside one whose episodes still run; a model is
-put in place by one rename. Failure policy: a bundle that cannot be loaded stops the command before anything is written.
+Contract: models of other bundles in DIR are kept, so a new bundle can be added while episodes of another one run; each model
+is put in place by one rename. Failure policy: a bundle that cannot be loaded ends the command before anything is written.
 """
 
 import argparse
@@ -25,7 +25,7 @@ MODEL = 'from services.triton.backend import TritonPythonModel\n\n__all__ = ["Tr
 
 
 def model_config(part: Part, bundle: AgentBundle, options: argparse.Namespace) -> triton.ModelConfig:
-    """The config.pbtxt of one model."""
+    """Returns the config.pbtxt of one model."""
     inputs, outputs = model_tensors(part, bundle)
     gpu = options.device == "gpu"
     config = triton.ModelConfig(
@@ -63,7 +63,7 @@ def _kind(tensor: TensorSpec) -> int:
 
 
 def _warm_up(inputs: Mapping[str, TensorSpec]) -> triton.ModelWarmup:
-    """One row of zeros: a black frame, or memory's harmless question for its counts."""
+    """Returns one row of zeros: a black frame, or a harmless request for memory's counts."""
     warm_up = triton.ModelWarmup(name="zeros", batch_size=1)
     for name, one in inputs.items():
         if not one.optional:
@@ -97,24 +97,24 @@ def _put(folder: Path, config: str) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Returns the parser of the command line."""
     result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE")
     result.add_argument("--out", type=Path, required=True)
     result.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
-    result.add_argument("--bundle-root", default="", help="folder of the bundles as Triton sees it, if it is another one")
-    result.add_argument("--instances", type=int, default=1, help="of clip_image and policy, per device")
+    result.add_argument("--bundle-root", default="", help="folder of the bundles on Triton's machine, if different")
+    result.add_argument("--instances", type=int, default=1, help="instances of clip_image and policy, per device")
     result.add_argument("--max-batch", type=int, default=64)
-    result.add_argument("--queue-delay", type=int, default=500, help="microseconds that a request may wait for others")
-    result.add_argument("--slots", type=int, default=512, help="episodes whose memory state is kept")
-    result.add_argument("--slot-bytes", type=int, default=2**30, help="bytes that the slots of one agent may take together")
-    result.add_argument("--cache-frames", type=int, default=4096, help="frames whose words are kept")
+    result.add_argument("--queue-delay", type=int, default=500, help="maximum batching delay in microseconds")
+    result.add_argument("--slots", type=int, default=512, help="number of cached memory states")
+    result.add_argument("--slot-bytes", type=int, default=2**30, help="bytes that all memory slots of one agent may take")
+    result.add_argument("--cache-frames", type=int, default=4096, help="number of frames whose words are cached")
     result.add_argument("--torch-threads", type=int, default=1)
     return result
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command."""
+    """Runs the command."""
     options = parser().parse_args(arguments)
     bundles: list[Any] = [load_bundle(folder) for folder in options.bundles]
     for name in write_repository(bundles, options):

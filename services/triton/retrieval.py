@@ -1,6 +1,6 @@
 """Retrieval in a Triton server: the model `clip_image` of services.triton.models.
 
-The words themselves stay with the service. Failure policy: that of services.triton.client.
+The texts of the words stay in the service. Failure policy: as in services.triton.client.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from services.triton.client import Triton, TritonModel
 
 
 def triton_retrieval(server: Triton, model: str, words: Sequence[str]) -> TritonModel[Observation, list[Word]]:
-    """The model as a queue of observations; words: the vocabulary's."""
+    """Returns the model as a queue of observations; words: the texts of the vocabulary."""
 
     def decode(outputs: Mapping[str, NDArray[Any]]) -> list[Word]:
         found = zip(outputs["ROWS"].tolist(), outputs["SIMILARITIES"].tolist(), strict=True)

@@ -54,7 +54,7 @@ def test_words_actions_and_values_in_training_are_those_that_are_served(
         **{name: manifest["memory"][name] for name in ("layers", "window")},
         "k": manifest["retrieval"]["k"],
     }
-    engines = load_engines(run, rows=4)
+    engines = load_engines(run, num_envs=4)
     environment = MemoryVecEnv(Replay(frames, 4), engines.memory())
     policy = load_actor_critic(load_bundle(BUNDLE))
     observation = environment.reset()

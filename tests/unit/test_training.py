@@ -24,7 +24,7 @@ from training.environments.minigrid import MiniGridVecEnv
 from training.evaluate import evaluate, outcome
 from training.memory import WordMemory
 from training.memory_env import MemoryVecEnv
-from training.policy import FallingEntropy
+from training.policy import LinearEntropySchedule
 from training.presets import METHODS
 
 S7 = "MiniGrid-MemoryS7-v0"
@@ -169,7 +169,7 @@ def test_how_far_ahead_an_answer_counts_is_a_setting_of_the_run(tmp_path: Path) 
 def test_the_entropy_bonus_falls_to_its_end_also_when_a_run_goes_on() -> None:
     model = PPO("MlpPolicy", "CartPole-v1", n_steps=64, batch_size=64, n_epochs=1, device="cpu")
     seen: list[float] = []
-    falling = FallingEntropy(0.2, 0.1)
+    falling = LinearEntropySchedule(0.2, 0.1)
 
     def note(*_: Any) -> bool:
         seen.append(model.ent_coef)

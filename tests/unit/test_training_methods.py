@@ -95,12 +95,12 @@ def test_a_row_remembers_its_own_episode_and_nothing_else(method: str) -> None:
     if isinstance(embed, ClipInputs):
         embed.count.fill_(WARM_UP_FRAMES)
     frames = some_frames(12)
-    together = EmbeddingMemory(embed=embed, language_model=language_model(), rows=3)
+    together = EmbeddingMemory(embed=embed, language_model=language_model(), num_envs=3)
     for row in range(3):
         together.begin(row)
     for step in range(4):
         vectors = together.remember(frames[step * 3 : step * 3 + 3], [0, 1, 2])
-    alone = EmbeddingMemory(embed=embed, language_model=language_model(), rows=1)
+    alone = EmbeddingMemory(embed=embed, language_model=language_model(), num_envs=1)
     for _ in range(2):  # the second time after `begin`: nothing of the first is left
         alone.begin(0)
         for step in range(4):

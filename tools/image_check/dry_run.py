@@ -1,13 +1,13 @@
 """Builds and runs the images without a container engine: `python -m tools.image_check.dry_run --base DIR [TARGET ...]`.
 
-Every step of the Dockerfile is carried out in a chroot whose layers are overlay mounts, as an engine would do it; then the
-services are started with a root that cannot be written, as the image's user, and asked by the image's own HEALTHCHECK. A
-frame is sent to the public API, and SIGTERM must end everything with status 0.
+Every step of the Dockerfile is executed in a chroot whose layers are overlay mounts, as an engine would do it. Then the
+services are started with a read-only root, as the image's user, and checked with the image's own HEALTHCHECK. A frame is
+sent to the public API, and SIGTERM must end all services with status 0.
 
-DIR stands for the base image: an unpacked Debian with Python 3.11, for instance from
-`debootstrap --ablation=minbase --include=python-is-python3,python3-venv,ca-certificates bookworm DIR`. Needs root on Linux
-and 8 GB of disk; mounts live in a namespace of their own. PIP_* variables reach the build as build arguments would.
-Failure policy: the first step that fails ends it with that step's output; finished layers in `--work` are used again.
+DIR is used as the base image: an unpacked Debian with Python 3.11, for instance from `debootstrap --variant=minbase
+--include=python-is-python3,python3-venv,ca-certificates bookworm DIR`. Needs root on Linux and 8 GB of disk; mounts are in a
+separate namespace. PIP_* variables are passed to the build like build arguments. Failure policy: the first step that fails
+ends the command with that step's output; finished layers in `--work` are reused.
 """
 
 import argparse
@@ -36,18 +36,18 @@ PRIVATE = "SHELM_DRY_RUN_NAMESPACE"
 
 
 class Builder:
-    """Layers of stages in a work folder; one folder a stage, on top of those it is based on."""
+    """Builds stages in a work folder; each stage has one folder, on top of those it is based on."""
 
     def __init__(self, stages: dict[str, Stage], base: Path, work: Path) -> None:
-        """base: the root that stands for the base image."""
+        """base: the root folder used as the base image."""
         self.stages, self._base, self.work = stages, base, work
 
     def layers(self, name: str) -> list[Path]:
-        """Folders whose overlay is the stage's root, lowest first."""
+        """Returns the folders whose overlay is the stage's root, lowest first."""
         return [self._base, *(self.work / stage.name / "layer" for stage in ancestry(self.stages, name))]
 
     def build(self, name: str) -> None:
-        """Builds a stage and what it needs."""
+        """Builds a stage and its dependencies."""
         stage = self.stages[name]
         needed = [parse_copy(value).stage for value in stage.values("COPY")]
         for other in [stage.base, *needed]:
@@ -83,7 +83,7 @@ class Builder:
             subprocess.run(["umount", "--recursive", "--lazy", str(root)], check=True)
 
     def _step(self, before: list[Stage], root: Path, instruction: str, value: str) -> None:
-        """before: what holds when the step begins."""
+        """Executes one step. before: the settings in effect at its start."""
         folder = last(before, "WORKDIR", "/")
         if instruction == "COPY":
             self._copy(root, folder, value)
@@ -98,7 +98,7 @@ class Builder:
         copy = parse_copy(value)
         target = root / os.path.join(folder, copy.target).lstrip("/")
         origin = Path.cwd()
-        if copy.stage:  # what the other stage itself has made
+        if copy.stage:  # files created in the other stage itself
             origin = self.work / copy.stage / "layer"
         patterns = [] if copy.stage else ignore_patterns(Path(".dockerignore"))
         for name in copy.sources:
@@ -117,13 +117,13 @@ def mount(*arguments: str) -> None:
 
 
 def megabytes(folder: Path) -> int:
-    """Size on disk in 10^6 bytes."""
+    """Returns the size on disk in 10^6 bytes."""
     found = subprocess.run(["du", "-s", "--block-size=1000000", str(folder)], capture_output=True, text=True, check=True)
     return int(found.stdout.split()[0])
 
 
 def _outside() -> dict[str, str]:
-    """What a step sees of this process's environment: as under an engine, little more than build arguments."""
+    """Returns the variables of this process that a step sees: as under an engine, only build arguments."""
     passed = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
     return {"PATH": PATH, **passed}
 
@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--base", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=Path(".run/images"))
     options = parser.parse_args()
-    if PRIVATE not in os.environ:  # mounts must not be seen by anybody else, and end with this process
+    if PRIVATE not in os.environ:  # so that mounts are invisible to other processes and end with this one
         command = ["unshare", "--mount", sys.executable, "-m", "tools.image_check.dry_run", *sys.argv[1:]]
         os.execvpe("unshare", command, {**os.environ, PRIVATE: "yes"})
     builder = Builder(read_stages(DOCKERFILE), options.base.resolve(), options.work.resolve())

@@ -1,7 +1,7 @@
 """Runs built layers as an engine would: read-only root, the image's user, its environment, its entry point.
 
-Failure policy: a service that does not become healthy, that cannot be stopped in time, or that ends with another status
-than 0 raises RuntimeError with the end of its log.
+Failure policy: a service that does not become healthy, cannot be stopped in time, or exits with a status other than 0 raises
+RuntimeError with the end of its log.
 """
 
 import contextlib
@@ -66,7 +66,7 @@ class Container:
         ]
 
     def wait_healthy(self) -> None:
-        """Until the image's HEALTHCHECK is content."""
+        """Waits until the image's HEALTHCHECK succeeds."""
         while subprocess.run(self._inside("HEALTHCHECK"), env=self._env, capture_output=True, check=False).returncode:
             if self._process.poll() is not None or time.monotonic() - self.began > START_SECONDS:
                 raise RuntimeError(f"{self.name} is not healthy:\n{self._log.read_text()[-3000:]}")
@@ -74,13 +74,13 @@ class Container:
         print(f"{self.name}: healthy after {time.monotonic() - self.began:.1f} s", flush=True)
 
     def check_cannot_write(self) -> None:
-        """RuntimeError if the service's user can change its own code."""
+        """Raises RuntimeError if the service's user can change its own code."""
         touch = ["chroot", "--userspec=10001:10001", str(self._root), "touch", "/app/services/__init__.py", "/opt/new"]
         if subprocess.run(touch, capture_output=True, check=False).returncode == 0:
             raise RuntimeError(f"{self.name}: the root can be written")
 
     def stop(self) -> None:
-        """SIGTERM, as an engine stops a container."""
+        """Sends SIGTERM, as an engine does to stop a container."""
         began = time.monotonic()
         self._process.terminate()
         try:
@@ -94,7 +94,7 @@ class Container:
 
 
 def check_all(stages: dict[str, Stage], layers: Mapping[str, list[Path]], work: Path) -> None:
-    """The three services together, then standalone; each group answers an Act."""
+    """Checks the three services together, then standalone; each group must answer an Act."""
     groups = [["retrieval", "memory", "policy"], ["standalone"]]
     for group in ([name for name in group if name in layers] for group in groups):
         with _redis(work) as url, contextlib.ExitStack() as stack:

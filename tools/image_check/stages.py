@@ -1,6 +1,6 @@
-"""The Dockerfile as data: its stages and what each one says.
+"""Parses the Dockerfile into stages and instructions.
 
-Failure policy: an instruction or option that is not understood raises ValueError; nothing is skipped silently.
+Failure policy: an unknown instruction or option raises ValueError; nothing is skipped silently.
 """
 
 import json
@@ -13,19 +13,19 @@ from string import Template
 from dockerfile_parse import DockerfileParser
 
 DOCKERFILE = Path("deploy/docker/Dockerfile")
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # what engines give a container
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # the default of container engines
 
 
 @dataclass
 class Stage:
-    """One FROM and what follows it."""
+    """One FROM and the instructions after it."""
 
     name: str
     base: str  # another stage, or an image
     steps: list[tuple[str, str]] = field(default_factory=list)  # instruction, value
 
     def values(self, instruction: str) -> list[str]:
-        """All values of one instruction."""
+        """Returns all values of one instruction."""
         return [value for name, value in self.steps if name == instruction]
 
 
@@ -39,7 +39,7 @@ class Copy:
 
 
 def read_stages(dockerfile: Path) -> dict[str, Stage]:
-    """The stages in their order."""
+    """Returns the stages in order."""
     parser = DockerfileParser(fileobj=dockerfile.open("rb"), env_replace=False)
     stages: dict[str, Stage] = {}
     for step in parser.structure:
@@ -53,13 +53,13 @@ def read_stages(dockerfile: Path) -> dict[str, Stage]:
 
 
 def ancestry(stages: Mapping[str, Stage], name: str) -> list[Stage]:
-    """A stage after those that it is based on; the first one's base is an image."""
+    """Returns a stage after those on which it is based; the base of the first one is an image."""
     stage = stages[name]
     return [*(ancestry(stages, stage.base) if stage.base in stages else []), stage]
 
 
 def variables(stages: list[Stage], given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """ENV of an ancestry, and the ARGs that have a value; given: the environment before, which may set an ARG."""
+    """Returns ENV of an ancestry, and the ARGs that have a value; given: the initial environment, which may set an ARG."""
     env = dict(given)
     args: dict[str, str] = {}
     for name, value in (step for stage in stages for step in stage.steps):
@@ -79,7 +79,7 @@ def _pairs(value: str, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def parse_copy(value: str) -> Copy:
-    """The value of a COPY."""
+    """Parses the value of a COPY."""
     options = [word for word in value.split() if word.startswith("--")]
     words = [word for word in value.split() if not word.startswith("--")]
     if [option for option in options if not option.startswith("--from=")]:
@@ -88,7 +88,7 @@ def parse_copy(value: str) -> Copy:
 
 
 def last(stages: list[Stage], instruction: str, default: str = "") -> str:
-    """The value that holds in the end; ValueError if there is neither one nor a default."""
+    """Returns the last value of an instruction; raises ValueError if there is neither one nor a default."""
     values = [default, *(value for stage in stages for value in stage.values(instruction))]
     if not values[-1]:
         raise ValueError(f"{stages[-1].name}: no {instruction}")
@@ -96,7 +96,7 @@ def last(stages: list[Stage], instruction: str, default: str = "") -> str:
 
 
 def command(value: str) -> list[str]:
-    """An exec form, also behind the options of HEALTHCHECK; ValueError if it is a shell form."""
+    """Parses an exec form, also after the options of HEALTHCHECK; raises ValueError for a shell form."""
     _, bracket, rest = value.partition("[")
     if not bracket:
         raise ValueError(f"{value}: not in exec form")
@@ -105,7 +105,7 @@ def command(value: str) -> list[str]:
 
 
 def in_context(path: str, patterns: list[str]) -> bool:
-    """Whether a build gets a file, by the lines of .dockerignore; the last one that matches decides."""
+    """Returns whether a file is part of the build context, by the lines of .dockerignore; the last matching line decides."""
     found = True
     for line in patterns:
         pattern = line.removeprefix("!")
@@ -121,5 +121,5 @@ def _matches(path: PurePosixPath, pattern: str) -> bool:
 
 
 def ignore_patterns(file: Path) -> list[str]:
-    """The lines of a .dockerignore that say something."""
+    """Returns the lines of a .dockerignore without comments and empty lines."""
     return [line for line in file.read_text().splitlines() if line and not line.startswith("#")]

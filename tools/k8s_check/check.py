@@ -1,9 +1,10 @@
 """Checks the manifests: `python -m tools.k8s_check.check`, without a cluster.
 
-Renders every overlay with components (kustomize.py), validates strictly against the schemas of Kubernetes, and checks what
-schemas cannot say (the rules_* modules). Prints each problem once, with the first combination that has it.
+Renders every overlay with components (kustomize.py), validates strictly against the Kubernetes schemas, and checks rules
+that schemas cannot express (the rules_* modules). Prints each problem once, with the first combination that has it.
 
-Failure policy: ends with 1 if there is a problem, with 2 and what to install if kubectl or the schemas are missing.
+Failure policy: exits with 1 if there is a problem, and with 2 and installation instructions if kubectl or the schemas are
+missing.
 """
 
 import sys
@@ -38,36 +39,36 @@ RULES: tuple[Rule, ...] = (
 
 
 def rule_problems(manifests: Manifests, facts: Facts) -> list[str]:
-    """What is wrong beyond the schemas."""
+    """Returns the problems that the rules find."""
     return [problem for rule in RULES for problem in rule(manifests, facts)]
 
 
 class Checker:
-    """Checks combinations; an object that several share is validated once."""
+    """Checks combinations; an object that several combinations share is validated once."""
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
         self._schema: dict[int, tuple[Object, list[str]]] = {}
 
     def problems(self, manifests: Manifests) -> list[str]:
-        """What is wrong; the rules run only on what the schemas accept."""
+        """Returns the problems; the rules run only on manifests that the schemas accept."""
         wrong = [problem for one in manifests.objects for problem in self._by_schema(one)]
         return wrong or rule_problems(manifests, self._facts)
 
     def _by_schema(self, one: Object) -> list[str]:
-        # The object is kept beside its answer, so that its id stays its own.
+        # The object is stored with its result, so that its id is not reused.
         if id(one) not in self._schema:
             self._schema[id(one)] = (one, list(schema_problems(one)))
         return self._schema[id(one)][1]
 
     @property
     def documents(self) -> int:
-        """Different objects seen."""
+        """Number of different objects seen."""
         return len(self._schema)
 
 
 def check(combinations: Iterable[Combination], checker: Checker, facts: Facts) -> dict[str, list[Combination]]:
-    """Every problem, with the combinations that have it."""
+    """Returns every problem, with the combinations that have it."""
     kubectl, chosen = find_kubectl(), list(combinations)
     found: dict[str, list[Combination]] = {}
     for problem in rules_scaling.adapter_problems(rules_scaling.adapter_rules(), facts):
@@ -80,7 +81,7 @@ def check(combinations: Iterable[Combination], checker: Checker, facts: Facts) -
 
 
 def main() -> int:
-    """Returns the exit status."""
+    """Runs the command; returns the exit status."""
     started, facts = time.monotonic(), read_facts()
     checker, chosen = Checker(facts), list(all_combinations())
     try:

@@ -1,7 +1,8 @@
-"""What the services' code says that manifests must agree with: settings, health names, metrics.
+"""Facts in the services' code that manifests must agree with: settings, health names, metrics.
 
-Read from the source without running it, so that manifests can be checked without torch. Failure policy: ValueError if
-a service shows no settings or no health name, which means that the code has changed its shape and this file must follow.
+They are read from the source without running it, so that manifests can be checked without torch. Failure policy: ValueError
+if no settings or health name of a service are found, which means that the code's structure has changed and this module must
+be adapted.
 """
 
 import ast
@@ -13,7 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 PREFIX = "SHELM_"
-# What a metric of the Prometheus client is called on the wire.
+# Suffixes of the exported series of each metric type of the Prometheus client.
 _SUFFIXES = {
     "Counter": ("_total",),
     "CounterMetricFamily": ("_total",),
@@ -27,7 +28,7 @@ _READS = re.compile(rf"os\.environ(?:\.get\(|\[)\"({PREFIX}\w+)\"")
 
 @dataclass(frozen=True)
 class Service:
-    """One service. settings: variable -> default (None if it is not a literal). health: names that it serves."""
+    """One service. settings: variable -> default (None if it is not a literal). health: names in its health checks."""
 
     settings: dict[str, Any]
     health: frozenset[str]
@@ -35,14 +36,14 @@ class Service:
 
 @dataclass(frozen=True)
 class Facts:
-    """All services, and the series that they export."""
+    """All services, and the metrics that they export."""
 
     services: dict[str, Service]
     series: frozenset[str]
 
 
 def read_facts(root: Path = ROOT) -> Facts:
-    """Reads every service that can be started (`__main__.py`), what it computes with, and the code that all share."""
+    """Reads every service that can be started (`__main__.py`), its computation, and the shared code."""
     sources = {path: path.read_text() for folder in ("services", "agent") for path in sorted((root / folder).rglob("*.py"))}
     trees = {path: ast.parse(text) for path, text in sources.items()}
     classes = {node.name: node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
@@ -69,7 +70,7 @@ def _settings_classes(trees: Any) -> Iterator[str]:
 
 
 def _fields(name: str, classes: dict[str, ast.ClassDef]) -> dict[str, Any]:
-    """Fields of a settings class and its bases, as variables."""
+    """Returns the fields of a settings class and its bases, as variables."""
     if name not in classes:
         return {}
     found: dict[str, Any] = {}
@@ -88,7 +89,7 @@ def _default(value: ast.expr | None) -> Any:
 
 
 def _health(trees: Any) -> Iterator[str]:
-    """Keys of `services={...}` where a GrpcServer is made: it serves health under these names."""
+    """Returns the keys of `services={...}` in calls of GrpcServer, which are the names in its health checks."""
     for tree in trees:
         for node in ast.walk(tree):
             if isinstance(node, ast.keyword) and node.arg == "services" and isinstance(node.value, ast.Dict):

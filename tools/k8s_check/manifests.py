@@ -1,7 +1,7 @@
-"""Rendered manifests, and the few things that every rule asks of them: pods, labels, ports, settings.
+"""Rendered manifests, with the queries that the rules share: pods, labels, ports, settings.
 
-Objects are shared between combinations: nobody changes them. Failure policy: a field that the schemas demand may be
-taken for granted, since the rules run only on what has passed them.
+Objects are shared between combinations and must not be changed. Failure policy: fields required by the schemas are assumed
+to exist, because the rules run only on manifests that the schemas accept.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ def _parse(document: str) -> Object | None:
 
 @dataclass(frozen=True)
 class Workload:
-    """What makes pods."""
+    """An object that creates pods."""
 
     kind: str
     name: str
@@ -37,12 +37,12 @@ class Workload:
 
     @property
     def containers(self) -> list[Object]:
-        """All containers, those that run before the others first."""
+        """All containers, init containers first."""
         return [*self.pod.get("initContainers", []), *self.pod["containers"]]
 
     @property
     def lasting(self) -> list[Object]:
-        """The containers that run as long as the pod: sidecars and main ones."""
+        """The containers that run as long as the pod: sidecars and main containers."""
         return [one for one in self.containers if one in self.pod["containers"] or one.get("restartPolicy") == "Always"]
 
     @property
@@ -61,24 +61,24 @@ class Manifests:
 
     @classmethod
     def parse(cls, text: str) -> "Manifests":
-        """From the YAML that kustomize prints."""
+        """Parses the YAML that kustomize prints."""
         return cls([found for one in text.split("\n---\n") if (found := _parse(one))])
 
     def of(self, *kinds: str) -> Iterator[Object]:
-        """Objects of some kinds."""
+        """Returns objects of some kinds."""
         return (one for one in self.objects if one["kind"] in kinds)
 
     def find(self, kind: str, name: str) -> Object | None:
-        """The object of that name."""
+        """Returns the object of that name."""
         return next((one for one in self.of(kind) if one["metadata"]["name"] == name), None)
 
     @property
     def workloads(self) -> list[Workload]:
-        """Everything that makes pods."""
+        """Returns all objects that create pods."""
         return [_workload(one) for one in self.of(*_POD_KINDS)]
 
     def selected(self, selector: Object) -> list[Workload]:
-        """The workloads whose pods a selector chooses."""
+        """Returns the workloads whose pods match a selector."""
         return [one for one in self.workloads if matches(selector, one.labels)]
 
 
@@ -89,7 +89,7 @@ def _workload(one: Object) -> Workload:
 
 
 def matches(selector: Object, labels: Mapping[str, str]) -> bool:
-    """Whether a label selector (matchLabels, matchExpressions) chooses these labels."""
+    """Returns whether a label selector (matchLabels, matchExpressions) matches these labels."""
     return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items()) and all(
         _holds(one, labels) for one in selector.get("matchExpressions", [])
     )
@@ -104,7 +104,7 @@ def _holds(expression: Object, labels: Mapping[str, str]) -> bool:
 
 
 def variables(manifests: Manifests, container: Object) -> dict[str, str]:
-    """Environment of a container as far as it is written down: ConfigMaps and literal values; secrets are empty."""
+    """Returns the environment of a container from ConfigMaps and literal values; secrets are empty."""
     found: dict[str, str] = {}
     for source in container.get("envFrom", []):
         config = manifests.find("ConfigMap", source.get("configMapRef", {}).get("name", ""))

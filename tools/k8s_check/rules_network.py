@@ -1,7 +1,7 @@
-"""Who may talk to whom: the network policies allow exactly the edges of the architecture.
+"""Checks that the network policies allow exactly the connections of the architecture.
 
-The policies are evaluated as Kubernetes does: a pod that any policy selects for a direction may do in it only what one of
-them allows; a connection needs both ends. Ports are numbers. Without any policy nothing is checked.
+The policies are evaluated as in Kubernetes: if any policy selects a pod for a direction, only connections that one of them
+allows are permitted; a connection must be permitted at both ends. Ports are numbers. Without any policy nothing is checked.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tools.k8s_check.manifests import Manifests, Object, Workload, matches
 Edge = tuple[str, str, int]  # from, to, port
 GRPC, REDIS, METRICS = "grpc", "redis", "metrics"
 MODEL_USERS = ("policy", "retrieval", "memory")
-# From, to, container port by name. What is not part of a combination is left out.
+# From, to, container port by name. Workloads that are not part of a combination are ignored.
 EDGES = [
     ("policy", "retrieval", GRPC),
     ("policy", "memory", GRPC),
@@ -49,7 +49,7 @@ OUTSIDE = [
 
 
 def network_edges(manifests: Manifests, _: Facts) -> Iterator[str]:
-    """No edge too many, none missing."""
+    """Yields connections that are allowed but not part of the architecture, and connections that are missing."""
     policies = list(manifests.of("NetworkPolicy"))
     if not policies:
         return
@@ -88,7 +88,7 @@ def _peer(workload: Workload, namespace: str) -> Peer:
 
 
 def _open(policies: list[Object], direction: str, own: Peer, other: Peer, port: int) -> bool:
-    """Whether the policies of `own` let this connection leave (Egress) or enter (Ingress)."""
+    """Returns whether the policies of `own` allow this connection to leave (Egress) or enter (Ingress)."""
     mine = [
         policy["spec"]
         for policy in policies
@@ -110,7 +110,7 @@ def _is(end: Object, own: Peer, other: Peer) -> bool:
         here = matches(end["namespaceSelector"], {"kubernetes.io/metadata.name": other.namespace})
     else:
         here = "podSelector" in end and other.namespace == own.namespace
-    if "ipBlock" in end:  # whoever it names, it names more than the architecture does
+    if "ipBlock" in end:  # address blocks are not part of the architecture, so any of them allows too much
         return True
     return here and matches(end.get("podSelector", {}), other.labels)
 

@@ -1,4 +1,4 @@
-"""Rules about single pods: images, hardening, resources, probes, volumes, the way to stop. Each yields problems as text."""
+"""Rules for single pods: images, hardening, resources, probes, volumes, shutdown. Each yields problems as text."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ SPARE = 5  # seconds that a process may take to exit after its last call
 
 
 def image_tags(manifests: Manifests, _: Facts) -> Iterator[str]:
-    """Every image has a tag, never `latest`, and one image has one tag everywhere."""
+    """Every image has a tag, never `latest`, and the same image has the same tag everywhere."""
     tags: dict[str, str] = {}
     for workload, container in _containers(manifests):
         name, _colon, tag = container["image"].rpartition(":")
@@ -46,7 +46,7 @@ def hardening(manifests: Manifests, _: Facts) -> Iterator[str]:
 
 
 def resources(manifests: Manifests, _: Facts) -> Iterator[str]:
-    """Every container asks for CPU and memory and is limited in both."""
+    """Every container has requests and limits for CPU and memory."""
     for workload, container in _containers(manifests):
         for part in ("requests", "limits"):
             missing = {"cpu", "memory"} - set(container.get("resources", {}).get(part, {}))
@@ -54,7 +54,7 @@ def resources(manifests: Manifests, _: Facts) -> Iterator[str]:
 
 
 def probes(manifests: Manifests, facts: Facts) -> Iterator[str]:
-    """What lasts has readiness and liveness; probes ask for ports that are there and health names that are served."""
+    """Long-running containers have readiness and liveness probes, which use existing ports and health names."""
     for workload in manifests.workloads:
         if workload.kind == "Job":
             continue
@@ -82,7 +82,7 @@ def _probe(workload: Workload, container: Object, kind: str, facts: Facts) -> It
 
 
 def volumes(manifests: Manifests, _: Facts) -> Iterator[str]:
-    """Mounted volumes are defined, defined ones are mounted."""
+    """Mounted volumes are defined, and defined volumes are mounted."""
     for workload in manifests.workloads:
         claims = [claim["metadata"]["name"] for claim in workload.spec.get("volumeClaimTemplates", [])]
         defined = {volume["name"] for volume in workload.pod.get("volumes", [])} | set(claims)
@@ -92,7 +92,7 @@ def volumes(manifests: Manifests, _: Facts) -> Iterator[str]:
 
 
 def drain(manifests: Manifests, facts: Facts) -> Iterator[str]:
-    """A service that stops first gets no more calls (preStop), then ends its running ones, then has time to exit."""
+    """A stopping service first receives no new calls (preStop), then finishes running calls, then has time to exit."""
     for workload, container in _containers(manifests):
         service = facts.services.get(container["name"])
         if not service:

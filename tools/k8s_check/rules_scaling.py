@@ -1,4 +1,4 @@
-"""Rules about metrics: what autoscalers and alerts ask for is exported. Each yields problems as text."""
+"""Rules for metrics: those used by autoscalers and alerts must be exported. Each yields problems as text."""
 
 import re
 from collections.abc import Iterator
@@ -16,19 +16,19 @@ _SERIES = re.compile(r"\b(?:shelm|nv)_\w+")
 
 
 def adapter_rules(path: Path = ADAPTER) -> dict[str, list[str]]:
-    """Custom metrics that the Prometheus adapter offers: name -> its queries."""
+    """Returns the custom metrics of the Prometheus adapter: name -> its queries."""
     rules: list[dict[str, Any]] = yaml.safe_load(path.read_text())["rules"]["custom"]
     return {rule["name"]["as"]: [rule["seriesQuery"], rule["metricsQuery"]] for rule in rules}
 
 
 def adapter_problems(rules: dict[str, list[str]], facts: Facts) -> Iterator[str]:
-    """The adapter asks Prometheus for series that somebody exports."""
+    """The adapter queries only series that are exported."""
     for name, queries in rules.items():
         yield from (f"prometheus-adapter metric {name}: nobody exports {one}" for one in _unknown(" ".join(queries), facts))
 
 
 def autoscalers(manifests: Manifests, _: Facts) -> Iterator[str]:
-    """An autoscaler scales something that does not fix its own number of replicas, by metrics that the adapter offers."""
+    """An autoscaler targets a workload without a fixed number of replicas, and uses metrics that the adapter provides."""
     offered = adapter_rules()
     for one in manifests.of("HorizontalPodAutoscaler"):
         place, target = f"HorizontalPodAutoscaler {one['metadata']['name']}", one["spec"]["scaleTargetRef"]
@@ -44,7 +44,7 @@ def autoscalers(manifests: Manifests, _: Facts) -> Iterator[str]:
 
 
 def alerts(manifests: Manifests, facts: Facts) -> Iterator[str]:
-    """Alerts ask for series that somebody exports."""
+    """Alerts query only series that are exported."""
     for one in manifests.of("PrometheusRule"):
         for rule in (rule for group in one["spec"]["groups"] for rule in group["rules"]):
             yield from (f"alert {rule['alert']}: nobody exports {name}" for name in _unknown(rule["expr"], facts))

@@ -1,4 +1,4 @@
-"""Rules about how objects refer to each other and to the services' settings. Each yields problems as text."""
+"""Rules for references between objects and to the services' settings. Each yields problems as text."""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from tools.k8s_check.facts import PREFIX, Facts
 from tools.k8s_check.manifests import Manifests, Object, Workload, matches, variables
 
-# Secrets that the operator makes (README.md), and their keys.
+# Secrets that the operator creates (README.md), and their keys.
 USER_SECRETS = {
     "shelm-tokens": {"tokens"},
     "shelm-redis": {"password"},
@@ -19,7 +19,7 @@ OTHER_SETTINGS = {
 
 
 def selectors(manifests: Manifests, _: Facts) -> Iterator[str]:
-    """Everything that selects pods selects some, and its own."""
+    """Every selector matches pods, and only the intended ones."""
     for workload in manifests.workloads:
         own = [workload.spec["selector"]] if "selector" in workload.spec else []
         own += [one.get("labelSelector", {}) for one in workload.pod.get("topologySpreadConstraints", [])]
@@ -40,7 +40,7 @@ def selectors(manifests: Manifests, _: Facts) -> Iterator[str]:
 
 
 def disruption_budgets(manifests: Manifests, _: Facts) -> Iterator[str]:
-    """Every lasting workload has exactly one budget."""
+    """Every long-running workload has exactly one budget."""
     for workload in manifests.workloads:
         budgets = [one for one in manifests.of("PodDisruptionBudget") if matches(one["spec"]["selector"], workload.labels)]
         if workload.kind != "Job" and len(budgets) != 1:
@@ -48,7 +48,7 @@ def disruption_budgets(manifests: Manifests, _: Facts) -> Iterator[str]:
 
 
 def service_ports(manifests: Manifests, _: Facts) -> Iterator[str]:
-    """A Service leads to a container port; a headless one does not translate, so that both must be the same number."""
+    """A Service targets a container port; for a headless Service, port and target port must be the same number."""
     for one in manifests.of("Service"):
         for workload in manifests.selected({"matchLabels": one["spec"]["selector"]}):
             for port in one["spec"]["ports"]:
@@ -66,7 +66,7 @@ def service_ports(manifests: Manifests, _: Facts) -> Iterator[str]:
 
 
 def references(manifests: Manifests, _: Facts) -> Iterator[str]:
-    """ConfigMaps, Secrets and their keys exist, or are the operator's; `$(NAME)` is set before it is used."""
+    """ConfigMaps, Secrets and their keys exist, or are created by the operator; `$(NAME)` is defined before it is used."""
     for workload in manifests.workloads:
         for kind, name, key in _references(workload):
             keys = _keys(manifests, kind, name)
@@ -79,7 +79,7 @@ def references(manifests: Manifests, _: Facts) -> Iterator[str]:
 
 
 def _references(workload: Workload) -> Iterator[tuple[str, str, str]]:
-    """Kind, name and key (empty: all of it) of everything that a pod reads."""
+    """Yields kind, name and key (empty: all keys) of everything that a pod reads."""
     for one in workload.containers:
         for source in one.get("envFrom", []):
             for kind, field in (("ConfigMap", "configMapRef"), ("Secret", "secretRef")):
@@ -111,7 +111,7 @@ def _unset(container: Object) -> Iterator[str]:
 
 
 def settings(manifests: Manifests, facts: Facts) -> Iterator[str]:
-    """Every SHELM_ variable is a setting of its service, and addresses in it lead somewhere."""
+    """Every SHELM_ variable is a setting of its service, and the addresses in it exist."""
     for workload in manifests.workloads:
         for container in workload.containers:
             name = container["name"]
@@ -135,7 +135,7 @@ def _address(manifests: Manifests, workload: Workload, variable: str, value: str
 
 
 def namespace(manifests: Manifests, _: Facts) -> Iterator[str]:
-    """Everything is in the one namespace that the manifests make."""
+    """All objects are in the one namespace that the manifests create."""
     names = {one["metadata"]["name"] for one in manifests.of("Namespace")}
     for one in manifests.objects:
         if one["kind"] != "Namespace" and one["metadata"].get("namespace") not in names:

@@ -1,8 +1,8 @@
-"""Strict validation against the schemas of Kubernetes: unknown fields and wrong types are errors.
+"""Strict validation against the Kubernetes schemas: unknown fields and wrong types are errors.
 
-Contract: the oldest version that has everything the manifests use (sidecars, the `sleep` hook), and the newest one.
-Failure policy: SchemasMissing if the package is not installed; a kind without a schema is an error unless it is a custom
-resource that we know.
+Contract: uses the oldest version that supports all features in the manifests (sidecars, the `sleep` hook), and the newest
+one. Failure policy: SchemasMissing if the package is not installed; a kind without a schema is an error unless it is a known
+custom resource.
 """
 
 import importlib
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from tools.k8s_check.manifests import Object
 
 VERSIONS = ("1.30", "1.37")
-CUSTOM = frozenset({"PodMonitor", "PrometheusRule"})  # of the Prometheus operator; our own rules look into them
+CUSTOM = frozenset({"PodMonitor", "PrometheusRule"})  # of the Prometheus operator; checked by our own rules
 
 
 class SchemasMissing(RuntimeError):  # noqa: N818
@@ -19,7 +19,7 @@ class SchemasMissing(RuntimeError):  # noqa: N818
 
 
 def schema_problems(one: Object) -> Iterator[str]:
-    """What is wrong with one object; the first problem of each version."""
+    """Returns the problems of one object; for each version only the first."""
     if one["kind"] in CUSTOM:
         return
     try:

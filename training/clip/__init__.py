@@ -1,1 +1,1 @@
-"""Trains and evaluates the small CLIPs of the shipped agents on drawn scenes with exact captions."""
+"""Training and evaluation of the small CLIP models in `models/`, on synthetic scenes with exact captions."""

@@ -1,8 +1,9 @@
-"""Training batches: images, the texts they are compared with, and which texts are true of which image.
+"""Training batches: images, texts, and which texts are true of which image.
 
-Contract: batch `iteration` is a pure function of (seed, iteration), so a resumed run sees the same data. Texts are, in this
-order: all bare words, the batch's longer captions without repetition, and extra words that no caption uses. The
-extra words are negatives for the image -> text direction: without them an untrained word of the full vocabulary may win.
+Contract: batch `iteration` is a pure function of (seed, iteration), so a resumed run sees the same data. The texts are, in
+this order: all bare words, the distinct longer captions of the batch, and extra words that no caption uses. The extra words
+are negatives for the image -> text direction: without them, an untrained word of the full vocabulary may have the highest
+similarity.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ NEAREST = 0.9  # share of the bare-word target on the nearest object where other
 
 @dataclass(frozen=True)
 class Batch:
-    """images float32 (rows, 3, 56, 56), normalised; texts: strings; captioned: the first so many are captions.
+    """One batch of images and texts.
 
-    word_target float32 (rows, texts): where the bare word of an image lies (rows sum to 1).
-    longer_target int64 (rows,): index of the image's longer caption.
-    true bool (rows, texts): the text is true of the image.
+    images: float32 (rows, 3, 56, 56), normalised. texts: strings. captioned: the number of texts, from the start, that are
+    captions. word_target: float32 (rows, texts), the target distribution over bare words of each image (rows sum to 1).
+    longer_target: int64 (rows,), index of the image's longer caption. true: bool (rows, texts), whether the text is true of
+    the image.
     """
 
     images: Tensor
@@ -41,14 +43,14 @@ class Batch:
 
 
 def normalise(frames: np.ndarray) -> Tensor:
-    """uint8 (rows, 56, 56, 3) -> float32 (rows, 3, 56, 56): the exported model's own preprocessing at its own size."""
+    """Converts uint8 (rows, 56, 56, 3) to float32 (rows, 3, 56, 56) with the exported model's preprocessing."""
     pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
     mean, std = torch.tensor(OPENAI_DATASET_MEAN), torch.tensor(OPENAI_DATASET_STD)
     return (pixels - mean[:, None, None]) / std[:, None, None]
 
 
 def draw_images(rng: np.random.Generator, rows: int) -> Tensor:
-    """Normalised images of fresh synthetic views, float32 (rows, 3, 56, 56)."""
+    """Returns normalised images of new synthetic views, float32 (rows, 3, 56, 56)."""
     return normalise(render(np.stack([draw_view(rng) for _ in range(rows)])))
 
 
@@ -63,7 +65,10 @@ def _word_target(said: Captions, *, looks: bool) -> dict[str, float]:
 
 
 def make_batch(seed: int, iteration: int, rows: int, negatives: Sequence[str], *, looks: bool = False) -> Batch:
-    """Batch number `iteration`, with `negatives` as extra texts. looks: colours and states of doors are bare words too."""
+    """Returns batch number `iteration`, with `negatives` as extra texts.
+
+    looks: whether colours and states of doors are bare words too.
+    """
     rng = np.random.default_rng((seed, iteration))
     views = np.stack([draw_view(rng) for _ in range(rows)])
     said = [captions(view) for view in views]

@@ -1,10 +1,10 @@
-"""What may be said about a view: the bare word that retrieval should find, and longer true captions.
+"""Captions of a view: the bare word that retrieval should find, and longer true captions.
 
-Contract: a pure function of the encoded view (7, 7, 3). The bare word names the object nearest to the agent (steps; at
-equal distance the left one, then the farther row); an object that the agent carries is named only when no other is
-seen, for it would otherwise hide everything for the rest of an episode. A view without objects is "wall" (a wall right
-ahead), "corridor" (walls on both sides) or "floor". What the named object is like, its colour and a door's state, are
-words too, for models that are to tell objects of one kind apart.
+Contract: a pure function of the encoded view (7, 7, 3). The bare word names the object nearest to the agent (in steps; at
+equal distance the left one, then the farther row). A carried object is named only if no other is in view, because it would
+otherwise hide everything for the rest of the episode. A view without objects is "wall" (a wall directly ahead), "corridor"
+(walls on both sides) or "floor". The attributes of the named object (its colour and a door's state) are words too, for
+models that must distinguish objects of one kind.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ OBJECT_WORDS = tuple(IDX_TO_OBJECT[kind] for kind in OBJECTS)
 PLACE_WORDS = ("wall", "corridor", "floor")
 BARE_WORDS = OBJECT_WORDS + PLACE_WORDS
 STATES = ("open", "closed", "locked")
-LOOKS = (*IDX_TO_COLOR.values(), *STATES)  # what an object is like
+LOOKS = (*IDX_TO_COLOR.values(), *STATES)  # attributes of an object
 
 
 @dataclass(frozen=True)
 class Captions:
-    """All that is said about one view.
+    """All captions of one view.
 
-    word: the bare word. others: bare words of the other kinds in view. longer: true captions of more than one word.
-    looks: colour and state of the object that `word` names. other_looks: those of the other objects in view.
+    word: the bare word. others: bare words of the other kinds in view. longer: true captions of more than one word. looks:
+    colour and state of the object that `word` names. other_looks: those of the other objects in view.
     """
 
     word: str
@@ -40,7 +40,7 @@ class Captions:
 
 
 def _objects(view: View) -> list[tuple[int, int, int]]:
-    """(kind, colour, state) of the objects in view, nearest first."""
+    """Returns (kind, colour, state) of the objects in view, nearest first."""
     cells = np.argwhere(np.isin(view[..., 0], OBJECTS)).tolist()
     carried = list(AGENT)
     cells.sort(key=lambda c: (c == carried, abs(c[0] - AGENT[0]) + AGENT[1] - c[1], c[0], c[1]))
@@ -72,7 +72,7 @@ def _looks(kind: int, colour: int, state: int) -> tuple[str, ...]:
 
 
 def captions(view: View) -> Captions:
-    """The captions of one encoded view."""
+    """Returns the captions of one encoded view."""
     objects = _objects(view)
     if not objects:
         place = _place(view)

@@ -1,9 +1,9 @@
-"""Which word wins on the environments' own frames: `python -m training.clip.evaluate --clip SPEC --vocabulary FILE`.
+"""Measures which words the environments' frames get: `python -m training.clip.evaluate --clip SPEC --vocabulary FILE`.
 
-Contract: on each environment's distinct random-walk frames (never used in training) top-1 accuracy where exactly one kind
-of object is in view, among the task's words and over the whole vocabulary, with the wrongly winning words; and for all
-frames how often each word wins and how often it is the word that the caption rule names. Writes one JSON file.
-Failure: a vocabulary that lacks one of the task's words is a ValueError.
+Contract: on the distinct random-walk frames of each environment (never used in training), measures top-1 accuracy on frames
+with exactly one kind of object in view, among the task's words and over the whole vocabulary, with the confusions; and, for
+all frames, how often each word is retrieved and how often it is the word of the caption rule. Writes one JSON file. Failure:
+a vocabulary that lacks one of the task's words raises ValueError.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BATCH = 128
 
 
 def only(vocabulary: Vocabulary, words: tuple[str, ...]) -> Vocabulary:
-    """The vocabulary with these words alone."""
+    """Returns the vocabulary reduced to these words."""
     absent = set(words) - set(vocabulary.words)
     if absent:
         raise ValueError(f"evaluate: the vocabulary lacks {sorted(absent)}")
@@ -41,13 +41,13 @@ def only(vocabulary: Vocabulary, words: tuple[str, ...]) -> Vocabulary:
 
 
 def words_of(retriever: TokenRetriever, frames: Sequence[NDArray[np.uint8]]) -> list[list[str]]:
-    """The k words of each frame, the most similar first."""
+    """Returns the k words of each frame, most similar first."""
     chunks = (frames[begin : begin + BATCH] for begin in range(0, len(frames), BATCH))
     return [[word.text for word in words] for chunk in chunks for words in retriever.retrieve(chunk)]
 
 
 def options(description: str, folder: str) -> argparse.Namespace:
-    """The command line of an evaluation: which model, which vocabulary, and the file that is written."""
+    """Parses the command line of an evaluation: the model, the vocabulary, and the output file."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--clip", default=f"file:{folder}/export", help=FORMS)
     parser.add_argument("--vocabulary", type=Path, default=Path(folder) / "vocabulary.safetensors")
@@ -61,14 +61,14 @@ def write(out: Path, vocabulary: Vocabulary, environments: dict[str, Any]) -> No
 
 
 def compare(truth: list[str], won: list[str]) -> dict[str, Any]:
-    """Share of right words and the wrong ones as "truth -> winner": count."""
+    """Returns the fraction of right words, and the confusions as "truth -> retrieved word": count."""
     wrong = Counter(f"{true} -> {word}" for true, word in zip(truth, won, strict=True) if true != word)
     share = 1 - sum(wrong.values()) / len(truth) if truth else None
     return {"top1": share, "wrong": dict(wrong.most_common())}
 
 
 def evaluate(environment: str, task: TokenRetriever, whole: TokenRetriever) -> dict[str, Any]:
-    """The figures of one environment; see the module docstring."""
+    """Returns the figures of one environment: accuracy, confusions and counts of retrieved words."""
     views, frames = distinct_frames(environment, STEPS)
     on_task, on_whole = ([words[0] for words in words_of(retriever, list(frames))] for retriever in (task, whole))
     single = [row for row, view in enumerate(views) if len(kinds(view)) == 1]
@@ -85,7 +85,7 @@ def evaluate(environment: str, task: TokenRetriever, whole: TokenRetriever) -> d
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     given = options("Evaluate a CLIP model on the environments' own frames.", "runs/clip-minigrid")
     torch.set_num_threads(1)
     model, vocabulary = load_clip(given.clip).model, Vocabulary.load(given.vocabulary)

@@ -1,9 +1,8 @@
-"""Whether retrieval finds name, colour and state of an object: `python -m training.clip.evaluate_looks`.
+"""Measures whether retrieval finds name, colour and state of an object: `python -m training.clip.evaluate_looks`.
 
-Contract: on each environment's distinct random-walk frames (never used in training) with exactly one object in view that
-has looks, the share of frames whose first n words over the whole vocabulary are its name and its n - 1 looks, the
-share with the name first, and what was found instead. Writes one JSON file.
-Failure: as training.clip.evaluate.
+Contract: on the distinct random-walk frames of each environment (never used in training) with exactly one object in view
+that has attributes, measures the fraction of frames whose first n words over the whole vocabulary are its name and its n - 1
+attributes, the fraction with the name first, and the confusions. Writes one JSON file. Failure: as training.clip.evaluate.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ K = 3  # name, colour, state
 
 
 def evaluate(environment: str, retriever: TokenRetriever) -> dict[str, Any]:
-    """The figures of one environment; see the module docstring."""
+    """Returns the figures of one environment."""
     views, frames = distinct_frames(environment, STEPS)
     said = [captions(view) for view in views]
     alone = [row for row, view in enumerate(views) if np.isin(view[..., 0], OBJECTS).sum() == 1 and said[row].looks]
@@ -49,7 +48,7 @@ def evaluate(environment: str, retriever: TokenRetriever) -> dict[str, Any]:
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     given = options("Evaluate names, colours and states on the environments' own frames.", "runs/clip-looks")
     torch.set_num_threads(1)
     vocabulary = Vocabulary.load(given.vocabulary)

@@ -1,7 +1,7 @@
-"""The small CLIP's architecture and its folder in open_clip's own format (`local-dir:` schema).
+"""Architecture of the small CLIP, and its folder in open_clip's own format (`local-dir:` schema).
 
-Contract: `export` writes `open_clip_config.json` and `open_clip_model.safetensors` (float16 in the file, read as float32) so
-that `open_clip.create_model("local-dir:FOLDER")` loads them without this project. An existing folder is overwritten.
+Contract: `export` writes `open_clip_config.json` and `open_clip_model.safetensors` (float16 in the file, read as float32),
+so that `open_clip.create_model("local-dir:FOLDER")` loads the model without this project. Existing files are overwritten.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ PREPROCESS_CFG: dict[str, Any] = {
 
 
 def build(model_cfg: dict[str, Any] = MODEL_CFG) -> open_clip.CLIP:
-    """The model with fresh weights from torch's global generator."""
+    """Returns the model with new weights from torch's global generator."""
     return open_clip.CLIP(**model_cfg)
 
 
 def _half(tensor: torch.Tensor) -> torch.Tensor:
-    """float16; counts, as batch normalisation's, stay as they are."""
+    """Converts a tensor to float16; integer tensors, such as the counts of batch normalisation, stay unchanged."""
     return tensor.to(torch.float16) if tensor.is_floating_point() else tensor
 
 
@@ -49,7 +49,7 @@ def export(
     model_cfg: dict[str, Any] = MODEL_CFG,
     preprocess_cfg: dict[str, Any] = PREPROCESS_CFG,
 ) -> None:
-    """Writes `model`, built from `model_cfg`, to `folder`; see the module docstring."""
+    """Writes `model`, built from `model_cfg`, to `folder` in open_clip's format."""
     folder.mkdir(parents=True, exist_ok=True)
     config = {"model_cfg": model_cfg, "preprocess_cfg": preprocess_cfg}
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")

@@ -1,6 +1,6 @@
-"""The environments' own distinct partial views, met on a random walk; never used in training.
+"""Distinct partial views of the environments themselves, collected on a random walk; never used in training.
 
-Contract: deterministic in (environment, steps). Views are what the agent's wrapper would draw, kept once each.
+Contract: deterministic in (environment, steps). Views are equal to those of the agent's wrapper; each is returned once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SEED = 77_000
 
 
 def walk(environment: str, steps: int) -> Iterator[tuple[View, NDArray[np.uint8]]]:
-    """(encoded view, frame uint8 (56, 56, 3)) at each step of a random walk."""
+    """Yields (encoded view, frame uint8 (56, 56, 3)) at each step of a random walk."""
     env = gymnasium.make(environment)
     drawn: gymnasium.Env[Any, Any] = ImgObsWrapper(RGBImgPartialObsWrapper(env, tile_size=TILE))  # type: ignore[no-untyped-call]
     rng = np.random.default_rng(SEED)
@@ -44,7 +44,9 @@ def walk(environment: str, steps: int) -> Iterator[tuple[View, NDArray[np.uint8]
 
 
 def distinct_frames(environment: str, steps: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Views uint8 (rows, 7, 7, 3) and frames uint8 (rows, 56, 56, 3), one row per distinct frame, in order of meeting."""
+    """Returns views uint8 (rows, 7, 7, 3) and frames uint8 (rows, 56, 56, 3), one row per distinct frame, in order of
+    occurrence.
+    """
     met: dict[bytes, tuple[View, NDArray[np.uint8]]] = {}
     for view, frame in walk(environment, steps):
         met.setdefault(frame.tobytes(), (view, frame))
@@ -53,5 +55,5 @@ def distinct_frames(environment: str, steps: int) -> tuple[NDArray[np.uint8], ND
 
 
 def kinds(view: View) -> set[int]:
-    """The kinds of object in view, a carried one included."""
+    """Returns the kinds of object in view, including a carried one."""
     return set(np.unique(view[..., 0]).tolist()) & set(OBJECTS)

@@ -1,7 +1,7 @@
 """Random worlds with the structure of MiniGrid's environments: rooms, corridors with a fork, doors in walls, clutter.
 
-Contract: a layout is a bool array [x, y], True where a wall stands; the agent may stand on any False cell. Nothing is
-copied from an environment, so the environments' own frames stay unseen by training.
+Contract: a layout is a bool array [x, y], True for walls; the agent may be on any False cell. Nothing is copied from an
+environment, so training never sees the environments' own frames.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ Layout = NDArray[np.bool_]
 
 
 def room(rng: np.random.Generator) -> Layout:
-    """One rectangular room of 3..8 cells a side; outside it is nothing, or solid wall as beyond the edge of a grid."""
+    """Returns one rectangular room with sides of 3..8 cells; outside it is nothing, or solid wall as beyond the edge of a
+    grid.
+    """
     walls = np.full((SIZE, SIZE), bool(rng.random() < 0.5))
     width, height = rng.integers(3, 9, 2)
     x, y = rng.integers(1, SIZE - width - 1), rng.integers(1, SIZE - height - 1)
@@ -26,7 +28,7 @@ def room(rng: np.random.Generator) -> Layout:
 
 
 def rooms(rng: np.random.Generator) -> Layout:
-    """Rooms of equal size side by side, some of their dividing walls open at one cell."""
+    """Returns rooms of equal size side by side, with one open cell in some of their dividing walls."""
     walls = np.zeros((SIZE, SIZE), bool)
     pitch = int(rng.integers(3, 7))
     walls[::pitch, :] = True
@@ -40,7 +42,7 @@ def rooms(rng: np.random.Generator) -> Layout:
 
 
 def corridor(rng: np.random.Generator) -> Layout:
-    """A start room, a hallway one cell wide and a hallway across its end: the shape of MemoryS7..S17."""
+    """Returns a start room, a hallway one cell wide, and a hallway across its end, as in MemoryS7..S17."""
     walls = np.ones((SIZE, SIZE), bool)
     middle, begin = SIZE // 2, int(rng.integers(1, 4))
     length, half = int(rng.integers(1, 12)), int(rng.integers(1, 3))
@@ -53,7 +55,7 @@ def corridor(rng: np.random.Generator) -> Layout:
 
 
 def clutter(rng: np.random.Generator) -> Layout:
-    """Walls at random cells."""
+    """Returns walls at random cells."""
     return rng.random((SIZE, SIZE)) < rng.uniform(0.02, 0.5)
 
 
@@ -66,6 +68,6 @@ LAYOUTS: tuple[tuple[Callable[[np.random.Generator], Layout], float], ...] = (
 
 
 def draw(rng: np.random.Generator) -> Layout:
-    """A layout of a random sort, turned by a random multiple of 90 degrees."""
+    """Returns a layout of a random type, rotated by a random multiple of 90 degrees."""
     sort = int(rng.choice(len(LAYOUTS), p=[share for _, share in LAYOUTS]))
     return np.rot90(LAYOUTS[sort][0](rng), int(rng.integers(4)))

@@ -1,7 +1,8 @@
-"""Trains a small CLIP that also says what an object is like: `python -m training.clip.looks --out runs/clip-looks`.
+"""Trains a small CLIP that also retrieves attributes of objects: `python -m training.clip.looks --out runs/clip-looks`.
 
-Contract, options and failures: as training.clip.train, on the same scenes. Next to the nearest object's name stand its
-colour and, of a door, whether it is open, closed or locked: RedBlueDoors cannot be remembered in words without them.
+Contract, options and failures: as training.clip.train, on the same scenes. In addition to the nearest object's name, the
+words are its colour and, for a door, whether it is open, closed or locked. RedBlueDoors cannot be remembered in words
+without them.
 """
 
 from __future__ import annotations

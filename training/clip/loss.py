@@ -10,9 +10,10 @@ from training.clip.batches import Batch
 
 
 def image_to_text(logits: Tensor, batch: Batch) -> Tensor:
-    """Each image against all texts, once for its bare word and once for its longer caption.
+    """Returns the loss of each image against all texts, once for its bare word and once for its longer caption.
 
-    Other texts that are true of the image are left out: they are neither right nor wrong answers. logits (rows, texts).
+    Other texts that are true of the image are masked, because they are neither right nor wrong answers. logits: (rows,
+    texts).
     """
     word = batch.word_target > 0
     bare = cross_entropy(logits.masked_fill(batch.true & ~word, -1e4), batch.word_target)
@@ -22,7 +23,9 @@ def image_to_text(logits: Tensor, batch: Batch) -> Tensor:
 
 
 def text_to_image(logits: Tensor, batch: Batch) -> Tensor:
-    """Each caption against all images; every image that it is true of is a positive. logits (rows, texts)."""
+    """Returns the loss of each caption against all images; every image of which it is true is a positive. logits: (rows,
+    texts).
+    """
     true = batch.true[:, : batch.captioned].float()
     log_share = logits[:, : batch.captioned].log_softmax(dim=0)
     used = true.sum(0) > 0
@@ -30,5 +33,5 @@ def text_to_image(logits: Tensor, batch: Batch) -> Tensor:
 
 
 def contrastive(logits: Tensor, batch: Batch) -> Tensor:
-    """The training loss of one batch; logits float32 (rows, texts) = scaled cosine similarities."""
+    """Returns the training loss of one batch; logits float32 (rows, texts) = scaled cosine similarities."""
     return image_to_text(logits, batch) + 0.5 * text_to_image(logits, batch)

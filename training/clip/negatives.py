@@ -1,6 +1,7 @@
-"""Words of the full vocabulary that no caption uses, as extra text negatives: half at random, half those that now win.
+"""Extra text negatives from the full vocabulary that no caption uses: half random, half hard negatives.
 
-Contract: `sample` is a pure function of (seed, iteration) and the last `mine`; after a resume the hard half is mined anew.
+Contract: `sample` is a pure function of (seed, iteration) and the last `mine`; after a resume the hard negatives are mined
+again.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from torch import Tensor
 from training.clip.batches import draw_images
 from training.clip.captions import BARE_WORDS
 
-VIEWS = 256  # views that are mined for wrongly winning words
+VIEWS = 256  # views used for mining
 WINNERS = 8  # words kept per view
 
 
 class Negatives:
-    """Extra words: `words` minus `bare_words`. images: (generator, rows) -> normalised images to mine with."""
+    """Extra words: `words` minus `bare_words`. images: (generator, rows) -> normalised images for mining."""
 
     def __init__(
         self,
@@ -37,7 +38,7 @@ class Negatives:
         self.hard = np.arange(len(self.words))
 
     def sample(self, iteration: int, count: int) -> list[str]:
-        """`count` words without repetition (fewer where the two halves meet, or where there are no more)."""
+        """Returns `count` distinct words (fewer if the two halves overlap, or if there are not enough)."""
         count = min(count, len(self.words))
         rng = np.random.default_rng((self.seed, iteration, 1))
         hard = rng.choice(self.hard, min(count // 2, len(self.hard)), replace=False)
@@ -46,9 +47,9 @@ class Negatives:
 
     @torch.no_grad()
     def mine(self, model: open_clip.CLIP, iteration: int) -> None:
-        """Makes the words that now come nearest to fresh synthetic views the hard ones."""
+        """Selects the words most similar to new synthetic views as the hard negatives."""
         rng = np.random.default_rng((self.seed, iteration, 2))
-        model.eval()  # batch statistics must not enter
+        model.eval()  # batch statistics must not be used
         images = model.encode_image(self.images(rng, VIEWS), normalize=True)
         words = torch.cat([model.encode_text(chunk, normalize=True) for chunk in self.tokens.split(1024)])
         model.train()

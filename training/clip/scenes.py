@@ -1,8 +1,8 @@
 """Synthetic partial views: a random world seen by an agent at the bottom centre, with 0..3 objects.
 
-Contract: `draw_view` gives uint8 (7, 7, 3) = (kind, colour, state) per cell, indexed [x, y], exactly as
-`MiniGridEnv.gen_obs()["image"]` encodes a view: unseen cells are all zero, what lies behind walls and closed doors is
-unseen (unless the world is see-through), and a carried object stands on the agent's own cell.
+Contract: `draw_view` returns uint8 (7, 7, 3) = (kind, colour, state) per cell, indexed [x, y], with the encoding of
+`MiniGridEnv.gen_obs()["image"]`: unseen cells are zero, cells behind walls and closed doors are unseen (unless the world is
+see-through), and a carried object is on the agent's own cell.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ View = NDArray[np.uint8]
 
 
 def visible(opaque: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """MiniGrid's `Grid.process_vis` for the agent at the bottom centre; bool [x, y] (7, 7) in and out."""
+    """Computes MiniGrid's `Grid.process_vis` for the agent at the bottom centre; bool [x, y] (7, 7) in and out."""
     size = opaque.shape[0]
     mask = np.zeros((size, size), bool).tolist()
     blocked = opaque.tolist()
@@ -45,7 +45,9 @@ def visible(opaque: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _window(walls: layouts.Layout, rng: np.random.Generator) -> View:
-    """The 7x7 cells before an agent at a random free cell; beyond the world's edge stand walls, as in `Grid.slice`."""
+    """Returns the 7x7 cells in front of an agent at a random free cell; beyond the world's edge are walls, as in
+    `Grid.slice`.
+    """
     free = np.argwhere(~walls)
     x, y = free[rng.integers(len(free))] + VIEW
     padded = np.pad(walls, VIEW, constant_values=True)
@@ -62,7 +64,7 @@ def _object(kind: int, rng: np.random.Generator) -> tuple[int, int, int]:
 
 
 def _place_objects(view: View, seen: NDArray[np.bool_], rng: np.random.Generator) -> None:
-    """Puts 0..3 objects on cells that are seen: doors into walls where there are any, the rest on empty cells."""
+    """Places 0..3 objects on visible cells: doors in walls if there are any, the others on empty cells."""
     kinds = rng.choice(OBJECTS, int(rng.choice(4, p=COUNT_SHARES)), p=OBJECT_SHARES)
     if rng.random() < SAME_KIND:
         kinds[:] = kinds[:1]
@@ -76,13 +78,13 @@ def _place_objects(view: View, seen: NDArray[np.bool_], rng: np.random.Generator
 
 
 def opaque(view: View) -> NDArray[np.bool_]:
-    """Cells that cannot be seen through: walls and doors that are not open."""
+    """Returns the cells that block the view: walls, and doors that are not open."""
     cells: NDArray[np.bool_] = (view[..., 0] == WALL) | ((view[..., 0] == DOOR) & (view[..., 2] != 0))
     return cells
 
 
 def draw_view(rng: np.random.Generator) -> View:
-    """One random view; see the module docstring."""
+    """Returns one random encoded view, uint8 (7, 7, 3)."""
     view = _window(layouts.draw(rng), rng)
     see_through = rng.random() < SEE_THROUGH
     everywhere = np.ones((VIEW, VIEW), bool)

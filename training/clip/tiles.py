@@ -1,8 +1,8 @@
 """Renders encoded MiniGrid views as `RGBImgPartialObsWrapper(tile_size=8)` does, by table look-up.
 
-Contract: the RGB partial view is a pure function of the (7, 7, 3) symbolic view, so a frame is 49 look-ups in a table of
-8x8 tiles that MiniGrid itself has drawn. Pixels are equal to the wrapper's (tests/unit/test_clip_scenes.py).
-Failure: a view with codes outside MiniGrid's tables raises IndexError.
+Contract: the RGB partial view is a pure function of the symbolic view (7, 7, 3), so a frame is 49 look-ups in a table of 8x8
+tiles drawn by MiniGrid itself. Pixels are equal to the wrapper's (tests/unit/test_clip_scenes.py). Failure: a view with
+codes outside MiniGrid's tables raises IndexError.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KINDS, COLOURS, STATES = 10, 6, 3  # unseen .. lava; red .. grey; open, closed, 
 
 @lru_cache(maxsize=1)
 def _table() -> NDArray[np.uint8]:
-    """Tiles by (agent on it, kind, colour, state): uint8 (2, 10, 6, 3, 8, 8, 3)."""
+    """Returns the tiles by (agent on it, kind, colour, state): uint8 (2, 10, 6, 3, 8, 8, 3)."""
     table = np.zeros((2, KINDS, COLOURS, STATES, TILE, TILE, 3), np.uint8)
     for agent, kind, colour, state in np.ndindex(2, KINDS, COLOURS, STATES):
         obj = WorldObj.decode(kind, colour, state)
@@ -34,7 +34,7 @@ def _table() -> NDArray[np.uint8]:
 
 
 def render(views: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Frames uint8 (rows, 56, 56, 3) of encoded views uint8 (rows, 7, 7, 3), indexed [x, y] as MiniGrid encodes them."""
+    """Returns frames uint8 (rows, 56, 56, 3) of encoded views uint8 (rows, 7, 7, 3), indexed [x, y] as in MiniGrid."""
     agent = np.zeros((VIEW, VIEW), np.intp)
     agent[AGENT] = 1
     tiles = _table()[agent[None], views[..., 0], views[..., 1], views[..., 2]]  # rows, x, y, 8, 8, 3

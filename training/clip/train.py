@@ -1,9 +1,9 @@
 """Trains the small CLIP on rendered MiniGrid scenes: `python -m training.clip.train --out runs/clip-minigrid`.
 
-Contract: AdamW, warm-up then linear decay over `--iterations`; one thread. Every 50 iterations `checkpoint.pt` is
-replaced atomically; `--resume` goes on from it, if there is one, with the same data. At the end (and at each checkpoint)
-`OUT/export` holds the model in open_clip's format, and `OUT/training.json` the settings and the loss curve.
-Failure: without `--resume` an existing checkpoint stops the start, so that no finished run is overwritten by accident.
+Contract: AdamW with warm-up, then linear decay over `--iterations`; one thread. Every 50 iterations `checkpoint.pt` is
+replaced atomically; `--resume` continues from it, if it exists, with the same data. At the end (and at each checkpoint)
+`OUT/export` contains the model in open_clip's format, and `OUT/training.json` the settings and the loss curve. Failure:
+without `--resume`, an existing checkpoint is an error, so that no finished run is overwritten by accident.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ def learning_rate(iteration: int, iterations: int, peak: float = PEAK_RATE) -> f
 
 @dataclass(frozen=True)
 class Scenes:
-    """What a model is trained on, and its shape.
+    """The training data and the shape of a model.
 
     batch: (seed, iteration, rows, negatives) -> batch, a pure function. images: (generator, rows) -> normalised images.
-    bfloat16: the image tower is trained in bfloat16, channels last, twice as fast where it is made of convolutions.
+    bfloat16: whether the image tower is trained in bfloat16, channels last, which is twice as fast for convolutions.
     """
 
     bare_words: Sequence[str]
@@ -65,9 +65,9 @@ def parse(description: str, defaults: Mapping[str, Any]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--iterations", type=int, default=600)
-    parser.add_argument("--rows", type=int, default=128, help="images in a batch")
-    parser.add_argument("--negatives", type=int, default=256, help="extra words in a batch")
-    parser.add_argument("--language-model", default=LANGUAGE_MODEL, help="whose words the full vocabulary holds")
+    parser.add_argument("--rows", type=int, default=128, help="images per batch")
+    parser.add_argument("--negatives", type=int, default=256, help="extra words per batch")
+    parser.add_argument("--language-model", default=LANGUAGE_MODEL, help="language model of the full vocabulary")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--resume", action="store_true")
@@ -99,7 +99,7 @@ class Trainer:
         self.losses: list[float] = []
 
     def _encode(self, images: Tensor) -> Tensor:
-        """Unit image embeddings, float32 (rows, 128)."""
+        """Returns unit image embeddings, float32 (rows, 128)."""
         if self.scenes.bfloat16:
             images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.scenes.bfloat16):
@@ -107,7 +107,7 @@ class Trainer:
         return normalize(embeddings.float(), dim=-1)
 
     def step(self, iteration: int) -> float:
-        """One update; returns the loss."""
+        """Makes one update; returns the loss."""
         options = self.options
         negatives = self.negatives.sample(iteration, options.negatives)
         batch = self.scenes.batch(options.seed, iteration, options.rows, negatives)
@@ -119,7 +119,7 @@ class Trainer:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
-        self.model.logit_scale.data.clamp_(max=4.6052)  # ln 100, as CLIP bounds it
+        self.model.logit_scale.data.clamp_(max=4.6052)  # ln 100, the limit in CLIP
         return loss.item()
 
     def save(self) -> None:
@@ -134,14 +134,14 @@ class Trainer:
         (out / "training.json").write_text(json.dumps({"settings": settings, "losses": self.losses}) + "\n")
 
     def load(self) -> None:
-        """Goes on from the checkpoint in `--out`."""
+        """Continues from the checkpoint in `--out`."""
         state: dict[str, Any] = torch.load(self.options.out / "checkpoint.pt", weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.losses = state["losses"]
 
     def run(self) -> None:
-        """All iterations that are left."""
+        """Runs the remaining iterations."""
         begin, iterations = len(self.losses), self.options.iterations
         bar = trange(begin, iterations, initial=begin, total=iterations, desc="clip", unit="it", mininterval=5)
         for iteration in bar:
@@ -154,12 +154,12 @@ class Trainer:
 
 
 def train(make: Callable[[str], Scenes], description: str, **defaults: int) -> None:
-    """The whole command. make: name of the language model -> scenes. `defaults` replace those of the options."""
+    """Runs the whole command. make: name of the language model -> scenes. `defaults` replace those of the options."""
     options = parse(description, defaults)
     torch.set_num_threads(options.threads)
     begun = (options.out / "checkpoint.pt").exists()
     if begun and not options.resume:
-        raise SystemExit(f"{options.out}/checkpoint.pt exists: pass --resume to go on, or another --out")
+        raise SystemExit(f"{options.out}/checkpoint.pt exists: pass --resume to continue, or another --out")
     trainer = Trainer(options=options, scenes=make(options.language_model))
     if begun:
         trainer.load()

@@ -1,12 +1,12 @@
-"""Every environment that agents are trained and evaluated on, behind two functions.
+"""All environments for training and evaluation, behind two functions.
 
-`vector_environment` is for training: many rows side by side, observations uint8 (rows, 3, height, width). The info of a row
-that ended has `terminal_observation`, `TimeLimit.truncated`, `environment` (its id) and `episode` ({"r": return, "l":
-length}). `single_environment` is for evaluation: the environment itself, observations uint8 (height, width, 3).
+`vector_environment` is for training: several environments in parallel, observations uint8 (num_envs, 3, height, width). The
+info of an environment whose episode ended contains `terminal_observation`, `TimeLimit.truncated`, `environment` (its id) and
+`episode` ({"r": return, "l": length}). `single_environment` is for evaluation: one environment, observations uint8 (height,
+width, 3).
 
-Which family an id belongs to is told by its first part: `MiniGrid-`, `MiniWorld-`, `shelm/` (our own),
-`Avalon-`; `MODULE:ID` is any environment that `MODULE` registers with gymnasium.
-Failure policy: an unknown id raises ValueError naming it.
+The prefix of an id selects its family: `MiniGrid-`, `MiniWorld-`, `shelm/` (our own), `Avalon-`; `MODULE:ID` is any
+environment that `MODULE` registers with gymnasium. Failure policy: an unknown id raises ValueError naming it.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _FAMILIES = {"MiniGrid-": "minigrid", "MiniWorld-": "miniworld", "shelm/": "own"
 
 
 def _family(env_id: str) -> Any:
-    """The module of the environment's family; imported late, because each brings its own renderer."""
+    """Returns the module of the environment's family; imported on demand, because each family has its own renderer."""
     for prefix, module in _FAMILIES.items():
         if env_id.startswith(prefix):
             return import_module(f"training.environments.{module}")
@@ -31,7 +31,7 @@ def _family(env_id: str) -> Any:
 
 
 def vector_environment(tasks: Sequence[tuple[str, int]], *, seed: int) -> VecEnv:
-    """tasks: (environment id, rows) pairs of one family, side by side."""
+    """Returns parallel environments. tasks: (environment id, num_envs) pairs of one family."""
     family = _family(tasks[0][0])
     if any(_family(env_id) is not family for env_id, _ in tasks):
         raise ValueError(f"tasks: all must be of one family, got {[env_id for env_id, _ in tasks]}")
@@ -40,6 +40,6 @@ def vector_environment(tasks: Sequence[tuple[str, int]], *, seed: int) -> VecEnv
 
 
 def single_environment(env_id: str) -> gymnasium.Env[Any, Any]:
-    """One environment by id."""
+    """Returns one environment by id."""
     environment: gymnasium.Env[Any, Any] = _family(env_id).single_environment(env_id)
     return environment

@@ -1,10 +1,10 @@
 """MiniGrid tasks as one stable-baselines3 vector environment, fast enough to train on two cores.
 
 EnvPool steps the symbolic environments; the RGB view is looked up tile by tile, which gives exactly the frames of
-`RGBImgPartialObsWrapper` (training.clip.tiles). Observations are uint8 (3, 56, 56). Several tasks may stand side by side
-(a curriculum); `info["environment"]` of an ended episode says which it was.
+`RGBImgPartialObsWrapper` (training.clip.tiles). Observations are uint8 (3, 56, 56). Several tasks can run in parallel (a
+curriculum); `info["environment"]` of an ended episode contains its id.
 
-Failure policy: an unknown environment id raises what EnvPool raises; tasks with different action counts raise ValueError.
+Failure policy: an unknown environment id raises EnvPool's own error; tasks with different action counts raise ValueError.
 """
 
 from collections.abc import Sequence
@@ -21,19 +21,19 @@ from training.environments.rows import Rows
 
 
 class MiniGridVecEnv(Rows):
-    """Rows 0..n-1 of the first task, then those of the second, and so on."""
+    """Parallel MiniGrid environments: first those of the first task, then those of the second, and so on."""
 
     def __init__(self, tasks: Sequence[tuple[str, int]], *, seed: int) -> None:
-        """tasks: (environment id, number of rows) pairs."""
+        """tasks: (environment id, num_envs) pairs."""
         self.tasks = tasks
         self._pools = [
-            envpool.make(name, env_type="gymnasium", num_envs=rows, seed=seed * 1000 + i, num_threads=1)
-            for i, (name, rows) in enumerate(tasks)
+            envpool.make(name, env_type="gymnasium", num_envs=num_envs, seed=seed * 1000 + i, num_threads=1)
+            for i, (name, num_envs) in enumerate(tasks)
         ]
         counts = {int(pool.action_space.n) for pool in self._pools}
         if len(counts) > 1:
             raise ValueError(f"tasks: all need the same number of actions, got {sorted(counts)}")
-        self.names = [name for name, rows in tasks for _ in range(rows)]
+        self.names = [name for name, num_envs in tasks for _ in range(num_envs)]
         frames = gymnasium.spaces.Box(0, 255, (3, 56, 56), np.uint8)
         super().__init__(len(self.names), frames, gymnasium.spaces.Discrete(counts.pop()))
         self._actions: NDArray[np.int32] = np.zeros(self.num_envs, np.int32)
@@ -41,21 +41,21 @@ class MiniGridVecEnv(Rows):
         self._lengths = np.zeros(self.num_envs, np.int64)
 
     def reset(self) -> NDArray[np.uint8]:
-        """First frames, uint8 (rows, 3, 56, 56)."""
+        """Returns the first frames, uint8 (num_envs, 3, 56, 56)."""
         views = np.concatenate([pool.reset()[0]["image"] for pool in self._pools])
         return _frames(views)
 
     def step_async(self, actions: NDArray[Any]) -> None:
-        """Keeps the actions for `step_wait`."""
+        """Stores the actions for `step_wait`."""
         self._actions = actions.astype(np.int32)
 
     def step_wait(self) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
-        """Steps every row; rows that ended are reset, as stable-baselines3 expects."""
+        """Steps every environment; resets those whose episodes ended, as stable-baselines3 expects."""
         parts = []
         at = 0
-        for pool, (_, rows) in zip(self._pools, self.tasks, strict=True):
-            parts.append(self._step_pool(pool, self._actions[at : at + rows]))
-            at += rows
+        for pool, (_, num_envs) in zip(self._pools, self.tasks, strict=True):
+            parts.append(self._step_pool(pool, self._actions[at : at + num_envs]))
+            at += num_envs
         views, rewards, dones, truncated, last = (np.concatenate(column) for column in zip(*parts, strict=True))
         self._returns += rewards
         self._lengths += 1
@@ -83,7 +83,7 @@ class MiniGridVecEnv(Rows):
         }
 
     def close(self) -> None:
-        """Ends the environments."""
+        """Closes the environments."""
         for pool in self._pools:
             pool.close()
 
@@ -93,11 +93,13 @@ def _frames(views: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def vector_environment(tasks: Sequence[tuple[str, int]], *, seed: int) -> MiniGridVecEnv:
-    """MiniGrids side by side for training, uint8 (rows, 3, 56, 56); tasks are (environment id, rows) pairs."""
+    """Returns parallel MiniGrid environments for training, uint8 (num_envs, 3, 56, 56); tasks: (environment id, num_envs)
+    pairs.
+    """
     return MiniGridVecEnv(tasks, seed=seed)
 
 
 def single_environment(env_id: str) -> gymnasium.Env[Any, Any]:
-    """MiniGrid itself, with its own renderer."""
+    """Returns MiniGrid itself, with its own renderer."""
     environment: gymnasium.Env[Any, Any] = minigrid_env(env_id)
     return environment

@@ -1,14 +1,16 @@
-"""MiniWorld without a display, and with several environments in one process.
+"""Runs MiniWorld without a display, and with several environments in one process.
 
-Contract: import MiniWorld's names from here alone: pyglet must be told that there is no display before
-MiniWorld is imported.
-MiniWorld 2.1 compiles the static part of every world (rooms, signs) into display list number 1, and all environments of
-a process share one list space, so each would be drawn with the rooms of the one that was reset last. Here each
-environment has a list of its own (tests/unit/test_miniworld.py compares with environments that are alone).
-MiniWorld also looks for a texture's files whenever it draws with it, every letter of a sign in every frame; here once.
-Mesa's software renderer and Triton, which torch loads late, each bring an LLVM; the process dies (segmentation fault) where
-Mesa's is loaded first, so Triton is imported here, if it is installed.
-Failure: without EGL the first environment raises what pyglet raises.
+Contract: import MiniWorld's names only from here, because pyglet must be configured for headless rendering before MiniWorld
+is imported.
+
+MiniWorld 2.1 compiles the static part of every world (rooms, signs) into display list number 1, and all environments of a
+process share one list space, so each would be rendered with the rooms of the environment that was reset last. Here each
+environment has its own list (tests/unit/test_miniworld.py compares with environments in separate processes). MiniWorld also
+searches for a texture's files whenever it uses it, for every letter of a sign in every frame; here the result is cached.
+Mesa's software renderer and Triton, which torch loads late, each include LLVM; the process crashes (segmentation fault) if
+Mesa's is loaded first, so Triton is imported here if it is installed.
+
+Failure: without EGL the first environment raises pyglet's own error.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ _render_static = MiniWorldEnv._render_static
 
 
 def _own_list() -> int:
-    """The list of the current GL context; each environment has a context."""
+    """Returns the list of the current GL context; each environment has its own context."""
     context = pyglet.gl.current_context
     if context not in _lists:
         _lists[context] = pyglet.gl.glGenLists(1)
@@ -75,14 +77,14 @@ def _static_in_own_context(self: Any) -> None:
 
 
 class _Remembered(dict[str, list[str]]):
-    """What is asked for and not there stays, as the list that MiniWorld then fills."""
+    """A dict whose `get` stores the default for a missing key and returns it, so that MiniWorld fills the stored list."""
 
     def get(self, key: str, default: Any = None) -> Any:
         return self.setdefault(key, default)
 
 
 Texture.tex_paths = _Remembered()
-engine.glDeleteLists = lambda _first, _count: None  # glNewList replaces a list
+engine.glDeleteLists = lambda _first, _count: None  # not needed, because glNewList replaces a list
 engine.glNewList = lambda _name, mode: _new_list(_own_list(), mode)
 engine.glCallList = lambda _name: _call_list(_own_list())
 MiniWorldEnv._render_static = _static_in_own_context

@@ -1,18 +1,18 @@
 """MiniWorld's Sign with a sign that must be read and remembered: `MiniWorld-SignVarying-v0`, `MiniWorld-SignColour-v0`.
 
 The registered `MiniWorld-Sign-v0` always says BLUE and always wants the box, so it needs no memory
-(docs/paper.md#environments). In SignVarying every episode draws one of the six objects; the sign says its colour and,
-below, its kind ("RED" "KEY"). In SignColour it is one of the three boxes, as in MiniWorld's own, and the sign says its
-colour alone. World, objects, actions and rewards are MiniWorld's: +1 for touching the named object, -1 for any other,
-which ends the episode; action 3 ends it too. From almost everywhere that the sign can be read, the named object is out
-of sight, so it must be remembered. Guessing one of the six gives -2/3 on average (one of three boxes: -1/3), touching
-none gives 0. The step limit is longer than MiniWorld's 20, which is too short for reading first.
+(docs/paper.md#environments). In SignVarying one of the six objects is chosen at random in every episode; the sign states its
+colour and, below, its kind ("RED" "KEY"). In SignColour it is one of the three boxes, as in MiniWorld's own environment, and
+the sign states only its colour. World, objects, actions and rewards are MiniWorld's: +1 for touching the named object, -1
+for any other, which ends the episode; action 3 ends it too. From almost everywhere that the sign can be read, the named
+object is out of view, so it must be remembered. Guessing one of the six gives -2/3 on average (one of three boxes: -1/3),
+touching none gives 0. The step limit is longer than MiniWorld's 20, which is too short to read the sign first.
 
-`MiniWorld-SignVaryingTraining-v0` and `MiniWorld-SignColourTraining-v0` are the same worlds for training alone, because at
-first every touch is a guess and an agent that is punished for guessing learns to touch nothing: every second episode
-starts before the sign, a wrong touch costs nothing (it still ends the episode), and each metre nearer to the named
-object is worth `METRE`. That sum depends on where an episode begins and ends only, so circling gains nothing. No result
-is of these. They also know what should be done (`expert_action`), for training.imitation.
+`MiniWorld-SignVaryingTraining-v0` and `MiniWorld-SignColourTraining-v0` are the same worlds for training only. At first
+every touch is a guess, and an agent that is punished for guessing learns to touch nothing. Therefore every second episode
+starts in front of the sign, a wrong touch costs nothing (it still ends the episode), and each metre closer to the named
+object is worth `METRE`. That sum depends only on where an episode begins and ends, so moving in circles gains nothing. No
+reported result is measured on these. They also provide an expert (`expert_action`) for training.imitation.
 """
 
 from __future__ import annotations
@@ -33,18 +33,19 @@ COLOURS, KINDS = ("blue", "red", "green"), ("box", "key")  # in MiniWorld's orde
 LETTER = 1.0  # metres; as on MiniWorld's sign
 LINES, ONE_LINE = (1.9, 0.85), 1.35  # metres above the floor
 METRE = 0.1
-# An expert's way, (x, z) in metres: where it reads, the door from below and from above, the row above from where the way to
-# each object there is free.
+# The expert's path, (x, z) in metres: where it reads the sign, the door from below and from above, and the row above from
+# which the path to each object is free.
 READING, DOOR, TOP, MIDDLE = (3.2, 10.8), (4.0, 8.0), (4.6, 4.6), 3.0
 BELOW, CORNER = 6.75, 5.4  # the rooms with the sign begin at this z; up to this x the door is straight ahead
-LOOKS = 4  # frames; a frozen language model forgets a word that it met once sooner than one that it met again
+LOOKS = 4  # frames; a frozen language model forgets a repeated word more slowly
 TURN = 45  # degrees
-NEAR, STRAIGHT = 1.0, 2.9  # a place is reached; an object's way is free
+NEAR, STRAIGHT = 1.0, 2.9  # metres at which a place counts as reached, and from which the path to an object is free
 
 
 class SignVarying(Sign):  # type: ignore[misc]
-    """One episode's right object is `colour`, `kind`. kinds: the first so many of `KINDS` are drawn from; of one kind alone
-    the sign does not speak.
+    """Sign with a right object that is chosen per episode: its `colour` and `kind`.
+
+    kinds: the number of `KINDS`, from the first, to choose from; with one kind the sign states only the colour.
     """
 
     action_names = ("turn_left", "turn_right", "move_forward", "end_episode")
@@ -65,12 +66,12 @@ class SignVarying(Sign):  # type: ignore[misc]
 
     @property
     def answer(self) -> int:
-        """Which of `answers` objects is the right one."""
+        """Index of the right object among `answers` objects."""
         return self._goal * len(COLOURS) + self._color_index
 
     @property
     def answers(self) -> int:
-        """How many objects the right one is drawn from."""
+        """Number of objects from which the right one is chosen."""
         return self._kinds * len(COLOURS)
 
     @property
@@ -88,17 +89,17 @@ class SignVarying(Sign):  # type: ignore[misc]
             self.entities.append(TextFrame(pos=[x, height, z], dir=math.pi, str=text.upper(), height=LETTER))
 
     def _texts(self) -> list[TextFrame]:
-        """The lines on the sign."""
+        """Returns the lines on the sign."""
         return [entity for entity in self.entities if isinstance(entity, TextFrame)]
 
     def go_before_the_sign(self, rng: np.random.Generator) -> None:
-        """Puts the agent where it is likely to read the sign at once."""
+        """Places the agent where it can probably read the sign immediately."""
         self.agent.pos = np.array([rng.uniform(2.5, 6.0), 0, rng.uniform(8.0, 12.0)])
         self.agent.dir = rng.uniform(-math.pi / 4, math.pi / 4)
 
 
 class SignTraining(SignVarying):
-    """See the module docstring. looks: frames for which the expert looks at the sign."""
+    """The training variant of a sign environment. looks: number of frames for which the expert looks at the sign."""
 
     looks = LOOKS
 
@@ -109,13 +110,13 @@ class SignTraining(SignVarying):
             self.go_before_the_sign(self.np_random)
 
     def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """As MiniWorld's, with the rewards of training."""
+        """Executes an action as in MiniWorld, with the rewards of training."""
         before = self._distance()
         observation, reward, terminated, truncated, info = super().step(action)
         return observation, max(reward, 0.0) + METRE * (before - self._distance()), terminated, truncated, info
 
     def expert_action(self) -> int:
-        """What leads to the right object from here: `looks` frames of the sign, then the way there."""
+        """Returns the expert's next action: first read the sign for `looks` frames, then go to the right object."""
         if self._looked < self.looks:
             action = self._look()
             if action is not None:
@@ -130,7 +131,7 @@ class SignTraining(SignVarying):
         return self._towards(*((to_x, to_z) if direct else via))
 
     def _look(self) -> int | None:
-        """Counts a look, if this is one, and gives what leads to the next; None after the last."""
+        """Counts a look if the sign is readable, and returns the action towards the next one; None after the last."""
         x, _, z = self.agent.pos
         left, right, forward = map(int, (self.actions.turn_left, self.actions.turn_right, self.actions.move_forward))
         readable = self._readable_from(self.agent.pos, self.agent.dir)
@@ -148,7 +149,9 @@ class SignTraining(SignVarying):
         return next((action for action, place in after.items() if self._readable_from(*place)), left)
 
     def _readable_from(self, pos: Any, direction: float) -> bool:
-        """The rooms below are one rectangle with the sign on its wall: nothing hides it there."""
+        """Returns whether the sign can be read; the rooms below are one rectangle with the sign on its wall, so nothing
+        hides it.
+        """
         agent, before = self.agent, (self.agent.pos, self.agent.dir)
         agent.pos, agent.dir = pos, direction
         readable = pos[2] > BELOW and all(legible(self, text)[0] for text in self._texts())
@@ -162,7 +165,7 @@ class SignTraining(SignVarying):
         return int(self.actions.turn_left if turn > 0 else self.actions.turn_right)
 
     def _distance(self) -> float:
-        """Metres to the right object."""
+        """Returns the distance to the right object in metres."""
         return float(np.linalg.norm(self._right.pos - self.agent.pos))
 
 

@@ -1,4 +1,4 @@
-"""Our own environments; so far continuous recognition, with the pictures for training and with those held out.
+"""Our own environments: continuous recognition, with the pictures for training and with the held-out ones.
 
 Failure policy: an unknown id raises ValueError with the known ones; missing pictures raise `PicturesMissingError`.
 """
@@ -21,17 +21,17 @@ def _galleries(folder: Path) -> dict[str, Gallery]:
 
 
 def gallery(env_id: str) -> Gallery:
-    """The pictures of an environment; all environments of a process share their rendered views."""
+    """Returns the pictures of an environment; all environments of a process share their rendered views."""
     if env_id not in (RECOGNITION, HELD_OUT):
         raise ValueError(f"environment: expected {RECOGNITION} or {HELD_OUT}, got {env_id!r}")
     return _galleries(stamps_folder())[env_id]
 
 
 def vector_environment(tasks: Sequence[tuple[str, int]], *, seed: int) -> RecognitionVecEnv:
-    """Games side by side for training; tasks are (environment id, rows) pairs. All rows are drawn at once."""
-    return RecognitionVecEnv([(env_id, rows, gallery(env_id)) for env_id, rows in tasks], seed=seed)
+    """Returns parallel environments for training; tasks: (environment id, num_envs) pairs. All are rendered together."""
+    return RecognitionVecEnv([(env_id, num_envs, gallery(env_id)) for env_id, num_envs in tasks], seed=seed)
 
 
 def single_environment(env_id: str) -> RecognitionEnv:
-    """One game with its own frames, uint8 (height, width, 3)."""
+    """Returns one environment, with frames uint8 (height, width, 3)."""
     return RecognitionEnv(gallery(env_id))

@@ -1,9 +1,9 @@
-"""Any environment that gymnasium knows, by its own `MODULE:ID` names, such as `docs.examples.signals:Signals-v0`.
+"""Any environment registered with gymnasium, by a `MODULE:ID` name such as `docs.examples.signals:Signals-v0`.
 
-Contract: see training.environments. gymnasium imports the module, which registers the id. Observations must be frames of one
-size, uint8 (height, width, 3); actions discrete, continuous or a dict of the two (training.actions).
-Failure policy: an id or module that is not there raises what gymnasium raises; other observations raise ValueError naming
-them and what to wrap the environment in.
+Contract: as in training.environments. gymnasium imports the module, which registers the id. Observations must be frames of a
+fixed size, uint8 (height, width, 3); actions must be discrete, continuous or a dict of the two (training.actions). Failure
+policy: an unknown id or module raises gymnasium's own error; other observations raise ValueError, which names them and the
+wrapper to use.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from training.environments.rows import ChannelsFirst, NamedRows
 
 
 def single_environment(env_id: str) -> gymnasium.Env[Any, Any]:
-    """The environment itself; ValueError if its observations are not frames."""
+    """Returns the environment; raises ValueError if its observations are not frames."""
     environment: gymnasium.Env[Any, Any] = gymnasium.make(env_id)
     space = environment.observation_space
     if space.dtype != np.uint8 or len(space.shape or ()) != 3 or (space.shape or ())[-1] != 3:
@@ -35,5 +35,5 @@ def _row(env_id: str) -> gymnasium.Env[Any, Any]:
 
 
 def vector_environment(tasks: Sequence[tuple[str, int]], *, seed: int) -> NamedRows:
-    """Environments side by side for training, stepped one by one; actions of dict spaces are flat (training.actions)."""
+    """Returns parallel environments for training, stepped one by one; actions of dict spaces are flat (training.actions)."""
     return NamedRows(tasks, _row, seed=seed)

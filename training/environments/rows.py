@@ -1,7 +1,7 @@
-"""What the vector environments of the families share.
+"""Base classes of the families' vector environments.
 
-`ChannelsFirst` and `NamedRows` are for families whose environments are stepped one by one; `Rows` is for those that step
-all rows at once and have no single environments to ask. Failure policy: none of their own.
+`ChannelsFirst` and `NamedRows` are for families whose environments are stepped one by one; `Rows` is for those that step all
+environments at once and have no separate environment objects. Failure policy: raises no errors of its own.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ Outcome = tuple[Any, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]
 
 
 class ChannelsFirst(gymnasium.ObservationWrapper[Frame, Any, Frame]):
-    """uint8 (height, width, 3) -> (3, height, width)."""
+    """Converts observations uint8 (height, width, 3) to (3, height, width)."""
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
@@ -27,25 +27,25 @@ class ChannelsFirst(gymnasium.ObservationWrapper[Frame, Any, Frame]):
         self.observation_space = gymnasium.spaces.Box(0, 255, (channels, height, width), np.uint8)
 
     def observation(self, observation: Frame) -> Frame:
-        """Channels, height, width."""
+        """Returns the observation with channels first."""
         return np.ascontiguousarray(observation.transpose(2, 0, 1))
 
 
 class NamedRows(DummyVecEnv):
-    """Rows 0..n-1 of the first task, then those of the second, and so on; `names` are their ids.
+    """Parallel environments: first those of the first task, then those of the second; `names` are their ids.
 
-    make: environment id -> one environment. Row r begins with seed `seed * 1000 + r`.
+    make: environment id -> one environment. Environment r begins with seed `seed * 1000 + r`.
     """
 
     def __init__(
         self, tasks: Sequence[tuple[str, int]], make: Callable[[str], gymnasium.Env[Any, Any]], *, seed: int
     ) -> None:
-        self.names = [name for name, rows in tasks for _ in range(rows)]
+        self.names = [name for name, num_envs in tasks for _ in range(num_envs)]
         super().__init__([partial(make, name) for name in self.names])
         self.seed(seed * 1000)
 
     def step_wait(self) -> Outcome:
-        """Steps every row; the info of a row that ended names its environment."""
+        """Steps every environment; the info of an ended episode contains the id of its environment."""
         frames, rewards, dones, infos = super().step_wait()
         for row in np.flatnonzero(dones):
             infos[row]["environment"] = self.names[row]
@@ -53,10 +53,10 @@ class NamedRows(DummyVecEnv):
 
 
 class Rows(VecEnv):
-    """The part of stable-baselines3's interface that asks single environments, where there are none."""
+    """Implements the parts of stable-baselines3's interface that access single environments, for classes without them."""
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """The same for all rows; they share one object."""
+        """Returns the same value for all environments; they share one object."""
         return [getattr(self, attr_name, None)] * self.num_envs
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
@@ -68,5 +68,5 @@ class Rows(VecEnv):
         raise NotImplementedError("rows have no methods")
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
-        """No row is wrapped."""
+        """Returns False for every environment."""
         return [False] * self.num_envs

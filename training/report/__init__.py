@@ -1,4 +1,5 @@
-"""The tables and plots of docs/results/training.md, made from the raw files of training.study.
+"""The tables and plots of docs/results/training.md, created from the raw files of training.study.
 
-`raw` reads and checks the files, `measures` computes, `tables` and `plots` show, `__main__` is the command.
+`raw` reads and validates the files, `measures` computes statistics, `tables` and `plots` create the output, `__main__` is
+the command.
 """

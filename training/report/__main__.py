@@ -1,9 +1,9 @@
-"""Makes every table and plot of the training results again: `python -m training.report`.
+"""Recreates every table and plot of the training results: `python -m training.report`.
 
-Reads the archives of docs/results/raw: the runs of training.study, what training.chance and training.probe found (chance,
-probe), and what the CLIPs were found to know (clip, see clips.py). Writes plots/*.svg and, in training.md and clip.md, what
-stands between the two markers; the rest of the pages is written by hand. The same raw files give the same bytes.
-Failure policy: raw files that contradict the study, or a page without markers, end the command with the file named.
+Reads the archives of docs/results/raw: the runs of training.study, the results of training.chance and training.probe, and
+the evaluations of the CLIP models (clip, as in clips.py). Writes plots/*.svg and the part of training.md and clip.md between
+the two markers; the rest of the pages is written by hand. The same raw files give the same bytes. Failure policy: raw files
+that contradict the study, or a page without markers, end the command with the file named.
 """
 
 import argparse
@@ -23,7 +23,7 @@ END = "<!-- to here -->"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--raw", type=Path, default=RAW, help="folder of the archives")
     parser.add_argument("--out", type=Path, default=RAW.parent, help="folder of training.md and plots/")
@@ -32,13 +32,13 @@ def main(arguments: list[str] | None = None) -> None:
     makers = {training: lambda: generated(*load(options.raw), plots, options.raw)}
     if clip.exists():
         makers[clip] = lambda: clips.generated(read(options.raw / "clip.tar.xz"))
-    around = {page: _around(page) for page in makers}  # a page without markers is refused before anything is written
+    around = {page: _around(page) for page in makers}  # raises for a page without markers before anything is written
     for page, (before, after) in around.items():
         page.write_text(f"{before}{BEGIN}\n\n{makers[page]()}\n\n{END}{after}")
 
 
 def generated(results: list[Result], missing: list[Run], plots: Path, raw: Path) -> str:
-    """The text between the markers; draws the plots on the way. raw: folder of the archives."""
+    """Returns the text between the markers and draws the plots. raw: folder of the archives."""
     plots.mkdir(exist_ok=True)
     for old in plots.glob("*.svg"):
         old.unlink()
@@ -51,7 +51,7 @@ def generated(results: list[Result], missing: list[Run], plots: Path, raw: Path)
 
 
 def _chance(env: str, files: Mapping[str, str]) -> list[str]:
-    """What random actions earn, if it was measured."""
+    """Returns a sentence about the return of random actions, if it was measured."""
     if file_of(env) not in files:
         return []
     played = json.loads(files[file_of(env)])
@@ -77,13 +77,13 @@ def _environment(head: str, results: Sequence[Result], plots: Path) -> str:
 
 
 def _curves(found: dict[str, list[Result]], file: Path) -> str:
-    """Draws them; the picture as markdown."""
+    """Draws the learning curves; returns the image as markdown."""
     learning_curves(found, file)
     return f"![Learning curves on {next(iter(found.values()))[0].run.env}](plots/{file.name})"
 
 
 def _around(page: Path) -> tuple[str, str]:
-    """What stands before and after the generated part."""
+    """Returns the text before and after the generated part."""
     before, rest = _split(page, page.read_text(), BEGIN)
     return before, _split(page, rest, END)[1]
 

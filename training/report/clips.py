@@ -1,4 +1,4 @@
-"""The generated part of docs/results/clip.md: what the small CLIPs call the environments' own frames.
+"""The generated part of docs/results/clip.md: the words that the small CLIPs retrieve for the environments' frames.
 
 Reads minigrid.json (training.clip.evaluate), looks.json (training.clip.evaluate_looks), world.json
 (training.clip.world.evaluate) and pictures.json (training.clip.pictures.evaluate). Failure policy: a missing file or field
@@ -13,7 +13,7 @@ MOST = 8  # confusions named in a row
 
 
 def generated(files: Mapping[str, str]) -> str:
-    """The tables. files: texts by name."""
+    """Returns the tables. files: texts by name."""
     grid, looks, world, pictures = (json.loads(files[f"{name}.json"]) for name in ("minigrid", "looks", "world", "pictures"))
     objects = {name: one["one_object"] for name, one in world["environments"].items()}
     nothing = {name: one["nothing"] for name, one in world["environments"].items()}
@@ -74,7 +74,7 @@ def _objects(row: tuple[str, dict[str, Any]]) -> list[str]:
 
 
 def _sizes(environments: list[dict[str, Any]]) -> list[list[str]]:
-    """The environments' frames together, by the fewest pixels of a class of sizes."""
+    """Returns the frames of all environments together, by the minimum pixels of each size class."""
     rows = []
     for size in environments[0]["by_size"]:
         right, frames = (sum(one["by_size"][size][at] for one in environments) for at in (0, 1))
@@ -92,7 +92,7 @@ def _share(value: float | None) -> str:
 
 
 def _wrong(pairs: dict[str, int]) -> str:
-    """right -> winner with its count, the most frequent first."""
+    """Returns right word -> retrieved word with counts, most frequent first."""
     named = sorted(pairs.items(), key=lambda pair: -pair[1])
     more = ", ..." if len(named) > MOST else ""
     return ", ".join(f"{pair.replace('->', '&rarr;')} {count}" for pair, count in named[:MOST]) + more or "none"

@@ -1,6 +1,6 @@
-"""What is computed from scores and learning curves; a score is a run's mean return over its evaluation episodes.
+"""Statistics of scores and learning curves; a score is a run's mean return over its evaluation episodes.
 
-Failure policy: none of these returns a value that is not finite; what cannot be said is None.
+Failure policy: functions never return a value that is not finite; they return None where a value is undefined.
 """
 
 import warnings
@@ -16,7 +16,7 @@ from training.report.raw import Result
 REPETITIONS = 2000
 SHARE = 0.8
 WARM_UP = 25_000  # steps; more than 32 rows x the longest episode of a task that has a goal (720 steps)
-# Returns that are not 1 at best; None: there is no best. In these a return above 0 is no success either.
+# Highest returns other than 1; None: unbounded. In these environments a return above 0 does not mean success.
 HIGHEST: dict[str, float | None] = {
     "MiniWorld-PickupObjects-v0": 5.0,
     "MiniWorld-CollectHealth-v0": None,
@@ -27,7 +27,7 @@ HIGHEST: dict[str, float | None] = {
 
 
 class Welch(NamedTuple):
-    """Welch's t test; `difference` is of the means, first less second."""
+    """Result of Welch's t test; `difference` is the mean of the first minus the mean of the second."""
 
     difference: float
     t: float
@@ -36,12 +36,12 @@ class Welch(NamedTuple):
 
 
 def interquartile_mean(scores: Sequence[float]) -> float:
-    """25 % trimmed mean; of three scores or fewer it is the mean."""
+    """Returns the 25 % trimmed mean; for three scores or fewer, the mean."""
     return float(metrics.aggregate_iqm(np.array(scores)[:, None]))
 
 
 def interval(scores: Sequence[float]) -> tuple[float, float]:
-    """95 % stratified bootstrap interval of the interquartile mean over runs; the same for the same scores."""
+    """Returns the 95 % stratified bootstrap interval of the interquartile mean over runs; deterministic."""
     np.random.seed(0)  # rliable 1.2.0 draws from numpy's global generator, whatever random_state it is given
     table = {"runs": np.array(scores)[:, None]}
     _, intervals = library.get_interval_estimates(
@@ -52,17 +52,17 @@ def interval(scores: Sequence[float]) -> tuple[float, float]:
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> Welch | None:
-    """None with fewer than two scores on a side, or where neither side has any spread."""
+    """Returns the test, or None with fewer than two scores on a side, or if neither side has any variance."""
     if min(len(first), len(second)) < 2 or np.ptp(first) == np.ptp(second) == 0:
         return None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # one side without spread is no harm to the test
+        warnings.simplefilter("ignore", RuntimeWarning)  # one side may have no variance
         test = stats.ttest_ind(first, second, equal_var=False)
     return Welch(float(np.mean(first) - np.mean(second)), float(test.statistic), float(test.df), float(test.pvalue))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p values corrected for their number (Holm's step-down method), in the order given."""
+    """Returns p values corrected for multiple tests (Holm's step-down method), in the given order."""
     order = np.argsort(p_values, kind="stable")
     factors = np.arange(len(p_values), 0, -1)
     corrected = np.minimum(np.maximum.accumulate(np.array(p_values)[order] * factors), 1.0)
@@ -70,10 +70,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def steps_to(result: Result) -> int | None:
-    """Steps at the first logged line after the warm-up at which the curve is at 0.8 of the highest return; else None.
-    None also where the curve is of an environment for training alone.
+    """Returns the steps at which the curve reaches 0.8 of the highest return, after the warm-up; None if it does not.
 
-    In the first lines only episodes that ended early are in the mean, and what ends early has reached its goal.
+    Also returns None if the curve is of an environment that is used for training only. During the warm-up only episodes that
+    ended early are in the mean, and those are the successful ones.
     """
     highest = HIGHEST.get(result.curve_of, 1.0)
     if highest is None:

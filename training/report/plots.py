@@ -1,6 +1,6 @@
 """Learning curves as SVG: a method's mean over seeds, and a thin line for each seed.
 
-Colours are Okabe and Ito's, which people with any kind of colour vision can tell apart. The same results give the same
+Colours are those of Okabe and Ito, which can be distinguished with any kind of colour vision. The same results give the same
 bytes.
 """
 
@@ -22,7 +22,7 @@ POINTS = 80  # of a line; more cannot be seen at this size
 
 
 def learning_curves(methods: dict[str, list[Result]], file: Path) -> None:
-    """One plot of one environment, which its title names; methods: results by method."""
+    """Draws one plot of one environment, whose id is the title; methods: results by method."""
     style: Any = {"svg.hashsalt": "shelm", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
     with mpl.rc_context(style):
         figure = Figure(figsize=(6.8, 3.6), layout="constrained")
@@ -34,7 +34,7 @@ def learning_curves(methods: dict[str, list[Result]], file: Path) -> None:
 
 
 def mean_curve(results: Sequence[Result]) -> tuple[Floats, Floats]:
-    """Steps, shape (m,), that all runs have been through, and the mean of their curves there, shape (m,)."""
+    """Returns the steps, shape (m,), that all runs have in common, and the mean of their curves there, shape (m,)."""
     results = [result for result in results if result.steps.size]
     if not results:
         return np.zeros(0), np.zeros(0)

@@ -1,4 +1,4 @@
-"""What training.probe found, as markdown: a table for each environment.
+"""The results of training.probe as markdown: a table for each environment.
 
 Failure policy: a file without one of the fields raises KeyError naming it.
 """
@@ -14,7 +14,7 @@ HEAD = ("layers", "words a frame", "looks", "episodes", "guessing", "linear", "1
 
 
 def generated(files: Mapping[str, str]) -> list[str]:
-    """Heading and table of each environment in the order of their names; nothing without results. files: texts by name."""
+    """Returns heading and table of each environment, sorted by name; empty without results. files: texts by name."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for _, text in sorted(files.items()):
         result = json.loads(text)

@@ -1,7 +1,7 @@
-"""Reads what training.study archived of its runs: run.json, log.jsonl, evaluation-*.json.
+"""Reads the archived runs of training.study: run.json, log.jsonl, evaluation-*.json.
 
-Contract: a run counts only with all its files; else it is not run. Failure policy: a file that says something else than
-the study asked for, or a number that is not finite, raises ValueError naming the run, the file and the field.
+Contract: a run counts only if all its files exist; otherwise it is reported as not run. Failure policy: a file that differs
+from the study's settings, or a number that is not finite, raises ValueError naming the run, the file and the field.
 """
 
 import json
@@ -17,7 +17,7 @@ from training.archive import read
 from training.study import FIRST_SEED, Run, archive_of, runs
 
 Floats = NDArray[np.float64]
-WINDOW = 100  # episodes in the mean of a curve; the first runs do not tell their number
+WINDOW = 100  # episodes in the mean of a curve; the first runs do not record their number
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Result:
     """One finished run.
 
     curve_of: the environment of the learning curve: the run's own, or the only one that it was trained on. steps:
-    environment steps at the logged lines at which that environment had ended an episode, shape (n,); where the training was
-    stopped and went on, not before 100 more. curve: mean return of its last 100 training episodes there, shape (n,).
-    trained: steps in all. seconds: of training.
-    returns: of the evaluation episodes by the name of the evaluation, shape (episodes,) each.
+    environment steps at the logged lines at which that environment had ended an episode, shape (n,); after a resume, only
+    from 100 further episodes on. curve: mean return of its last 100 training episodes at these steps, shape (n,). trained:
+    total number of steps. seconds: duration of the training. returns: returns of the evaluation episodes by the name of the
+    evaluation, shape (episodes,) each.
     """
 
     run: Run
@@ -41,12 +41,12 @@ class Result:
     returns: dict[str, Floats]
 
     def score(self, kind: str) -> float:
-        """Mean return of an evaluation: what is aggregated over runs."""
+        """Returns the mean return of an evaluation, which is aggregated over runs."""
         return float(self.returns[kind].mean())
 
 
 def load(folder: Path) -> tuple[list[Result], list[Run]]:
-    """The finished runs of all studies in their order, and those that are not run. folder: of the archives."""
+    """Returns the finished runs of all studies in order, and those that are missing. folder: of the archives."""
     done: list[Result] = []
     missing: list[Run] = []
     archives = {archive: read(archive) for archive in {archive_of(run, folder) for run in runs()}}
@@ -61,12 +61,12 @@ def load(folder: Path) -> tuple[list[Result], list[Run]]:
 
 
 def label(run: Run) -> str:
-    """What differs between runs on one environment, seeds apart: the method, or the variant of the memory."""
+    """Returns what distinguishes runs on one environment other than the seed: the method, or the variant of the memory."""
     return run.name.rpartition("-")[0].rpartition("-")[2]
 
 
 def environments(these: Sequence[Run]) -> list[str]:
-    """Environment ids, one family after the other, within a family as the study has them."""
+    """Returns environment ids by family, within a family in the order of the study."""
     families = ("MiniGrid-", "MiniWorld-", "shelm/")
     names = dict.fromkeys(run.env for run in these)
     return sorted(names, key=lambda env: [env.startswith(family) for family in families], reverse=True)
@@ -92,7 +92,7 @@ def _result(run: Run, files: Mapping[str, str]) -> Result:
 
 
 def _counted(lines: list[dict[str, Any]], env: str) -> Iterator[dict[str, Any]]:
-    """What tells of the environment, without the means of few episodes that follow on means of many."""
+    """Returns the log lines of the environment, without means of few episodes that follow means of many."""
     full = False
     for line in lines:
         if env in line["returns"]:

@@ -1,7 +1,7 @@
 """The generated part of docs/results/training.md as markdown.
 
-Contract: every table ends with what a score is and the commits of its runs; with fewer than three runs their scores stand
-in place of an aggregate with an interval.
+Contract: every table ends with the definition of a score and the commits of its runs; for fewer than three runs, their
+scores are given instead of an aggregate with an interval.
 """
 
 from collections import Counter, defaultdict
@@ -22,7 +22,7 @@ NONE = "-"
 
 
 def methods(results: Iterable[Result]) -> dict[str, list[Result]]:
-    """Results without the memory variants, by method in the order of `NAMES`."""
+    """Returns results without the memory variants, by method in the order of `NAMES`."""
     return _by_method(result for result in results if not result.run.options)
 
 
@@ -34,13 +34,13 @@ def _by_method(results: Iterable[Result]) -> dict[str, list[Result]]:
 
 
 def scores_table(found: dict[str, list[Result]]) -> str:
-    """One environment, all methods."""
+    """Returns the table of one environment with all methods."""
     rows = [[NAMES[method], *_scores(results), *_training(results)] for method, results in found.items()]
     return _table(["method", *SCORES, *TRAINING], rows, _flat(found))
 
 
 def welch_table(found: dict[str, list[Result]]) -> str:
-    """SHELM against every other method on one environment, drawn actions; empty where there is nothing to compare."""
+    """Returns tests of SHELM against every other method on one environment, sampled actions; empty without other methods."""
     others = {method: results for method, results in found.items() if method != "shelm"}
     if "shelm" not in found or not others:
         return ""
@@ -62,12 +62,12 @@ def welch_table(found: dict[str, list[Result]]) -> str:
 
 
 def alone(results: Iterable[Result]) -> dict[str, list[Result]]:
-    """Results without the imitation that the preset begins with, by method."""
+    """Returns results without the imitation of the preset, by method."""
     return _by_method(result for result in results if _alone(result.run))
 
 
 def longer(results: Iterable[Result]) -> dict[str, list[Result]]:
-    """Results after more steps than the preset's, by method; their curves begin with the preset's."""
+    """Returns results with more steps than the preset's, by method; their curves begin with the preset's."""
     return _by_method(result for result in results if result.run.begins)
 
 
@@ -76,7 +76,7 @@ def _alone(run: Run) -> bool:
 
 
 def variants_table(results: Sequence[Result]) -> str:
-    """SHELM with other memories beside the one with the preset's; empty without them."""
+    """Returns the table of SHELM with other memories and with the preset's; empty without variants."""
     found = defaultdict(list)
     for result in results:
         if result.run.method == "shelm" and not result.run.begins and not _alone(result.run):
@@ -91,14 +91,14 @@ def variants_table(results: Sequence[Result]) -> str:
 
 
 def _memory(settings: dict[str, Any]) -> tuple[bool, int, str, int]:
-    """What memory variants differ in: random weights, layers, words, steps of training."""
+    """Returns the settings in which memory variants differ: random weights, layers, words, training steps."""
     clip = Path(settings["clip"].removeprefix("file:")).parent.name
     random = settings["language_model"].startswith("random:")
     return random, settings["layers"], f"{settings['k']} ({clip})", settings["steps"]
 
 
 def forgetting_table(results: Sequence[Result]) -> str:
-    """SHELM and SHELM without its past on the same episodes, drawn actions; empty without such runs."""
+    """Returns the table of SHELM with and without its past on the same episodes; empty without such runs."""
     own = [result for result in results if "forgetting" in result.returns and not result.run.options]
     if not own:
         return ""
@@ -116,7 +116,7 @@ def forgetting_table(results: Sequence[Result]) -> str:
 
 
 def not_run(missing: Sequence[Run]) -> str:
-    """What the study has and the raw files do not."""
+    """Returns the runs of the study without raw files."""
     seeds = defaultdict(list)
     for run in missing:
         seeds[run.env, label(run)].append(run.seed)
@@ -150,7 +150,7 @@ def _solved(results: list[Result]) -> str:
 
 
 def _share(returns: Sequence[Floats]) -> str:
-    """Share of episodes with a return above 0, mean over runs."""
+    """Returns the fraction of episodes with a return above 0, mean over runs."""
     return f"{100 * fmean((values > 0).mean() for values in returns):.0f} %"
 
 
@@ -191,5 +191,5 @@ def _table(head: list[str], rows: list[list[str]], results: Sequence[Result], *,
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells below their head as a table of markdown."""
+    """Returns a markdown table with a head and rows of cells."""
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rows])

@@ -1,14 +1,14 @@
-"""Transformer-XL with its past kept as projected keys and values: the `LanguageModel` of the paper.
+"""Transformer-XL, the paper's language model, with its past cached as projected keys and values.
 
-Computes what the published TransfoXLModel computes (docs/paper.md#memory): `same_length` attention over `window`
-positions, positions beyond `clamp_len` sharing one encoding. The published code projects the whole window again at every
-step; here every position is projected once and kept in its slot, which is exact, because a position's layer inputs never
-change. Positions before the first word have zero keys and values and are attended to all the same (docs/paper.md#q23),
-unless `empty_visible` is off. There is no dropout, the module stays in eval mode, all weights are frozen.
+Computes the same as the published TransfoXLModel (docs/paper.md#memory): `same_length` attention over `window` positions,
+with one shared encoding for all distances beyond `clamp_len`. The published code projects the whole window again at every
+step; here every position is projected once and cached in its slot. This is exact, because a position's layer inputs never
+change. Positions before the first word have zero keys and values and are attended to (docs/paper.md#q23), unless
+`empty_visible` is off. There is no dropout, the module stays in eval mode, and all weights are frozen.
 
-Failure policy: impossible sizes raise ValueError when the model is made. `step` and `rebuild` check nothing: a slot must
-have been cleared before its first step, and wrong shapes raise what torch raises. Both run in inference mode: a caller
-that needs gradients downstream clones the result first. Not safe for concurrent calls on one cache.
+Failure policy: invalid sizes raise ValueError in the constructor. `step` and `rebuild` validate nothing: a slot must have
+been cleared before its first step, and wrong shapes raise torch's own errors. Both run in inference mode: a caller that
+needs gradients downstream must clone the result first. Not safe for concurrent calls on one cache.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ REBUILD_CHUNK = 128  # positions projected and attended at once; bounds the scor
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerXLConfig:
-    """Sizes, under the names of the published `config.json`; the defaults are transfo-xl-wt103 (docs/paper.md#memory)."""
+    """Sizes, named as in the published `config.json`; the defaults are those of transfo-xl-wt103 (docs/paper.md#memory)."""
 
     vocab_size: int = 267_735
     cutoffs: tuple[int, ...] = (20_000, 40_000, 200_000)
@@ -43,7 +43,7 @@ class TransformerXLConfig:
 
 
 def sinusoids(window: int, *, dimension: int, clamp_len: int) -> Tensor:
-    """Float32 (window, dimension): the encoding of each distance 0 .. window - 1, sines before cosines."""
+    """Returns the encoding of each distance 0 .. window - 1: float32 (window, dimension), sines before cosines."""
     distance = torch.arange(window, dtype=torch.float32)
     if clamp_len > 0:
         distance = distance.clamp(max=clamp_len)
@@ -53,7 +53,7 @@ def sinusoids(window: int, *, dimension: int, clamp_len: int) -> Tensor:
 
 
 class Layer(nn.Module):
-    """One layer: relative attention, then two dense maps; each adds its input and normalises the sum."""
+    """One layer: relative attention, then two dense maps; each of the two blocks adds its input and applies layer norm."""
 
     def __init__(self, config: TransformerXLConfig) -> None:
         super().__init__()
@@ -90,10 +90,11 @@ class Layer(nn.Module):
         positional: Tensor,
         seen: Tensor,
     ) -> Tensor:
-        """The layer's output (rows, q, d_model) for its input `hidden`, given the projections of every position it can see.
+        """Returns the layer's output (rows, q, d_model) for its input `hidden`.
 
-        queries: (rows, heads, q, head_dim). keys, values: (rows, heads, n, head_dim). distances: int64 (rows, q, n), within
-        the window. positional: (heads, window, head_dim), this layer's R_d. seen: bool (rows, q, n).
+        queries: (rows, heads, q, head_dim). keys, values: (rows, heads, n, head_dim), of all visible positions. distances:
+        int64 (rows, q, n), within the window. positional: (heads, window, head_dim), this layer's R_d. seen: bool (rows, q,
+        n).
         """
         by_distance = (queries + self.position_bias[:, None]) @ positional.transpose(-1, -2)
         gathered = by_distance.gather(-1, distances[:, None].expand(-1, self.heads, -1, -1))
@@ -107,10 +108,10 @@ class Layer(nn.Module):
 
 
 class TransformerXL(nn.Module):
-    """The frozen model: `LanguageModel` over a table of word embeddings.
+    """The frozen model, an implementation of `LanguageModel` over a table of word embeddings.
 
-    embeddings: (words, d_model), the output of the adaptive embedding, already times sqrt(d_model). stack: the layers to
-    run, first ones first. window: `mem_len` in token positions. empty_visible: False masks the positions before the first
+    embeddings: (words, d_model), the output of the adaptive embedding, already multiplied by sqrt(d_model). stack: the
+    layers to run, in order. window: `mem_len` in token positions. empty_visible: False masks the positions before the first
     word. Dtype and device are those of the embeddings; the layers are moved there.
     """
 
@@ -146,7 +147,7 @@ class TransformerXL(nn.Module):
         self.eval().requires_grad_(False)
 
     def new_cache(self, slots: int) -> SlotCache:
-        """An empty cache with room for `slots` episodes."""
+        """Returns an empty cache with room for `slots` episodes."""
         return SlotCache(
             layers=self.layers,
             slots=slots,
@@ -159,19 +160,19 @@ class TransformerXL(nn.Module):
         )
 
     def _relation(self, queries: Tensor, keys: Tensor) -> dict[str, Tensor]:
-        """Positions (rows, q) and (rows, n) -> what `Layer.attend` needs to know of them."""
+        """Returns the distances and the mask that `Layer.attend` needs, for positions (rows, q) and (rows, n)."""
         distances = queries[:, :, None] - keys[:, None, :]
         seen = reachable(queries, keys, window=self.window, empty_visible=self.empty_visible)
         return {"distances": distances.clamp(0, self.window - 1), "seen": seen}
 
     def _numbered(self) -> Iterator[tuple[int, Layer, Tensor]]:
-        """Each layer with its number and its R_d (heads, window, head_dim)."""
+        """Yields each layer with its number and its R_d (heads, window, head_dim)."""
         for number, layer in enumerate(self.stack):
             yield number, cast(Layer, layer), self.positional[number]
 
     @torch.inference_mode()
     def step(self, cache: SlotCache, slots: Tensor, lengths: Tensor, words: Tensor) -> Tensor:
-        """Append words to several episodes and return their memory vectors; see `LanguageModel.step`.
+        """Appends words to several episodes and returns their memory vectors; implements `LanguageModel.step`.
 
         words: int64 (rows, q), 1 <= q <= tokens_per_step. Returns float32 (rows, d_model).
         """
@@ -189,11 +190,11 @@ class TransformerXL(nn.Module):
 
     @torch.inference_mode()
     def rebuild(self, cache: SlotCache, slot: int, length: int, words: Tensor) -> None:
-        """Make `slot` what it was after `length` tokens; see `LanguageModel.rebuild`.
+        """Fills `slot` with the state after `length` tokens; implements `LanguageModel.rebuild`.
 
-        Goes layer by layer: each computes only the outputs that the layers above can still reach, the last one none. The
-        ring then holds the last `window - 1` positions, the only ones that a later query sees. Working memory is that of
-        one layer: 3 * d_model numbers a token, for at most `history_reach` tokens.
+        Works layer by layer: each layer computes only the outputs that the layers above can still reach, the last one none.
+        The ring then holds the last `window - 1` positions, the only ones that a later query sees. The working memory is
+        that of one layer: 3 * d_model numbers per token, for at most `history_reach` tokens.
         """
         cache.clear(slot)
         reached = words[max(0, len(words) - history_reach(self.layers, self.window)) :]
@@ -208,10 +209,11 @@ class TransformerXL(nn.Module):
             hidden = hidden[:, hidden.shape[1] - outputs :]
 
     def _pass(self, layer: Layer, positional: Tensor, hidden: Tensor, *, length: int, outputs: int) -> tuple[Tensor, Tensor]:
-        """Run one layer over `hidden` (1, n, d_model), the inputs of the last n of `length` positions, in chunks.
+        """Runs one layer in chunks over `hidden` (1, n, d_model), the inputs of the last n of `length` positions.
 
-        The last `outputs` positions of `hidden` are overwritten with the layer's output (a few before them too: whole
-        chunks). Returns keys and values (1, heads, window - 1 + n, head_dim), zero for the positions before the n.
+        The last `outputs` positions of `hidden` are overwritten with the layer's output (and a few before them, because
+        chunks are processed whole). Returns keys and values (1, heads, window - 1 + n, head_dim), zero for the positions
+        before the n.
         """
         past, n = self.window - 1, hidden.shape[1]
         keys = hidden.new_zeros(1, self.heads, past + n, self.head_dim)

@@ -1,13 +1,13 @@
-"""The public transfo-xl-wt103 files: loads the model from them, and rewrites them without pickles.
+"""The public transfo-xl-wt103 files: loads the model from them, and converts them to files without pickles.
 
-A model folder holds `config.json`, the weights as `model.safetensors` or `pytorch_model.bin`, and a vocabulary. Nothing in
-it is executed (docs/paper.md#q25): torch files are read with `weights_only`, the vocabulary as `wt103_vocabulary` says.
-Tensors keep their published names, with or without the `transformer.` that the language-model head puts before them.
+A model folder contains `config.json`, the weights as `model.safetensors` or `pytorch_model.bin`, and a vocabulary. Nothing
+in it is executed (docs/paper.md#q25): torch files are read with `weights_only`, the vocabulary as described in
+`published_words`. Tensors keep their published names, with or without the prefix `transformer.` of the language-model head.
 
-`python -m agent.memory.transformer_xl.published SOURCE TARGET` writes config.json, model.safetensors and vocabulary.json:
-no pickle, no output layers, and later only the layers asked for are read from the disk.
+`python -m agent.memory.transformer_xl.published SOURCE TARGET` writes config.json, model.safetensors and vocabulary.json,
+without pickles and output layers. Loading the result reads only the requested layers from disk.
 
-Failure policy: FileNotFoundError names the missing file; ValueError names the file and the field or tensor that is wrong.
+Failure policy: FileNotFoundError names the missing file; ValueError names the file and the invalid field or tensor.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from agent.safetensors_file import write_tensors
 
 __all__ = ["convert", "load_transformer_xl", "load_words", "random_transformer_xl"]
 
-# What the published code can also do and this one does not. wt103 has these values.
+# The only values supported here, which are those of wt103; the published code supports others.
 REQUIRED = {"attn_type": 0, "pre_lnorm": False, "same_length": True, "untie_r": True}
 
 
@@ -48,7 +48,9 @@ def load_transformer_xl(
     layers: int | None = None,
     empty_visible: bool = True,
 ) -> TransformerXL:
-    """The model of a folder; the arguments are those of `assemble_transformer_xl`. The file's own `mem_len` is not used."""
+    """Loads the model from a folder; the arguments are those of `assemble_transformer_xl`. The file's own `mem_len` is
+    ignored.
+    """
     folder = Path(path)
     config = read_config(folder)
     return assemble_transformer_xl(
@@ -63,7 +65,7 @@ def load_transformer_xl(
 
 
 def read_config(folder: Path) -> TransformerXLConfig:
-    """The sizes in `config.json`; a field that it lacks has the library's default, which is that of wt103."""
+    """Reads the sizes in `config.json`; missing fields have the library's defaults, which are those of wt103."""
     path = folder / "config.json"
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
@@ -83,7 +85,7 @@ def read_config(folder: Path) -> TransformerXLConfig:
 
 
 def open_tensors(folder: Path) -> TensorSource:
-    """The tensors of a model folder by their published names, float32; each is checked against the shape asked for."""
+    """Returns a function that reads float32 tensors of a model folder by published name and checks their shapes."""
     path, names, read = _open_weights(folder)
 
     def tensor(name: str, shape: Shape) -> Tensor:
@@ -99,7 +101,7 @@ def open_tensors(folder: Path) -> TensorSource:
 
 
 def _open_weights(folder: Path) -> tuple[Path, set[str], Callable[[str], Tensor]]:
-    """The weight file, the names in it, and how to read one of them."""
+    """Returns the weight file, the names in it, and a function that reads one tensor."""
     path = folder / "model.safetensors"
     if path.is_file():
         try:
@@ -119,7 +121,9 @@ def _open_weights(folder: Path) -> tuple[Path, set[str], Callable[[str], Tensor]
 
 
 def convert(source: Path, target: Path) -> None:
-    """Rewrites the model folder `source` as `target`, which is made; checks every tensor and the vocabulary's size."""
+    """Converts the model folder `source` and writes the result to `target`, after checking every tensor and the vocabulary
+    size.
+    """
     config, words, tensors = read_config(source), load_words(source), open_tensors(source)
     if len(words) != config.vocab_size:
         raise ValueError(f"{source}: the vocabulary has {len(words)} words, config.json says {config.vocab_size}")

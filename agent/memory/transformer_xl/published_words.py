@@ -1,13 +1,14 @@
-"""The words of the public transfo-xl-wt103 vocabulary, read without executing anything that the file contains.
+"""Reads the words of the public transfo-xl-wt103 vocabulary without executing anything that the file contains.
 
-The published files are pickles: `vocab.bin` is a dict saved with torch, `vocab.pkl` the `__dict__` of the library's
-TransfoXLTokenizer as its `save_vocabulary` dumps it. A pickle can call any function of any module by name, so:
-- only `collections.OrderedDict` and `collections.Counter`, which the words are stored in, are ever resolved to themselves;
-- what that tokenizer drags along and the words do not need (sacremoses objects, compiled patterns, library classes) is
-  named in a fixed list of modules and read as an inert placeholder, whatever the attribute: nothing is imported or called;
-- any other name refuses the file before anything of it has run.
-A file saved with torch goes through `torch.load(weights_only=True)`, which has the same rule for the two containers.
-Plain lists are read too: `.json` (a list of words, what the converter writes) and `.txt` (one word a line).
+The published files are pickles: `vocab.bin` is a dict saved with torch, and `vocab.pkl` is the `__dict__` of the library's
+TransfoXLTokenizer as its `save_vocabulary` writes it. A pickle can call any function of any module by name, therefore:
+- only `collections.OrderedDict` and `collections.Counter`, which contain the words, are resolved;
+- objects that the words do not need (sacremoses objects, compiled patterns, library classes) are recognised by a fixed list
+  of modules and replaced by an inert placeholder: nothing is imported or called;
+- any other name raises an error before anything is executed.
+
+Files saved with torch are read with `torch.load(weights_only=True)`, which applies the same rule to the two containers.
+Plain lists are supported too: `.json` (a list of words, written by the converter) and `.txt` (one word per line).
 
 Failure policy: FileNotFoundError for a missing file; ValueError that names the file and the reason for everything else.
 """
@@ -32,7 +33,7 @@ TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # what a file in torch's older format unpi
 
 
 class _Inert:
-    """Stands in for an object that the words do not need; takes whatever it is made with and keeps nothing."""
+    """Placeholder for an object that the words do not need; accepts any arguments and stores nothing."""
 
     def __new__(cls, *_arguments: Any) -> "_Inert":
         return super().__new__(cls)
@@ -43,7 +44,7 @@ class _Inert:
 
 
 class _WordsUnpickler(pickle.Unpickler):
-    """An unpickler that can build plain values, the two permitted containers and placeholders, and nothing else."""
+    """An unpickler that can only create plain values, the two permitted containers and placeholders."""
 
     def find_class(self, module: str, name: str, /) -> type:
         if (module, name) in PERMITTED:
@@ -54,7 +55,7 @@ class _WordsUnpickler(pickle.Unpickler):
 
 
 def load_words(path: str | Path) -> list[str]:
-    """The words of a vocabulary file, or of the vocabulary file in a model folder: a word's index is its token id."""
+    """Returns the words of a vocabulary file, or of the vocabulary file in a model folder; the index is the token id."""
     path = _find(Path(path))
     readers = {".json": _read_json, ".txt": _read_text}
     try:
@@ -88,11 +89,11 @@ def _read_json(path: Path) -> Any:
 
 
 def _read_text(path: Path) -> list[str]:
-    with path.open(encoding="utf-8", newline="\n") as file:  # other line ends may be words
+    with path.open(encoding="utf-8", newline="\n") as file:  # other line separators may be words
         lines = [line.split() for line in file]
     if [] in lines:
         raise ValueError(f"line {lines.index([]) + 1} has no word")
-    return [line[0] for line in lines]  # the library too ignores what follows a word, such as a count
+    return [line[0] for line in lines]  # as in the library, what follows a word (such as a count) is ignored
 
 
 def _read_pickle(path: Path) -> Any:

@@ -1,9 +1,9 @@
-"""Puts a `TransformerXL` together from tensors under their published names, or from seeded random ones.
+"""Builds a `TransformerXL` from tensors with published names, or from seeded random tensors.
 
-A `TensorSource` hands out one tensor at a time, so that only what is asked for is ever read or made: the first n layers, and
+A `TensorSource` returns one tensor at a time, so that only the needed tensors are read or created: the first n layers, and
 the adaptive embedding of the vocabulary's words only (docs/paper.md#q13). The published model's output layers are not used.
 
-Failure policy: ValueError names the number of layers or the word id that is out of range; a source raises on its own.
+Failure policy: ValueError names the number of layers or the token id that is out of range; a source raises its own errors.
 """
 
 import math
@@ -48,7 +48,7 @@ def assemble_transformer_xl(
     layers: int | None = None,
     empty_visible: bool = True,
 ) -> TransformerXL:
-    """The model whose weights `source` gives, float32 on the CPU.
+    """Builds the model with the weights of `source`, float32 on the CPU.
 
     lm_token_ids: int64 (words,), the token ids of the vocabulary's words. layers: keep only the first n; default: all. The
     other arguments are those of `TransformerXL`.
@@ -73,9 +73,9 @@ def random_transformer_xl(
     empty_visible: bool = True,
     config: TransformerXLConfig | None = None,
 ) -> TransformerXL:
-    """A model of the real shapes (of `config`, default wt103) with random weights; arguments as for a published one.
+    """Builds a model with the published shapes (or those of `config`) and random weights; arguments as for a published one.
 
-    A layer depends on the seed and its number, an embedding on the seed and its word id, and on nothing else.
+    A layer depends only on the seed and its number, an embedding only on the seed and its token id.
     """
     config = config or TransformerXLConfig()
     return TransformerXL(
@@ -89,7 +89,7 @@ def random_transformer_xl(
 
 
 def adaptive_embeddings(source: TensorSource, *, config: TransformerXLConfig, lm_token_ids: Tensor) -> Tensor:
-    """Float32 (words, d_model): the published adaptive embedding of each word, times sqrt(d_model)."""
+    """Returns the published adaptive embedding of each word times sqrt(d_model): float32 (words, d_model)."""
     _check_lm_token_ids(lm_token_ids, config)
     embeddings = torch.zeros(len(lm_token_ids), config.d_model)
     for number, (first, end, size) in enumerate(_clusters(config)):
@@ -102,7 +102,7 @@ def adaptive_embeddings(source: TensorSource, *, config: TransformerXLConfig, lm
 
 
 def published_shapes(config: TransformerXLConfig) -> dict[str, Shape]:
-    """Every tensor that `assemble_transformer_xl` can ask for, under its published name."""
+    """Returns the shape of every tensor that `assemble_transformer_xl` can request, by published name."""
     shapes: dict[str, Shape] = {}
     for number, (first, end, size) in enumerate(_clusters(config)):
         shapes[f"word_emb.emb_layers.{number}.weight"] = (end - first, size)
@@ -114,7 +114,7 @@ def published_shapes(config: TransformerXLConfig) -> dict[str, Shape]:
 
 
 def _clusters(config: TransformerXLConfig) -> Iterator[tuple[int, int, int]]:
-    """First id, end and embedding size of each cluster: frequent words come first and have the longest embeddings."""
+    """Yields first id, end and embedding size of each cluster; frequent words come first and have the longest embeddings."""
     bounds = (0, *config.cutoffs, config.vocab_size)
     for number, (first, end) in enumerate(pairwise(bounds)):
         yield first, end, config.d_embed // config.div_val**number
@@ -146,7 +146,10 @@ def _check_lm_token_ids(lm_token_ids: Tensor, config: TransformerXLConfig) -> No
 
 
 def _random_source(seed: int) -> TensorSource:
-    """The library's initial values: N(0, 0.02), layer norms 1 and 0, biases of dense maps 0. Numpy: the same everywhere."""
+    """Returns a source of the library's initial values: N(0, 0.02), layer norms 1 and 0, biases of dense maps 0.
+
+    Uses numpy, so the values are the same on all platforms.
+    """
 
     def draw(name: str, shape: Shape) -> Tensor:
         if name.endswith(("layer_norm.weight", ".bias")):
@@ -158,7 +161,7 @@ def _random_source(seed: int) -> TensorSource:
 
 
 def _random_embeddings(seed: int, *, config: TransformerXLConfig, lm_token_ids: Tensor) -> Tensor:
-    """(words, d_model) of N(0, 1): the scale that a layer norm gives to the input of every layer but the first."""
+    """Returns (words, d_model) of N(0, 1), the scale that layer norm gives to the inputs of all layers but the first."""
     _check_lm_token_ids(lm_token_ids, config)
     embeddings = np.empty((len(lm_token_ids), config.d_model), np.float32)
     for row, token_id in zip(embeddings, lm_token_ids.tolist(), strict=True):

@@ -1,4 +1,4 @@
-// The inspector's /api. The token is kept in sessionStorage, sent in the Authorization header and never part of a URL.
+// Client of the inspector's /api. The token is stored in sessionStorage, sent in the Authorization header and never part of a URL.
 
 const KEY = "shelm-token";
 const dialog = document.getElementById("token-dialog");
@@ -108,8 +108,8 @@ async function* events(url, signal) {
 const FIRST_WAIT = 500, LONGEST_WAIT = 8000;  // ms
 const FINAL = new Set([400, 401, 403, 404, 412]);
 
-// Keeps a stream open until `signal` aborts, `end` comes or it is refused: connects again after a failure, and only while
-// the tab is seen. `url()` says where to go on. on: {event name: handler, state: (text, error) => void}.
+// Keeps a stream open until `signal` aborts, an `end` event arrives or the server rejects it. Reconnects after a failure,
+// but only while the tab is visible; `url()` returns where to continue. on: {event name: handler, state: (text, error) => void}.
 async function keep(url, on, signal) {
   let wait = FIRST_WAIT;
   while (!signal.aborted) {

@@ -100,7 +100,7 @@ export class MemoryChart {
     this.chart?.setOption({ series: [{ id: "value", markLine }] });
   }
 
-  // What is drawn, as a PNG file.
+  // The chart as a PNG file.
   picture() {
     const backgroundColor = dark.matches ? "#0d1117" : "#ffffff";
     const canvas = this.chart.renderToCanvas({ pixelRatio: 2, backgroundColor });

@@ -1,4 +1,4 @@
-// Making elements. Text is always text: nothing here reads HTML.
+// Creates elements. Text is always inserted as text, never parsed as HTML.
 
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -14,16 +14,16 @@ export function h(tag, attributes = {}, ...children) {
 
 export const button = (text, onclick, attributes = {}) => h("button", { type: "button", onclick, ...attributes }, text);
 
-// What a page shows instead of content that did not come.
+// The message that a page shows instead of content that failed to load.
 export const problem = (error) => h("p", { class: "problem", role: "alert" }, error.message);
 
-// Says something in the page's status line, which screen readers read out.
+// Shows a message in the page's status line, which screen readers announce.
 export function say(text) {
   const line = document.getElementById("status");
   if (line.textContent !== text) line.textContent = text;
 }
 
-// At most one call of `work` in `ms`, the last one never lost. `cancel` drops one that waits.
+// Throttles `work` to one call per `ms`; the last call is never lost. `cancel` drops a waiting call.
 export function throttle(work, ms) {
   let timer = null, last = -Infinity;
   const run = () => { timer = null; last = performance.now(); work(); };

@@ -1,4 +1,4 @@
-// One episode, live: heat map and values, frames, the list of steps, and what decided the selected one.
+// One episode, live: heat map and values, frames, the list of steps, and the explanation of the selected one.
 
 import { getAgents, getEpisode, keepEpisode } from "./api.js";
 import { MemoryChart, loadCharts } from "./charts.js";
@@ -18,7 +18,7 @@ export async function show(main, signal, id) {
   const steps = [];
   let following = true, unseen = 0;
 
-  // As in agent.proto: the attention of the next step still reaches one of the step's words.
+  // As in agent.proto: the attention of the next step can still reach one of the step's words.
   const inWindow = (i) => {
     const many = steps[i].tokens.length, length = (steps.at(-1).step + 1) * many;
     return (steps[i].step + 1) * many - 1 > length - reach;

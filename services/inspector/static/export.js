@@ -1,4 +1,4 @@
-// The memory as files. What is saved is read anew from the server, so it is exactly what GetMemory returns.
+// Downloads of the memory. They are read again from the server, so they contain exactly what GetMemory returns.
 
 import { allMemory } from "./api.js";
 import { say } from "./dom.js";

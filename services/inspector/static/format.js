@@ -1,4 +1,4 @@
-// Values as a person reads them.
+// Formats values for display.
 
 export const number = (value, digits = 2) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 

@@ -1,4 +1,4 @@
-// Keys of the pages that show steps. Keys typed into fields, or with a modifier, stay what they are.
+// Keyboard shortcuts of the pages that show steps. Keys typed into input fields, or with a modifier, are ignored.
 
 const help = document.getElementById("help-dialog");
 document.getElementById("help").addEventListener("click", () => help.showModal());
@@ -9,7 +9,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "?" && !ignored(event)) help.showModal();
 });
 
-// moves: {key: work}; space is left to buttons and links that have the focus.
+// moves: {key: handler}; the space bar is not handled if a button or link has the focus.
 export function listen(moves, signal) {
   document.addEventListener("keydown", (event) => {
     const move = moves[event.key];

@@ -1,4 +1,4 @@
-// What others have written and we carry, with its licence in full.
+// Third-party code in this page, with its full licences.
 
 import { h } from "./dom.js";
 

@@ -1,11 +1,11 @@
-// The live list of episodes, the newest first; filtered and paged here, for the server sends the whole list and its changes.
+// The live list of episodes, newest first. It is filtered and paged here, because the server sends the whole list and its changes.
 
 import { getAgents, getMemory, keepList } from "./api.js";
 import { button, h, problem, say, throttle } from "./dom.js";
 import { action, age, link, reward, state, words } from "./format.js";
 
 const PAGE = 25;  // episodes
-const WORDS_EVERY = 4000;  // ms between two looks at the last words of one episode
+const WORDS_EVERY = 4000;  // ms between two reads of the last words of one episode
 const COLUMNS = ["Episode", "Agent", "Steps", "Age", "State", "Reward", "Last words"];
 
 export async function show(main, signal) {

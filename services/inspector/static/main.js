@@ -1,4 +1,4 @@
-// Which page is shown, by the part of the address behind #.
+// Selects the page by the fragment (#) of the address.
 
 import { problem, say } from "./dom.js";
 import "./keys.js";

@@ -1,5 +1,5 @@
-// A list of any length of which only the rows in sight are in the DOM. Rows are `height` pixels high.
-// count(): how many there are. fill(element, i): draws row i. chosen(i, byPerson): called when the selected row changes.
+// A virtual list: only the visible rows are in the DOM. Rows are `height` pixels high.
+// count(): number of rows. fill(element, i): draws row i. chosen(i, byPerson): called when the selected row changes.
 
 import { h } from "./dom.js";
 
@@ -21,7 +21,7 @@ export class Rows {
     this.observer.observe(this.element);
   }
 
-  // Draws what is in sight; with `anew` also rows that are drawn already.
+  // Draws the visible rows; with `anew` also those that are already drawn.
   draw(anew = false) {
     cancelAnimationFrame(this.later);
     this.later = null;

@@ -1,4 +1,4 @@
-// How one step looks as a row: its words with their similarity, and under them action and value.
+// Draws one step as a row: its words with their similarity, and below them action and value.
 
 import { h } from "./dom.js";
 import { action, number } from "./format.js";

@@ -1,5 +1,5 @@
-// The frames around the selected step, if the server records frames. Only those in sight are asked for; the newest KEPT stay at hand.
-// Failure policy: without recording there is no strip; a frame that is missing leaves its place empty.
+// The frames around the selected step, if the server records frames. Only visible ones are requested; the latest KEPT are cached.
+// Failure policy: without recording there is no strip; the place of a missing frame stays empty.
 
 import { getFrame } from "./api.js";
 import { h, throttle } from "./dom.js";
@@ -56,7 +56,7 @@ export class Strip {
         if (!blob) throw new Error("no frame");
         return URL.createObjectURL(blob);
       }).catch((error) => {
-        this.urls.delete(step);  // it may still come: frames are written a moment after their step
+        this.urls.delete(step);  // it may become available: frames are written shortly after their step
         this.shown = null;
         throw error;
       }));

@@ -1,5 +1,5 @@
-// Which words many episodes remember, how often, and with which outcome. Reads the memories of the latest episodes, one after the
-// other, and counts here.
+// Counts the words of many episodes by outcome. Reads the memories of the latest episodes, one after the other, and counts
+// in the browser.
 
 import { allMemory, keepList } from "./api.js";
 import { loadCharts } from "./charts.js";
@@ -61,7 +61,7 @@ export async function show(main, signal) {
   }
 }
 
-// Occurrences of each word, the most frequent first, by the outcome of their episodes.
+// Occurrences of each word by the outcome of their episodes, most frequent first.
 export function count(read, rule) {
   const rewards = read.map(([episode]) => episode.total_reward).filter((one) => one !== null).sort((a, b) => a - b);
   const middle = rewards.length / 2;

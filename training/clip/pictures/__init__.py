@@ -1,1 +1,1 @@
-"""The small CLIP that reads the pictures of continuous recognition: training data, training, evaluation."""
+"""The small CLIP for the pictures of continuous recognition: training data, training, evaluation."""

@@ -1,11 +1,11 @@
-"""What the small CLIP makes of the pictures: `python -m training.clip.pictures.evaluate --out runs/clip-pictures`.
+"""Evaluates the words of the pictures: `python -m training.clip.pictures.evaluate --out runs/clip-pictures`.
 
-Contract: over the environment's own views, for the training pictures and for those held out, which the model never saw:
-`consistency` (share of the views that name a picture whose word is that of the middle view), `distinct` (different words
-of the middle views), `collision` (chance that two pictures share their word), and how often the intended word is among the
-1 and 4 best, of the pictures' words and of the whole vocabulary. `places`: share of right words on the views that name no
-picture. Reads `OUT/export` and `OUT/vocabulary.safetensors`, writes `OUT/evaluation.json`.
-Failure: missing pictures raise `PicturesMissingError`; a missing vocabulary is what safetensors raises.
+Contract: over the environment's own views, for the training pictures and for the held-out ones, measures `consistency`
+(fraction of the views naming a picture whose word is that of the middle view), `distinct` (number of different words of the
+middle views), `collision` (probability that two pictures share their word), and how often the intended word is the first and
+among the first 4, among the pictures' words and in the whole vocabulary. `places` is the fraction of right words on the
+views that name no picture. Reads `OUT/export` and `OUT/vocabulary.safetensors`, writes `OUT/evaluation.json`. Failure:
+missing pictures raise `PicturesMissingError`; a missing vocabulary raises safetensors' error.
 """
 
 import argparse
@@ -27,18 +27,18 @@ from training.environments.recognition import view
 
 
 def retrieved(retriever: TokenRetriever, shown: view.Gallery, contents: list[int], places: list[int]) -> list[list[str]]:
-    """The words of each view, most similar first."""
+    """Returns the words of each view, most similar first."""
     frames = shown.views(contents, places).transpose(0, 2, 3, 1)
     return [[word.text for word in found] for found in retriever.retrieve(list(np.ascontiguousarray(frames)))]
 
 
 def share(hits: list[bool]) -> float:
-    """Mean, rounded."""
+    """Returns the mean, rounded."""
     return round(float(np.mean(hits)), 4)
 
 
 def evaluate_pictures(retriever: TokenRetriever, task: TokenRetriever, shown: view.Gallery) -> dict[str, Any]:
-    """The figures of one set of pictures; see the module docstring."""
+    """Returns the figures of one set of pictures."""
     names = [picture.name for picture in shown.pictures]
     intended = assign_words(names, set(retriever.words))
     contents = list(range(1, len(names) + 1))
@@ -67,7 +67,7 @@ def evaluate_pictures(retriever: TokenRetriever, task: TokenRetriever, shown: vi
 
 
 def evaluate_places(retriever: TokenRetriever, shown: view.Gallery) -> dict[str, Any]:
-    """Share of right words on the views that name no picture."""
+    """Returns the fraction of right words on the views that name no picture."""
     cells = list(range(len(view.CELLS)))
     cross = [found[0] == CROSS for found in retrieved(retriever, shown, [view.CROSS] * len(cells), cells)]
     aside = [

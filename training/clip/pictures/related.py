@@ -1,7 +1,7 @@
-"""Words near in meaning for nouns that are no single token of the language model: "peacock" can only be remembered as such.
+"""Related words for nouns that are not a single token of the language model, such as "peacock".
 
-Contract: noun -> related words, the nearest first. Every word was checked to be in the overlap of CLIP's and SmolLM2's
-vocabularies; one that another language model lacks is simply not used.
+Contract: noun -> related words, most related first. Every word was checked to be in the overlap of CLIP's and SmolLM2's
+vocabularies; words that another language model lacks are not used.
 """
 
 _TABLE = """

@@ -1,9 +1,9 @@
-"""Labelled views for the small CLIP: what the eye sees, and the word for it.
+"""Labelled views for the small CLIP: frames and their words.
 
-Contract: the environment's own views (training pictures only), half of them of a picture that was turned, mirrored, shrunk
-and recoloured, so that pictures never seen keep words of their own. Batch `iteration` is a pure function of (seed,
-iteration) and the negatives. While the whole picture is in view the word is the picture's; farther aside it is the
-direction, on a button its meaning, before the cross "cross": few words, that crowd no picture out of the memory.
+Contract: the environment's own views (training pictures only). Half of the pictures are rotated, mirrored, scaled down and
+recoloured, so that unseen pictures get words of their own too. Batch `iteration` is a pure function of (seed, iteration) and
+the negatives. While the whole picture is in view, the word is the picture's; farther aside it is the direction, on a button
+its meaning, and on the cross "cross". These are few words, so that they do not displace the pictures' words from the memory.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ CHANGED = 0.5  # share of the pictures that are changed
 
 
 def place_word(place: int) -> str:
-    """The word of a view that does not name its picture (`place` in OTHERS)."""
+    """Returns the word of a view that does not name its picture (`place` in OTHERS)."""
     for button, word in ((game.NEW, NEW), (game.OLD, OLD)):
         if place in (view.PLACE[button], view.WRONG[button]):
             return word
@@ -36,7 +36,7 @@ def place_word(place: int) -> str:
 
 
 def change(picture: Picture, rng: np.random.Generator) -> Picture:
-    """The picture turned, mirrored, shrunk and recoloured at random."""
+    """Rotates, mirrors, scales down and recolours a picture at random."""
     image = Image.fromarray(picture.pixels)
     image = ImageOps.mirror(image) if rng.random() < 0.5 else image
     image = image.rotate(rng.uniform(-20, 20), Image.Resampling.BILINEAR, fillcolor="white")
@@ -50,13 +50,15 @@ def change(picture: Picture, rng: np.random.Generator) -> Picture:
 
 @dataclass(frozen=True)
 class Samples:
-    """The gallery's pictures and, one for each, their words."""
+    """The gallery's pictures, with one word for each."""
 
     gallery: view.Gallery
     words: Sequence[str]
 
     def draw(self, rng: np.random.Generator, rows: int) -> tuple[NDArray[np.uint8], list[tuple[str, str]]]:
-        """Frames uint8 (rows, 64, 64, 3), and for each the word and a longer caption (the same where there is none)."""
+        """Returns frames uint8 (rows, 64, 64, 3), with the word and a longer caption of each (the word itself if there is
+        none).
+        """
         frames, said = [], []
         for kind in rng.choice(3, rows, p=(*SHARES, 1 - sum(SHARES))):
             picture = int(rng.integers(len(self.words)))
@@ -72,11 +74,11 @@ class Samples:
         return np.stack(frames).transpose(0, 2, 3, 1), said
 
     def images(self, rng: np.random.Generator, rows: int) -> Tensor:
-        """Normalised images of views drawn at random, float32 (rows, 3, 64, 64)."""
+        """Returns normalised images of random views, float32 (rows, 3, 64, 64)."""
         return normalise(np.ascontiguousarray(self.draw(rng, rows)[0]))
 
     def batch(self, seed: int, iteration: int, rows: int, negatives: Sequence[str]) -> Batch:
-        """Batch number `iteration`: its texts are all words, the longer captions of its pictures, and `negatives`."""
+        """Returns batch number `iteration`; its texts are all words, its pictures' longer captions, and `negatives`."""
         frames, said = self.draw(np.random.default_rng((seed, iteration)), rows)
         known = list(dict.fromkeys([*PLACES, *self.words, *(caption for _, caption in said)]))
         texts = [*known, *(word for word in negatives if word not in known)]

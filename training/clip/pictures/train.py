@@ -1,7 +1,7 @@
 """Trains the small CLIP on the pictures of continuous recognition: `python -m training.clip.pictures.train --out FOLDER`.
 
 Contract, options and failures: as training.clip.train; missing pictures raise `PicturesMissingError`. Patches of 16 pixels
-and captions of 8 tokens make it several times cheaper than the others: one large picture and a few words suffice here.
+and captions of 8 tokens suffice for one large picture and a few words, and make training several times cheaper.
 """
 
 from typing import Any
@@ -23,14 +23,14 @@ PREPROCESS_CFG: dict[str, Any] = folder.PREPROCESS_CFG | {"size": SIZE}
 
 
 def known_words(language_model: str) -> set[str]:
-    """The words that CLIP and the language model share."""
+    """Returns the words that CLIP and the language model share."""
     return {entry.word for entry in overlap(load_language_words(language_model), "words")}
 
 
 def pictures(language_model: str) -> Scenes:
-    """Training on the pictures that are not held out."""
+    """Returns the training on the pictures that are not held out."""
     shown = gallery(RECOGNITION)
-    # All pictures' words together would tell a held-out picture's word; the matching sees the training names alone.
+    # Matching all names together would leak information about held-out pictures, so only training names are matched.
     words = assign_words([picture.name for picture in shown.pictures], known_words(language_model))
     samples = Samples(shown, words)
     return Scenes(samples.words, samples.batch, samples.images, MODEL_CFG, PREPROCESS_CFG)

@@ -1,8 +1,8 @@
-"""Which one word of the vocabulary stands for a picture, and for the views that show none.
+"""Chooses the one word of the vocabulary for each picture, and for the views without a picture.
 
-Contract: a pure function of the pictures' names and the known words. Every name gets a word that occurs in it or is
-related to one that does, its head noun if possible; where several names share a noun, as many of them as possible get
-different words (a maximum matching), so that "red apple" may become "red". A name without any known word gets UNKNOWN.
+Contract: a pure function of the pictures' names and the known words. Every name gets a word that occurs in it or is related
+to one that does, preferably its head noun. If several names share a noun, as many of them as possible get different words (a
+maximum matching), so that "red apple" may become "red". A name without any known word gets UNKNOWN.
 """
 
 import re
@@ -13,7 +13,7 @@ from training.clip.pictures.related import RELATED
 UNKNOWN = "thing"
 CROSS, NEW, OLD, LEFT, RIGHT = "cross", "new", "old", "left", "right"
 PLACES = (CROSS, NEW, OLD, LEFT, RIGHT)
-# "A bunch of grapes": the word before "of" says nothing.
+# "A bunch of grapes": the word before "of" is not informative.
 MEASURES = {"pair", "bunch", "cluster", "head", "string", "quarter", "glass", "couple", "baby", "plant", "part"}
 # The head noun comes before these.
 _BREAKS = """with in for from is that covered playing dancing on at to resembles are like used means inside ahead hatched was
@@ -26,7 +26,7 @@ EMPTY = BREAKS | set(_EMPTY.split())
 
 
 def candidates(name: str, known: Collection[str]) -> list[str]:
-    """Words of `name` that are in `known`, the likely head noun first."""
+    """Returns words of `name` that are in `known`, the most likely head noun first."""
     tokens = re.findall(r"[a-z]+", name.replace("'s", ""))
     if len(tokens) > 2 and tokens[1] == "of" and tokens[0] in MEASURES:
         tokens = tokens[2:]
@@ -37,7 +37,7 @@ def candidates(name: str, known: Collection[str]) -> list[str]:
 
 
 def assign_words(names: Sequence[str], known: Collection[str]) -> list[str]:
-    """A word for each name; see the module docstring."""
+    """Returns a word for each name, by maximum matching."""
     options = [candidates(name, known) for name in names]
     owner: dict[str, int] = {}
 

@@ -1,9 +1,8 @@
-"""The views the small CLIP of MiniWorld is trained on, rendered once: `python -m training.clip.world.data --out FOLDER`.
+"""Renders the views on which the small CLIP of MiniWorld is trained: `python -m training.clip.world.data --out FOLDER`.
 
 Contract: shard `i` is `shard-i.npz`, a pure function of (seed, i): `frames` uint8 (2,048, 60, 80, 3) and `captions`, one
-JSON text for each frame. Shards appear whole or not at all; the command makes those that are missing, so it may be stopped
-and started again at any time.
-Failure: a folder made with another seed is a ValueError, since its views would be mixed with others.
+JSON text per frame. Shards are written atomically; the command renders the missing ones, so it can be interrupted and
+restarted at any time. Failure: a folder with another seed raises ValueError, because the views would be mixed.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def _said(text: str) -> Said:
 
 
 def _same_seed(folder: Path, seed: int) -> None:
-    """Records the folder's seed, or compares with the record."""
+    """Records the folder's seed, or compares it with the record."""
     record = folder / "seed.json"
     if not record.exists():
         record.write_text(json.dumps(seed))
@@ -49,7 +48,7 @@ def _write_shard(path: Path, frames: list[Frames], said: list[Said]) -> None:
 
 
 def make(folder: Path, *, seed: int = SEED, shards: int = SHARDS, views: int = VIEWS) -> None:
-    """Renders the shards that `folder` lacks."""
+    """Renders the shards that are missing in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     _same_seed(folder, seed)
     paths = [folder / f"shard-{index:03}.npz" for index in range(shards)]
@@ -70,7 +69,7 @@ def make(folder: Path, *, seed: int = SEED, shards: int = SHARDS, views: int = V
 
 
 def load(folder: Path) -> tuple[Frames, list[Said]]:
-    """All frames uint8 (rows, 60, 80, 3) of a folder with their captions, in the shards' order."""
+    """Returns all frames uint8 (rows, 60, 80, 3) of a folder with their captions, in the order of the shards."""
     frames, said = [], []
     for path in sorted(folder.glob("shard-*.npz")):
         with np.load(path) as shard:
@@ -82,7 +81,7 @@ def load(folder: Path) -> tuple[Frames, list[Said]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Render the views the small CLIP of MiniWorld is trained on.")
     parser.add_argument("--out", type=Path, default=FOLDER)
-    parser.add_argument("--shards", type=int, default=SHARDS, help=f"of {VIEWS} views each")
+    parser.add_argument("--shards", type=int, default=SHARDS, help=f"number of shards, of {VIEWS} views each")
     parser.add_argument("--seed", type=int, default=SEED)
     options = parser.parse_args()
     make(options.out, seed=options.seed, shards=options.shards)

@@ -1,10 +1,11 @@
-"""Which word wins on MiniWorld's own frames: `python -m training.clip.world.evaluate --out runs/clip-world`.
+"""Measures which words MiniWorld's own frames get: `python -m training.clip.world.evaluate --out runs/clip-world`.
 
-Contract: reads OUT/export, writes OUT/evaluation.json. On the frames of each environment that show exactly one thing clearly
-(`CLEAR_TEST` pixels or more, nothing else at all): top-1 among the bare words; top-1 and top-4 over the whole vocabulary;
-confusions; how often the thing's second word (its colour, or the kind on a sign) is among the first two; top-1 among the
-names of objects alone, where the thing is no sign that can be read; and top-1 by the thing's size. On frames that show
-nothing: the same of the place. The vocabulary's text embeddings are computed here, by the model itself.
+Contract: reads OUT/export, writes OUT/evaluation.json. On the frames of each environment with exactly one clearly visible
+object (`CLEAR_TEST` pixels or more, and nothing else), measures top-1 accuracy among the bare words; top-1 and top-4
+accuracy over the whole vocabulary; confusions; how often the object's second word (its colour, or the kind on a sign) is
+among the first two; top-1 accuracy among the names of objects only, unless the object is a readable sign; and top-1 accuracy
+by the object's size. On frames without objects, measures the same for the place. The model computes the vocabulary's text
+embeddings here.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ OBJECT_WORDS = (*COLOURED, *MESHES.values(), "sign")
 
 
 def score(said: list[Said], task: list[list[str]], whole: list[list[str]]) -> dict[str, Any]:
-    """The figures of one set of frames."""
+    """Returns the figures of one set of frames."""
     truth = [item.first for item in said]
     second = [sorted(item.words, key=lambda word: -item.words[word])[1] for item in said if len(item.words) > 1]
     pairs = [(item, found) for item, found in zip(said, whole, strict=True) if len(item.words) > 1]
@@ -50,12 +51,12 @@ def score(said: list[Said], task: list[list[str]], whole: list[list[str]]) -> di
 
 
 def single(things: list[Seen]) -> bool:
-    """Exactly one thing, and that clearly; of signs only those that can be read."""
+    """Returns whether there is exactly one object, clearly visible and, for signs, readable."""
     return len(things) == 1 and things[0].pixels >= CLEAR_TEST and (things[0].kind != "sign" or len(things[0].text) > 0)
 
 
 def by_size(things: list[Seen], said: list[Said], found: list[list[str]]) -> dict[str, list[int]]:
-    """Frames with the right word and all frames, by the fewest pixels of a class of sizes."""
+    """Returns frames with the right word and all frames, by the minimum pixels of each size class."""
     counts = {size: [0, 0] for size in SIZES}
     for thing, item, words in zip(things, said, found, strict=True):
         count = counts[max(size for size in SIZES if size <= thing.pixels)]
@@ -65,7 +66,7 @@ def by_size(things: list[Seen], said: list[Said], found: list[list[str]]) -> dic
 
 
 def figures_of_objects(rows: list[Met], task: TokenRetriever, objects: TokenRetriever) -> dict[str, Any]:
-    """What is said of frames that show exactly one thing, beside `score`."""
+    """Returns the figures of frames with exactly one object, in addition to `score`."""
     frames, things = [frame for frame, _, _ in rows], [seen[0] for _, seen, _ in rows]
     said = [caption([thing], place) for thing, (_, _, place) in zip(things, rows, strict=True)]
     named = [row for row, thing in enumerate(things) if not thing.text]
@@ -77,7 +78,7 @@ def figures_of_objects(rows: list[Met], task: TokenRetriever, objects: TokenRetr
 
 
 def evaluate(environment: str, task: TokenRetriever, whole: TokenRetriever, objects: TokenRetriever) -> dict[str, Any]:
-    """The figures of one environment; see the module docstring."""
+    """Returns the figures of one environment."""
     met = walk(environment, FRAMES)
     report: dict[str, Any] = {}
     sets = {
@@ -93,7 +94,7 @@ def evaluate(environment: str, task: TokenRetriever, whole: TokenRetriever, obje
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(description="Evaluate the small CLIP of MiniWorld on the environments' own frames.")
     parser.add_argument("--out", type=Path, default=Path("runs/clip-world"))
     options = parser.parse_args()

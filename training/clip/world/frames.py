@@ -1,7 +1,8 @@
-"""The environments' own frames, met on a random walk with what is in them known exactly; never used in training.
+"""Frames of the environments themselves, collected on a random walk, with exact knowledge of their content.
 
-Contract: deterministic in (environment, frames). Each frame is uint8 (60, 80, 3). SignVarying's agent starts before
-the sign in every second episode, because a random walk hardly ever comes to read it.
+Contract: deterministic in (environment, frames). The frames are never used in training. Each frame is uint8 (60, 80, 3). In
+every second episode, SignVarying's agent starts in front of the sign, because a random walk hardly ever gets close enough to
+read it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ Met = tuple[Frame, list[Seen], str]  # a frame, the things in it, the place
 
 
 def walk(environment: str, frames: int) -> list[Met]:
-    """What is met at each step."""
+    """Yields what is seen at each step."""
     env = single_environment(environment)
     world: Any = env.unwrapped
     rng = np.random.default_rng(SEED)

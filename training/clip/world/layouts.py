@@ -1,6 +1,6 @@
 """Floor plans of random worlds: one room, a hall, a T, a Y, four rooms, an L, a maze.
 
-Contract: `build(world, rng)` adds rooms to a MiniWorld world that has none yet; all rooms share their textures.
+Contract: `build(world, rng)` adds rooms to a MiniWorld world that has none; all rooms share their textures.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _ell(world: Any, rng: np.random.Generator, looks: dict[str, Any]) -> None:
 
 
 def _maze(world: Any, rng: np.random.Generator, looks: dict[str, Any]) -> None:
-    """Two or three cells a side; every cell opens to one before it, some to both."""
+    """A maze of two or three cells per side; every cell is connected to an earlier one, some to both."""
     side, cell = int(rng.integers(2, 4)), rng.uniform(2.6, 3.4)
     step = cell + GAP
     rooms = {}
@@ -85,7 +85,7 @@ PLANS = ((_one_room, 0.3), (_hall, 0.08), (_tee, 0.12), (_wye, 0.12), (_four_roo
 
 
 def build(world: Any, rng: np.random.Generator) -> None:
-    """One random floor plan."""
+    """Builds one random floor plan."""
     looks = {
         "wall_tex": str(rng.choice(list(WALLS), p=list(WALLS.values()))),
         "floor_tex": str(rng.choice(list(FLOORS), p=list(FLOORS.values()))),

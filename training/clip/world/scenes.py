@@ -1,8 +1,8 @@
-"""Random MiniWorld worlds of our own: rooms, halls, junctions, mazes, with any of the entities and signs.
+"""Random MiniWorld worlds: rooms, halls, junctions and mazes, with any of the entities and signs.
 
 Contract: `Scenes.draw` is a pure function of the generator: frames uint8 (rows, 60, 80, 3) with their captions. No world is
-one of MiniWorld's tasks, though textures and objects are theirs; half of the worlds have random light, camera and textures.
-Views in which something is only just visible are drawn again.
+one of MiniWorld's tasks, though textures and objects are MiniWorld's; half of the worlds have random light, camera and
+textures. Views in which something is only just visible are discarded.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Frames = NDArray[np.uint8]
 
 
 class _World(MiniWorldEnv):  # type: ignore[misc]
-    """A world that is built anew at each reset; its entities are all drawn with every frame."""
+    """A world that is rebuilt at each reset; all its entities are redrawn with every frame."""
 
     def _gen_world(self) -> None:
         rng = self.np_random
@@ -39,7 +39,7 @@ class _World(MiniWorldEnv):  # type: ignore[misc]
             _place(self, _make(kind, rng), rng)
 
     def _hang_sign(self, rng: np.random.Generator) -> None:
-        """A sign of one or two lines on a wall that is long enough for it."""
+        """Hangs a sign of one or two lines on a wall that is long enough for it."""
         lines = _draw_text(rng)
         height = rng.uniform(0.85, 1.1)
         width = max(map(len, lines)) * height + 0.2
@@ -59,7 +59,7 @@ class _World(MiniWorldEnv):  # type: ignore[misc]
 
 
 def _free(world: Any, entity: Any, rng: np.random.Generator) -> NDArray[np.float64] | None:
-    """A random position at which `entity` touches nothing; None where 40 tries find none."""
+    """Returns a random position at which `entity` touches nothing, or None after 40 failed attempts."""
     for _ in range(40):
         room = world.rooms[rng.choice(len(world.rooms), p=world.room_probs)]
         position = np.array([rng.uniform(room.min_x, room.max_x), 0, rng.uniform(room.min_z, room.max_z)])
@@ -69,7 +69,7 @@ def _free(world: Any, entity: Any, rng: np.random.Generator) -> NDArray[np.float
 
 
 def _place(world: Any, entity: Any, rng: np.random.Generator) -> None:
-    """Puts an entity into the world unless it does not fit; MiniWorld itself would try for ever."""
+    """Puts an entity into the world if it fits; MiniWorld itself would try forever."""
     position = _free(world, entity, rng)
     if position is not None:
         world.place_entity(entity, pos=position, dir=rng.uniform(-math.pi, math.pi))
@@ -103,13 +103,13 @@ def _make(kind: str, rng: np.random.Generator) -> Any:
 
 
 class Scenes:
-    """The one world of this process, built anew again and again."""
+    """The only world of this process, rebuilt repeatedly."""
 
     def __init__(self) -> None:
         self.world = _World()
 
     def draw(self, rng: np.random.Generator, rows: int) -> tuple[Frames, list[Said]]:
-        """`rows` views, `POSES` of a world; see the module docstring."""
+        """Returns `rows` views with captions, `POSES` per world."""
         frames: list[Frames] = []
         said: list[Said] = []
         while len(frames) < rows:
@@ -129,7 +129,7 @@ class Scenes:
                 return frame, caption(things, place(self.world))
 
     def _look(self, rng: np.random.Generator) -> tuple[Frames, list[Seen]]:
-        """What is seen; now and then with an object in the agent's hands, where MiniWorld would put it."""
+        """Returns what the agent sees; sometimes with an object in the agent's hands, where MiniWorld would put it."""
         world = self.world
         carried = [e for e in world.entities if e is not world.agent and not isinstance(e, TextFrame) and e.radius < 1]
         if not carried or rng.random() >= CARRIED:
@@ -142,7 +142,7 @@ class Scenes:
         return seen
 
     def _pose(self, rng: np.random.Generator) -> None:
-        """Puts the agent somewhere: three times of four looking at about one of the things."""
+        """Places the agent; in three of four cases it roughly faces one of the objects."""
         world, agent = self.world, self.world.agent
         things = [entity for entity in world.entities if entity is not agent]
         signs = [entity for entity in things if isinstance(entity, TextFrame)]

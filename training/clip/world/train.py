@@ -1,8 +1,8 @@
 """Trains the small CLIP on rendered MiniWorld scenes: `python -m training.clip.world.train --out runs/clip-world`.
 
-Contract, options and failures: as training.clip.train; the views are rendered first where runs/clip-world-data lacks them.
-The image tower is open_clip's own ResNet, small: convolutions learn small objects and letters from far fewer views than
-a transformer of this size. Its input is square, so the 60x80 frame is squashed to 64x64 and nothing is cut off.
+Contract, options and failures: as training.clip.train; views that are missing in runs/clip-world-data are rendered first.
+The image tower is a small version of open_clip's ResNet: convolutions learn small objects and letters from far fewer views
+than a transformer of this size. Its input is square, so the 60x80 frame is resized to 64x64 without cropping.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PREPROCESS_CFG: dict[str, Any] = folder.PREPROCESS_CFG | {"size": SIZE, "resize_
 
 
 def world(views: Views) -> Scenes:
-    """Training on `views`."""
+    """Returns the training on `views`."""
     return Scenes(BARE_WORDS, views.batch, views.images, MODEL_CFG, PREPROCESS_CFG, PEAK_RATE, bfloat16=True)
 
 

@@ -1,9 +1,9 @@
-"""Training batches of MiniWorld views that were rendered once (data.py), each time a little changed.
+"""Training batches of rendered MiniWorld views (data.py), with random augmentation.
 
-Contract: a batch is a pure function of (seed, iteration, negatives) and the data folder, whose missing shards are made when
-first needed. Views are squashed to the model's square by PIL's bicubic filter, as open_clip's own transform does it.
-Every draw changes brightness and contrast and shifts the view; views that show no sign are mirrored half of the time. Hues
-stay, for colours are words.
+Contract: a batch is a pure function of (seed, iteration, negatives) and the data folder, whose missing shards are rendered
+when first needed. Views are resized to the model's square input by PIL's bicubic filter, as in open_clip's own transform.
+Augmentation changes brightness and contrast and shifts the view; views without a sign are mirrored half of the time. Hues
+are kept, because colours are words.
 """
 
 from __future__ import annotations
@@ -29,18 +29,20 @@ Frames = NDArray[np.uint8]
 
 
 def squash(frames: Frames) -> Frames:
-    """uint8 (rows, height, width, 3) -> (rows, 64, 64, 3)."""
+    """Resizes uint8 (rows, height, width, 3) to (rows, 64, 64, 3)."""
     bicubic = Image.Resampling.BICUBIC
     return np.stack([np.asarray(Image.fromarray(frame).resize((SIZE, SIZE), bicubic)) for frame in frames])
 
 
 def shows_sign(said: Said) -> bool:
-    """A sign is in the view, be it readable or not."""
+    """Returns whether a sign is in view, readable or not."""
     return any("sign" in text for text in (*said.true, *said.longer))
 
 
 def change(rng: np.random.Generator, frames: Frames, mirrored: NDArray[np.bool_]) -> Frames:
-    """The same views, uint8 (rows, 64, 64, 3), in other light and a little aside; those `mirrored` left to right."""
+    """Returns the views, uint8 (rows, 64, 64, 3), with other light and slightly shifted; those `mirrored` are flipped
+    horizontally.
+    """
     turned = np.where(mirrored[:, None, None, None], frames[:, :, ::-1], frames)
     wide = np.pad(turned, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), "edge")
     rows = rng.integers(2 * SHIFT + 1, size=len(frames))[:, None] + np.arange(SIZE)
@@ -54,7 +56,7 @@ def change(rng: np.random.Generator, frames: Frames, mirrored: NDArray[np.bool_]
 
 
 def label(images: Tensor, said: Sequence[Said], chosen: Sequence[str], negatives: Sequence[str]) -> Batch:
-    """The batch of images with their captions, the one longer caption of each that is `chosen`, and extra words."""
+    """Returns the batch of images with their captions, the one longer caption of each that is `chosen`, and extra words."""
     known = list(dict.fromkeys([*BARE_WORDS, *chosen]))
     index = {text: column for column, text in enumerate(known)}
     texts = [*known, *negatives]
@@ -76,18 +78,18 @@ class Views:
 
     @cached_property
     def _loaded(self) -> tuple[Frames, list[Said], NDArray[np.bool_]]:
-        """Squashed frames, captions, and where a view may be mirrored."""
+        """Returns resized frames, captions, and which views may be mirrored."""
         data.make(self.folder, shards=self.shards, views=self.views)
         frames, said = data.load(self.folder)
         return squash(frames), said, np.array([not shows_sign(item) for item in said])
 
     def images(self, rng: np.random.Generator, rows: int) -> Tensor:
-        """Normalised images of views drawn at random, unchanged, float32 (rows, 3, 64, 64)."""
+        """Returns normalised images of random views, without augmentation, float32 (rows, 3, 64, 64)."""
         frames = self._loaded[0]
         return normalise(frames[rng.integers(len(frames), size=rows)])
 
     def batch(self, seed: int, iteration: int, rows: int, negatives: Sequence[str]) -> Batch:
-        """Batch number `iteration`."""
+        """Returns batch number `iteration`."""
         frames, said, mirrors = self._loaded
         rng = np.random.default_rng((seed, iteration))
         drawn = rng.choice(len(frames), rows, replace=False)

@@ -1,10 +1,9 @@
-"""What a MiniWorld agent sees, known exactly: each thing's visible pixels, a sign's readable text, and the kind of place.
+"""Determines what a MiniWorld agent sees: each object's visible pixels, a sign's readable text, and the kind of place.
 
-Contract: works on any MiniWorld environment, its state is the same before and after. A thing's pixels are those that change
-when the view is drawn without it. A line of a sign can be read if all of it is in the frame, nothing hides it and its
-letters are at least `LETTER` pixels wide and high. A view's place is told by the distances to the walls: "wall" (one right
-ahead), "corridor" (walls on both sides) or "room".
-Failure: an entity of a kind without a word raises KeyError naming its mesh.
+Contract: works on any MiniWorld environment and does not change its state. An object's pixels are those that change when the
+view is rendered without it. A line of a sign is readable if all of it is in the frame, nothing hides it and its letters are
+at least `LETTER` pixels wide and high. A view's place follows from the distances to the walls: "wall" (one directly ahead),
+"corridor" (walls on both sides) or "room". Failure: an entity of a kind without a word raises KeyError naming its mesh.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ Frame = NDArray[np.uint8]
 
 
 def name(entity: Any) -> tuple[str, str]:
-    """(kind, colour) of an entity as bare words; the colour is "" where it has none."""
+    """Returns (kind, colour) of an entity as bare words; the colour is "" if it has none."""
     if isinstance(entity, TextFrame):
         return "sign", ""
     if isinstance(entity, Box):
@@ -50,20 +49,22 @@ def _draw_without(env: Any, entity: Any) -> Frame:
 
 
 def _view(env: Any, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """World points (n, 3) -> (n, 3): metres ahead, to the right, above the camera."""
+    """Converts world points (n, 3) to (n, 3): metres ahead, to the right, above the camera."""
     offset = points - env.agent.cam_pos
     return np.stack([offset @ env.agent.dir_vec, offset @ env.agent.right_vec, offset[:, 1]], axis=1)
 
 
 def _may_be_seen(env: Any, entity: Any) -> bool:
-    """False for what certainly is outside the frame; spares a drawing."""
+    """Returns False for entities that are certainly outside the frame, which saves rendering."""
     ((ahead, right, _),) = _view(env, np.asarray(entity.pos, float)[None])
     size = max(entity.radius, getattr(entity, "width", 0.0))
     return bool(ahead > -size and abs(right) < max(ahead, 0) * 0.95 + 2 * size + 0.3)
 
 
 def legible(env: Any, sign: Any) -> tuple[bool, float]:
-    """Whether all of a line is in the frame with letters large enough, if nothing hides it; its area in pixels."""
+    """Returns whether a whole line is in the frame with sufficiently large letters, and its area in pixels; ignores
+    occlusion.
+    """
     side = np.array([math.sin(sign.dir), 0, math.cos(sign.dir)]) * sign.width / 2
     up = np.array([0, sign.height / 2, 0])
     corners = _view(env, np.asarray(sign.pos, float) + np.stack([-side - up, -side + up, side + up, side - up]))
@@ -83,7 +84,7 @@ def _readable(env: Any, sign: Any, pixels: int) -> bool:
 
 
 def look(env: Any) -> tuple[Frame, list[Seen]]:
-    """The agent's frame uint8 (60, 80, 3) and the things in it; the lines of a sign are one thing."""
+    """Returns the agent's frame uint8 (60, 80, 3) and the objects in it; the lines of a sign are one object."""
     frame = env.render_obs()
     things, plates = [], []
     for entity in env.entities:
@@ -102,7 +103,7 @@ def look(env: Any) -> tuple[Frame, list[Seen]]:
 
 
 def _distance(env: Any, turn: float) -> float:
-    """Metres to the nearest wall in the direction `turn` degrees to the right of the agent's; inf where there is none."""
+    """Returns metres to the nearest wall, `turn` degrees to the right of the agent's direction; inf if there is none."""
     angle = env.agent.dir - math.radians(turn)
     ray = np.array([math.cos(angle), -math.sin(angle)])
     start, end = env.wall_segs[:, 0][:, [0, 2]], env.wall_segs[:, 1][:, [0, 2]]
@@ -116,7 +117,7 @@ def _distance(env: Any, turn: float) -> float:
 
 
 def place(env: Any) -> str:
-    """wall, corridor or room; see the module docstring."""
+    """Returns the kind of place: wall, corridor or room."""
     ahead = _distance(env, 0)
     if ahead < AHEAD:
         return "wall"

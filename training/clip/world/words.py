@@ -1,10 +1,10 @@
-"""What may be said about a MiniWorld view: the words that retrieval should find, and longer true captions.
+"""Captions of a MiniWorld view: the words that retrieval should find, and longer true captions.
 
-Contract: a pure function of what is seen (visible.py). The most prominent thing is named first by its kind, then by its
-colour; the next one follows, or the place. A sign that can be read comes before all else, and there the words written on
-it stand in for kind and colour ("blue", "box"): so a sign that says BLUE BOX gives the colour first, a blue box gives the
-kind first. Bare words are words of the shared vocabulary, hence "medicine" for a medkit, "duck" for a duckie, "bottle" for a
-potion, "card" for a keycard.
+Contract: a pure function of what is seen (visible.py). The most prominent object comes first, named by its kind and then by
+its colour; the next object or the place follows. A readable sign comes before everything else, and the words written on it
+take the place of kind and colour ("blue", "box"). A sign that reads BLUE BOX therefore gives the colour first, and a blue
+box gives the kind first. Bare words are words of the shared vocabulary, hence "medicine" for a medkit, "duck" for a duckie,
+"bottle" for a potion and "card" for a keycard.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ FIRST, WITH_PLACE, KIND = 0.8, 0.9, 0.75  # shares: of two things, of a thing be
 
 @dataclass(frozen=True)
 class Seen:
-    """One thing in view. kind: bare word. colour: "" where it has none. pixels: visible ones. text: what can be read."""
+    """One object in view.
+
+    kind: bare word. colour: "" if it has none. pixels: number of visible pixels. text: readable text.
+    """
 
     kind: str
     colour: str
@@ -45,8 +48,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class Said:
-    """words: bare word -> share of the target, summing to 1. longer: captions of more than a word. true: bare words that
-    are true of the view, those of `words` included.
+    """The captions of one view.
+
+    words: bare word -> share of the target, summing to 1. longer: captions of more than one word. true: bare words that are
+    true of the view, including those of `words`.
     """
 
     words: dict[str, float]
@@ -55,12 +60,12 @@ class Said:
 
     @property
     def first(self) -> str:
-        """The word that should win."""
+        """The word that should be retrieved first."""
         return max(self.words, key=lambda word: self.words[word])
 
 
 def _shares(seen: Seen) -> dict[str, float]:
-    """The words of one thing."""
+    """Returns the words of one object."""
     pair = [*seen.text, "sign"][:2] if seen.text else [word for word in (seen.kind, seen.colour) if word]
     return dict(zip(pair, (KIND, 1 - KIND) if len(pair) > 1 else (1.0,), strict=True))
 
@@ -73,7 +78,7 @@ def _phrases(seen: Seen) -> tuple[str, ...]:
 
 
 def ranked(things: Sequence[Seen]) -> list[Seen]:
-    """Those clearly visible, most prominent first: signs that can be read, then by pixels."""
+    """Returns the clearly visible objects, most prominent first: readable signs, then by pixels."""
     clear = [thing for thing in things if thing.pixels >= CLEAR]
     return sorted(clear, key=lambda thing: (not thing.text, -thing.pixels))
 
@@ -87,7 +92,7 @@ def _weighted(*parts: tuple[dict[str, float], float]) -> dict[str, float]:
 
 
 def caption(things: Sequence[Seen], place: str) -> Said:
-    """The captions of one view."""
+    """Returns the captions of one view."""
     order = ranked(things)
     if not order:
         return Said({place: 1.0}, (f"a {place}", f"an empty {place}"), frozenset([place]))

@@ -1,1 +1,1 @@
-"""Psychlab's continuous recognition as an environment of our own; environment.py says what differs."""
+"""Psychlab's continuous recognition as an environment of our own; environment.py lists the differences."""

@@ -25,7 +25,7 @@ from training.environments.rows import Rows
 
 
 class RecognitionEnv(gymnasium.Env[NDArray[np.uint8], Any]):
-    """One player; `game` holds the truth."""
+    """One environment; `game` contains its state."""
 
     observation_space = gymnasium.spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
     action_space = gymnasium.spaces.Discrete(len(Action))
@@ -36,13 +36,13 @@ class RecognitionEnv(gymnasium.Env[NDArray[np.uint8], Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-        """A new episode; without a seed it follows from the ones before."""
+        """Starts a new episode; without a seed it follows from the previous ones."""
         super().reset(seed=seed)
         self.game.reset(self.np_random)
         return self._frame(), {}
 
     def step(self, action: int) -> tuple[NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
-        """Turns the eye by one cell."""
+        """Moves the gaze by one cell."""
         reward, terminated, truncated = self.game.step(action)
         return self._frame(), reward, terminated, truncated, {}
 
@@ -51,36 +51,39 @@ class RecognitionEnv(gymnasium.Env[NDArray[np.uint8], Any]):
 
 
 class RecognitionVecEnv(Rows):
-    """Rows 0..n-1 of the first task, then those of the second, and so on; row r begins with seed `seed * 1000 + r`."""
+    """Parallel environments: first those of the first task, then those of the second, and so on.
+
+    Environment r begins with seed `seed * 1000 + r`.
+    """
 
     def __init__(self, tasks: Sequence[tuple[str, int, Gallery]], *, seed: int) -> None:
-        """tasks: (environment id, number of rows, pictures)."""
-        self._rngs = [np.random.default_rng(seed * 1000 + row) for row in range(sum(rows for _, rows, _ in tasks))]
-        self.names = [name for name, rows, _ in tasks for _ in range(rows)]
-        self.games = [Game(len(gallery.pictures)) for _, rows, gallery in tasks for _ in range(rows)]
+        """tasks: (environment id, num_envs, pictures)."""
+        self._rngs = [np.random.default_rng(seed * 1000 + row) for row in range(sum(num_envs for _, num_envs, _ in tasks))]
+        self.names = [name for name, num_envs, _ in tasks for _ in range(num_envs)]
+        self.games = [Game(len(gallery.pictures)) for _, num_envs, gallery in tasks for _ in range(num_envs)]
         self._parts: list[tuple[Gallery, list[Game]]] = []
         at = 0
-        for _, rows, gallery in tasks:
-            self._parts.append((gallery, self.games[at : at + rows]))
-            at += rows
+        for _, num_envs, gallery in tasks:
+            self._parts.append((gallery, self.games[at : at + num_envs]))
+            at += num_envs
         frames = gymnasium.spaces.Box(0, 255, (3, SIZE, SIZE), np.uint8)
         super().__init__(len(self.games), frames, gymnasium.spaces.Discrete(len(Action)))
         self._actions: list[int] = []
         self._returns = np.zeros(self.num_envs)
 
     def reset(self) -> NDArray[np.uint8]:
-        """First frames of new episodes, uint8 (rows, 3, 64, 64)."""
+        """Returns the first frames of new episodes, uint8 (num_envs, 3, 64, 64)."""
         for game, rng in zip(self.games, self._rngs, strict=True):
             game.reset(rng)
         self._returns[:] = 0
         return self._frames()
 
     def step_async(self, actions: NDArray[Any]) -> None:
-        """Keeps the actions for `step_wait`."""
+        """Stores the actions for `step_wait`."""
         self._actions = actions.tolist()
 
     def step_wait(self) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
-        """Steps every row; rows that ended are reset, as stable-baselines3 expects."""
+        """Steps every environment; resets those whose episodes ended, as stable-baselines3 expects."""
         outcomes = [game.step(action) for game, action in zip(self.games, self._actions, strict=True)]
         rewards = np.array([reward for reward, _, _ in outcomes], np.float32)
         dones = np.array([terminated or truncated for _, terminated, truncated in outcomes])
@@ -105,4 +108,4 @@ class RecognitionVecEnv(Rows):
         }
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Does nothing."""

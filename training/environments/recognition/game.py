@@ -18,7 +18,7 @@ YAW, PITCH = 3, 1  # cells to either side of the middle
 
 
 class Action(IntEnum):
-    """Where the eye turns, by one cell."""
+    """Direction in which the gaze moves, by one cell."""
 
     STAY = 0
     LEFT = 1
@@ -32,19 +32,19 @@ NEW, OLD = (-YAW, 0), (YAW, 0)  # the cells of the buttons
 
 
 class Game:
-    """One episode after the other, each begun by `reset`.
+    """The state of a game; `reset` begins each episode.
 
-    picture: index of the picture on the panel, None while the cross is shown. old: it was shown before in this episode.
-    gaze: (yaw, pitch) in cells, right and down positive. right: whether the button that is looked at is the right answer,
-    None before one is looked at. trial: trials that are over. seen: indices shown so far.
+    picture: index of the picture on the panel, None while the cross is shown. old: whether it was shown before in this
+    episode. gaze: (yaw, pitch) in cells, right and down positive. right: whether the button in view is the right answer,
+    None if none is in view. trial: number of finished trials. seen: indices shown so far.
     """
 
     def __init__(self, pictures: int) -> None:
-        """pictures: how many there are to draw from, at least TRIALS."""
+        """pictures: number of available pictures, at least TRIALS."""
         self._pictures = pictures
 
     def reset(self, rng: np.random.Generator) -> None:
-        """A new episode with the cross on the panel, the eye near it; draws from `rng` until the episode is over."""
+        """Begins a new episode with the cross on the panel and the gaze near it; uses `rng` until the episode is over."""
         self._rng = rng
         self._order: list[int] = rng.permutation(self._pictures)[:TRIALS].tolist()
         self.seen: list[int] = []
@@ -57,7 +57,7 @@ class Game:
             self._show()
 
     def step(self, action: int) -> tuple[float, bool, bool]:
-        """Turns the eye; returns reward, terminated, truncated."""
+        """Moves the gaze; returns reward, terminated, truncated."""
         yaw, pitch = MOVES[action]
         self.gaze = (min(max(self.gaze[0] + yaw, -YAW), YAW), min(max(self.gaze[1] + pitch, -PITCH), PITCH))
         self.steps += 1

@@ -40,7 +40,7 @@ class Picture:
 
 
 def stamps_folder() -> Path:
-    """Where the stamps lie; PicturesMissingError if nowhere."""
+    """Returns the folder of the stamps; raises PicturesMissingError if there is none."""
     folder = Path(os.environ.get(SETTING) or FOLDER)
     if not folder.is_dir():
         text = f"no stamps in {folder}: install the Debian package {PACKAGE} or set {SETTING} to its folder of stamps"
@@ -50,7 +50,7 @@ def stamps_folder() -> Path:
 
 @cache
 def load_pictures(folder: Path) -> tuple[Picture, ...]:
-    """All pictures below `folder`; a caption that comes twice keeps its first picture."""
+    """Loads all pictures below `folder`; of several pictures with the same caption only the first."""
     named: dict[str, Path] = {}
     for path in sorted(folder.rglob("*.png")):
         caption = path.with_suffix(".txt")
@@ -61,7 +61,7 @@ def load_pictures(folder: Path) -> tuple[Picture, ...]:
 
 
 def picture_name(caption: str) -> str:
-    """First sentence of the first line (the others are translations): "A brown hen." -> "brown hen"."""
+    """Returns the first sentence of the first line (the others are translations): "A brown hen." -> "brown hen"."""
     line = caption.partition("\n")[0].replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     sentence = re.split(r"[.!?(\N{EM DASH}]", re.sub(r"^\W+", "", line))[0]
     words = re.sub(r"[^a-z0-9' -]", " ", sentence.lower()).split()
@@ -69,7 +69,7 @@ def picture_name(caption: str) -> str:
 
 
 def draw(path: Path) -> NDArray[np.uint8]:
-    """The visible part of an image on white, as large as fits, uint8 (SIDE, SIDE, 3)."""
+    """Draws the visible part of an image on white, as large as fits, uint8 (SIDE, SIDE, 3)."""
     with Image.open(path) as file:
         stamp = file.convert("RGBA")
     stamp = stamp.crop(stamp.getchannel("A").getbbox())
@@ -81,9 +81,9 @@ def draw(path: Path) -> NDArray[np.uint8]:
 
 
 def split_pictures(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Picture]]:
-    """(for training, held out), always the same for the same pictures."""
+    """Returns (training pictures, held-out pictures), always the same for the same pictures."""
     digests = [sha256(picture.name.encode()).digest() for picture in pictures]
-    last = sorted(digests)[round(HELD_OUT * len(digests))]  # so that one picture more moves hardly another
+    last = sorted(digests)[round(HELD_OUT * len(digests))]  # so that adding a picture hardly moves others
     held_out = [picture for picture, digest in zip(pictures, digests, strict=True) if digest < last]
     parts = [picture for picture, digest in zip(pictures, digests, strict=True) if digest >= last], held_out
     if any(len(part) < NEEDED for part in parts):

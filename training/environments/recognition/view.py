@@ -1,8 +1,8 @@
-"""What the eye sees: a flat panel in perspective, from a fixed point, for each of the gaze's cells.
+"""Renders what is seen: a flat panel in perspective, from a fixed point, for each of the gaze's cells.
 
-Contract: a frame is a pure function of (picture or cross, gaze cell, colour of the button looked at), so each is rendered
-once and kept (about 0.3 MB a picture). Frames are uint8 (3, 64, 64). The panel is 112 units wide at a distance of 90.5, as
-in the level; the field of view is such that the panel just fills the frame when the eye looks at its middle.
+Contract: a frame is a pure function of (picture or cross, gaze cell, colour of the button in view), so each is rendered once
+and cached (about 0.3 MB per picture). Frames are uint8 (3, 64, 64). The panel is 112 units wide at a distance of 90.5, as in
+the level; the field of view is such that the panel exactly fills the frame when the gaze is at its centre.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ CROSS = 0  # the cross's place among the contents; picture i is at i + 1
 
 
 def panel(picture: Picture | None, left: tuple[int, int, int] = BLACK, right: tuple[int, int, int] = BLACK) -> Image.Image:
-    """The whole panel: the cross, or a picture between two buttons of the given colours."""
+    """Returns the whole panel: the cross, or a picture between two buttons of the given colours."""
     image = Image.new("RGB", (PANEL, PANEL), "white")
     pen = ImageDraw.Draw(image)
     middle, arm, side = PANEL / 2, 0.05 * PANEL, 0.1 * PANEL
@@ -44,7 +44,7 @@ def panel(picture: Picture | None, left: tuple[int, int, int] = BLACK, right: tu
 
 
 def sight(yaw: float, pitch: float) -> NDArray[np.intp]:
-    """Which panel pixel each of 2 x 2 samples of a frame's pixels meets, (2 SIZE, 2 SIZE); PANEL**2 stands for the room.
+    """Returns the panel pixel for each of 2 x 2 samples of a frame's pixels, (2 SIZE, 2 SIZE); PANEL**2 means the room.
 
     yaw, pitch: radians, right and down positive.
     """
@@ -58,7 +58,7 @@ def sight(yaw: float, pitch: float) -> NDArray[np.intp]:
 
 
 def look(image: Image.Image, samples: NDArray[np.intp]) -> NDArray[np.uint8]:
-    """A panel as seen along `samples` (views, 2 SIZE, 2 SIZE): uint8 (views, 3, SIZE, SIZE)."""
+    """Returns a panel as seen along `samples` (views, 2 SIZE, 2 SIZE): uint8 (views, 3, SIZE, SIZE)."""
     colours = np.concatenate([np.asarray(image).reshape(-1, 3), np.array([ROOM], np.uint8)])
     seen = colours.astype(np.uint16)[samples]
     four = seen[:, ::2, ::2] + seen[:, ::2, 1::2] + seen[:, 1::2, ::2] + seen[:, 1::2, 1::2]
@@ -66,30 +66,30 @@ def look(image: Image.Image, samples: NDArray[np.intp]) -> NDArray[np.uint8]:
 
 
 class Gallery:
-    """The views of the cross and of a set of pictures, rendered when they are first seen."""
+    """The views of the cross and of a set of pictures, rendered when first needed."""
 
     _samples = np.stack([sight(yaw * CELL, pitch * CELL) for yaw, pitch in CELLS])
 
     def __init__(self, pictures: Sequence[Picture]) -> None:
         self.pictures = pictures
-        # Memory is taken only for what is written.
+        # The operating system allocates memory only for pages that are written.
         self._frames = np.zeros((len(pictures) + 1, VIEWS, 3, SIZE, SIZE), np.uint8)
         self._rendered = [False] * len(self._frames)
 
     def frames(self, games: Sequence[Game]) -> NDArray[np.uint8]:
-        """What each player sees, uint8 (games, 3, SIZE, SIZE)."""
+        """Returns the frame of each game, uint8 (games, 3, SIZE, SIZE)."""
         contents = [CROSS if game.picture is None else game.picture + 1 for game in games]
         return self.views(contents, [_view(game) for game in games])
 
     def views(self, contents: Sequence[int], views: Sequence[int]) -> NDArray[np.uint8]:
-        """Frames by content (CROSS, or 1 + index of the picture) and view (index in CELLS, or one of WRONG)."""
+        """Returns frames by content (CROSS, or 1 + index of the picture) and view (index in CELLS, or one of WRONG)."""
         for content in contents:
             if not self._rendered[content]:
                 self._render(content)
         return self._frames[contents, views]
 
     def look_at(self, picture: Picture, cell: int) -> NDArray[np.uint8]:
-        """A picture that need not be of the gallery, from CELLS[cell] before any answer: uint8 (3, SIZE, SIZE)."""
+        """Returns the view of any picture from CELLS[cell] before an answer: uint8 (3, SIZE, SIZE)."""
         frame: NDArray[np.uint8] = look(panel(picture), self._samples[[cell]])[0]
         return frame
 

@@ -1,8 +1,8 @@
 """Client for Semantic HELM agents: send a frame, receive an action, read the memory in words.
 
-`Client` is the door, `AsyncClient` the same for asyncio; every failure of a call is a `ShelmError` from `shelm.errors`.
-`shelm.gym` plays gymnasium environments, `RemotePolicy` is a policy for stable-baselines3's evaluation; `shelm.v1` holds
-the generated protocol.
+`Client` is the entry point, `AsyncClient` its counterpart for asyncio. Every failed call raises a `ShelmError` from
+`shelm.errors`. `shelm.gym` plays gymnasium environments, `RemotePolicy` is a policy for stable-baselines3's evaluation, and
+`shelm.v1` contains the generated protobuf modules.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 # Generated from aio/actor.py by tools/unasync_client.py (`make client`). Not edited by hand.
-"""The acting half of the client: what creates episodes, takes their steps and ends them.
+"""The acting part of the client: creates episodes, computes their steps and ends them.
 
-Failure policy: a call that may succeed if repeated is repeated for `retry_for` seconds, safely, because the server
-answers the same (episode, step, frame) always with the same committed action. The step of an episode advances only
-when a reply came. So after any error, call `act` again with the same frame; `resume` is for a process that takes over
-an episode, not for errors.
+Failure policy: a call that failed with a transient error is retried for `retry_for` seconds. This is safe, because the
+server always returns the same committed action for the same (episode, step, frame). The step of an episode advances only
+when a reply was received. So after any error, call `act` again with the same frame; `resume` is for a process that takes
+over an episode, not for errors.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from shelm.transport import Transport
 
 
 class Actor(Reader):
-    """Acts in episodes by their names; `Client` adds the connection, and episodes as blocks."""
+    """Acts in episodes by their ids; `Client` adds the connection, and episodes as context managers."""
 
     def __init__(self, transport: Transport, requests: Requests) -> None:
-        """Acts through `transport` as `requests` say."""
+        """Sends the requests built by `requests` through `transport`."""
         super().__init__(transport, requests)
         self._cursors = Cursors()
 
     def act(self, observation: Any, episode_id: str, *, step: int | None = None, deterministic: bool | None = None) -> Act:
         """Returns the action for a frame, a uint8 array (height, width, 3), as the next step of the episode.
 
-        `step` repeats or places a step by hand. `deterministic` True takes the most probable action, False draws one,
-        None leaves it to the episode. Calls of one episode wait for each other. Raises InvalidArgument for a wrong
-        frame, StepConflict if another frame is committed for the step, and any other ShelmError.
+        `step` overrides the step number, for example to repeat a step. `deterministic` True chooses the most probable
+        action, False samples one, None uses the mode of the episode. Calls for one episode wait for each other. Raises
+        InvalidArgument for an invalid frame, StepConflict if another frame is committed for the step, and any other
+        ShelmError.
         """
         frame = self._requests.image(observation)
         with self._cursors.hold(episode_id) as cursor:
@@ -47,9 +48,10 @@ class Actor(Reader):
     def act_batch(
         self, observations: Mapping[str, Any], *, deterministic: bool | None = None
     ) -> dict[str, Act | ShelmError]:
-        """Returns, by episode_id, the action for each frame or why that episode failed; the others are unaffected.
+        """Returns, by episode_id, the Act for each frame or the error of that episode; episodes do not affect each other.
 
-        Raises InvalidArgument for a wrong frame, before anything is sent, and ShelmError only if no episode was answered.
+        Raises InvalidArgument for an invalid frame, before anything is sent, and ShelmError only if no episode received an
+        answer.
         """
         frames = {episode_id: self._requests.image(observation) for episode_id, observation in observations.items()}
         with self._cursors.hold_all(frames) as cursors:
@@ -63,7 +65,7 @@ class Actor(Reader):
         return results
 
     def resume(self, episode_id: str) -> int:
-        """Reads where an episode stands, goes on from there, and returns its next step; raises EpisodeNotFound."""
+        """Reads the committed step of an episode, continues after it, and returns the next step; raises EpisodeNotFound."""
         with self._cursors.hold(episode_id) as cursor:
             episode = self.get_episode(episode_id)
             return cursor.resumed(episode.committed_step)
@@ -78,7 +80,7 @@ class Actor(Reader):
     ) -> EpisodeInfo:
         """Creates an episode before its first step, or returns it if it exists with the same values; raises AlreadyExists.
 
-        `agent` None means the client's; `seed` None means one that the server derives from episode_id.
+        `agent` None means the client's agent; `seed` None lets the server derive a seed from episode_id.
         """
         request = self._requests.create(episode_id, agent, seed, deterministic)
         with self._cursors.hold(episode_id) as cursor:
@@ -87,9 +89,10 @@ class Actor(Reader):
         return episode_from(response.episode)
 
     def end_episode(self, episode_id: str, *, total_reward: float | None = None, retry: bool = True) -> EpisodeInfo:
-        """Says that no step will follow; the memory stays readable until it expires. Raises EpisodeNotFound.
+        """Ends an episode; its memory stays readable until it expires. Raises EpisodeNotFound.
 
-        `total_reward`, a finite number, is the sum of the episode's rewards; the first one that is told stays.
+        `total_reward`, a finite number, is the sum of the episode's rewards; the server keeps the first value that it
+        receives.
         """
         response = self._transport.call("EndEpisode", end_request(episode_id, total_reward), retry=retry)
         self._cursors.forget(episode_id)

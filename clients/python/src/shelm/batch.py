@@ -1,8 +1,7 @@
-"""Many episodes in one call, with retries of those items alone that may succeed if repeated.
+"""Many episodes in one call; only items with transient errors are retried.
 
-The outcome of an item is final once it is an answer or an error that repeating cannot change. An error of the whole
-call counts for every item that has no outcome yet; if that is all of them, it is raised. Nothing here calls or waits, so
-that both clients share it.
+The outcome of an item is final once it is an answer or a permanent error. An error of the whole call applies to every item
+without an outcome; if no item has one, the error is raised. Nothing here sends or waits, so that both clients share it.
 """
 
 from __future__ import annotations
@@ -20,32 +19,34 @@ Outcome = Union[Act, ShelmError]
 
 
 class Batch:
-    """The items of one ActBatch and what became of them."""
+    """The items of one ActBatch call and their outcomes."""
 
     def __init__(self, requests: Sequence[agent_pb2.ActRequest]) -> None:
-        """Takes the items, each of another episode."""
+        """Takes the items, one per episode."""
         self._pending = list(requests)
         self._outcomes: dict[str, Outcome] = {}
         self._failure: ShelmError | None = None
 
     def request(self) -> agent_pb2.ActBatchRequest:
-        """Returns the call that is to be made now."""
+        """Returns the next request to send."""
         return agent_pb2.ActBatchRequest(requests=self._pending)
 
     def answered(self, response: agent_pb2.ActBatchResponse) -> None:
-        """Notes the outcomes of the call's items."""
+        """Stores the outcomes in a response."""
         self._failure = None
         self._note([_outcome(result) for result in response.results])
 
     def failed(self, error: ShelmError) -> None:
-        """Notes that the call failed as a whole."""
+        """Stores that the call failed as a whole."""
         self._failure = error
         if self._outcomes:
             self._note([error] * len(self._pending))
 
     @property
     def error(self) -> ShelmError | None:
-        """What the next attempt waits for: of several errors the one with the longest wait; None if all is final."""
+        """Returns the error that the next attempt waits for, which is the one with the longest delay; None if all outcomes
+        are final.
+        """
         if self._failure and not self._outcomes:
             return self._failure
         failures = [error for request in self._pending if (error := _passing(self._outcomes[request.episode_id]))]
@@ -70,5 +71,5 @@ def _outcome(result: agent_pb2.ActResult) -> Outcome:
 
 
 def _passing(outcome: Outcome) -> ShelmError | None:
-    """Returns the error that may pass if the item is repeated."""
+    """Returns the error if it is transient, else None."""
     return outcome if isinstance(outcome, ShelmError) and outcome.retryable else None

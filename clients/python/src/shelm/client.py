@@ -2,8 +2,9 @@
 """The client: frames in, actions out.
 
 Lifecycle: `Client(...)` connects on its first call; close it, or use it in a `with` block. The synchronous
-client may be shared by threads (not by forked processes). The asyncio one belongs to one event loop; an `act` that was
-cancelled there may have been committed: call it again with the same frame. Failure policy: see `shelm.actor`.
+client may be shared by threads (not by forked processes). The asyncio client belongs to one event loop; an `act` that was
+cancelled may have been committed: call it again with the same frame. Failure policy: transient errors are retried, all
+others raise a ShelmError, as in `shelm.actor`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from shelm.transport import Transport
 
 
 class Client(Actor):
-    """Acts in any number of episodes of one server."""
+    """A connection to one server, which acts in any number of episodes."""
 
     def __init__(
         self,
@@ -32,11 +33,11 @@ class Client(Actor):
         agent: str = "",
         encoding: Encoding = "raw",
     ) -> None:
-        """Takes where the server is and how to talk to it.
+        """Stores the address of the server and the settings of the connection.
 
-        `timeout` is in seconds for each attempt, `retry_for` in seconds for all attempts of a call (0: one attempt).
-        `agent` names the agent of episodes that this client begins, "" the server's default. `encoding` "png" makes
-        frames smaller and slower. Without `tls` nothing is encrypted, the token neither.
+        `timeout` is in seconds for each attempt, `retry_for` in seconds for all attempts of a call (0: a single attempt).
+        `agent` is the agent of new episodes, "" the server's default. `encoding` "png" makes messages smaller but takes
+        longer. Without `tls` nothing is encrypted, including the token.
         """
         settings = Settings(target=target, token=token, tls=tls, timeout=timeout, retry_for=retry_for)
         super().__init__(Transport(settings), Requests(agent=agent, encoding=encoding))
@@ -49,15 +50,15 @@ class Client(Actor):
         agent: str | None = None,
         deterministic: bool | None = None,
     ) -> Episode:
-        """Returns a `with` block that creates the episode (with a fresh name unless given) and ends it."""
+        """Returns a `with` block that creates an episode (with a random id if none is given) and ends it."""
         return Episode(self, episode_id, seed=seed, agent=agent, deterministic=deterministic)
 
     def close(self) -> None:
-        """Closes the connection; calls that still run fail. No episode ends by this."""
+        """Closes the connection; running calls fail. Episodes are not ended."""
         self._transport.close()
 
     def __enter__(self) -> Client:
-        """Returns itself."""
+        """Returns the client."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -1,4 +1,6 @@
-"""Turns the protocol's messages into the dataclasses of `shelm.results`. Pure; every well-formed message converts."""
+"""Converts protobuf messages to the dataclasses of `shelm.results`. Pure functions; every well-formed message can be
+converted.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ from shelm.v1 import agent_pb2
 
 
 def act_from(response: agent_pb2.ActResponse) -> Act:
-    """Returns the message as an Act."""
+    """Returns the message as an `Act`."""
     return Act(
         episode_id=response.episode_id,
         step=response.step,

@@ -1,4 +1,4 @@
-"""Where one episode stands, as this process knows it; the truth is at the server (`Client.resume` reads it)."""
+"""The position of one episode as known to this process; the server has the authoritative one (`Client.resume` reads it)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from dataclasses import dataclass
 
 @dataclass
 class Cursor:
-    """The next step of one episode; one that is not known begins with step 0."""
+    """The next step of one episode; an unknown episode begins with step 0."""
 
     next_step: int = 0
     names_agent: bool = True
-    """The first Act chooses the agent: the episode was neither created nor resumed by this client."""
+    """Whether step 0 must name the agent, because this client neither created nor resumed the episode."""
 
     def answered(self, step: int) -> None:
-        """Notes that a reply to `step` came, new or replayed; repeating an old step does not move the episode back."""
+        """Updates the position after a reply to `step`, new or replayed; repeating an old step does not move the episode
+        back.
+        """
         self.next_step = max(self.next_step, step + 1)
 
     def resumed(self, committed_step: int | None) -> int:
-        """Notes what the server has committed, None before the first step; returns the next step."""
+        """Sets the position from the committed step, None before the first step; returns the next step."""
         self.next_step = 0 if committed_step is None else committed_step + 1
         self.names_agent = False
         return self.next_step

@@ -1,6 +1,6 @@
-"""Puts a frame into the protocol's Image, and takes one out.
+"""Converts frames to and from the protobuf message Image.
 
-A wrong frame is refused here, before anything is sent, with the same error class that the server would use.
+An invalid frame raises an error here, before anything is sent, of the same class that the server's error would have.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Encoding = Literal["raw", "png"]
 
 
 def encode(observation: Any, encoding: Encoding) -> agent_pb2.Image:
-    """Returns the Image of a uint8 array (height, width, 3), red green blue; raises InvalidArgument for anything else."""
+    """Returns the Image of a uint8 array (height, width, 3) in RGB order; raises InvalidArgument for anything else."""
     frame = _checked(observation)
     height, width = frame.shape[:2]
     if encoding == "raw":
@@ -30,7 +30,7 @@ def encode(observation: Any, encoding: Encoding) -> agent_pb2.Image:
 
 
 def decode(image: agent_pb2.Image) -> NDArray[np.uint8]:
-    """Returns the pixels of an Image as a uint8 array (height, width, 3), red green blue."""
+    """Returns the pixels of an Image as a uint8 array (height, width, 3) in RGB order."""
     if image.encoding == agent_pb2.ENCODING_RAW_RGB8:
         return np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3)
     with PillowImage.open(io.BytesIO(image.data), formats=["PNG", "JPEG"]) as picture:

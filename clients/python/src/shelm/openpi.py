@@ -1,17 +1,18 @@
 """Serves an agent to clients of openpi's websocket policy server: python -m shelm.openpi --target ... --listen ...
 
-The wire: the server sends its metadata when a client connects; then every message is an observation and gets its actions.
-Messages are MessagePack; arrays are maps of `__ndarray__`, `data`, `dtype`, `shape`, of numbers only. An observation has
-the frame, uint8 (height, width, 3), under "observation/image" or "image". The answer has "actions", a chunk of one step:
-int64 (1,), float32 (1, dimensions), or a dict of these; and "words", "similarities", "value", "episode_id", "step".
+Protocol: the server sends its metadata when a client connects; then every message is an observation and is answered with
+actions. Messages are MessagePack; arrays are maps of `__ndarray__`, `data`, `dtype`, `shape`, of numbers only. An
+observation contains the frame, uint8 (height, width, 3), under "observation/image" or "image". The answer contains
+"actions", a chunk of one step: int64 (1,), float32 (1, dimensions), or a dict of these; and "words", "similarities",
+"value", "episode_id", "step".
 
-Episodes: openpi's wire has none. A connection is one, until an observation says "reset": True; it ends with the
-connection. Or "episode_id" names it: then it outlives the connection, goes on where it stands, and the simulator's own
-"step" makes a repeated observation a retry.
+Episodes: openpi's protocol has none. By default a connection is one episode, which ends with the connection, and an
+observation with "reset": True starts a new one. An observation with "episode_id" belongs to that episode, which can continue
+after the connection closes; with the simulator's own "step", sending an observation again is a retry.
 
-Failure policy: an error is a text message, and the connection stays open: the same observation may be sent again. An
-`Authorization: Api-Key KEY` of the client is its bearer token. With a token of its own (SHELM_TOKEN) the adapter serves
-this machine only, because whoever connects may use it. Needs the extra: pip install "shelm-client[openpi]".
+Failure policy: an error is sent as a text message, and the connection stays open, so the same observation may be sent again.
+An `Authorization: Api-Key KEY` of the client is its bearer token. With a token of its own (SHELM_TOKEN) the adapter listens
+on loopback only, because everyone who connects may use it. Needs the extra: pip install "shelm-client[openpi]".
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from shelm.settings import DEFAULT_TARGET, LOOPBACK
 try:
     msgpack: Any = import_module("msgpack")
     websockets: Any = import_module("websockets.asyncio.server")
-except ImportError:  # this module is a program, never a part of another
+except ImportError:  # this module is a program and is not imported by others
     raise SystemExit('shelm.openpi: msgpack or websockets is missing; pip install "shelm-client[openpi]"') from None
 
 FRAME_KEYS = ("observation/image", "image")
@@ -49,7 +50,7 @@ class Connection:
     def __init__(self, client: AsyncClient) -> None:
         """Acts through `client`."""
         self._client, self._known = client, set[str]()
-        self._own = ""  # the episode that is the connection
+        self._own = ""  # id of the connection's own episode
 
     async def infer(self, observation: Mapping[str, Any]) -> Act:
         """Acts on one observation; raises ShelmError, or TypeError for a value of another type."""
@@ -71,7 +72,7 @@ class Connection:
             self._own = self._own or f"openpi-{uuid.uuid4().hex}"
             return self._own
         if named not in self._known:
-            with suppress(EpisodeNotFound):  # then it begins here
+            with suppress(EpisodeNotFound):  # the episode is new
                 await self._client.resume(named)
             self._known.add(named)
         return str(named)
@@ -81,7 +82,7 @@ def unpack(data: str | bytes) -> Mapping[str, Any]:
     """Returns the observation in a message; raises InvalidArgument for anything else."""
     try:
         observation = msgpack.unpackb(data, object_hook=_unpack_array)
-    except Exception as error:  # of msgpack's and numpy's own there are many
+    except Exception as error:  # msgpack and numpy raise many kinds
         raise InvalidArgument(f"expected a MessagePack map with arrays of numbers: {error}") from None
     if isinstance(observation, dict):
         return observation
@@ -141,8 +142,12 @@ async def _serve(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="shelm.openpi", description="An agent for clients of openpi's policy server.")
-    parser.add_argument("--target", default=os.environ.get("SHELM_TARGET") or DEFAULT_TARGET, help="the SHELM server")
-    parser.add_argument("--tls", action="store_true", help="encrypt the way there")
+    parser.add_argument(
+        "--target",
+        default=os.environ.get("SHELM_TARGET") or DEFAULT_TARGET,
+        help="host:port of the SHELM server (%(default)s)",
+    )
+    parser.add_argument("--tls", action="store_true", help="encrypt the connection to the SHELM server")
     parser.add_argument("--listen", default="127.0.0.1:8000", help="host:port for openpi's clients (%(default)s)")
     arguments = parser.parse_args()
     if os.environ.get("SHELM_TOKEN") and not LOOPBACK.match(arguments.listen):

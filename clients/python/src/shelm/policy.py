@@ -1,9 +1,9 @@
-"""A served agent as a policy for stable-baselines3's `evaluate_policy`, or any loop that calls `predict` like it.
+"""A served agent as a policy for stable-baselines3's `evaluate_policy`, or any other loop that calls `predict`.
 
-The state that predict returns and takes names the running episode of each environment; the memory is at the server.
-An environment whose `episode_start` is true begins a new episode and ends the one before, without a total reward, because
-predict sees none. A passing failure of the server is ridden out by the client; any other raises ShelmError, and the same
-call may then be made again. `close` (or a `with` block) ends the episodes that still run.
+The state that predict returns and accepts contains the id of each environment's running episode; the memory is on the
+server. An environment whose `episode_start` is true begins a new episode and ends the previous one, without a total reward,
+because predict receives no rewards. The client retries transient errors; any other raises ShelmError, and the same call may
+then be repeated. `close` (or a `with` block) ends the running episodes.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ State = tuple[NDArray[np.str_], ...]
 
 
 class RemotePolicy:
-    """Acts in one environment, or in n at once with one call."""
+    """Acts in one environment, or in n environments with one call."""
 
     def __init__(self, client: Client, *, agent: str | None = None, seed: int | None = None) -> None:
-        """Acts through `client`, which stays open. `agent` None means the client's.
+        """Acts through `client`, which is not closed. `agent` None means the client's agent.
 
-        Episode i of this policy draws its actions with seed + i, so that an evaluation can be repeated; with `seed` None
-        the server derives the seed from the episode's random name.
+        Episode i of this policy samples its actions with seed + i, so that an evaluation can be reproduced; with `seed` None
+        the server derives the seed from the episode's random id.
         """
         self._client, self._agent, self._seed = client, agent, seed
         self._begun, self._running = 0, set[str]()
@@ -47,8 +47,8 @@ class RemotePolicy:
     ) -> tuple[Any, State]:
         """Returns the actions for a frame or a batch of frames, and the state for the next call.
 
-        Frames are uint8, (height, width, 3) or (n, height, width, 3), or stand in a mapping under "image" or "obs".
-        The actions have a first dimension n where the frames have one. `state` None begins new episodes.
+        Frames are uint8, (height, width, 3) or (n, height, width, 3), or in a mapping under "image" or "obs". The actions
+        have a first dimension n if the frames have one. `state` None begins new episodes.
         """
         frames = frame_of(observation)
         single = np.ndim(frames) == 3
@@ -58,21 +58,21 @@ class RemotePolicy:
         return (_unstacked(actions) if single else actions), (np.array(names),)
 
     def close(self) -> None:
-        """Ends the episodes that still run; one that the server no longer knows is left."""
+        """Ends the running episodes; those unknown to the server are ignored."""
         while self._running:
             with suppress(ShelmError):
                 self._client.end_episode(self._running.pop())
 
     def __enter__(self) -> RemotePolicy:
-        """Returns itself."""
+        """Returns the policy."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Ends the episodes that still run."""
+        """Ends the running episodes."""
         self.close()
 
     def _names(self, count: int, state: State | None, episode_start: NDArray[np.bool_] | None) -> list[str]:
-        """Returns each environment's episode, after beginning the new ones."""
+        """Returns the episode id of each environment, after beginning new episodes."""
         names: list[str | None] = [None] * count if state is None else state[0].tolist()
         if len(names) != count:
             text = f"expected {count} episodes, one for each frame, given {len(names)}"

@@ -1,6 +1,7 @@
-"""What waits in threads: a channel, a lock, a pause. `shelm.aio.primitives` has the same for tasks, under the same names.
+"""Channel, lock and sleep for threads. `shelm.aio.primitives` has the same for asyncio tasks, under the same names.
 
-These two modules are all that the clients do not share: the other modules of `shelm.aio` are the source of both.
+These are the only two modules written separately for the two clients; the other synchronous modules are generated from
+`shelm.aio`.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ class Connection:
     """One channel to one server, which connects on the first call."""
 
     def __init__(self, settings: Settings) -> None:
-        """Takes where the server is and how the channel behaves."""
+        """Stores the address of the server and the channel options."""
         self._channel = _channel(settings)
         self.stub: Any = agent_pb2_grpc.AgentServiceStub(self._channel)
-        """Has AgentService's methods by name."""
+        """A stub with AgentService's methods."""
 
     def unary(self, method: str) -> Any:
         """Returns a unary method of any service, bytes in and bytes out."""
         return self._channel.unary_unary(method, None, None)
 
     def close(self) -> None:
-        """Closes the channel; calls that still run fail with CANCELLED."""
+        """Closes the channel; running calls fail with CANCELLED."""
         self._channel.close()
 
 

@@ -1,4 +1,4 @@
-"""Builds the protocol's requests from Python values, for both clients. A wrong value is refused with InvalidArgument."""
+"""Builds protobuf requests from Python values, for both clients. An invalid value raises InvalidArgument."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ R = TypeVar("R", agent_pb2.ActRequest, agent_pb2.CreateEpisodeRequest)
 
 
 class Requests:
-    """Knows what a client's requests have in common: the agent of new episodes and how frames travel."""
+    """Builds requests with the settings that they share: the agent of new episodes and the encoding of frames."""
 
     def __init__(self, *, agent: str, encoding: Encoding) -> None:
-        """Takes the agent of episodes that the client begins ("": the server's default) and "raw" or "png"."""
+        """`agent` is the agent of new episodes ("" for the server's default), `encoding` is "raw" or "png"."""
         if encoding not in ("raw", "png"):
             raise InvalidArgument(f"encoding: expected 'raw' or 'png', given {encoding!r}")
         self._agent, self._encoding = agent, encoding
@@ -31,14 +31,14 @@ class Requests:
     ) -> agent_pb2.ActRequest:
         """Returns the request for `step`, None meaning the cursor's."""
         step = cursor.next_step if step is None else natural("step", step)
-        agent = self._agent if step == 0 and cursor.names_agent else ""  # later, the episode's own agent acts
+        agent = self._agent if step == 0 and cursor.names_agent else ""  # later steps use the episode's own agent
         request = agent_pb2.ActRequest(episode_id=episode_id, step=step, observation=frame, agent=agent)
         return _with_deterministic(request, deterministic)
 
     def create(
         self, episode_id: str, agent: str | None, seed: int | None, deterministic: bool | None
     ) -> agent_pb2.CreateEpisodeRequest:
-        """Returns the request for a new episode; `agent` None means the client's."""
+        """Returns the request for a new episode; `agent` None means the client's agent."""
         agent = self._agent if agent is None else agent
         seed = None if seed is None else natural("seed", seed)
         request = agent_pb2.CreateEpisodeRequest(episode_id=episode_id, agent=agent, seed=seed)
@@ -52,21 +52,21 @@ class Requests:
 
 
 def end_request(episode_id: str, total_reward: float | None) -> agent_pb2.EndEpisodeRequest:
-    """Returns the request to end an episode; `total_reward` None tells none."""
+    """Returns the request to end an episode; `total_reward` None omits the reward."""
     if total_reward is not None and not math.isfinite(total_reward):
         raise _invalid("total_reward", f"expected a finite number, given {total_reward}")
     return agent_pb2.EndEpisodeRequest(episode_id=episode_id, total_reward=total_reward)
 
 
 def natural(field: str, value: int) -> int:
-    """Returns the value; raises InvalidArgument for what the protocol's unsigned fields cannot hold."""
+    """Returns the value; raises InvalidArgument if it does not fit into the protocol's unsigned fields."""
     if 0 <= value < 2**64:
         return int(value)
     raise _invalid(field, f"expected 0 .. 2**64 - 1, given {value}")
 
 
 def _with_deterministic(request: R, deterministic: bool | None) -> R:
-    """Returns the request; None leaves the field away."""
+    """Returns the request; None leaves the field unset."""
     if deterministic is not None:
         request.deterministic = deterministic
     return request

@@ -1,6 +1,6 @@
-"""What the server returns, as plain frozen dataclasses: the protocol's messages under the same names.
+"""The server's answers as frozen dataclasses, named like the protobuf messages.
 
-What holds an action compares by identity, because a continuous action is an array.
+Classes that contain an action compare by identity, because a continuous action is an array.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ Part = Union[int, NDArray[np.float32]]
 """Index of a discrete action, or a float32 vector (dimensions,) of a continuous one."""
 
 Action = Union[Part, dict[str, Part]]
-"""What the agent does; a dict has an entry for each part of a dict action space. gymnasium's step takes it as it is."""
+"""An action, as gymnasium's step accepts it; a dict has an entry for each part of a dict action space."""
 
 
 @dataclass(frozen=True)
 class Discrete:
-    """A choice among `n` actions."""
+    """A space of `n` discrete actions."""
 
     n: int
     names: tuple[str, ...]
-    """Of the actions; empty if unknown."""
+    """Names of the actions; empty if unknown."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Continuous:
     low: tuple[float, ...]
     high: tuple[float, ...]
     names: tuple[str, ...]
-    """Of the dimensions; empty if unknown."""
+    """Names of the dimensions; empty if unknown."""
 
 
 ActionSpace = Union[Discrete, Continuous, dict[str, Union[Discrete, Continuous]]]
-"""What an agent can do; a dict has its parts in alphabetical order."""
+"""An action space; a dict has its parts in alphabetical order."""
 
 
 @dataclass(frozen=True)
@@ -55,19 +55,19 @@ class Token:
 
 @dataclass(frozen=True)
 class Memory:
-    """The memory after a step."""
+    """The state of the memory after a step."""
 
     length: int
-    """Tokens committed in the episode."""
+    """Number of tokens committed in the episode."""
     window: int
-    """Token positions that attention can reach."""
+    """Number of token positions within reach of the attention."""
     rebuilt: bool
-    """The memory state was computed again from the history for this step."""
+    """Whether the memory state was recomputed from the history for this step."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Where the time of one Act went in the server, in microseconds; stages overlap."""
+    """Duration of each stage of one Act on the server, in microseconds; stages overlap."""
 
     total_us: int
     decode_us: int
@@ -92,7 +92,7 @@ class Act:
     """Natural logarithm of the action's probability (density)."""
     committed_step: int
     replayed: bool
-    """The step had been committed before; this is the stored answer."""
+    """Whether this is the stored answer of a step that had been committed before."""
     memory: Memory
     agent_digest: str
     timing: Timing | None
@@ -101,51 +101,51 @@ class Act:
 
 @dataclass(frozen=True, eq=False)
 class MemoryStep:
-    """What one step left in the memory."""
+    """The words, action and value of one step in the memory."""
 
     step: int
     tokens: list[Token]
     action: Action
     in_window: bool
-    """The attention of the next step can still reach at least one of these words."""
+    """Whether the attention of the next step can still reach at least one of these words."""
     time: datetime | None
     value: float
 
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """What the policy makes of a frame and a memory."""
+    """The policy's output for a frame and a memory."""
 
     probabilities: tuple[float, ...]
-    """Of each action; empty unless the action space is discrete."""
+    """Probability of each action; empty unless the action space is discrete."""
     most_probable: Action
-    """Of a continuous part its mean, clipped to its bounds."""
+    """The most probable action; for a continuous part its mean, clipped to its bounds."""
     value: float
     """The critic's estimate."""
 
 
 @dataclass(frozen=True, eq=False)
 class Influence:
-    """What would have been without something in the memory."""
+    """The effect of removing something from the memory."""
 
     tokens: list[Token]
-    """The words that were taken away."""
+    """The words that were removed."""
     steps: list[int]
-    """The steps that they were taken from."""
+    """The steps from which they were removed."""
     change: float
-    """Total variation distance between the distributions over actions with and without them, 0 (no change) .. 1."""
+    """Total variation distance between the action distributions with and without them, 0 (no change) .. 1."""
     without: Decision
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Which words of the past decided a step."""
+    """Which earlier words decided a step."""
 
     step: int
     action: Action
-    """What the agent did."""
+    """The action of the step."""
     decision: Decision
-    """With the whole memory."""
+    """The policy's output with the whole memory."""
     words: list[Influence]
     """One for each distinct word of earlier steps within reach; the most influential first."""
     steps: list[Influence]
@@ -156,7 +156,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class EpisodeInfo:
-    """What is known of one episode, except its words. Times are in UTC."""
+    """Metadata of one episode, without its words. Times are in UTC."""
 
     episode_id: str
     agent: str
@@ -171,12 +171,12 @@ class EpisodeInfo:
     update_time: datetime | None
     expire_time: datetime | None
     total_reward: float | None = None
-    """Sum of the rewards as it was told when the episode ended; None if it was not."""
+    """Sum of the rewards that the client sent when it ended the episode; None if it sent none."""
 
 
 @dataclass(frozen=True)
 class Agent:
-    """An agent that the server can serve."""
+    """An agent that the server serves."""
 
     name: str
     digest: str
@@ -189,4 +189,4 @@ class Agent:
     vocabulary_size: int
     environments: tuple[str, ...]
     default: bool
-    """It serves new episodes that name no agent."""
+    """Whether it serves new episodes that name no agent."""

@@ -1,9 +1,9 @@
 # Generated from aio/retry.py by tools/unasync_client.py (`make client`). Not edited by hand.
 """The attempts of one call: how long each may take, how long to wait between them, and when to stop.
 
-The first attempt has the full timeout; repetitions share a budget counted from the start. Waiting is exponential with
-jitter, so that many clients of a server that comes back do not come back at once; a delay that the server asks for is
-never shortened. An error that is not retryable, or a wait that would use up the budget, raises the error itself.
+The first attempt has the full timeout; retries share a budget counted from the start. The delay grows exponentially with
+jitter, so that many clients do not reconnect to a restarted server at the same moment; a delay requested by the server is
+never shortened. An error that is not retryable, or a delay that would exceed the budget, raises the error itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from shelm.errors import ShelmError
 from shelm.primitives import sleep
 
 FIRST_DELAY = 0.1
-LONGEST_DELAY = 3.0  # seconds; a restarted server is found again within about this time
+LONGEST_DELAY = 3.0  # seconds; clients reconnect to a restarted server within about this time
 SHORTEST_ATTEMPT = 0.25  # seconds; a last attempt shorter than this would only hide the real error behind its deadline
 
 
@@ -23,25 +23,25 @@ class Attempts:
     """Counts and paces the attempts of one call."""
 
     def __init__(self, *, timeout: float, retry_for: float) -> None:
-        """Takes the seconds that one attempt may last, and the seconds after which no attempt begins or runs on."""
+        """`timeout` is the maximum duration of one attempt, `retry_for` that of all attempts together, in seconds."""
         self._timeout = timeout
         self._ends = time.monotonic() + retry_for
         self._failed = 0
 
     @property
     def timeout(self) -> float:
-        """Seconds that the next attempt may last."""
+        """Maximum duration of the next attempt, in seconds."""
         return self._timeout if self._failed == 0 else min(self._timeout, self._ends - time.monotonic())
 
     def wait(self, error: ShelmError) -> bool:
-        """Returns True when the next attempt may begin, False at once if there is none."""
+        """Waits and returns True if another attempt may start, or returns False immediately."""
         delay = self._next(error)
         if delay is not None:
             sleep(delay)
         return delay is not None
 
     def _next(self, error: ShelmError) -> float | None:
-        """Counts a failure; returns the seconds to wait, None if no attempt is left."""
+        """Counts a failure; returns the delay in seconds, or None if no attempt is left."""
         self._failed += 1
         error.attempts = self._failed
         delay = self._delay(error.retry_after)

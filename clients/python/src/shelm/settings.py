@@ -1,4 +1,4 @@
-"""Where the server is and how to talk to it, for both clients."""
+"""The address of the server and the settings of the connection, for both clients."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ logger = logging.getLogger("shelm")
 
 @dataclass(frozen=True)
 class Settings:
-    """What one channel and its calls need to know."""
+    """The settings of one channel and its calls."""
 
     target: str
     token: str | None = field(repr=False)
     tls: bool
     timeout: float
-    """Seconds for each attempt."""
+    """Timeout of each attempt in seconds."""
     retry_for: float
-    """Seconds for all attempts of a call; 0: one attempt."""
+    """Maximum seconds for all attempts of a call; 0: a single attempt."""
 
     def __post_init__(self) -> None:
-        """Warns of a token that would travel in clear text."""
+        """Logs a warning if a token would be sent unencrypted."""
         if self.token and not self.tls and not LOOPBACK.match(self.target):
             logger.warning("the token travels unencrypted to %s; use tls=True (--tls)", self.target)
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What goes with every call."""
+        """The metadata of every call."""
         return (("authorization", f"Bearer {self.token}"),) if self.token else ()
 
     @property
     def options(self) -> list[tuple[str, int]]:
-        """How the channel behaves."""
+        """The channel options."""
         return [
             ("grpc.initial_reconnect_backoff_ms", 100),  # gRPC's own 1 s .. 120 s would outlast the retry budget
             ("grpc.max_reconnect_backoff_ms", 2000),

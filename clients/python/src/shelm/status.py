@@ -20,6 +20,7 @@ from shelm.v1 import agent_pb2, errors_pb2
 DOMAIN = "shelm"
 CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
+# Reasons with a class that knows what to do in Python; the others have the advice of errors.proto.
 BY_REASON: dict[str, type[errors.ShelmError]] = {
     "STEP_CONFLICT": errors.StepConflict,
     "COMMIT_CONFLICT": errors.CommitConflict,
@@ -32,6 +33,12 @@ BY_REASON: dict[str, type[errors.ShelmError]] = {
     "RECORDING_OFF": errors.RecordingOff,
     "EPISODE_NOT_FOUND": errors.EpisodeNotFound,
     "AGENT_NOT_FOUND": errors.AgentNotFound,
+    "EPISODE_EXISTS": errors.AlreadyExists,
+    "INVALID_FIELD": errors.InvalidArgument,
+    "QUEUE_FULL": errors.Overloaded,
+    "DEADLINE": errors.DeadlineExceeded,
+    "UNAUTHENTICATED": errors.Unauthenticated,
+    "PERMISSION_DENIED": errors.PermissionDenied,
 }
 _RULE: Any = errors_pb2.rule
 # What errors.proto says of each reason.

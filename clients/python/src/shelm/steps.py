@@ -1,7 +1,7 @@
 # Generated from aio/steps.py by tools/unasync_client.py (`make client`). Not edited by hand.
-"""Which step comes next in each episode, and one lock per episode.
+"""The next step of each episode, with one lock per episode.
 
-The count lives in this process only; the truth is at the server (`Client.resume` reads it).
+The counts exist only in this process; the authoritative state is on the server (`Client.resume` reads it).
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from shelm.primitives import Lock
 
 
 class Cursors:
-    """The cursors of all episodes. Its dict is touched by `setdefault` and `pop` alone, which are atomic for str keys."""
+    """The cursors of all episodes. Its dict is only accessed by `setdefault` and `pop`, which are atomic for str keys."""
 
     def __init__(self) -> None:
-        """Knows no episode."""
+        """Starts without episodes."""
         self._cursors: dict[str, tuple[Cursor, Lock]] = {}
 
     @contextmanager
     def hold(self, episode_id: str) -> Iterator[Cursor]:
-        """Gives one episode's cursor to one holder at a time."""
+        """Locks one episode and returns its cursor."""
         with self.hold_all([episode_id]) as cursors:
             yield cursors[episode_id]
 
     @contextmanager
     def hold_all(self, episode_ids: Iterable[str]) -> Iterator[dict[str, Cursor]]:
-        """Gives the cursors of several episodes, locked in sorted order so that two batches cannot wait for each other."""
+        """Locks several episodes in sorted order, so that two batches cannot deadlock, and returns their cursors."""
         with ExitStack() as locks:
             cursors = {}
             for episode_id in sorted(episode_ids):
@@ -37,5 +37,5 @@ class Cursors:
             yield cursors
 
     def forget(self, episode_id: str) -> None:
-        """Drops an episode that has ended, so that a long-lived client does not grow."""
+        """Removes an ended episode, so that the memory use of a long-lived client does not grow."""
         self._cursors.pop(episode_id, None)

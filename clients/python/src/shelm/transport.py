@@ -1,8 +1,8 @@
 # Generated from aio/transport.py by tools/unasync_client.py (`make client`). Not edited by hand.
 """Calls to one server: token, timeouts, retries, health.
 
-Every call of the contract is idempotent (Act by its step rule), so one rule repeats them all: see `shelm.status` for
-what is retryable and `shelm.retry` for the pace. Failures are raised as `ShelmError`.
+Every call of the API is idempotent (Act by its step rule), so the same retry policy applies to all of them: `shelm.status`
+defines which errors are retryable and `shelm.retry` the delays. Failures are raised as `ShelmError`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shelm.retry import Attempts
 from shelm.settings import Settings
 from shelm.status import error_from_call
 
-# grpc.health.v1 is two tiny messages; written out here, they need no further package
+# grpc.health.v1 has two tiny messages; with their bytes here, no further package is needed
 HEALTH = "/grpc.health.v1.Health/Check"
 WHOLE_SERVER = b""  # HealthCheckRequest{service: ""}
 SERVING = b"\x08\x01"  # HealthCheckResponse{status: SERVING}
@@ -31,20 +31,20 @@ class Transport:
     """Calls the methods of AgentService by name."""
 
     def __init__(self, settings: Settings) -> None:
-        """Takes where the server is and how to talk to it."""
+        """Stores the address of the server and the settings of the connection."""
         self._settings = settings
         self._connection = Connection(settings)
 
     def close(self) -> None:
-        """Closes the channel; calls that still run fail."""
+        """Closes the channel; running calls fail."""
         self._connection.close()
 
     def attempts(self, *, retry: bool = True) -> Attempts:
-        """Returns a fresh budget of attempts; without `retry`, of one."""
+        """Returns a new budget of attempts; a single attempt if `retry` is False."""
         return Attempts(timeout=self._settings.timeout, retry_for=self._settings.retry_for if retry else 0.0)
 
     def call(self, method: str, request: Message, *, retry: bool = True) -> Any:
-        """Returns the response of a unary method, repeating the call while that is safe and time is left."""
+        """Returns the response of a unary method, retrying transient errors while the budget lasts."""
         attempts = self.attempts(retry=retry)
         while True:
             try:
@@ -59,7 +59,7 @@ class Transport:
 
     @contextmanager
     def stream(self, method: str, request: Message) -> Iterator[Any]:
-        """Gives a server stream to `for`, without deadline or retries; leaving the block cancels the call."""
+        """Opens a server stream for `for`, without deadline or retries; leaving the block cancels the call."""
         call = getattr(self._connection.stub, method)(request, metadata=self._settings.metadata)
         try:
             yield call
@@ -69,7 +69,9 @@ class Transport:
             call.cancel()
 
     def ping(self) -> float:
-        """Returns the seconds that one health check took; raises Unavailable if the server is away or not serving."""
+        """Returns the duration of one health check in seconds; raises Unavailable if the server cannot be reached or is not
+        ready.
+        """
         began = time.monotonic()
         answer = self._answer(self._connection.unary(HEALTH), WHOLE_SERVER, self._settings.timeout)
         if answer != SERVING:

@@ -1,4 +1,4 @@
-"""The one place of the version: both pyproject.toml read it here, the client's and the server's."""
+"""The version of client and server; both pyproject.toml files read it from here."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The client for asyncio: the same methods, guarantees and errors as `shelm.Client`, over grpc.aio.
+"""The client for asyncio, with the same methods, guarantees and errors as `shelm.Client`, over grpc.aio.
 
-All that waits is written here, once: `make client` generates the synchronous modules of the same names from these. Only
+All modules that wait are written here: `make client` generates the synchronous modules of the same names from them. Only
 `primitives` is written twice.
 """
 

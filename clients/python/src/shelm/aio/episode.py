@@ -1,8 +1,8 @@
-"""One episode as an `async with` block: created on entry, ended on exit, with the sum of the rewards that it was told of.
+"""One episode as an `async with` block: created on entry, and ended on exit with the sum of the rewards added.
 
-Failure policy: it ends also when an exception passes through; then EndEpisode is tried once, without a total (it would
-be that of a part), and its own failure is swallowed, so that the exception is the one that is seen. Without an exception
-a failing EndEpisode is raised: nothing is lost, the episode expires.
+Failure policy: if the block raises an exception, the episode is ended too; EndEpisode is then tried once, without a total
+reward (the sum would be incomplete), and its own failure is ignored, so that the original exception is raised. Without an
+exception, a failed EndEpisode is raised; nothing is lost, because the episode expires.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from shelm.results import Act, EpisodeInfo, MemoryStep
 
 
 class AsyncEpisode:
-    """Acts in one episode. One that already has steps is replayed from step 0, unless `AsyncClient.resume` moves it on."""
+    """Acts in one episode. If the episode already has steps, it is replayed from step 0 unless `AsyncClient.resume` was
+    called.
+    """
 
     def __init__(
         self,
@@ -29,31 +31,31 @@ class AsyncEpisode:
         agent: str | None = None,
         deterministic: bool | None = None,
     ) -> None:
-        """Takes the values of `AsyncClient.create_episode`; `episode_id` None means a fresh random name."""
+        """Takes the arguments of `AsyncClient.create_episode`; `episode_id` None means a new random id."""
         self.episode_id = episode_id or f"episode-{uuid.uuid4().hex}"
         self.total_reward: float | None = None
-        """Sum of the rewards so far; None until one was added. The server is told when the block ends."""
+        """Sum of the rewards so far; None until one was added. It is sent to the server when the block ends."""
         self._client = client
         self._seed, self._agent, self._deterministic = seed, agent, deterministic
 
     def add_reward(self, reward: float) -> None:
-        """Counts the reward of a step."""
+        """Adds the reward of a step to the total reward."""
         self.total_reward = (self.total_reward or 0.0) + float(reward)
 
     async def act(self, observation: Any, *, step: int | None = None, deterministic: bool | None = None) -> Act:
-        """Returns the action for a frame; see `AsyncClient.act`."""
+        """Returns the Act for a frame, a uint8 array (height, width, 3); arguments and errors as for `AsyncClient.act`."""
         return await self._client.act(observation, self.episode_id, step=step, deterministic=deterministic)
 
     def memory(self, from_step: int = 0) -> AsyncIterator[MemoryStep]:
-        """Yields the remembered words, oldest first; see `AsyncClient.memory`."""
+        """Yields the remembered words of each step from `from_step` on, oldest first."""
         return self._client.memory(self.episode_id, from_step)
 
     async def info(self) -> EpisodeInfo:
-        """Returns what the server knows of this episode."""
+        """Returns the metadata of this episode."""
         return await self._client.get_episode(self.episode_id)
 
     async def __aenter__(self) -> AsyncEpisode:
-        """Creates the episode and returns itself."""
+        """Creates the episode and returns it."""
         await self._client.create_episode(
             self.episode_id, agent=self._agent, seed=self._seed, deterministic=self._deterministic
         )

@@ -1,7 +1,7 @@
-"""What waits in tasks: a channel, a lock, a pause. `shelm.primitives` has the same for threads, under the same names.
+"""Channel, lock and sleep for asyncio tasks. `shelm.primitives` has the same for threads, under the same names.
 
-The channel is made at the first call, because it belongs to the event loop that runs then. A task that is cancelled
-cancels its call; the server may have committed it.
+The channel is created at the first call, because it belongs to the event loop running then. A cancelled task cancels its
+call; the server may have committed it nevertheless.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class AsyncConnection:
     """One channel to one server, which connects on the first call."""
 
     def __init__(self, settings: Settings) -> None:
-        """Takes where the server is and how the channel behaves."""
+        """Stores the address of the server and the channel options."""
         self._settings = settings
 
     @cached_property
     def stub(self) -> Any:
-        """Has AgentService's methods by name."""
+        """A stub with AgentService's methods."""
         return agent_pb2_grpc.AgentServiceStub(self._channel)
 
     def unary(self, method: str) -> Any:
@@ -35,7 +35,7 @@ class AsyncConnection:
         return self._channel.unary_unary(method, None, None)
 
     async def close(self) -> None:
-        """Closes the channel; calls that still run are cancelled."""
+        """Closes the channel; running calls are cancelled."""
         await self._channel.close(None)
 
     @cached_property

@@ -1,7 +1,7 @@
-"""The reading half of the client: episodes, memories, agents, health. Changes nothing at the server.
+"""The reading part of the client: episodes, memories, agents, health. It changes nothing on the server.
 
-Every method raises `ShelmError`. Iterators read page by page, and repeat a page (or open a stream again where it
-broke) without losing or repeating a step.
+Every method raises `ShelmError`. Iterators read page by page, and retry a page (or reopen a broken stream) without losing or
+repeating a step.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from shelm.requests import Requests, natural
 from shelm.results import Agent, EpisodeInfo, Explanation, MemoryStep
 from shelm.v1 import agent_pb2
 
-STREAM_LIVED = 30.0  # seconds; a stream that broke later than this had been open, even if no step came
+STREAM_LIVED = 30.0  # seconds; a stream that broke later than this had been open, even if it received no step
 PAGE = 1000  # episodes; the server's limit
 NEVER = float("-inf")
 
 
 class AsyncReader:
-    """Reads what the server knows; `AsyncActor` adds acting."""
+    """Reads data from the server; `AsyncActor` adds acting."""
 
     def __init__(self, transport: AsyncTransport, requests: Requests) -> None:
-        """Reads through `transport` what `requests` ask for."""
+        """Sends the requests built by `requests` through `transport`."""
         self._transport, self._requests = transport, requests
 
     async def get_episode(self, episode_id: str) -> EpisodeInfo:
-        """Returns what is known of one episode; raises EpisodeNotFound."""
+        """Returns the metadata of one episode; raises EpisodeNotFound."""
         response = await self._transport.call("GetEpisode", agent_pb2.GetEpisodeRequest(episode_id=episode_id))
         return episode_from(response.episode)
 
@@ -51,7 +51,9 @@ class AsyncReader:
                 return
 
     async def memory(self, episode_id: str, from_step: int = 0) -> AsyncIterator[MemoryStep]:
-        """Yields the remembered words from `from_step` to the last committed step, oldest first; raises EpisodeNotFound."""
+        """Yields the remembered words of each step from `from_step` to the last committed one, oldest first; raises
+        EpisodeNotFound.
+        """
         while True:
             request = agent_pb2.GetMemoryRequest(episode_id=episode_id, from_step=natural("from_step", from_step))
             response = await self._transport.call("GetMemory", request)
@@ -62,9 +64,10 @@ class AsyncReader:
             from_step = response.steps[-1].step + 1
 
     async def watch_memory(self, episode_id: str, from_step: int = 0) -> AsyncIterator[MemoryStep]:
-        """Yields the words as they are committed; returns when the episode ends or expires. Close it to stop earlier.
+        """Yields the words of each step as it is committed, until the episode ends or expires.
 
-        A stream that breaks is opened again at the next step, with a fresh retry budget if it had been alive.
+        Close the iterator to stop earlier. A broken stream is reopened at the next step, with a new retry budget if it had
+        been working.
         """
         attempts = self._transport.attempts()
         while True:
@@ -74,7 +77,7 @@ class AsyncReader:
                 async with self._transport.stream("WatchMemory", request) as responses:
                     async for response in responses:
                         from_step = response.step.step + 1
-                        opened = NEVER  # it is alive
+                        opened = NEVER  # the stream works
                         yield memory_step_from(response.step)
                 return
             except ShelmError as error:
@@ -84,12 +87,12 @@ class AsyncReader:
                     raise
 
     async def explain(self, episode_id: str, step: int, observation: Any = None, max_steps: int = 0) -> Explanation:
-        """Returns which words of the past decided a committed step.
+        """Returns which earlier words decided a committed step.
 
-        `observation` is the frame that was committed with it, None for the one that the server recorded. `max_steps`
-        1..1000 is how many of the latest earlier steps to take away one by one, 0 the server's 64. It costs a run of
-        the memory for each comparison: give the client a `timeout` to match. Raises FrameNeeded if the server has
-        no frame, StepConflict for another frame, StepTooOld, EpisodeNotFound.
+        `observation` is the frame of that step, or None for the frame that the server recorded. `max_steps`, 1..1000, is the
+        number of latest earlier steps to remove one by one; 0 means the server's default, 64. Each comparison costs one run
+        of the memory, so give the client a sufficient `timeout`. Raises FrameNeeded if the server has no frame, StepConflict
+        for another frame, StepTooOld, EpisodeNotFound.
         """
         request = self._requests.explain(episode_id, step, observation, max_steps)
         return explanation_from(await self._transport.call("ExplainStep", request))
@@ -101,15 +104,17 @@ class AsyncReader:
         return decode(response.frame)
 
     async def agents(self) -> list[Agent]:
-        """Returns the agents that the server can serve, the default first."""
+        """Returns the agents that the server serves, the default first."""
         response = await self._transport.call("ListAgents", agent_pb2.ListAgentsRequest())
         return [agent_from(agent) for agent in response.agents]
 
     async def agent(self, name: str = "") -> Agent:
-        """Returns one agent by name or digest, the default for an empty name; raises AgentNotFound."""
+        """Returns one agent by name or digest, or the default for an empty name; raises AgentNotFound."""
         response = await self._transport.call("GetAgent", agent_pb2.GetAgentRequest(agent=name))
         return agent_from(response.agent)
 
     async def ping(self) -> float:
-        """Returns the seconds that one health check took; raises Unavailable if the server is away or does not serve."""
+        """Returns the duration of one health check in seconds; raises Unavailable if the server cannot be reached or is not
+        ready.
+        """
         return await self._transport.ping()

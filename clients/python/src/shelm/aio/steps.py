@@ -1,6 +1,6 @@
-"""Which step comes next in each episode, and one lock per episode.
+"""The next step of each episode, with one lock per episode.
 
-The count lives in this process only; the truth is at the server (`AsyncClient.resume` reads it).
+The counts exist only in this process; the authoritative state is on the server (`AsyncClient.resume` reads it).
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from shelm.cursor import Cursor
 
 
 class AsyncCursors:
-    """The cursors of all episodes. Its dict is touched by `setdefault` and `pop` alone, which are atomic for str keys."""
+    """The cursors of all episodes. Its dict is only accessed by `setdefault` and `pop`, which are atomic for str keys."""
 
     def __init__(self) -> None:
-        """Knows no episode."""
+        """Starts without episodes."""
         self._cursors: dict[str, tuple[Cursor, Lock]] = {}
 
     @asynccontextmanager
     async def hold(self, episode_id: str) -> AsyncIterator[Cursor]:
-        """Gives one episode's cursor to one holder at a time."""
+        """Locks one episode and returns its cursor."""
         async with self.hold_all([episode_id]) as cursors:
             yield cursors[episode_id]
 
     @asynccontextmanager
     async def hold_all(self, episode_ids: Iterable[str]) -> AsyncIterator[dict[str, Cursor]]:
-        """Gives the cursors of several episodes, locked in sorted order so that two batches cannot wait for each other."""
+        """Locks several episodes in sorted order, so that two batches cannot deadlock, and returns their cursors."""
         async with AsyncExitStack() as locks:
             cursors = {}
             for episode_id in sorted(episode_ids):
@@ -36,5 +36,5 @@ class AsyncCursors:
             yield cursors
 
     def forget(self, episode_id: str) -> None:
-        """Drops an episode that has ended, so that a long-lived client does not grow."""
+        """Removes an ended episode, so that the memory use of a long-lived client does not grow."""
         self._cursors.pop(episode_id, None)

@@ -1,7 +1,7 @@
 """Calls to one server: token, timeouts, retries, health.
 
-Every call of the contract is idempotent (Act by its step rule), so one rule repeats them all: see `shelm.status` for
-what is retryable and `shelm.aio.retry` for the pace. Failures are raised as `ShelmError`.
+Every call of the API is idempotent (Act by its step rule), so the same retry policy applies to all of them: `shelm.status`
+defines which errors are retryable and `shelm.aio.retry` the delays. Failures are raised as `ShelmError`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shelm.errors import ShelmError, Unavailable
 from shelm.settings import Settings
 from shelm.status import error_from_call
 
-# grpc.health.v1 is two tiny messages; written out here, they need no further package
+# grpc.health.v1 has two tiny messages; with their bytes here, no further package is needed
 HEALTH = "/grpc.health.v1.Health/Check"
 WHOLE_SERVER = b""  # HealthCheckRequest{service: ""}
 SERVING = b"\x08\x01"  # HealthCheckResponse{status: SERVING}
@@ -30,20 +30,20 @@ class AsyncTransport:
     """Calls the methods of AgentService by name."""
 
     def __init__(self, settings: Settings) -> None:
-        """Takes where the server is and how to talk to it."""
+        """Stores the address of the server and the settings of the connection."""
         self._settings = settings
         self._connection = AsyncConnection(settings)
 
     async def close(self) -> None:
-        """Closes the channel; calls that still run fail."""
+        """Closes the channel; running calls fail."""
         await self._connection.close()
 
     def attempts(self, *, retry: bool = True) -> AsyncAttempts:
-        """Returns a fresh budget of attempts; without `retry`, of one."""
+        """Returns a new budget of attempts; a single attempt if `retry` is False."""
         return AsyncAttempts(timeout=self._settings.timeout, retry_for=self._settings.retry_for if retry else 0.0)
 
     async def call(self, method: str, request: Message, *, retry: bool = True) -> Any:
-        """Returns the response of a unary method, repeating the call while that is safe and time is left."""
+        """Returns the response of a unary method, retrying transient errors while the budget lasts."""
         attempts = self.attempts(retry=retry)
         while True:
             try:
@@ -58,7 +58,7 @@ class AsyncTransport:
 
     @asynccontextmanager
     async def stream(self, method: str, request: Message) -> AsyncIterator[Any]:
-        """Gives a server stream to `async for`, without deadline or retries; leaving the block cancels the call."""
+        """Opens a server stream for `async for`, without deadline or retries; leaving the block cancels the call."""
         call = getattr(self._connection.stub, method)(request, metadata=self._settings.metadata)
         try:
             yield call
@@ -68,7 +68,9 @@ class AsyncTransport:
             call.cancel()
 
     async def ping(self) -> float:
-        """Returns the seconds that one health check took; raises Unavailable if the server is away or not serving."""
+        """Returns the duration of one health check in seconds; raises Unavailable if the server cannot be reached or is not
+        ready.
+        """
         began = time.monotonic()
         answer = await self._answer(self._connection.unary(HEALTH), WHOLE_SERVER, self._settings.timeout)
         if answer != SERVING:

@@ -1,8 +1,8 @@
 """The command `shelm`: play, memory, episodes, explain, frames, bench, agents, ping.
 
-Exit codes: 0 done; 1 failed, with one line on stderr that says what to do; 2 wrong usage; 130 interrupted. Each
-command first asks the server's health, so that a wrong target fails at once; later interruptions of the server are
-ridden out by the client. With `--json` a command prints one JSON object, or one for each thing it lists, a line each.
+Exit codes: 0 success; 1 failure, with one line on stderr that says what to do; 2 invalid arguments; 130 interrupted. Each
+command first checks the server's health, so that a wrong target fails immediately; the client retries during later
+interruptions. With `--json` a command prints one JSON object, or one per line for each listed item.
 """
 
 from __future__ import annotations
@@ -30,6 +30,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # `shelm memory ... | head`: the reader has enough; nothing more must be flushed to it
+    except BrokenPipeError:  # `shelm memory ... | head`: the reader has closed the pipe; nothing more may be flushed
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

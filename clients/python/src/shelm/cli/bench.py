@@ -1,8 +1,8 @@
-"""`shelm bench`: a bounded load. Some episodes act at once, each as fast as it is answered, for some seconds; then all end.
+"""`shelm bench`: a load test of limited duration. Several episodes act concurrently, each as fast as the server answers.
 
-Every frame is new noise, so that no cache of words helps: the slowest case, and a fair one to compare servers with. It
-stops by itself, and at the first error that the client cannot ride out. The JSON object has episodes, seconds, acts,
-acts_per_second, replayed and stages; each stage has p50_ms and p99_ms.
+Every frame is new random noise, so that the cache of retrieved words has no effect: this is the slowest case, and comparable
+between servers. The test ends after the given time, or at the first error that retries cannot resolve. The JSON object has
+episodes, seconds, acts, acts_per_second, replayed and stages; each stage has p50_ms and p99_ms.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from shelm.client import Client
 
 @dataclass
 class Load:
-    """One episode's share of the load: how long each act and each of its stages took."""
+    """The results of one episode: the duration of each Act and of its stages."""
 
     acts: int = 0
     replayed: int = 0
@@ -34,7 +34,7 @@ class Load:
 
 
 def bench(client: Client, arguments: argparse.Namespace) -> None:
-    """Loads the server and prints p50 and p99 of an Act and of its stages."""
+    """Runs the load test and prints p50 and p99 of an Act and of its stages."""
     shape = client.agent(arguments.agent).observation_shape
     if sys.stderr.isatty():
         print(f"{arguments.episodes} episodes act for {arguments.duration} s ...", file=sys.stderr, flush=True)
@@ -54,7 +54,7 @@ def _run(client: Client, arguments: argparse.Namespace, shape: tuple[int, int, i
         try:
             return _act(client, arguments.agent, np.random.default_rng(number), shape, ends=ends, stop=stop)
         finally:
-            stop.set()  # an episode that fails ends the others; one that is done finds them done too
+            stop.set()  # an episode that fails stops the others; one that finishes has no effect on them
 
     with ThreadPoolExecutor(arguments.episodes) as pool:
         try:

@@ -1,7 +1,7 @@
-"""`shelm episodes`: the episodes that have not expired, the last used first.
+"""`shelm episodes`: the episodes that have not expired, most recently used first.
 
-A JSON line has episode_id, agent, agent_digest, steps, ended, total_reward, deterministic, seed, create_time,
-update_time, expire_time.
+A JSON line has episode_id, agent, agent_digest, steps, ended, total_reward, deterministic, seed, create_time, update_time,
+expire_time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OLDEST = datetime.min.replace(tzinfo=timezone.utc)
 
 
 def episodes(client: Client, arguments: argparse.Namespace) -> None:
-    """Lists episodes; the server keeps no order, so that all are read to find the last used ones."""
+    """Lists episodes. The server returns them in no order, so all are read to find the most recently used ones."""
     wanted = (episode for episode in client.list_episodes() if _of(episode, arguments.agent))
     last = heapq.nlargest(arguments.limit, wanted, key=lambda episode: episode.update_time or OLDEST)
     if arguments.json:

@@ -1,7 +1,7 @@
-"""What a command can fail with beside the client's own errors."""
+"""Errors of the command line, in addition to the client's own."""
 
 from __future__ import annotations
 
 
 class CommandError(Exception):
-    """The command cannot run; the text says what to do."""
+    """The command cannot run; the message says what to do."""

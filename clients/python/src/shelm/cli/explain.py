@@ -1,8 +1,8 @@
-"""`shelm explain`: which words of the past decided a step, and what the agent would have done without each.
+"""`shelm explain`: which earlier words decided a step, and what the agent would have done without each of them.
 
-The JSON object has episode_id, step, action, decision, reach_from_step, words and steps; a decision has probabilities
-(by action, of a discrete action space), most_probable and value; each entry of words and steps has words, steps, change
-and without, a decision.
+The JSON object has episode_id, step, action, decision, reach_from_step, words and steps; a decision has probabilities (by
+action, for a discrete action space), most_probable and value; each entry of words and steps has words, steps, change and
+without, which is a decision.
 """
 
 from __future__ import annotations

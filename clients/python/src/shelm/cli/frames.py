@@ -13,7 +13,7 @@ from shelm.client import Client
 
 
 def frames(client: Client, arguments: argparse.Namespace) -> None:
-    """Saves a file per committed step; fails at the first step that was not recorded."""
+    """Saves one file per committed step; fails at the first step that was not recorded."""
     folder = Path(arguments.out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -24,7 +24,7 @@ def frames(client: Client, arguments: argparse.Namespace) -> None:
                 line_of_json({"step": step.step, "file": str(file)})
             else:
                 print(file, flush=True)
-    except BrokenPipeError:  # of the output, not of a file
+    except BrokenPipeError:  # of the standard output, not of a file
         raise
     except OSError as error:
         raise CommandError(f"--out {folder}: {error.strerror}; choose a folder that can be written") from None

@@ -1,4 +1,4 @@
-"""`shelm memory`: the words of an episode, step by step, as they are or as they come.
+"""`shelm memory`: the words of an episode, step by step: those committed so far, or, with --follow, as they are committed.
 
 A JSON line has step, words ([word, similarity] pairs), action, value, in_window, time.
 """
@@ -16,7 +16,7 @@ from shelm.results import ActionSpace, EpisodeInfo, MemoryStep
 
 
 def memory(client: Client, arguments: argparse.Namespace) -> None:
-    """Prints the words of an episode, one line per step; a star marks what attention can still reach."""
+    """Prints the words of an episode, one line per step; a star marks the steps within the attention window."""
     episode = client.get_episode(arguments.episode)
     show = _printer(episode, space_in(client, episode), as_json=arguments.json)
     read = client.watch_memory if arguments.follow else client.memory
@@ -51,7 +51,7 @@ def _line(step: MemoryStep, space: ActionSpace | None) -> str:
 
 
 def _coloured(step: MemoryStep, space: ActionSpace | None) -> Any:
-    """Returns the line for a terminal: the likelier a word, the bolder; dim once attention cannot reach it."""
+    """Returns the line for a terminal: the most similar word is bold, steps outside the attention window are dim."""
     from rich.text import Text
 
     line = Text(style="" if step.in_window else "dim")

@@ -1,7 +1,7 @@
 """The arguments of every command, and their completion in a shell.
 
-Completion is argcomplete's (extra `cli`); `shelm --print-completion bash` prints what a shell must run. Names of
-episodes are asked of the server, briefly; if it does not answer at once, there are none to choose from.
+Completion uses argcomplete (extra `cli`); `shelm --print-completion bash` prints the code that the shell must run. Episode
+ids are requested from the server with a short timeout; if it does not answer, none are offered.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ COMPLETE_EPISODES = 200
 
 
 def parser() -> argparse.ArgumentParser:
-    """Returns the parser; what it parses has `command`, a function of (client, arguments)."""
-    parser = argparse.ArgumentParser(prog="shelm", description="Acts with served agents and reads their memory in words.")
+    """Returns the parser; its results have the attribute `command`, a function of (client, arguments)."""
+    parser = argparse.ArgumentParser(prog="shelm", description="Act with served agents and read their memory in words.")
     parser.add_argument("--print-completion", choices=["bash", "zsh", "fish"], action=_PrintCompletion)
     names = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (_play, _memory, _episodes, _explain, _frames, _bench, _agents, _ping):
@@ -33,12 +33,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def client_of(arguments: argparse.Namespace) -> Client:
-    """Returns the client that the common arguments name."""
+    """Returns a client for the common arguments."""
     return Client(arguments.target, token=arguments.token, tls=arguments.tls, timeout=arguments.timeout)
 
 
 def complete(parser: argparse.ArgumentParser) -> None:
-    """Answers the shell and exits, if it is the shell that asks for completions."""
+    """Prints the completions and exits, if the shell requested them."""
     if "_ARGCOMPLETE" in os.environ:
         import argcomplete
 
@@ -46,7 +46,7 @@ def complete(parser: argparse.ArgumentParser) -> None:
 
 
 class _PrintCompletion(argparse.Action):
-    """Prints the shell code of the completion, and exits."""
+    """Prints the completion code for a shell, and exits."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
         try:
@@ -68,24 +68,28 @@ def _episode_names(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> li
 
 
 def _common() -> argparse.ArgumentParser:
-    """Returns the arguments of every command; a parser of its own for each, because commands change defaults."""
+    """Returns a new parser with the arguments of every command; each command needs its own to change defaults."""
     parser = argparse.ArgumentParser(add_help=False)
     target = os.environ.get("SHELM_TARGET") or DEFAULT_TARGET
     parser.add_argument("--target", default=target, help="host:port of the server (SHELM_TARGET; %(default)s)")
-    parser.add_argument("--token", default=os.environ.get("SHELM_TOKEN"), help="bearer token; better in SHELM_TOKEN")
-    parser.add_argument("--tls", action="store_true", help="encrypt; without it a token travels in clear text")
-    parser.add_argument("--timeout", type=seconds, default=10.0, metavar="SECONDS", help="for each call (%(default)s)")
-    parser.add_argument("--json", action="store_true", help="print JSON, an object a line, with stable keys")
+    parser.add_argument("--token", default=os.environ.get("SHELM_TOKEN"), help="bearer token; prefer SHELM_TOKEN")
+    parser.add_argument(
+        "--tls", action="store_true", help="encrypt the connection; without it, tokens are sent in clear text"
+    )
+    parser.add_argument(
+        "--timeout", type=seconds, default=10.0, metavar="SECONDS", help="timeout of each call (%(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, one object per line, with stable keys")
     return parser
 
 
 def _play(names: Any) -> None:
     parser = names.add_parser("play", parents=[_common()], help="play a gymnasium environment")
     parser.add_argument("--env", default="MiniGrid-MemoryS11-v0", help="gymnasium id (%(default)s)")
-    parser.add_argument("--episodes", type=count, default=10, help="how many (%(default)s)")
-    parser.add_argument("--seed", type=natural, default=0, help="of the first episode; the others count on (%(default)s)")
-    parser.add_argument("--agent", default="", help="name or digest; the server's default if left out")
-    parser.add_argument("--deterministic", action="store_true", help="take the most probable action instead of drawing it")
+    parser.add_argument("--episodes", type=count, default=10, help="number of episodes (%(default)s)")
+    parser.add_argument("--seed", type=natural, default=0, help="seed of the first episode, then +1 for each (%(default)s)")
+    parser.add_argument("--agent", default="", help="agent name or digest (the server's default agent)")
+    parser.add_argument("--deterministic", action="store_true", help="choose the most probable action instead of sampling")
     parser.add_argument("--quiet", action="store_true", help="print only the last line, the JSON summary")
     parser.set_defaults(command=play.play)
 
@@ -93,42 +97,48 @@ def _play(names: Any) -> None:
 def _memory(names: Any) -> None:
     parser = names.add_parser("memory", parents=[_common()], help="print what an episode remembers")
     _episode(parser)
-    parser.add_argument("--follow", action="store_true", help="go on as words are committed, until the episode ends")
+    parser.add_argument("--follow", action="store_true", help="print words as they are committed, until the episode ends")
     parser.add_argument("--from", dest="from_step", type=natural, default=0, metavar="N", help="first step (%(default)s)")
     parser.set_defaults(command=memory.memory)
 
 
 def _episodes(names: Any) -> None:
-    parser = names.add_parser("episodes", parents=[_common()], help="list the episodes, the last used first")
-    parser.add_argument("--limit", type=count, default=20, help="how many at most (%(default)s)")
-    parser.add_argument("--agent", default="", help="only those of this agent, by name or the beginning of its digest")
+    parser = names.add_parser("episodes", parents=[_common()], help="list the episodes, most recently used first")
+    parser.add_argument("--limit", type=count, default=20, help="maximum number of episodes (%(default)s)")
+    parser.add_argument(
+        "--agent", default="", help="list only episodes of this agent: its name or the beginning of its digest"
+    )
     parser.set_defaults(command=episodes.episodes)
 
 
 def _explain(names: Any) -> None:
-    parser = names.add_parser("explain", parents=[_common()], help="tell which words of the past decided a step")
+    parser = names.add_parser("explain", parents=[_common()], help="show which earlier words decided a step")
     _episode(parser)
-    parser.add_argument("step", type=natural, help="a committed step")
-    parser.add_argument("--frame", metavar="FILE", help="the frame of that step, a PNG file; if the server recorded none")
-    parser.add_argument("--max-steps", type=bounded(0, 1000), default=0, help="how many earlier steps to take away (64)")
-    parser.add_argument("--top", type=count, default=10, help="rows to print in each table (%(default)s)")
-    parser.set_defaults(command=explain.explain, timeout=120.0)  # it costs many runs of the memory
+    parser.add_argument("step", type=natural, help="number of a committed step")
+    parser.add_argument("--frame", metavar="FILE", help="PNG file of the step's frame, if the server did not record it")
+    parser.add_argument(
+        "--max-steps", type=bounded(0, 1000), default=0, help="number of earlier steps to remove one by one (64)"
+    )
+    parser.add_argument("--top", type=count, default=10, help="number of rows in each table (%(default)s)")
+    parser.set_defaults(command=explain.explain, timeout=120.0)  # an explanation needs many runs of the memory
 
 
 def _frames(names: Any) -> None:
     parser = names.add_parser("frames", parents=[_common()], help="save the recorded frames of an episode as PNG files")
     _episode(parser)
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="where to; made if missing")
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="output folder; created if missing")
     parser.set_defaults(command=frames.frames)
 
 
 def _bench(names: Any) -> None:
-    parser = names.add_parser("bench", parents=[_common()], help="load the server for some seconds and measure it")
-    parser.add_argument("--episodes", type=bounded(1, 256), default=8, help="that act at once, 1..256 (%(default)s)")
+    parser = names.add_parser("bench", parents=[_common()], help="measure the server under load for some seconds")
     parser.add_argument(
-        "--seconds", dest="duration", type=bounded(1, 600), default=10, help="how long, 1..600 (%(default)s)"
+        "--episodes", type=bounded(1, 256), default=8, help="number of concurrent episodes, 1..256 (%(default)s)"
     )
-    parser.add_argument("--agent", default="", help="name or digest; the server's default if left out")
+    parser.add_argument(
+        "--seconds", dest="duration", type=bounded(1, 600), default=10, help="duration, 1..600 (%(default)s)"
+    )
+    parser.add_argument("--agent", default="", help="agent name or digest (the server's default agent)")
     parser.set_defaults(command=bench.bench)
 
 
@@ -137,13 +147,13 @@ def _agents(names: Any) -> None:
 
 
 def _ping(names: Any) -> None:
-    parser = names.add_parser("ping", parents=[_common()], help="ask whether the server serves, and how fast")
+    parser = names.add_parser("ping", parents=[_common()], help="check the health and response time of the server")
     parser.add_argument(
-        "--act", action="store_true", help="also act once in an episode of its own, and tell each stage's time"
+        "--act", action="store_true", help="also act once in a new episode, and print the time of each stage"
     )
     parser.set_defaults(command=server.ping)
 
 
 def _episode(parser: argparse.ArgumentParser) -> None:
-    argument: Any = parser.add_argument("episode", help="its episode_id; `shelm episodes` lists them")
+    argument: Any = parser.add_argument("episode", help="episode id; `shelm episodes` lists them")
     argument.completer = _episode_names

@@ -40,7 +40,7 @@ def play(client: Client, arguments: argparse.Namespace) -> None:
 
 
 def _environment(env_id: str) -> Any:
-    """Returns the environment; MiniGrid and BabyAI with their rendered partial view."""
+    """Returns the environment; for MiniGrid and BabyAI, with their rendered partial view as observation."""
     try:
         import gymnasium
     except ImportError:
@@ -52,7 +52,7 @@ def _environment(env_id: str) -> Any:
 
 
 def _named(space: ActionSpace, env: Any) -> ActionSpace:
-    """Returns the space; discrete actions without names get those that MiniGrid keeps in an enum."""
+    """Returns the action space; discrete actions without names get those of MiniGrid's enum of actions."""
     if isinstance(space, Discrete) and not space.names:
         return Discrete(space.n, tuple(action.name for action in getattr(env.unwrapped, "actions", ())))
     return space

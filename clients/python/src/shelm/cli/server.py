@@ -1,8 +1,8 @@
-"""`shelm agents` and `shelm ping`: what the server serves, and how fast it answers.
+"""`shelm agents` and `shelm ping`: the served agents, and the response time of the server.
 
-A JSON line of agents has name, digest, default, observation_shape, action_space, vocabulary_size, window,
-tokens_per_step, environments, description. The object of ping has target, serving, connect_ms, round_trip_ms and, with
---act, act: seen_ms, total_ms, decode_ms, retrieval_ms, memory_ms, policy_ms, commit_ms (stages overlap).
+A JSON line of agents has name, digest, default, observation_shape, action_space, vocabulary_size, window, tokens_per_step,
+environments, description. The object of ping has target, serving, connect_ms, round_trip_ms and, with --act, act: seen_ms,
+total_ms, decode_ms, retrieval_ms, memory_ms, policy_ms, commit_ms (stages overlap).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROUND_TRIPS = 5
 
 
 def agents(client: Client, arguments: argparse.Namespace) -> None:
-    """Prints the agents, one line each, a star before the default."""
+    """Prints the agents, one per line, with a star before the default."""
     for agent in client.agents():
         if arguments.json:
             line_of_json(_fields(agent))
@@ -38,7 +38,9 @@ def agents(client: Client, arguments: argparse.Namespace) -> None:
 
 
 def ping(client: Client, arguments: argparse.Namespace) -> None:
-    """Prints that the server serves and how long a health check takes; with --act also where the time of an Act goes."""
+    """Prints whether the server is ready and the duration of a health check; with --act also the duration of each stage of
+    an Act.
+    """
     round_trip = statistics.median(client.ping() for _ in range(ROUND_TRIPS))
     act = _act(client) if arguments.act else None
     connect_ms, round_trip_ms = round(arguments.seconds * 1000, 3), round(round_trip * 1000, 3)
@@ -52,7 +54,7 @@ def ping(client: Client, arguments: argparse.Namespace) -> None:
 
 
 def _act(client: Client) -> dict[str, float]:
-    """Acts once in an episode that nobody else uses, and ends it."""
+    """Acts once in an episode with a new random id, and ends it."""
     frame = np.zeros(client.agent().observation_shape, np.uint8)
     with client.episode(f"ping-{uuid.uuid4().hex}") as episode:
         began = time.monotonic()

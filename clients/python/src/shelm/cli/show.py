@@ -1,4 +1,4 @@
-"""How the command line shows steps: as lines, as JSON, or as a progress line with an estimate. Only prints."""
+"""How the command line displays steps: as lines, as JSON, or as a progress line with an estimate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shelm.results import Action, ActionSpace, Discrete, EpisodeInfo, Token
 
 
 def space_in(client: Client, episode: EpisodeInfo) -> ActionSpace | None:
-    """Returns the action space of an episode's agent, None if that agent is served no more."""
+    """Returns the action space of an episode's agent, or None if that agent is no longer served."""
     try:
         return client.agent(episode.agent_digest).action_space
     except AgentNotFound:
@@ -34,9 +34,9 @@ def step_line(step: int, tokens: Sequence[Token], action: Action, space: ActionS
 
 
 def action_text(action: Action, space: ActionSpace | None) -> str:
-    """Returns the name of a discrete action (its number if it has none), the values of a continuous one, or all parts.
+    """Returns the name of a discrete action (its number if it has no name), the values of a continuous one, or all parts.
 
-    For instance `forward`, `[0.25 -1.00]`, `jump=no  real=[0.25 -1.00]`. `space` None knows no names.
+    For instance `forward`, `[0.25 -1.00]`, `jump=no  real=[0.25 -1.00]`. With `space` None there are no names.
     """
     if isinstance(action, dict):
         return "  ".join(f"{name}={action_text(part, _part_space(space, name))}" for name, part in action.items())
@@ -46,7 +46,7 @@ def action_text(action: Action, space: ActionSpace | None) -> str:
 
 
 def action_json(action: Action, space: ActionSpace | None) -> object:
-    """Returns the same for programs: a string, a list of numbers, or an object of both."""
+    """Returns the action as JSON: a string, a list of numbers, or an object of both."""
     if isinstance(action, dict):
         return {name: action_json(part, _part_space(space, name)) for name, part in action.items()}
     return action_name(action, space) if isinstance(action, int) else [float(value) for value in action]
@@ -60,7 +60,7 @@ def space_text(space: ActionSpace) -> str:
 
 
 def space_json(space: ActionSpace) -> dict[str, object]:
-    """Returns an action space for programs: n and names; low, high and names; or parts, which are such objects."""
+    """Returns an action space as JSON: n and names; low, high and names; or parts, which are such objects."""
     if isinstance(space, dict):
         return {"parts": {name: space_json(part) for name, part in space.items()}}
     return asdict(space)
@@ -119,7 +119,7 @@ class JsonLines:
 
 
 class Progress:
-    """Keeps one line on a terminal's stderr up to date, with an estimate; silent where stderr is not a terminal."""
+    """Updates a progress line on a terminal's stderr, with an estimate; prints nothing if stderr is not a terminal."""
 
     def __init__(self, episodes: int) -> None:
         """Takes the number of episodes."""

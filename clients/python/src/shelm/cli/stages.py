@@ -1,4 +1,4 @@
-"""The stages of an Act as the server tells them, in milliseconds and in words."""
+"""The stages of an Act as reported by the server, in milliseconds and as text."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def milliseconds(timing: Timing) -> dict[str, float]:
 
 
 def stage_text(key: str) -> str:
-    """Returns what a person reads for a key such as `memory_ms`."""
+    """Returns the displayed name of a key such as `memory_ms`."""
     return TEXTS[key.removesuffix("_ms")]

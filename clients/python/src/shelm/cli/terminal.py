@@ -1,4 +1,4 @@
-"""Output for people: with rich (extra `cli`) on a terminal, as plain text everywhere else. JSON for programs."""
+"""Output for people, with rich (extra `cli`) on a terminal and as plain text elsewhere; and JSON for programs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BAR = 20  # characters of a full bar
 
 
 def console() -> Any | None:
-    """Returns rich's console, None where the output is no terminal or rich is not installed."""
+    """Returns rich's console, or None if the output is not a terminal or rich is not installed."""
     if not sys.stdout.isatty():
         return None
     try:
@@ -42,7 +42,7 @@ def line_of_json(fields: dict[str, Any]) -> None:
 
 
 def bar(share: float) -> str:
-    """Returns a bar for a share of 0..1; from one per cent on it shows."""
+    """Returns a bar for a fraction 0..1; fractions of at least one percent are visible."""
     full = "█" if (sys.stdout.encoding or "").lower().startswith("utf") else "#"
     return full * (max(1, round(share * BAR)) if share >= 0.01 else 0)
 

@@ -1,4 +1,4 @@
-"""Values of arguments, checked: argparse prints what was expected and exits with 2."""
+"""Validators for argument values; argparse prints what was expected and exits with status 2."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def seconds(text: str) -> float:
-    """Returns more than 0 seconds."""
+    """Returns a number of seconds greater than 0."""
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected more than 0 seconds, given {text}")
@@ -15,17 +15,17 @@ def seconds(text: str) -> float:
 
 
 def natural(text: str) -> int:
-    """Returns a whole number, 0 or more."""
+    """Returns an integer, 0 or greater."""
     return _checked(text, 0, None)
 
 
 def count(text: str) -> int:
-    """Returns a whole number, 1 or more."""
+    """Returns an integer, 1 or greater."""
     return _checked(text, 1, None)
 
 
 def bounded(low: int, high: int) -> Callable[[str], int]:
-    """Returns the check for a whole number low..high."""
+    """Returns a validator for integers low..high."""
 
     def value(text: str) -> int:
         return _checked(text, low, high)

@@ -1,8 +1,8 @@
 """Plays gymnasium environments with a served agent.
 
-`play` needs only an environment with gymnasium's reset and step, `play_vector` one of gymnasium's vector environments;
-`minigrid_env` needs the extra: pip install "shelm-client[gymnasium]". Errors of the server and of the environment pass
-through, after the running episodes were ended.
+`play` works with any environment with gymnasium's reset and step, `play_vector` with gymnasium's vector environments;
+`minigrid_env` needs the extra: pip install "shelm-client[gymnasium]". Errors of the server and of the environment are raised
+after the running episodes have been ended.
 """
 
 from __future__ import annotations

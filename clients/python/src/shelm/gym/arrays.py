@@ -1,4 +1,4 @@
-"""Between what environments hand out and take and what the client does: frames in observations, actions in batches."""
+"""Converts between the environments' observations and actions and those of the client."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ FRAME_KEYS = ("image", "obs")
 
 
 def frame_of(observation: Any) -> Any:
-    """Returns the frame, or batch of frames, in an observation: itself, or what a mapping holds under "image" or "obs"."""
+    """Returns the frame, or batch of frames, in an observation: the observation itself, or the entry "image" or "obs" of a
+    mapping.
+    """
     if isinstance(observation, Mapping):
         return next((observation[key] for key in FRAME_KEYS if key in observation), observation)
     return observation
 
 
 def stack(actions: Sequence[Action]) -> Any:
-    """Returns the actions of n environments as their vector takes them.
+    """Returns the actions of n environments in the form that a vector environment expects.
 
     int64 (n,) for discrete actions, float32 (n, dimensions) for continuous ones, a dict of these for dicts.
     """

@@ -22,12 +22,12 @@ def play(
     agent: str = "",
     deterministic: bool | None = None,
 ) -> Summary:
-    """Plays `episodes` episodes to terminated or truncated and returns what happened.
+    """Plays `episodes` episodes until they are terminated or truncated, and returns a summary.
 
-    Episode i resets the environment with seed + i and draws its actions with seed + i, so a run can be repeated
-    exactly; the server is told its total reward. Observations are uint8 arrays (height, width, 3), or mappings that hold
-    one under "image" or "obs". `agent` "" means the client's. The environment is given the action as gymnasium has it: an
-    int for Discrete, a float32 array for Box, a dict of these for Dict.
+    Episode i resets the environment with seed + i and samples its actions with seed + i, so a run can be reproduced exactly;
+    its total reward is sent to the server. Observations are uint8 arrays (height, width, 3), or mappings that contain one
+    under "image" or "obs". `agent` "" means the client's agent. The environment receives actions in gymnasium's form: an int
+    for Discrete, a float32 array for Box, a dict of these for Dict.
     """
     summary, began = Summary(), time.monotonic()
     for number in range(episodes):

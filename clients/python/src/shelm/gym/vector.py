@@ -1,12 +1,13 @@
-"""Plays episodes in all sub-environments of a gymnasium vector environment at once, one ActBatch a step.
+"""Plays episodes in all sub-environments of a gymnasium vector environment at once, with one ActBatch call per step.
 
-Each episode of a sub-environment is an episode of its own at the server; it ends there when it ends here, with its
-total reward. Items of a batch that fail for a passing reason are repeated by the client alone; an item that fails for
-good raises its error, after all running episodes were ended. All three autoreset modes of gymnasium 1 are understood:
+Each episode of a sub-environment is a separate episode on the server and ends there with its total reward. The client
+retries batch items with transient errors; an item with a permanent error raises it, after all running episodes have been
+ended. All three autoreset modes of gymnasium 1 are supported:
 
-- next step: the step after an episode's last one resets; its action and reward are nobody's, the server never hears of it.
-- same step: an episode's last step returns the first frame of the next one.
-- disabled: this runner resets the sub-environments whose episodes have ended.
+- next step: the step after the last one of an episode resets the environment; its action and reward are ignored and not sent
+  to the server.
+- same step: the last step of an episode returns the first frame of the next one.
+- disabled: this function resets the sub-environments whose episodes have ended.
 """
 
 from __future__ import annotations
@@ -36,12 +37,13 @@ def play_vector(
     agent: str = "",
     deterministic: bool | None = None,
 ) -> Summary:
-    """Plays `episodes` episodes to terminated or truncated and returns what happened.
+    """Plays `episodes` episodes until they are terminated or truncated, and returns a summary.
 
-    Every sub-environment plays its equal share, so that short episodes do not count more than long ones; one that has
-    played its share is stepped on, unheard. `seed` resets the environments and seeds the draws of episode 0; episode i
-    draws with seed + i, so a run with as many sub-environments can be repeated exactly. Observations are uint8 arrays
-    (n, height, width, 3), or mappings that hold one under "image" or "obs". Episodes are numbered as they begin.
+    Every sub-environment plays an equal share, so that short episodes are not over-represented; a sub-environment that has
+    played its share is still stepped, but ignored. `seed` resets the environments and seeds the sampling of episode 0;
+    episode i uses seed + i, so a run with the same number of sub-environments can be reproduced exactly. Observations are
+    uint8 arrays (n, height, width, 3), or mappings that contain one under "image" or "obs". Episodes are numbered in the
+    order in which they begin.
     """
     summary, began, numbers = Summary(), time.monotonic(), count()
 
@@ -49,7 +51,7 @@ def play_vector(
         number = next(numbers)
         lane.begin(number, client.episode(seed=seed + number, agent=agent or None, deterministic=deterministic))
 
-    with ExitStack() as running:  # ends what an exception leaves running
+    with ExitStack() as running:  # ends the episodes that are running when an exception is raised
         lanes = [_Lane(index, (episodes + index) // envs.num_envs) for index in range(envs.num_envs)]
         for lane in lanes:
             running.push(lane.ending)
@@ -63,7 +65,7 @@ def play_vector(
 
 @dataclass
 class _Lane:
-    """One sub-environment: the episode that runs there, and how many are still to begin."""
+    """One sub-environment: its running episode, and the number of episodes left to begin."""
 
     index: int
     left: int
@@ -91,12 +93,12 @@ def _transitions(
     while any(lane.episode or lane.left for lane in lanes):
         acts = _act(client, lanes, frame_of(observations))
         actions |= {index: act.action for index, act in acts.items()}
-        idle = next(iter(actions.values()))  # any valid action: nobody looks at what it does
+        idle = next(iter(actions.values()))  # any valid action; its effect is ignored
         batch = stack([actions.get(lane.index, idle) for lane in lanes])
         observations, rewards, terminated, truncated, infos = envs.step(batch)
         done = terminated | truncated
         if mode == "NEXT_STEP":
-            _begin(lanes, fresh)  # those that this step has reset
+            _begin(lanes, fresh)  # in the sub-environments that this step has reset
         for lane in lanes:
             index = lane.index
             if lane.episode is None or index not in acts:
@@ -113,14 +115,14 @@ def _transitions(
 
 
 def _begin(lanes: list[_Lane], fresh: Callable[[_Lane], None]) -> None:
-    """Begins an episode wherever none runs and one is left; the frame at hand must be its first."""
+    """Begins an episode in every sub-environment without one that has some left; the current frame must be its first."""
     for lane in lanes:
         if lane.episode is None and lane.left:
             fresh(lane)
 
 
 def _act(client: Client, lanes: list[_Lane], frames: Any) -> dict[int, Act]:
-    """Takes one step in every running episode; returns the acts by the sub-environment's index."""
+    """Computes one step in every running episode; returns the Acts by the index of the sub-environment."""
     running = {lane.episode.episode_id: lane.index for lane in lanes if lane.episode}
     if not running:
         return {}
@@ -134,14 +136,14 @@ def _act(client: Client, lanes: list[_Lane], frames: Any) -> dict[int, Act]:
 
 
 def _autoreset(envs: Any) -> str:
-    """Returns the name of the mode; where a vector environment tells none, gymnasium too takes the next step."""
+    """Returns the name of the autoreset mode; if the environment does not state it, next step, as in gymnasium."""
     from gymnasium.vector import AutoresetMode
 
     return AutoresetMode(envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)).name
 
 
 def _info(infos: dict[str, Any], index: int) -> dict[str, Any]:
-    """Returns one sub-environment's part of the infos: the entries that its mask (`_key`) marks as present."""
+    """Returns the infos of one sub-environment: the entries that their mask (`_key`) marks as present."""
     return {
         key: _info(values, index) if isinstance(values, dict) else values[index]
         for key, values in infos.items()
