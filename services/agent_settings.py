@@ -21,6 +21,8 @@ class AgentSettings(ServerSettings):
     triton_target: str = Field("127.0.0.1:8001", description="HOST:PORT of Triton's gRPC endpoint, with engine triton")
     triton_timeout: float = Field(10.0, gt=0, description="timeout in seconds of one request to Triton")
 
+    slot_bytes: int = Field(2**30, gt=0, description="bytes of all memory slots together; the agents have equal shares")
+
     @field_validator("device")
     @classmethod
     def _usable_device(cls, value: str) -> str:
@@ -29,6 +31,11 @@ class AgentSettings(ServerSettings):
         except (RuntimeError, AssertionError) as error:  # torch raises either
             raise ValueError(str(error).partition("\n")[0]) from None
         return value
+
+    @property
+    def agent_count(self) -> int:
+        """How many bundles are named."""
+        return len(self.agents.split(","))
 
     def load_bundles(self) -> list[AgentBundle]:
         """Loads and verifies the bundles, the default first; raises InvalidBundle, which names the folder and the invalid

@@ -141,7 +141,7 @@ class CausalLanguageModel:
         return hidden
 
     def _store(self, cache: SlotCache, slot: int, length: int, band: _Band) -> None:
-        row = torch.tensor([slot], device=self.device)
+        row = torch.full((1,), slot, device=self.device)
         for layer, past in enumerate(band.past):
             if past is None:
                 continue

@@ -14,6 +14,7 @@ have one caller at a time.
 
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,7 +22,8 @@ from torch import Tensor
 class SlotCache:
     """Projected keys and values of many episodes, one ring per slot.
 
-    `keys` and `values`: (layers, slots, heads, capacity, head_dim) in the model's dtype, zero where nothing was written.
+    `keys` and `values`: (layers, slots, heads, capacity, head_dim) in the model's dtype, zero where nothing was written. On
+    the CPU a slot takes memory only once it has been used. slot_bytes: what one slot then takes.
     """
 
     def __init__(
@@ -39,9 +41,9 @@ class SlotCache:
         self.window = window
         # A step writes its k tokens before it attends, and the first of them still needs the window - 1 positions before.
         self.capacity = window - 1 + tokens_per_step
+        self.slot_bytes = 2 * layers * heads * self.capacity * head_dim * dtype.itemsize
         shape = (layers, slots, heads, self.capacity, head_dim)
-        self.keys = torch.zeros(shape, dtype=dtype, device=device)
-        self.values = torch.zeros(shape, dtype=dtype, device=device)
+        self.keys, self.values = (_zeros(shape, dtype, torch.device(device)) for _ in range(2))
 
     def clear(self, slot: int) -> None:
         """Empties one slot: sets it to zeros, as before the first word of an episode."""
@@ -65,6 +67,14 @@ class SlotCache:
     def read(self, layer: int, slots: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the whole rings of slots (rows,): keys and values, each (rows, heads, capacity, head_dim)."""
         return self.keys[layer].index_select(0, slots), self.values[layer].index_select(0, slots)
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    # numpy's zeros are pages that the system provides when they are first written; torch writes them all at once.
+    bytes_ = np.zeros((*shape[:-1], shape[-1] * dtype.itemsize), np.uint8)
+    return torch.from_numpy(bytes_).view(dtype)
 
 
 def reachable(queries: Tensor, keys: Tensor, *, window: int, empty_visible: bool) -> Tensor:

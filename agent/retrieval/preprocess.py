@@ -19,7 +19,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
-from torchvision.transforms.functional import center_crop, normalize, resize
+from torchvision.transforms.functional import center_crop, resize
 
 from agent.frame import Frame
 
@@ -52,8 +52,9 @@ class Preprocessing:
         return stacked.permute(0, 3, 1, 2).contiguous().float().div(255)
 
     def _normalised(self, pixels: Tensor) -> Tensor:
-        normalised: Tensor = normalize(pixels, list(self.cfg.mean), list(self.cfg.std))
-        return normalised
+        # torchvision's normalize, without its look at the values of `std`, for which a GPU would have to wait.
+        mean, std = (torch.tensor(part, device=pixels.device)[:, None, None] for part in (self.cfg.mean, self.cfg.std))
+        return pixels.sub(mean).div(std)
 
     def _reference(self, frames: list[Frame]) -> Tensor:
         # float32 where the authors used float16 (docs/paper.md#q18: ties flip with precision)

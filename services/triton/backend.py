@@ -70,7 +70,9 @@ class Memory:
     def __init__(self, bundle: AgentBundle, device: str, parameters: dict[str, str]) -> None:
         from agent.engines.memory import load_slots
 
-        self._slots = load_slots(bundle, device=device, slots=int(parameters["slots"]))
+        self._slots = load_slots(
+            bundle, device=device, slots=int(parameters["slots"]), slot_bytes=int(parameters["slot_bytes"])
+        )
         self._dimension = bundle.manifest.memory.dimension
 
     def run(self, inputs: Tensors) -> Tensors:

@@ -176,6 +176,8 @@ class TransformerXL(nn.Module):
 
         words: int64 (rows, q), 1 <= q <= tokens_per_step. Returns float32 (rows, d_model).
         """
+        device = self.embeddings.device
+        slots, lengths, words = slots.to(device), lengths.to(device), words.to(device)
         hidden = self.embeddings[words]
         positions = lengths[:, None] + torch.arange(words.shape[1], device=words.device)
         relation = self._relation(positions, cache.held_positions(lengths + words.shape[1]))
@@ -195,13 +197,14 @@ class TransformerXL(nn.Module):
         that of one layer: 3 * d_model numbers per token, for at most `history_reach` tokens.
         """
         cache.clear(slot)
-        hidden = self.embeddings[words[max(0, len(words) - history_reach(self.layers, self.window)) :]][None]
+        reached = words[max(0, len(words) - history_reach(self.layers, self.window)) :]
+        hidden = self.embeddings[reached.to(self.embeddings.device)][None]
         for number, layer, positional in self._numbered():
             outputs = min(hidden.shape[1], history_reach(self.layers - 1 - number, self.window))
             keys, values = self._pass(layer, positional, hidden, length=length, outputs=outputs)
             kept = torch.arange(max(length - self.window + 1, length - hidden.shape[1]), length, device=hidden.device)
             recent = slice(keys.shape[2] - len(kept), None)
-            at = torch.tensor([slot], device=hidden.device)
+            at = torch.full((1,), slot, device=hidden.device)
             cache.write(number, at, kept[None], keys[:, :, recent], values[:, :, recent])
             hidden = hidden[:, hidden.shape[1] - outputs :]
 

@@ -1,0 +1,130 @@
+"""Every engine computes on the device that its weights are on, tried on tensors that pretend to be on a GPU.
+
+torch's fake tensors have a device, a shape and a dtype, and no data: an operation whose operands are on different devices
+raises, as it would on a GPU. What is computed is compared in benchmarks.cuda_agreement, where there is one.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from transformers import AutoModel, LlamaConfig
+
+from agent.bundle import PolicyPart, load_bundle
+from agent.memory.causal_lm import CausalLanguageModel
+from agent.memory.language_model import LanguageModel
+from agent.memory.transformer_xl.model import TransformerXLConfig
+from agent.memory.transformer_xl.weights import random_transformer_xl
+from agent.policy.actor_critic import ActorCritic
+from agent.retrieval.clip import load_clip
+from agent.retrieval.retriever import TokenRetriever, top_k
+from agent.vocabulary import load_vocabulary
+
+GPU = torch.device("cuda:0")
+WORDS, WINDOW, K = 20, 5, 2
+BUNDLE = load_bundle(Path(__file__).parents[3] / "models" / "minigrid-memory")
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeTensorMode]:
+    """What is made inside is fake."""
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        yield mode
+
+
+def on_gpu(mode: FakeTensorMode, tensor: Tensor) -> Tensor:
+    fake: Tensor = FakeTensor(mode, torch.empty_like(tensor, device="meta"), GPU)
+    return fake
+
+
+def move(mode: FakeTensorMode, module: nn.Module) -> None:
+    """What `module.to("cuda")` does, where there is no GPU."""
+    for part in module.modules():
+        for name, parameter in part._parameters.items():
+            if parameter is not None:
+                part._parameters[name] = nn.Parameter(on_gpu(mode, parameter), requires_grad=False)
+        for name, buffer in part._buffers.items():
+            if buffer is not None:
+                part._buffers[name] = on_gpu(mode, buffer)
+
+
+def transformer_xl(mode: FakeTensorMode) -> LanguageModel:
+    sizes: dict[str, Any] = {"d_embed": 32, "d_model": 32, "n_head": 2, "d_head": 16, "d_inner": 64, "n_layer": 3}
+    config = TransformerXLConfig(vocab_size=50, cutoffs=(10, 20, 40), **sizes)
+    with torch.utils._python_dispatch._disable_current_modes():
+        model = random_transformer_xl(0, lm_token_ids=torch.arange(WORDS), window=WINDOW, tokens_per_step=K, config=config)
+    move(mode, model)
+    return model
+
+
+def causal_lm(mode: FakeTensorMode) -> LanguageModel:
+    config = LlamaConfig(
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        vocab_size=50,
+    )
+    with torch.utils._python_dispatch._disable_current_modes():
+        base = AutoModel.from_config(config)
+        model = CausalLanguageModel(model=base, lm_token_ids=torch.arange(WORDS), window=WINDOW, tokens_per_step=K)
+    move(mode, base)
+    model.embeddings = on_gpu(mode, model.embeddings)
+    return model
+
+
+Make = Callable[[FakeTensorMode], LanguageModel]
+
+
+@pytest.mark.parametrize("make", [transformer_xl, causal_lm])
+@pytest.mark.parametrize("length", [0, 4, 40])
+def test_a_language_model_steps_and_rebuilds_where_its_weights_are(fake: FakeTensorMode, make: Make, length: int) -> None:
+    """The slots' indices, lengths and words come from the CPU, as MemorySlots makes them."""
+    with torch.utils._python_dispatch._disable_current_modes():
+        slots, lengths = torch.tensor([0, 2]), torch.tensor([length, length + K])
+        words, history = torch.tensor([[1, 2], [3, 4]]), torch.arange(length) % WORDS
+    model = make(fake)
+    cache = model.new_cache(3)
+    assert cache.keys.device == cache.values.device == GPU
+    vectors = model.step(cache, *map(fake.from_tensor, (slots, lengths, words)))
+    assert (vectors.device, vectors.shape, vectors.dtype) == (GPU, (2, model.dimension), torch.float32)
+    model.rebuild(cache, 1, length, fake.from_tensor(history))
+    assert cache.keys.device == GPU
+
+
+def test_the_actor_critic_encodes_and_decides_where_its_weights_are(fake: FakeTensorMode) -> None:
+    with torch.utils._python_dispatch._disable_current_modes():
+        model = ActorCritic(PolicyPart(weights="none"), height=56, width=56, memory=32, actions=7, deviations=2)
+    move(fake, model)
+    frames = torch.empty(3, 3, 56, 56, dtype=torch.uint8, device=GPU)
+    parameters, values = model.decide(model.encode(frames), torch.empty(3, 32, device=GPU))
+    assert parameters.device == values.device == GPU
+    assert (parameters.shape, values.shape) == ((3, 9), (3,))
+
+
+# A frame of another size than the model's goes through Pillow on the CPU in mode `model`.
+@pytest.mark.parametrize(("mode", "size"), [("model", 56), ("reference", 56), ("reference", 80)])
+def test_retrieval_embeds_and_ranks_where_its_weights_are(fake: FakeTensorMode, mode: Any, size: int) -> None:
+    with torch.utils._python_dispatch._disable_current_modes():
+        clip = load_clip(BUNDLE.source(BUNDLE.manifest.retrieval.clip))
+        vocabulary = load_vocabulary(BUNDLE)
+        retriever = TokenRetriever(model=clip.model, vocabulary=vocabulary, k=2, device="cpu", preprocessing=mode)
+        frames = [np.zeros((size, size, 3), np.uint8)] * 2
+    move(fake, retriever.visual)
+    retriever.embeddings = on_gpu(fake, retriever.embeddings)
+    retriever.device = retriever.preprocess.device = GPU
+    similarities = retriever.similarities(frames)
+    assert (similarities.device, similarities.shape) == (GPU, (2, len(vocabulary)))
+    assert top_k(similarities, 2).device == GPU
+
+
+def test_operands_on_two_devices_are_found(fake: FakeTensorMode) -> None:
+    """What these tests rest on."""
+    with pytest.raises(RuntimeError, match="device"):
+        torch.empty(2, device=GPU) + torch.empty(2)
