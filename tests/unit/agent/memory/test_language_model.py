@@ -11,7 +11,7 @@ from agent.engines.memory import load_slots
 from agent.history import MemoryStep, MemoryVector
 from agent.memory.language_model import SlotCache
 
-BUNDLE = load_bundle(Path(__file__).parents[3] / "models" / "minigrid-memory")
+BUNDLE = load_bundle(Path(__file__).parents[4] / "models" / "minigrid-memory")
 K = BUNDLE.manifest.retrieval.k
 
 
