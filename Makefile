@@ -35,8 +35,9 @@ demo: setup  ## Watch a trained agent play MiniGrid-Memory through three service
 serve: setup  ## Start the services and a Redis in the foreground (SHELM_LISTEN, SHELM_REDIS_URL)
 	@exec $(BIN)/python -m deploy.local.serve
 
+# Files in their own order: those that start services come first, so that none of them is left for the end.
 test: setup  ## Run every test that a clean machine can run
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: setup  ## Run the unit tests that start nothing and take no time, while one writes
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not slow" tests/unit
