@@ -33,15 +33,15 @@ class AgentSettings(ServerSettings):
         return value
 
     @property
-    def agent_count(self) -> int:
-        """How many bundles are named."""
-        return len(self.agents.split(","))
+    def folders(self) -> list[Path]:
+        """The folders that `agents` names."""
+        return [Path(folder.strip()) for folder in self.agents.split(",")]
 
     def load_bundles(self) -> list[AgentBundle]:
         """Loads and verifies the bundles, the default first; raises InvalidBundle, which names the folder and the invalid
         file.
         """
-        bundles = [load_bundle(Path(folder.strip())) for folder in self.agents.split(",")]
+        bundles = [load_bundle(folder) for folder in self.folders]
         digests = [bundle.digest for bundle in bundles]
         if twice := {d for d in digests if digests.count(d) > 1}:
             raise InvalidBundle(f"SHELM_AGENTS names the bundle {sorted(twice)[0]} twice")

@@ -69,7 +69,7 @@ class TokenRetriever:
     ) -> None:
         if not 1 <= k <= len(vocabulary):
             raise ValueError(f"k: expected 1..{len(vocabulary)} (rows of the vocabulary), got {k}")
-        self.k, self.words, self.device = k, vocabulary.words, torch.device(device)
+        self.k, self.vocabulary, self.words, self.device = k, vocabulary, vocabulary.words, torch.device(device)
         self.preprocess = Preprocessing(cfg=preprocess_cfg(model), mode=preprocessing, device=self.device)
         self.visual: nn.Module = model.visual.to(self.device).eval()  # type: ignore[union-attr]
         self.embeddings = normalize(vocabulary.embeddings.to(self.device), dim=-1)

@@ -64,7 +64,7 @@ def load_agent(bundle: AgentBundle, settings: AgentSettings, slots: int, triton:
         check = StepCheck(tokens_per_step=k, vocabulary_size=size, agent_digest=bundle.digest)
         model = model_name("memory", bundle.digest)
         return MemoryAgent(bundle, TritonMemory(triton, model, tokens_per_step=k, check=check), check)
-    local = load_slots(bundle, device=settings.device, slots=slots, slot_bytes=settings.slot_bytes // settings.agent_count)
+    local = load_slots(bundle, device=settings.device, slots=slots, slot_bytes=settings.slot_bytes // len(settings.folders))
     return MemoryAgent(bundle, LocalMemory(local, settings), local.check)
 
 

@@ -45,8 +45,8 @@ class RetrievalAgent:
 
 def load_agent(bundle: AgentBundle, settings: AgentSettings, cache_frames: int, triton: Triton | None) -> RetrievalAgent:
     """Loads one agent with its queue, for a thread of this process or for the model in `triton`."""
-    vocabulary = load_vocabulary(bundle)
     if triton:
+        vocabulary = load_vocabulary(bundle)
         model = model_name("clip_image", bundle.digest)
         return RetrievalAgent(bundle, vocabulary, triton_retrieval(triton, model, vocabulary.words))
     retriever = load_retriever(bundle, device=settings.device, cache_frames=cache_frames)
@@ -59,7 +59,7 @@ def load_agent(bundle: AgentBundle, settings: AgentSettings, cache_frames: int, 
         max_wait=settings.max_wait,
         max_queue=settings.max_queue,
     )
-    return RetrievalAgent(bundle, vocabulary, queue)
+    return RetrievalAgent(bundle, retriever.vocabulary, queue)
 
 
 class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):

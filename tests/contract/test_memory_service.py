@@ -1,6 +1,5 @@
 """The internal contract of memory: words in, memory vectors out; its state is soft, a pure function of the history."""
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from support.waiting import wait_for
 from support.ways import APART
 
 from agent.history import empty_history, extend_history
+from services.policy.backends.replicas import preference
 from services.protocol.stubs import memory_pb2, memory_pb2_grpc
 
 pytestmark = pytest.mark.parametrize("deployment", APART, indirect=True)
@@ -54,7 +54,7 @@ class Remembering:
 
 def home(name: str, addresses: Sequence[str]) -> str:
     """The memory replica that policy prefers for an episode."""
-    return max(addresses, key=lambda address: hashlib.blake2b(f"{name}{address}".encode(), digest_size=8).digest())
+    return max(addresses, key=lambda address: preference(name.encode(), address))
 
 
 @pytest.fixture

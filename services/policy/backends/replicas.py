@@ -34,6 +34,11 @@ log = logging.getLogger(__name__)
 LOOK_UP_EVERY = 5.0  # seconds
 
 
+def preference(key: bytes, address: str) -> bytes:
+    """How much a key prefers the replica at an address (rendezvous hashing): the largest of all replicas is preferred."""
+    return hashlib.blake2b(key + address.encode(), digest_size=8).digest()
+
+
 class Checked(Protocol):
     """A backend with a health check."""
 
@@ -93,7 +98,7 @@ class Replicas(Generic[Backend]):
         """Healthy replicas in the order of their hash for the key, then unhealthy ones, in case they have recovered."""
 
         def rank(replica: Replica[Backend]) -> tuple[bool, bytes]:
-            return not replica.away.is_set(), hashlib.blake2b(key + replica.address.encode(), digest_size=8).digest()
+            return not replica.away.is_set(), preference(key, replica.address)
 
         return sorted(self._replicas.values(), key=rank, reverse=True)
 
