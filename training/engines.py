@@ -12,7 +12,6 @@ from torch import Tensor
 
 from agent.engines.memory import make_slots
 from agent.engines.retrieval import make_retriever
-from agent.memory.causal_lm import CausalLanguageModel
 from agent.memory.slots import MemorySlots
 from agent.memory.weights import LanguageModelSpec, load_language_model
 from agent.retrieval.clip import load_clip, preprocess_cfg
@@ -68,7 +67,6 @@ def _language_model(run: dict[str, Any]) -> LanguageModelSpec:
 
 def _embedding_memory(run: dict[str, Any], num_envs: int, pixels: int) -> EmbeddingMemory:
     model = load_language_model(_language_model(run), lm_token_ids=torch.arange(run["tokens"]), tokens_per_step=1)
-    assert isinstance(model, CausalLanguageModel)
     if run["method"] == "helm":
         embed: Any = FrozenHopfield(embeddings=model.embeddings, pixels=pixels, beta=run["beta"])
     else:

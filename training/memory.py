@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agent.history import MemoryStep, MemoryVector, empty_history
-from agent.memory.causal_lm import CausalLanguageModel
+from agent.memory.language_model import LanguageModel
 from agent.memory.slots import MemorySlots
 
 Frames = NDArray[np.uint8]  # (rows, height, width, 3)
@@ -103,7 +103,7 @@ class WordMemory(NoMemory):
 class EmbeddingMemory:
     """Uses frame embeddings directly as language-model inputs; there are no words, so nothing readable."""
 
-    def __init__(self, *, embed: Any, language_model: CausalLanguageModel, num_envs: int) -> None:
+    def __init__(self, *, embed: Any, language_model: LanguageModel, num_envs: int) -> None:
         """embed: a module of training.helm: frames uint8 (n, height, width, 3) -> float32 (n, width of the model)."""
         self.dimension = language_model.dimension
         self._embed, self._model = embed, language_model

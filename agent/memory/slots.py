@@ -1,9 +1,13 @@
 """`MemorySlots`: the memory of many episodes, with one forward pass for all of them (docs/architecture.md#memory).
 
 Each slot stores the digest of the history that it holds. `remember` appends a step's words to the slot that holds exactly
-the history named in the step. Otherwise it returns `SlotMiss`; the caller then reads the history, calls `rebuild`, and tries
-again. The latest step can be requested again, because its vector is kept. The memory vector is therefore always a pure
-function of the words, independent of the caller, of repetitions, and of the other episodes in the batch.
+the history named in the step. Otherwise it returns `SlotMiss`; the caller then reads the history and calls `rebuilding`,
+which computes the step as well. The latest step can be requested again, because its vector is kept. The memory vector is
+therefore always a pure function of the words, independent of the caller, of repetitions, and of the other episodes in the
+batch.
+
+`rebuilding` and `encoding` are generators that pause between chunks of about a step's cost, so that their caller can let
+other episodes' steps go between; `finish` runs one to its end.
 
 Failure policy: an invalid item (unknown word, wrong number of words) gets its own ValueError as its result; the other items
 are processed. If the model fails, the slots of that forward pass are dropped, because their content is unknown, and the
@@ -20,7 +24,9 @@ from numpy.typing import NDArray
 
 from agent.history import MemoryStep, MemoryVector, extend_history, history_reach
 from agent.memory.checks import StepCheck
-from agent.memory.language_model import LanguageModel
+from agent.memory.language_model import Chunks, LanguageModel, Rebuilding, finish
+
+REBUILD_BYTES = 2**28  # of the states that are rebuilt together
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,14 @@ class SlotMiss:
     """No slot holds the history; its last `steps` steps are needed to rebuild the slot."""
 
     steps: int
+
+
+@dataclass(frozen=True)
+class Rebuild:
+    """A step whose slot must be rebuilt first. words: of (at least) the last `reach` steps before it, oldest first."""
+
+    step: MemoryStep
+    words: Sequence[int]
 
 
 @dataclass
@@ -76,6 +90,7 @@ class MemorySlots:
         self._free = list(range(slots))[::-1]
         k = language_model.tokens_per_step
         self.reach = -(-history_reach(language_model.layers, language_model.window) // k)  # in steps
+        self.rebuild_rows = max(1, min(slots, 16, REBUILD_BYTES // self._cache.slot_bytes))  # rebuilt together
 
     @property
     def counts(self) -> SlotCounts:
@@ -85,7 +100,7 @@ class MemorySlots:
     def remember(self, steps: Sequence[MemoryStep]) -> list[MemoryVector | SlotMiss | ValueError]:
         """Computes one step in each of several episodes; returns the results in the same order."""
         answers: list[MemoryVector | SlotMiss | ValueError | None] = [None] * len(steps)
-        for chunk in self._rounds(steps):
+        for chunk in self._rounds(steps, self.capacity):
             forward = _Forward()
             asked: list[int] = []
             for i in chunk:
@@ -98,50 +113,77 @@ class MemorySlots:
                 answers[i] = vector
         return [answer for answer in answers if answer is not None]
 
-    def rebuild(self, episode_id: str, step: int, vocabulary_rows: Sequence[int], history_digest: bytes) -> None:
-        """Fills a slot with an episode's history of `step` steps, given the words of (at least) its last `reach` steps.
+    def rebuilding(self, items: Sequence[Rebuild]) -> Chunks[list[MemoryVector | ValueError]]:
+        """Rebuilds the state before each item's step, then computes the step; works with any number of slots.
 
-        Raises ValueError if a word is not in the vocabulary or the number of words is wrong.
+        Pauses between chunks, when other steps may be computed: no slot is taken before the states are complete. Returns the
+        results in the same order.
         """
-        k, slot = self._model.tokens_per_step, self._take(episode_id)
+        answers: list[MemoryVector | ValueError | None] = [self._problem(item) for item in items]
+        valid = [i for i, problem in enumerate(answers) if problem is None]
+        for chunk in self._rounds([items[i].step for i in valid], self.rebuild_rows):
+            together = [items[valid[i]] for i in chunk]
+            lengths = [item.step.step * self._model.tokens_per_step for item in together]
+            states = yield from self._states(lengths, [item.words for item in together])
+            slots = [self._take(item.step.episode_id) for item in together]
+            self._cache.restore([slot.index for slot in slots], lengths, states)
+            for slot, item in zip(slots, together, strict=True):
+                slot.history_digest, slot.previous, slot.vector = item.step.history_digest, None, None
+            self._counts.rebuilds += len(together)
+            for i, answer in zip(chunk, self.remember([item.step for item in together]), strict=True):
+                if isinstance(answer, SlotMiss):
+                    raise RuntimeError("a slot that was just rebuilt does not hold its history")
+                answers[valid[i]] = answer
+        return [answer for answer in answers if answer is not None]
+
+    def encoding(self, histories: Sequence[Sequence[int]]) -> Chunks[list[NDArray[np.float32]]]:
+        """Computes the memory vectors, float32 (dimension,), after hypothetical histories, given their words, oldest first.
+
+        Uses no slot and pauses between chunks. Raises ValueError if there are no words or one is not in the vocabulary.
+        """
+        for words in histories:
+            self.check.history(words)
+        vectors: list[NDArray[np.float32]] = []
+        for start in range(0, len(histories), self.rebuild_rows):
+            together = histories[start : start + self.rebuild_rows]
+            lengths = [len(words) - 1 for words in together]
+            states = yield from self._states(lengths, [words[:-1] for words in together])
+            cache, rows = self._model.new_cache(len(together)), list(range(len(together)))
+            cache.restore(rows, lengths, states)
+            last = torch.tensor([[words[-1]] for words in together])
+            vectors.extend(self._model.step(cache, torch.tensor(rows), torch.tensor(lengths), last).cpu().numpy())
+            yield
+        return vectors
+
+    def _states(self, lengths: Sequence[int], histories: Sequence[Sequence[int]]) -> Rebuilding:
+        """Pads histories to equal lengths, and computes the states after them."""
+        words = torch.zeros(len(histories), max(len(rows) for rows in histories), dtype=torch.int64)
+        for row, rows in zip(words, histories, strict=True):
+            row[len(row) - len(rows) :] = torch.tensor(list(rows), dtype=torch.int64)
+        return self._model.rebuilding(torch.tensor(lengths), words)
+
+    def _problem(self, item: Rebuild) -> ValueError | None:
+        k, step, given = self._model.tokens_per_step, item.step.step, len(item.words)
+        needed = min(step, self.reach) * k
         try:
-            needed = min(step, self.reach) * k
-            if len(vocabulary_rows) < needed or len(vocabulary_rows) > step * k:
-                given = len(vocabulary_rows)
+            self.check(item.step)
+            if not needed <= given <= step * k:
                 raise ValueError(f"history: expected {needed} to {step * k} words for step {step}, got {given}")
-            self.check.words(vocabulary_rows)
-            self._model.rebuild(self._cache, slot.index, step * k, torch.tensor(list(vocabulary_rows), dtype=torch.int64))
-        except BaseException:
-            self.forget(episode_id)
-            raise
-        slot.history_digest, slot.previous, slot.vector = history_digest, None, None
-        self._counts.rebuilds += 1
+            self.check.words(item.words)
+        except ValueError as error:
+            return error
+        return None
 
     def rebuild_and_remember(self, step: MemoryStep, words: Sequence[int]) -> MemoryVector:
-        """Rebuilds the state before `step` from its history's last words and computes the step; works with any number of
-        slots.
-
-        Raises ValueError if the step or the words are invalid.
-        """
-        self.rebuild(step.episode_id, step.step, words, step.history_digest)
-        (answer,) = self.remember([step])
+        """Runs `rebuilding` for one step; raises ValueError if the step or the words are invalid."""
+        (answer,) = finish(self.rebuilding([Rebuild(step, words)]))
         if isinstance(answer, ValueError):
             raise answer
-        if isinstance(answer, SlotMiss):
-            raise RuntimeError("a slot that was just rebuilt does not hold its history")
         return answer
 
-    def encode_history(self, vocabulary_rows: Sequence[int]) -> NDArray[np.float32]:
-        """Returns the memory vector, float32 (dimension,), after a hypothetical history, given its words, oldest first.
-
-        Uses a temporary cache and no slot. Raises ValueError if there are no words or one is not in the vocabulary.
-        """
-        self.check.history(vocabulary_rows)
-        words, before = torch.tensor(list(vocabulary_rows), dtype=torch.int64), len(vocabulary_rows) - 1
-        cache = self._model.new_cache(1)
-        self._model.rebuild(cache, 0, before, words[:-1])
-        vectors = self._model.step(cache, torch.tensor([0]), torch.tensor([before]), words[None, -1:])
-        vector: NDArray[np.float32] = vectors[0].cpu().numpy()
+    def encode_history(self, words: Sequence[int]) -> NDArray[np.float32]:
+        """Runs `encoding` for one history."""
+        (vector,) = finish(self.encoding([words]))
         return vector
 
     def forget(self, episode_id: str) -> bool:
@@ -152,15 +194,15 @@ class MemorySlots:
         self._free.append(slot.index)
         return True
 
-    def _rounds(self, steps: Sequence[MemoryStep]) -> Iterator[list[int]]:
-        """Splits a batch into rounds, such that each episode occurs once per round and a round fits the slots."""
+    def _rounds(self, steps: Sequence[MemoryStep], size: int) -> Iterator[list[int]]:
+        """Splits a batch into rounds of at most `size` items, such that each episode occurs once per round."""
         waiting = list(range(len(steps)))
         while waiting:
             chunk: list[int] = []
             seen: set[str] = set()
             later: list[int] = []
             for i in waiting:
-                if steps[i].episode_id in seen or len(chunk) == self.capacity:
+                if steps[i].episode_id in seen or len(chunk) == size:
                     later.append(i)
                 else:
                     seen.add(steps[i].episode_id)

@@ -7,31 +7,37 @@ A source is one of
 - `random:SEED`: seeded random weights with the real shapes, for benchmarks only.
 
 Reading a GGUF file takes many seconds, so its first layers are cached as safetensors in `SHELM_CACHE` (default
-`~/.cache/shelm`), named by the file's SHA-256 and the number of layers.
+`~/.cache/shelm`), named by the file's SHA-256 and the number of layers. A model of the Llama architecture is computed by
+agent.memory.llama, any other one by transformers, which is imported only where it is needed, because that takes seconds.
 
 Failure policy: a missing package, file or tensor raises FileNotFoundError or ValueError that names it. Weights are read
 without executing anything (safetensors, GGUF, or torch with `weights_only`).
 """
 
 import contextlib
+import json
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from huggingface_hub import snapshot_download
-from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, LlamaConfig, PreTrainedModel
 
-from agent.memory.causal_lm import CausalLanguageModel
+from agent.memory import llama
 from agent.memory.language_model import LanguageModel
+from agent.memory.llama_weights import build_llama, has_tensors, load_llama
 from agent.memory.transformer_xl import published
+from agent.memory.transformer_xl.model import TransformerXL
+from agent.memory.transformer_xl.weights import random_transformer_xl
 from agent.safetensors_file import write_tensors
 from agent.sources import file_sha256, package_file
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+CAUSAL_LM_FILES = ["config.json", "*.safetensors", "model.safetensors.index.json"]
 TRANSFORMER_XL_FILES = ["config.json", "model.safetensors", "pytorch_model.bin", "vocab.*"]
 
 # Shape of SmolLM2-135M, for `random:SEED`.
@@ -58,43 +64,68 @@ class LanguageModelSpec:
 
 
 def load_language_model(
-    spec: LanguageModelSpec, *, lm_token_ids: Tensor, tokens_per_step: int, device: str = "cpu"
+    spec: LanguageModelSpec,
+    *,
+    lm_token_ids: Tensor,
+    tokens_per_step: int,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> LanguageModel:
     """Loads the model of `spec` with the embeddings of the vocabulary's words; lm_token_ids: int64 (rows,)."""
+    common: dict[str, Any] = {"window": spec.window, "tokens_per_step": tokens_per_step}
     if spec.kind == "transformer_xl":
-        return _transformer_xl(spec, lm_token_ids, tokens_per_step, device)
-    model: Any = _base_model(spec)
-    return CausalLanguageModel(
-        model=model.to(device), lm_token_ids=lm_token_ids, window=spec.window, tokens_per_step=tokens_per_step
-    )
+        model = _transformer_xl(spec, lm_token_ids=lm_token_ids, layers=spec.layers, **common)
+        return model.to(device=device, dtype=dtype)
+    return _causal_lm(spec, lm_token_ids=lm_token_ids, device=device, dtype=dtype, **common)
 
 
-def _transformer_xl(spec: LanguageModelSpec, lm_token_ids: Tensor, tokens_per_step: int, device: str) -> LanguageModel:
-
-    common: dict[str, Any] = {"layers": spec.layers, "window": spec.window, "tokens_per_step": tokens_per_step}
+def _transformer_xl(spec: LanguageModelSpec, **options: Any) -> TransformerXL:
     kind, _, name = spec.source.partition(":")
     if kind == "random":
-        return published.random_transformer_xl(int(name), lm_token_ids=lm_token_ids, **common).to(device)
+        return random_transformer_xl(int(name), **options)
     if kind in ("file", "hub"):
-        folder = Path(name) if kind == "file" else Path(snapshot_download(name, allow_patterns=TRANSFORMER_XL_FILES))
-        return published.load_transformer_xl(folder, lm_token_ids=lm_token_ids, **common).to(device)
+        folder = Path(name) if kind == "file" else _download(name, TRANSFORMER_XL_FILES)
+        return published.load_transformer_xl(folder, **options)
     raise ValueError(f"language model source {spec.source!r}: transformer_xl takes file:FOLDER, hub:NAME or random:SEED")
 
 
-def _base_model(spec: LanguageModelSpec) -> PreTrainedModel:
+def _causal_lm(spec: LanguageModelSpec, *, device: str, dtype: torch.dtype, **options: Any) -> LanguageModel:
     kind, _, name = spec.source.partition(":")
-    if kind == "package":
-        return _from_gguf(spec)
+    placed: dict[str, Any] = {"device": device, "dtype": dtype}
     if kind == "random":
-        torch.manual_seed(int(name))
-        random: PreTrainedModel = AutoModel.from_config(LlamaConfig(**{**SMOLLM2_135M, "num_hidden_layers": spec.layers}))
-        return random
-    if kind in ("file", "hub"):
-        return keep_first_layers(AutoModel.from_pretrained(name, dtype=torch.float32), spec.layers)
-    raise ValueError(f"language model source {spec.source!r}: expected package:, file:, hub: or random:")
+        model = _random(int(name), spec.layers)
+        return build_llama(model.state_dict().__getitem__, model.config.to_dict(), layers=spec.layers, **placed, **options)
+    if kind not in ("package", "file", "hub"):
+        raise ValueError(f"language model source {spec.source!r}: expected package:, file:, hub: or random:")
+    folder = _from_gguf(spec) if kind == "package" else Path(name) if kind == "file" else _download(name, CAUSAL_LM_FILES)
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"language model source {spec.source!r}: {folder / 'config.json'} does not exist")
+    config = json.loads((folder / "config.json").read_text())
+    if has_tensors(folder) and not llama.unsupported(config):
+        return load_llama(folder, config, layers=spec.layers, **placed, **options)
+    from transformers import AutoModel
+
+    from agent.memory.causal_lm import CausalLanguageModel
+
+    whole: Any = keep_first_layers(AutoModel.from_pretrained(folder, dtype=torch.float32), spec.layers)
+    return CausalLanguageModel(model=whole.to(**placed), **options)
 
 
-def keep_first_layers(model: PreTrainedModel, layers: int) -> PreTrainedModel:
+def _random(seed: int, layers: int) -> "PreTrainedModel":
+    from transformers import AutoModel, LlamaConfig
+
+    torch.manual_seed(seed)
+    random: PreTrainedModel = AutoModel.from_config(LlamaConfig(**{**SMOLLM2_135M, "num_hidden_layers": layers}))
+    return random
+
+
+def _download(name: str, patterns: list[str]) -> Path:
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(name, allow_patterns=patterns))
+
+
+def keep_first_layers(model: "PreTrainedModel", layers: int) -> "PreTrainedModel":
     """Drops all but the first `layers` blocks and keeps the final norm; raises ValueError if the model has fewer layers."""
     depth = model.config.num_hidden_layers
     if not 1 <= layers <= depth:
@@ -105,7 +136,8 @@ def keep_first_layers(model: PreTrainedModel, layers: int) -> PreTrainedModel:
     return model
 
 
-def _from_gguf(spec: LanguageModelSpec) -> PreTrainedModel:
+def _from_gguf(spec: LanguageModelSpec) -> Path:
+    """Returns the folder with the converted first layers; converts them if they are not there."""
     path = package_file(spec.source)
     digest = file_sha256(path)
     if spec.sha256 and digest != spec.sha256:
@@ -113,13 +145,13 @@ def _from_gguf(spec: LanguageModelSpec) -> PreTrainedModel:
     cached = _cache_folder() / f"{digest[:32]}-layers{spec.layers}"
     if not cached.is_dir():
         _convert(path, spec.layers, cached)
-    model: PreTrainedModel = AutoModel.from_config(AutoConfig.from_pretrained(cached), dtype=torch.float32)
-    model.load_state_dict(load_file(cached / "model.safetensors"))  # copies: the file stays free
-    return model
+    return cached
 
 
 def _convert(path: Path, layers: int, target: Path) -> None:
     """Writes the first layers as safetensors; concurrent processes write the same content, and one rename succeeds."""
+    from transformers import AutoModel
+
     model = keep_first_layers(AutoModel.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32), layers)
     del model.config.quantization_config  # the tensors are plain float32 now
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ from transformers import LlamaConfig, LlamaModel
 from agent.history import MemoryStep, MemoryVector, empty_history, extend_history
 from agent.memory.causal_lm import CausalLanguageModel
 from agent.memory.language_model import LanguageModel
+from agent.memory.llama_weights import build_llama
 from agent.memory.slots import MemorySlots, SlotMiss
 from agent.memory.transformer_xl.model import TransformerXLConfig
 from agent.memory.transformer_xl.published import random_transformer_xl
@@ -28,6 +29,7 @@ from agent.memory.weights import keep_first_layers
 SAME = 2e-5  # another order of the same sums
 VISIBLE = 1e-3  # a difference that no rounding explains
 VOCABULARY = 23
+TOKEN_IDS = torch.randperm(60, generator=torch.Generator().manual_seed(1))[:VOCABULARY]
 AGENT = "a" * 64
 EMPTY = empty_history(AGENT)
 DEPTH, LAYERS, WINDOW = 4, 3, 5
@@ -85,16 +87,37 @@ def plain_vector(model: Any, token_ids: Words, *, window: int, layers: int) -> V
 
 
 @lru_cache
-def llama(window: int, k: int, layers: int = LAYERS, attention: str = "sdpa") -> Subject:
-    token_ids = torch.randperm(60, generator=torch.Generator().manual_seed(1))[:VOCABULARY]
-    ours, plain = keep_first_layers(tiny_llama(attention), layers), tiny_llama()
-    model = CausalLanguageModel(model=ours, lm_token_ids=token_ids, window=window, tokens_per_step=k)
+def causal_lm(window: int, k: int, layers: int = LAYERS, attention: str = "sdpa") -> Subject:
+    """transformers' own model on slots."""
+    ours = keep_first_layers(tiny_llama(attention), layers)
+    model = CausalLanguageModel(model=ours, lm_token_ids=TOKEN_IDS, window=window, tokens_per_step=k)
+    return Subject(model, plain_llama(window, layers))
+
+
+@lru_cache
+def llama(window: int, k: int, layers: int = LAYERS) -> Subject:
+    """The implementation that is used for this architecture."""
+    base = tiny_llama()
+    model = build_llama(
+        base.state_dict().__getitem__,
+        base.config.to_dict(),
+        lm_token_ids=TOKEN_IDS,
+        layers=layers,
+        window=window,
+        tokens_per_step=k,
+    )
+    return Subject(model, plain_llama(window, layers))
+
+
+@lru_cache
+def plain_llama(window: int, layers: int) -> Callable[[Words], Vector]:
+    plain = tiny_llama()
 
     @cache
     def vector(words: Words) -> Vector:
-        return plain_vector(plain, tuple(token_ids[list(words)].tolist()), window=window, layers=layers)
+        return plain_vector(plain, tuple(TOKEN_IDS[list(words)].tolist()), window=window, layers=layers)
 
-    return Subject(model, vector)
+    return vector
 
 
 @lru_cache
@@ -124,6 +147,8 @@ def transformer_xl(window: int, k: int, layers: int = LAYERS) -> Subject:
 
 
 SUBJECTS = [
+    pytest.param(causal_lm, 1, id="causal_lm-k1"),
+    pytest.param(causal_lm, 4, id="causal_lm-k4"),
     pytest.param(llama, 1, id="llama-k1"),
     pytest.param(llama, 4, id="llama-k4"),
     pytest.param(transformer_xl, 1, id="transformer_xl-k1"),
@@ -169,8 +194,7 @@ class Driver:
             if isinstance(answer, SlotMiss):
                 history = self.histories[step.episode_id]
                 recent = flat(history[len(history) - answer.steps :])
-                self.slots.rebuild(step.episode_id, step.step, recent, step.history_digest)
-                [answers[i]] = self.slots.remember([step])
+                answers[i] = self.slots.rebuild_and_remember(step, recent)
         return [answer for answer in answers if isinstance(answer, MemoryVector)]
 
     def take(self, *batch: tuple[str, Words]) -> list[Vector]:

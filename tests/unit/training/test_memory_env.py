@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModel, LlamaConfig
 
-from agent.history import MemoryStep, MemoryVector
+from agent.history import MemoryStep
 from agent.memory.causal_lm import CausalLanguageModel
 from agent.memory.slots import MemorySlots
 from training.environments.minigrid import MiniGridVecEnv
@@ -68,9 +68,7 @@ def test_each_step_of_an_episode_enters_its_memory_once_and_a_new_episode_begins
             ended += int(dones[row])
             if len(words[row]) > 1:
                 before = words[row][:-1]
-                plain[row].rebuild("e", len(before), before, b"h" * 16)
-                (answer,) = plain[row].remember([MemoryStep("e", len(before), (word,), b"h" * 16)])
-                assert isinstance(answer, MemoryVector)
+                answer = plain[row].rebuild_and_remember(MemoryStep("e", len(before), (word,), b"h" * 16), before)
                 np.testing.assert_allclose(observation["memory"][row], answer.vector, atol=1e-5)
     assert ended > 2
 

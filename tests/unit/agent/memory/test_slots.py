@@ -23,6 +23,7 @@ from support.slots import (
     Vector,
     Words,
     asking,
+    causal_lm,
     digest,
     driver,
     flat,
@@ -100,14 +101,12 @@ def test_more_words_than_needed_rebuild_the_same_and_fewer_are_refused(make: Mak
     before, expected = words[:29], run.subject.vector(flat(words))
     needed = -(-history_reach(LAYERS, WINDOW) // k)
     for steps in (needed, needed + 1, 29):
-        run.slots.rebuild("episode", 29, flat(before[29 - steps :]), digest(before))
-        [answer] = run.slots.remember([asking("episode", before, words[29])])
-        assert isinstance(answer, MemoryVector)
+        answer = run.slots.rebuild_and_remember(asking("episode", before, words[29]), flat(before[29 - steps :]))
         assert relative_error(answer.vector, expected) <= SAME
     for wrong in (flat(before[29 - needed :])[1:], flat(words)):
         with pytest.raises(ValueError, match=f"^history: expected {needed * k} to {29 * k} words for step 29, got"):
-            run.slots.rebuild("episode", 29, wrong, digest(before))
-    assert run.slots.counts.used == 0, "a rebuild that failed leaves no slot behind"
+            run.slots.rebuild_and_remember(asking("episode", before, words[29]), wrong)
+    assert run.slots.counts.used == 1, "a rebuild that is refused leaves the slots as they were"
 
 
 @pytest.mark.parametrize("make", [llama, transformer_xl])
@@ -133,7 +132,7 @@ def test_the_first_layers_end_with_the_final_norm(layers: int) -> None:
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_the_way_that_attention_is_computed_does_not_matter(attention: str) -> None:
-    run = driver(llama(WINDOW, 1, LAYERS, attention))
+    run = driver(causal_lm(WINDOW, 1, LAYERS, attention))
     run.run("episode", some_words(15, 1))
     run.slots.forget("episode")
     run.run("episode", some_words(3, 1, seed=1))
@@ -248,7 +247,7 @@ def test_a_wrong_number_of_words_fails_alone(words: Words) -> None:
 def test_a_bad_word_in_a_history_is_refused_and_leaves_no_slot() -> None:
     run = driver(llama(WINDOW, 1))
     with pytest.raises(ValueError, match="word_ids: expected rows"):
-        run.slots.rebuild("episode", 2, [1, VOCABULARY], digest([(1,), (2,)]))
+        run.slots.rebuild_and_remember(asking("episode", [(1,), (2,)], (3,)), [1, VOCABULARY])
     assert run.slots.counts.used == 0
 
 

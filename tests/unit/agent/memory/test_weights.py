@@ -3,13 +3,14 @@
 import hashlib
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
 from support.process import REPOSITORY
 from transformers import AutoModel, LlamaConfig
 
 from agent.memory import weights
-from agent.memory.causal_lm import CausalLanguageModel
+from agent.memory.llama import Llama
 from agent.memory.transformer_xl.model import TransformerXL
 from agent.memory.weights import LanguageModelSpec, load_language_model
 from agent.sources import file_sha256, package_file
@@ -90,7 +91,7 @@ def test_a_model_folder_gives_its_first_layers(tmp_path: Path) -> None:
     torch.manual_seed(0)
     AutoModel.from_config(config).save_pretrained(tmp_path)
     model = load_language_model(causal(f"file:{tmp_path}"), lm_token_ids=WORDS, tokens_per_step=1)
-    assert isinstance(model, CausalLanguageModel)
+    assert isinstance(model, Llama)
     assert (model.layers, model.dimension) == (2, 16)
     with pytest.raises(ValueError, match="4 layers asked for, it has 3"):
         load_language_model(causal(f"file:{tmp_path}", layers=4), lm_token_ids=WORDS, tokens_per_step=1)
@@ -111,7 +112,7 @@ def test_a_transformer_xl_of_the_hub_is_loaded_from_the_files_that_come_down(mon
         asked.append(name)
         return str(GOLDEN)
 
-    monkeypatch.setattr(weights, "snapshot_download", download)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     spec = causal("hub:transfo-xl/transfo-xl-wt103", kind="transformer_xl", window=15)
     model = load_language_model(spec, lm_token_ids=torch.tensor([1, 2]), tokens_per_step=1)
     assert isinstance(model, TransformerXL)

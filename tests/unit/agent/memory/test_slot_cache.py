@@ -9,7 +9,7 @@ import torch
 from agent.bundle import load_bundle
 from agent.engines.memory import load_slots
 from agent.history import MemoryStep, MemoryVector
-from agent.memory.language_model import SlotCache
+from agent.memory.slot_cache import SlotCache
 
 BUNDLE = load_bundle(Path(__file__).parents[4] / "models" / "minigrid-memory")
 K = BUNDLE.manifest.retrieval.k
@@ -21,9 +21,14 @@ def test_a_slot_takes_memory_once_it_is_used() -> None:
     cache = SlotCache(layers=18, slots=40, heads=16, head_dim=64, window=511, tokens_per_step=1)
     assert cache.slot_bytes == 2 * 18 * 16 * 511 * 64 * 4
     assert process.memory_info().rss - before < cache.slot_bytes
-    cache.clear(7)
+    cache.clear(3)  # of what was never written
+    assert process.memory_info().rss - before < cache.slot_bytes
+    cache.restore([7], [510], [torch.ones(1, 2, 16, 510, 64)] * 18)
     used = process.memory_info().rss - before
     assert cache.slot_bytes / 2 < used < 4 * cache.slot_bytes  # of 40; the system's pages may be as large as a layer's part
+    cache.clear(7)
+    assert not cache.keys[:, 7].any()
+    assert not cache.values[:, 7].any()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -1,0 +1,168 @@
+"""Language models of the Llama architecture (default: SmolLM2-135M), written for few tokens at a time.
+
+Computes the same as transformers' LlamaModel with a cache (`CausalLanguageModel`, which the tests compare with), with a
+quarter of its operations: projections that read the same input are one matrix, the norms' weights and the scale of attention
+are multiplied into the matrices that follow, and rotation is one complex product, for which the two halves of a head are
+stored interleaved. Empty positions are hidden, because causal language models were not trained with them.
+
+Failure policy: `unsupported` names the setting that this module does not compute; a missing tensor raises KeyError.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from agent.memory.ring_transformer import RingTransformer, grouped
+from agent.memory.slot_cache import hidden_bias, reachable
+
+Weights = Callable[[str], Tensor]  # name in a LlamaModel's state dict -> float tensor
+# Settings of a model's config.json that this module can compute, besides the sizes; absent is the library's default.
+COMPUTED: dict[str, tuple[Any, ...]] = {
+    "model_type": ("llama",),
+    "hidden_act": ("silu", None),
+    "attention_bias": (False, None),
+    "mlp_bias": (False, None),
+    "rope_scaling": (None,),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LlamaConfig:
+    """Sizes, named as in a model's `config.json`."""
+
+    hidden_size: int
+    intermediate_size: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    head_dim: int
+    rms_norm_eps: float
+    rope_theta: float
+
+
+def unsupported(config: dict[str, Any]) -> str:
+    """Returns the name of a setting in a model's `config.json` that this module does not compute; empty if there is none."""
+    for name, values in COMPUTED.items():
+        if config.get(name) not in values:
+            return name
+    rope = config.get("rope_parameters") or {}
+    return "" if rope.get("rope_type", "default") == "default" else "rope_parameters"
+
+
+def read_config(config: dict[str, Any]) -> LlamaConfig:
+    """Reads the sizes from a model's `config.json`."""
+    heads, width = config["num_attention_heads"], config["hidden_size"]
+    rope = config.get("rope_parameters") or {}
+    return LlamaConfig(
+        hidden_size=width,
+        intermediate_size=config["intermediate_size"],
+        num_attention_heads=heads,
+        num_key_value_heads=config.get("num_key_value_heads") or heads,
+        head_dim=config.get("head_dim") or width // heads,
+        rms_norm_eps=config.get("rms_norm_eps", 1e-6),
+        rope_theta=rope.get("rope_theta") or config.get("rope_theta", 10_000.0),
+    )
+
+
+@dataclass(frozen=True)
+class Relation:
+    """rotation: complex64 (rows, q, 1, head_dim / 2). bias: (rows, heads, group * q, n)."""
+
+    rotation: Tensor
+    bias: Tensor
+
+
+class LlamaBlock(nn.Module):
+    """One layer: attention with rotary positions, then a gated feed-forward; each adds its input."""
+
+    def __init__(self, config: LlamaConfig, weights: Weights) -> None:
+        super().__init__()
+        self.config, self.heads = config, config.num_key_value_heads
+        before_attention, before_forward = weights("input_layernorm.weight"), weights("post_attention_layernorm.weight")
+        queries = _interleaved(weights("self_attn.q_proj.weight"), config.head_dim) * config.head_dim**-0.5
+        keys = _interleaved(weights("self_attn.k_proj.weight"), config.head_dim)
+        projected = torch.cat([queries, keys, weights("self_attn.v_proj.weight")]) * before_attention
+        widened = torch.cat([weights("mlp.gate_proj.weight"), weights("mlp.up_proj.weight")]) * before_forward
+        self.projections = _frozen(projected)
+        self.merge_heads = _frozen(weights("self_attn.o_proj.weight"))
+        self.widen = _frozen(widened)
+        self.narrow = _frozen(weights("mlp.down_proj.weight"))
+
+    def project(self, hidden: Tensor, relation: Relation) -> tuple[Tensor, Tensor]:
+        """Implements `Block.project`."""
+        rows, count, width = hidden.shape
+        normed = functional.rms_norm(hidden, (width,), eps=self.config.rms_norm_eps)
+        projected = functional.linear(normed, self.projections).view(rows, count, -1, self.config.head_dim)
+        rotated, values = projected[:, :, : -self.heads], projected[:, :, -self.heads :]
+        rotated = _rotate(rotated, relation.rotation)
+        queries, keys = rotated[:, :, : -self.heads], rotated[:, :, -self.heads :]
+        return queries, torch.stack([keys, values], dim=2)
+
+    def scores(self, queries: Tensor, relation: Relation, number: int) -> tuple[Tensor, Tensor]:
+        """Implements `Block.scores`."""
+        return grouped(queries, self.heads), relation.bias
+
+    def finish(self, hidden: Tensor, attended: Tensor) -> Tensor:
+        """Implements `Block.finish`."""
+        hidden = hidden + functional.linear(attended, self.merge_heads)
+        normed = functional.rms_norm(hidden, hidden.shape[-1:], eps=self.config.rms_norm_eps)
+        gate, wide = functional.linear(normed, self.widen).chunk(2, dim=-1)
+        return hidden + functional.linear(functional.silu(gate) * wide, self.narrow)
+
+
+class Llama(RingTransformer[Relation]):
+    """The frozen model over word embeddings (rows, hidden_size), whose dtype and device are those of the model."""
+
+    final_norm: Tensor
+
+    def __init__(
+        self,
+        *,
+        config: LlamaConfig,
+        embeddings: Tensor,
+        stack: Sequence[LlamaBlock],
+        final_norm: Tensor,
+        window: int,
+        tokens_per_step: int,
+    ) -> None:
+        super().__init__()
+        self.config, self.layers, self.window, self.tokens_per_step = config, len(stack), window, tokens_per_step
+        self.dimension, self.heads, self.head_dim = config.hidden_size, config.num_key_value_heads, config.head_dim
+        self.stack = nn.ModuleList(stack)
+        self.register_buffer("embeddings", embeddings)
+        self.register_buffer("final_norm", final_norm)
+        self.to(device=embeddings.device, dtype=embeddings.dtype)
+        self.eval().requires_grad_(False)
+
+    def relation(self, queries: Tensor, keys: Tensor) -> Relation:
+        """Implements `RingTransformer.relation`."""
+        (rows, count), size = queries.shape, self.head_dim
+        dimensions = torch.arange(0, size, 2, device=queries.device, dtype=torch.float32)
+        angles = queries[:, :, None] * (1.0 / self.config.rope_theta ** (dimensions / size))
+        seen = reachable(queries, keys, window=self.window, empty_visible=False)
+        group = self.config.num_attention_heads // self.heads
+        bias = hidden_bias(seen, self.embeddings.dtype)[:, None, None]
+        bias = bias.expand(rows, self.heads, group, count, -1).reshape(rows, self.heads, group * count, -1)
+        return Relation(torch.polar(torch.ones_like(angles), angles)[:, :, None], bias)
+
+    def output(self, hidden: Tensor) -> Tensor:
+        """Implements `RingTransformer.output`: the final norm."""
+        return functional.rms_norm(hidden, self.final_norm.shape, self.final_norm, self.config.rms_norm_eps)
+
+
+def _rotate(heads: Tensor, rotation: Tensor) -> Tensor:
+    pairs = torch.view_as_complex(heads.float().unflatten(-1, (-1, 2)))  # there are no complex numbers of two bytes
+    return torch.view_as_real(pairs * rotation).flatten(-2).to(heads.dtype)
+
+
+def _interleaved(weight: Tensor, size: int) -> Tensor:
+    """Reorders the rows of each head (first half, second half) to pairs."""
+    heads = weight.view(-1, 2, size // 2, weight.shape[-1])
+    return heads.transpose(1, 2).reshape(weight.shape)
+
+
+def _frozen(weight: Tensor) -> nn.Parameter:
+    return nn.Parameter(weight.contiguous(), requires_grad=False)

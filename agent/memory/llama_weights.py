@@ -1,0 +1,80 @@
+"""Builds a `Llama` from a Hugging Face model folder, or from a model of transformers.
+
+Only the first layers and the embeddings of the vocabulary's words are kept.
+
+Failure policy: ValueError says how many layers the model has, where more are asked for; a folder without the tensors raises
+safetensors' own error.
+"""
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from agent.memory.llama import Llama, LlamaBlock, Weights, read_config
+
+FILE, INDEX = "model.safetensors", "model.safetensors.index.json"
+
+
+def build_llama(
+    weights: Weights,
+    config: dict[str, Any],
+    *,
+    lm_token_ids: Tensor,
+    layers: int,
+    window: int,
+    tokens_per_step: int,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+) -> Llama:
+    """Builds the model.
+
+    weights: tensors by their name in a LlamaModel's state dict. config: its `config.json`. layers: the first n.
+    """
+    depth = config["num_hidden_layers"]
+    if not 1 <= layers <= depth:
+        raise ValueError(f"language model: {layers} layers asked for, it has {depth}")
+    sizes = read_config(config)
+
+    def block(number: int) -> LlamaBlock:
+        return LlamaBlock(sizes, lambda name: weights(f"layers.{number}.{name}").float()).to(device=device, dtype=dtype)
+
+    embeddings = weights("embed_tokens.weight")[lm_token_ids].float()
+    return Llama(
+        config=sizes,
+        embeddings=embeddings.to(device=device, dtype=dtype),
+        stack=[block(number) for number in range(layers)],
+        final_norm=weights("norm.weight").float(),
+        window=window,
+        tokens_per_step=tokens_per_step,
+    )
+
+
+def load_llama(folder: Path, config: dict[str, Any], **options: Any) -> Llama:
+    """Builds the model from the safetensors files of a folder; options as for `build_llama`."""
+    with ExitStack() as opened:
+        files = {name: opened.enter_context(safe_open(folder / name, framework="pt")) for name in _files(folder)}
+        # A model with a head has its base model's tensors under a prefix.
+        places = {name.removeprefix("model."): (file, name) for file in files.values() for name in file.keys()}  # noqa: SIM118
+
+        def weights(name: str) -> Tensor:
+            file, stored = places[name]
+            tensor: Tensor = file.get_tensor(stored)
+            return tensor
+
+        return build_llama(weights, config, **options)
+
+
+def has_tensors(folder: Path) -> bool:
+    """Says whether a folder has its weights as safetensors."""
+    return any((folder / name).is_file() for name in (FILE, INDEX))
+
+
+def _files(folder: Path) -> list[str]:
+    if (folder / INDEX).is_file():
+        return sorted(set(json.loads((folder / INDEX).read_text())["weight_map"].values()))
+    return [FILE]
