@@ -23,6 +23,8 @@ class AgentSettings(ServerSettings):
 
     slot_bytes: int = Field(2**30, gt=0, description="bytes of all memory slots together; the agents have equal shares")
 
+    rebuild_timeout: float = Field(300.0, gt=0, description="seconds that the rebuild of a memory state may wait, and take")
+
     @field_validator("device")
     @classmethod
     def _usable_device(cls, value: str) -> str:

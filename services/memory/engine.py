@@ -1,11 +1,16 @@
 """The interface between the memory service and its engine, and the engine in this process.
 
 Contract: `submit` computes one step; a slot miss is a normal result. `rebuild` receives the last words of the history
-together with the step, so that no other episode takes the slot in between, however few slots there are. Failure policy: an
-invalid step (unknown word, wrong number of words) raises ValueError "FIELD: PROBLEM".
+together with the step, so that no other episode takes the slot in between, however few slots there are. Rebuilds that are
+needed at once are computed together, in slices between which the steps of other episodes are computed. A rebuild goes on
+when its caller's deadline passes, and the caller's next try waits for the same one or finds its result: it has a time limit
+of its own, because otherwise a state that takes longer than a call could never be reached.
+
+Failure policy: an invalid step (unknown word, wrong number of words) raises ValueError "FIELD: PROBLEM".
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,11 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.history import MemoryStep, MemoryVector
-from agent.memory.slots import MemorySlots, SlotCounts, SlotMiss
+from agent.memory.language_model import Chunks
+from agent.memory.slots import MemorySlots, Rebuild, SlotCounts, SlotMiss
 from services.agent_settings import AgentSettings
 from services.runtime.batching import Queue, in_thread, make_batcher
+from services.runtime.errors import check_deadline, deadline_passed
 
 Result = TypeVar("Result")
+SLICE = 0.005  # seconds of a rebuild or an encoding before the steps that wait are computed
 
 
 class MemoryEngine(Protocol):
@@ -31,8 +39,10 @@ class MemoryEngine(Protocol):
     async def rebuild(self, step: MemoryStep, words: Sequence[int], *, deadline: float | None) -> MemoryVector:
         """Rebuilds the state before the step from the last words of its history, then computes the step."""
 
-    async def encode_history(self, words: Sequence[int], *, deadline: float | None) -> NDArray[np.float32]:
-        """Returns the memory vector, float32 (dimension,), after a hypothetical history; uses no slot."""
+    async def encode_histories(
+        self, histories: Sequence[Sequence[int]], *, deadline: float | None
+    ) -> list[NDArray[np.float32]]:
+        """Returns the memory vectors, float32 (dimension,), after hypothetical histories; uses no slot."""
 
     async def forget(self, episode_ids: Sequence[str]) -> int:
         """Drops the slots of episodes; returns how many there were."""
@@ -54,13 +64,14 @@ class LocalMemory:
             max_wait=settings.max_wait,
             max_queue=settings.max_queue,
         )
-        # One at a time, so that a live step waits for at most one of them.
-        self._rebuilds: Queue[tuple[MemoryStep, Sequence[int]], MemoryVector] = make_batcher(
-            in_thread(lambda items: [slots.rebuild_and_remember(*item) for item in items], self._executor),
+        self._rebuilds: Queue[Rebuild, MemoryVector] = make_batcher(
+            lambda items: self._in_slices(slots.rebuilding(items), time.monotonic() + settings.rebuild_timeout),
             name="memory rebuild",
-            max_size=1,
+            max_size=slots.rebuild_rows,
             max_queue=settings.max_queue,
         )
+        self._rebuild_timeout = settings.rebuild_timeout
+        self._running: dict[MemoryStep, asyncio.Task[MemoryVector]] = {}
 
     async def submit(self, step: MemoryStep, *, deadline: float | None) -> MemoryVector | SlotMiss:
         """Computes one step; returns a slot miss if no slot holds its history."""
@@ -68,11 +79,23 @@ class LocalMemory:
 
     async def rebuild(self, step: MemoryStep, words: Sequence[int], *, deadline: float | None) -> MemoryVector:
         """Rebuilds the state before the step, then computes the step."""
-        return await self._rebuilds.submit((step, words), deadline=deadline)
+        task = self._running.get(step)
+        if task is None:
+            limit = time.monotonic() + self._rebuild_timeout
+            task = asyncio.create_task(self._rebuilds.submit(Rebuild(step, words), deadline=limit))
+            self._running[step] = task
+            task.add_done_callback(partial(self._ended, step))
+        try:
+            async with asyncio.timeout_at(deadline):  # the loop's clock is time.monotonic
+                return await asyncio.shield(task)
+        except TimeoutError:
+            raise deadline_passed() from None
 
-    async def encode_history(self, words: Sequence[int], *, deadline: float | None) -> NDArray[np.float32]:
-        """Returns the memory vector, float32 (dimension,), after a hypothetical history."""
-        return await self._run(partial(self._slots.encode_history, words))
+    async def encode_histories(
+        self, histories: Sequence[Sequence[int]], *, deadline: float | None
+    ) -> list[NDArray[np.float32]]:
+        """Returns the memory vectors, float32 (dimension,), after hypothetical histories."""
+        return await self._in_slices(self._slots.encoding(histories), deadline)
 
     async def forget(self, episode_ids: Sequence[str]) -> int:
         """Drops the slots of episodes; returns how many there were."""
@@ -82,5 +105,28 @@ class LocalMemory:
         """Returns usage and counters since the start."""
         return self._slots.counts
 
+    def _ended(self, step: MemoryStep, task: "asyncio.Task[MemoryVector]") -> None:
+        del self._running[step]
+        if not task.cancelled():
+            task.exception()  # nobody may be left who waits for it
+
+    async def _in_slices(self, chunks: Chunks[Result], deadline: float | None) -> Result:
+        """Runs chunks in turns with the steps of other episodes, which the same thread computes in order of arrival."""
+        while not (found := await self._run(partial(_slice, chunks))):
+            check_deadline(deadline)
+        return found[0]
+
     async def _run(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+def _slice(chunks: Chunks[Result]) -> tuple[Result] | None:
+    """Runs chunks for a short time, but at least one; returns the result if that was the last."""
+    until = time.monotonic() + SLICE
+    try:
+        while True:
+            next(chunks)
+            if time.monotonic() >= until:
+                return None
+    except StopIteration as end:
+        return (end.value,)

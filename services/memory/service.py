@@ -1,8 +1,7 @@
 """MemoryService: converts between protobuf messages and `MemorySlots`, with one queue per agent.
 
 Contract: concurrent items share a forward pass. If the engine reports a slot miss, the service reads the history, rebuilds
-and computes the step in one operation, so the caller only sees `rebuilt=true`, however few slots there are. Histories are
-encoded one at a time, so that a live step waits for at most one of them.
+and computes the step in one operation, so the caller only sees `rebuilt=true`, however few slots there are.
 
 Failure policy: an invalid item fails alone, with its field named; a history that Redis does not contain gives
 HISTORY_MISMATCH; one invalid history fails the whole EncodeHistories call.
@@ -11,7 +10,7 @@ HISTORY_MISMATCH; one invalid history fails the whole EncodeHistories call.
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -54,7 +53,6 @@ class MemoryAgent:
     bundle: AgentBundle
     engine: MemoryEngine
     check: StepCheck
-    encoding: asyncio.Lock = field(default_factory=asyncio.Lock)  # one history at a time; waiting calls take turns
 
 
 def load_agent(bundle: AgentBundle, settings: AgentSettings, slots: int, triton: Triton | None) -> MemoryAgent:
@@ -110,7 +108,8 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
                 agent.check.history(words)
             except ValueError as error:
                 raise invalid(f"histories[{i}].word_ids", str(error).partition(": ")[2]) from None
-        return [await _encode_history(agent, words, deadline) for words in histories]
+        check_deadline(deadline)
+        return await agent.engine.encode_histories(histories, deadline=deadline)
 
     async def forget(self, episode_ids: Sequence[str]) -> int:
         """Drops the slots of episodes; returns how many there were."""
@@ -172,12 +171,6 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         if digest not in self._agents:
             raise agent_not_loaded(digest)
         return self._agents[digest]
-
-
-async def _encode_history(agent: MemoryAgent, words: Sequence[int], deadline: float | None) -> NDArray[np.float32]:
-    async with agent.encoding:
-        check_deadline(deadline)
-        return await agent.engine.encode_history(words, deadline=deadline)
 
 
 def _stats(bundle: AgentBundle, counts: SlotCounts) -> memory_pb2.AgentMemoryStats:

@@ -45,8 +45,13 @@ class TritonMemory:
             raise RuntimeError(f"a slot that was just rebuilt answers {answer!r}")
         return answer
 
-    async def encode_history(self, words: Sequence[int], *, deadline: float | None) -> NDArray[np.float32]:
-        """Returns the memory vector, float32 (dimension,), after a hypothetical history."""
+    async def encode_histories(
+        self, histories: Sequence[Sequence[int]], *, deadline: float | None
+    ) -> list[NDArray[np.float32]]:
+        """Returns the memory vectors, float32 (dimension,), after hypothetical histories, one at a time."""
+        return [await self._encode_history(words, deadline) for words in histories]
+
+    async def _encode_history(self, words: Sequence[int], deadline: float | None) -> NDArray[np.float32]:
         row = {**_row(Op.ENCODE_HISTORY, self._nothing), "PAST": np.array(words, np.int32)}
         answer = _answer(await self._call.submit(row, deadline=deadline))
         if not isinstance(answer, MemoryVector):

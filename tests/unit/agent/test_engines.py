@@ -17,7 +17,8 @@ from transformers import AutoModel, LlamaConfig
 
 from agent.bundle import PolicyPart, load_bundle
 from agent.memory.causal_lm import CausalLanguageModel
-from agent.memory.language_model import LanguageModel
+from agent.memory.language_model import LanguageModel, finish
+from agent.memory.llama_weights import build_llama
 from agent.memory.transformer_xl.model import TransformerXLConfig
 from agent.memory.transformer_xl.weights import random_transformer_xl
 from agent.policy.actor_critic import ActorCritic
@@ -27,6 +28,14 @@ from agent.vocabulary import load_vocabulary
 
 GPU = torch.device("cuda:0")
 WORDS, WINDOW, K = 20, 5, 2
+LLAMA = LlamaConfig(
+    hidden_size=32,
+    intermediate_size=64,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    vocab_size=50,
+)
 BUNDLE = load_bundle(Path(__file__).parents[3] / "models" / "minigrid-memory")
 
 
@@ -62,17 +71,24 @@ def transformer_xl(mode: FakeTensorMode) -> LanguageModel:
     return model
 
 
-def causal_lm(mode: FakeTensorMode) -> LanguageModel:
-    config = LlamaConfig(
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        vocab_size=50,
-    )
+def llama(mode: FakeTensorMode) -> LanguageModel:
     with torch.utils._python_dispatch._disable_current_modes():
-        base = AutoModel.from_config(config)
+        base = AutoModel.from_config(LLAMA)
+        model = build_llama(
+            base.state_dict().__getitem__,
+            LLAMA.to_dict(),
+            lm_token_ids=torch.arange(WORDS),
+            layers=2,
+            window=WINDOW,
+            tokens_per_step=K,
+        )
+    move(mode, model)
+    return model
+
+
+def causal_lm(mode: FakeTensorMode) -> LanguageModel:
+    with torch.utils._python_dispatch._disable_current_modes():
+        base = AutoModel.from_config(LLAMA)
         model = CausalLanguageModel(model=base, lm_token_ids=torch.arange(WORDS), window=WINDOW, tokens_per_step=K)
     move(mode, base)
     model.embeddings = on_gpu(mode, model.embeddings)
@@ -82,7 +98,7 @@ def causal_lm(mode: FakeTensorMode) -> LanguageModel:
 Make = Callable[[FakeTensorMode], LanguageModel]
 
 
-@pytest.mark.parametrize("make", [transformer_xl, causal_lm])
+@pytest.mark.parametrize("make", [transformer_xl, llama, causal_lm])
 @pytest.mark.parametrize("length", [0, 4, 40])
 def test_a_language_model_steps_and_rebuilds_where_its_weights_are(fake: FakeTensorMode, make: Make, length: int) -> None:
     """The slots' indices, lengths and words come from the CPU, as MemorySlots makes them."""
@@ -94,7 +110,9 @@ def test_a_language_model_steps_and_rebuilds_where_its_weights_are(fake: FakeTen
     assert cache.keys.device == cache.values.device == GPU
     vectors = model.step(cache, *map(fake.from_tensor, (slots, lengths, words)))
     assert (vectors.device, vectors.shape, vectors.dtype) == (GPU, (2, model.dimension), torch.float32)
-    model.rebuild(cache, 1, length, fake.from_tensor(history))
+    states = finish(model.rebuilding(*map(fake.from_tensor, (lengths, torch.stack([history, history])))))
+    assert {state.device for state in states} == {GPU}
+    cache.restore([0, 2], [length, length + K], states)
     assert cache.keys.device == GPU
 
 
