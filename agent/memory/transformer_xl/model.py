@@ -130,7 +130,7 @@ class TransformerXL(RingTransformer[Relation]):
             raise ValueError(f"embeddings: expected (words, {config.d_model}), got {tuple(embeddings.shape)}")
         self.layers, self.window, self.tokens_per_step = len(stack), window, tokens_per_step
         self.dimension, self.heads, self.head_dim = config.d_model, config.n_head, config.d_head
-        self.empty_visible = empty_visible
+        self.empty_visible, self.clamp_len = empty_visible, config.clamp_len
         self.stack = nn.ModuleList(stack)
         encodings = sinusoids(window, dimension=config.d_model, clamp_len=config.clamp_len)
         with torch.inference_mode():
