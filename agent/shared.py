@@ -1,8 +1,8 @@
 """Objects that a process holds once, however many agents use them: weights, vocabularies.
 
-`shared(key, make)` returns the object that is alive under `key`, or makes it. The key must determine the object completely, so
-it is built from SHA-256 digests, device and dtype. Only the users hold the object: when the last one drops it, its memory is
-freed, and the next call makes it anew. What is shared is read by several threads and must not be changed.
+`shared(key, make)` returns the object that is alive under `key`, or makes it. The key must determine the object completely,
+so it is built from SHA-256 digests, device and dtype. Only the users hold the object: when the last one drops it, its memory
+is freed, and the next call makes it anew. What is shared is read by several threads and must not be changed.
 
 Failure: what `make` raises is passed on, and nothing is kept.
 """

@@ -1,8 +1,8 @@
 """The image tower of a CLIP model, ready to compute: the one place that chooses how.
 
 A plain vision transformer (four of the five shipped agents, OpenAI's ViT models) is computed by
-agent.retrieval.vision_transformer; a folder with one is read without open_clip, whose import takes seconds because it imports
-torchvision. Any other tower (residual networks, CoCa, timm) is open_clip's own module.
+agent.retrieval.vision_transformer; a folder with one is read without open_clip, whose import takes seconds because it
+imports torchvision. Any other tower (residual networks, CoCa, timm) is open_clip's own module.
 
 Contract: pixels (rows, 3, height, width) in the tower's dtype -> embeddings (rows, dim) in that dtype, not normalised. The
 tower has open_clip's attribute `preprocess_cfg`. Failure: as in agent.retrieval.clip, which reads what is not known here.
@@ -56,7 +56,7 @@ def _described(weights: Mapping[str, Tensor], model: dict[str, Any], preprocess:
     return tower
 
 
-def _from_open_clip(visual: nn.Module) -> VisionTransformer | None:
+def _from_open_clip(visual: Any) -> VisionTransformer | None:
     """Returns the tower of open_clip's module, with its very tensors, or None if it is not a plain vision transformer."""
     from open_clip.transformer import QuickGELU, ResidualAttentionBlock
     from open_clip.transformer import VisionTransformer as OpenClips
@@ -64,9 +64,9 @@ def _from_open_clip(visual: nn.Module) -> VisionTransformer | None:
     if type(visual) is not OpenClips or visual.attn_pool is not None or visual.pool_type != "tok" or visual.output_tokens:
         return None
     blocks = list(visual.transformer.resblocks)
-    if any(
-        type(block) is not ResidualAttentionBlock or type(block.mlp.gelu) not in (nn.GELU, QuickGELU) for block in blocks
-    ):
+    if {type(block) for block in blocks} != {ResidualAttentionBlock}:
+        return None
+    if type(blocks[0].mlp.gelu) not in (nn.GELU, QuickGELU):
         return None
     norms = [module for module in visual.modules() if isinstance(module, nn.LayerNorm)]
     if any(norm.eps != 1e-5 for norm in norms) or getattr(blocks[0].mlp.gelu, "approximate", "none") != "none":
@@ -83,11 +83,9 @@ def image_tower(model: nn.Module, *, device: torch.device | str, dtype: torch.dt
 
     The tower uses the model's tensors where neither device nor dtype differs; otherwise a residual network moves with it.
     """
-    visual = getattr(model, "visual", model)
+    visual: nn.Module = getattr(model, "visual", model)
     tower = visual if isinstance(visual, VisionTransformer) else _from_open_clip(visual) or visual
-    # channels last is what a GPU's and a CPU's convolutions read fastest; a transformer has none.
-    layout = torch.contiguous_format if isinstance(tower, VisionTransformer) else torch.channels_last
-    return tower.to(device=device, dtype=dtype, memory_format=layout).eval()
+    return tower.to(device=device, dtype=dtype).eval()
 
 
 def load_image_tower(spec: str, *, device: torch.device | str, dtype: torch.dtype = torch.float32) -> nn.Module:

@@ -1,9 +1,9 @@
 """Pillow's resize of 8-bit pictures, as two matrix products: the same pixels bit by bit, for a whole batch, on any device.
 
-Pillow resizes columns, then rows; each pass multiplies by a table of weights in fixed point (22 bits), adds one half, and cuts
-the result to 0..255 (libImaging/Resample.c of python-pillow/Pillow). The sums stay below 2**35, so float64 holds them exactly,
-whatever the order in which a device adds. Where the rows shrink, and more than the columns do, Pillow 13 may resize rows first,
-which rounds otherwise; `columns_first` is false there, and Pillow itself must be asked.
+Pillow resizes columns, then rows; each pass multiplies by a table of weights in fixed point (22 bits), adds one half, and
+cuts the result to 0..255 (libImaging/Resample.c of python-pillow/Pillow). The sums stay below 2**35, so float64 holds them
+exactly, whatever the order in which a device adds. Where the rows shrink, and more than the columns do, Pillow 13 may resize
+rows first, which rounds otherwise; `columns_first` is false there, and Pillow itself must be asked.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _SUPPORT = {"bicubic": 2.0, "bilinear": 1.0}
 def _weight(x: NDArray[np.float64], kind: Filter) -> NDArray[np.float64]:
     x = np.abs(x)
     if kind == "bilinear":
-        return np.maximum(1.0 - x, 0.0)
+        return np.clip(1.0 - x, 0.0, None)
     near, far = (1.5 * x - 2.5) * x * x + 1, (((x - 5) * x + 8) * x - 4) * -0.5  # a = -0.5
-    return np.where(x < 1.0, near, np.where(x < 2.0, far, 0.0))
+    return np.select([x < 1.0, x < 2.0], [near, far])
 
 
 def _fixed_point(weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -44,7 +44,7 @@ def resize_matrix(before: int, after: int, kind: Filter) -> Tensor:
         centre = (row + 0.5) * scale
         first = max(math.trunc(centre - support + 0.5), 0)
         last = min(math.trunc(centre + support + 0.5), before)
-        places = np.arange(last - first) + first - centre + 0.5
+        places = np.arange(last - first, dtype=np.float64) + first - centre + 0.5
         table[row, first:last] = _fixed_point(_weight(places * (1.0 / stretch), kind))
     return torch.from_numpy(table)
 

@@ -3,10 +3,10 @@
 Contract: pure computation. The embeddings of frame and vocabulary are L2-normalised, the similarity is their dot product in
 float32, whatever the tower computes in, and the k words with the highest similarity are returned in descending order; ties
 are resolved by the lower row. Only the image tower is kept; frames go to the device in one copy, and the k words of each
-come back in one (docs/paper.md#q12). Results are cached by fingerprint in a bounded LRU cache. The result of a frame does not
-depend on the other frames of a call, up to rounding of matrix products at different batch sizes: in float32, similarities may
-differ around the seventh digit, so words can only change if two are almost equally similar. A cached frame keeps its first
-result.
+come back in one (docs/paper.md#q12). Results are cached by fingerprint in a bounded LRU cache. The result of a frame does
+not depend on the other frames of a call, up to rounding of matrix products at different batch sizes: in float32,
+similarities may differ around the seventh digit, so words can only change if two are almost equally similar. A cached frame
+keeps its first result.
 
 Failure: a frame that is not uint8 (height, width, 3) raises ValueError, with what was expected and given, before anything is
 computed. Not safe for concurrent calls: one caller at a time.

@@ -4,9 +4,9 @@ The same numbers as open_clip's own `VisionTransformer.forward`, up to rounding,
 matrix product, in the last block only the class token is computed (its embedding is the tower's output, and nothing after
 that block reads the patches), and the final normalisation is applied to that token alone. With N layers about 1/N is saved.
 
-Contract: the module has the parameter names and shapes of open_clip's, so weights load by name, and a tower is known only if
-every name and shape fits. Parameters are all of one dtype, in which it computes; layer normalisation and softmax accumulate in
-float32. Inference alone: there is no dropout and no checkpointing.
+Contract: the module has the parameter names and shapes of open_clip's, so weights load by name, and a tower is known only
+if every name and shape fits. Parameters are all of one dtype, in which it computes; layer normalisation and softmax
+accumulate in float32. Inference alone: there is no dropout and no checkpointing.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ class _Block(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         """(rows, tokens, width) -> (rows, heads, tokens, width / heads)."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # type: ignore[no-any-return]
 
     def _attended(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        mixed = scaled_dot_product_attention(*map(self._split, (query, key, value)))
+        mixed = scaled_dot_product_attention(self._split(query), self._split(key), self._split(value))
         return self.attn.out_proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
     def _with_mlp(self, x: Tensor) -> Tensor:

@@ -1,12 +1,13 @@
 """SHELM_DTYPE: names, what `auto` is on which device, and the refusal of any other name."""
 
 import platform
-from typing import Any
 
 import pytest
 import torch
 
 from agent.engines.dtype import fast_bfloat16, resolve_dtype
+
+GENERATIONS = [((7, 5), torch.float32), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)]
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
@@ -27,11 +28,9 @@ def test_auto_is_float32_on_any_other_cpu(monkeypatch: pytest.MonkeyPatch, able:
     assert resolve_dtype("auto", "cpu") == torch.float32
 
 
-@pytest.mark.parametrize(
-    ("capability", "dtype"), [((7, 5), torch.float32), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)]
-)
+@pytest.mark.parametrize(("capability", "dtype"), GENERATIONS)
 def test_auto_follows_the_generation_of_the_gpu(
-    monkeypatch: pytest.MonkeyPatch, capability: Any, dtype: torch.dtype
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], dtype: torch.dtype
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
