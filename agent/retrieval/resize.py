@@ -26,7 +26,8 @@ def _weight(x: NDArray[np.float64], kind: Filter) -> NDArray[np.float64]:
     if kind == "bilinear":
         return np.clip(1.0 - x, 0.0, None)
     near, far = (1.5 * x - 2.5) * x * x + 1, (((x - 5) * x + 8) * x - 4) * -0.5  # a = -0.5
-    return np.select([x < 1.0, x < 2.0], [near, far])
+    weights: NDArray[np.float64] = np.select([x < 1.0, x < 2.0], [near, far])
+    return weights
 
 
 def _fixed_point(weights: NDArray[np.float64]) -> NDArray[np.float64]:
