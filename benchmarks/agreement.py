@@ -205,6 +205,7 @@ def main() -> None:
     if options.device.startswith("cuda") and not torch.cuda.is_available():
         print("no CUDA device: not measured", file=sys.stderr)
         sys.exit(3)
+    torch.set_num_threads(1)  # as the services by default; more threads than free cores wait for one another
     rows: list[dict[str, Any]] = []
     for folder in options.bundles:
         bundle = load_bundle(folder.parent if folder.name == "agent.json" else folder)
