@@ -19,6 +19,7 @@ from torch import Tensor
 
 from agent.bundle import AgentBundle
 from agent.safetensors_file import write_tensors
+from agent.shared import shared
 
 FORMAT = "shelm-vocabulary-1"
 
@@ -86,5 +87,6 @@ class Vocabulary:
 
 
 def load_vocabulary(bundle: AgentBundle) -> Vocabulary:
-    """Loads the vocabulary of a bundle."""
-    return Vocabulary.load(bundle.path(bundle.manifest.retrieval.vocabulary))
+    """Loads the vocabulary of a bundle, once for all bundles that have the same file."""
+    file = bundle.manifest.retrieval.vocabulary
+    return shared((Vocabulary, bundle.manifest.files[file]), lambda: Vocabulary.load(bundle.path(file)))

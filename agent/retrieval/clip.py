@@ -4,7 +4,8 @@ Specs: `file:FOLDER` (open_clip's local folder: open_clip_config.json and weight
 `hub:ViT-B-16/openai`), `random:ARCH/SEED` (seeded random weights, for benchmarks; ARCH is one of open_clip's).
 
 Failure: ValueError names the spec and what was expected; a missing folder raises FileNotFoundError; files that open_clip
-cannot download or read raise open_clip's own errors. Weight files that need pickle are read with `weights_only`.
+cannot download or read raise open_clip's own errors. Weight files that need pickle are read with `weights_only`. open_clip
+is imported on demand, because that takes seconds and most bundles are served without it (agent.retrieval.image_tower).
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import torch
 from torch import Tensor, nn
 
@@ -37,12 +37,16 @@ class ClipModel:
 def _from_folder(folder: str, device: torch.device) -> ClipModel:
     if not Path(folder, "open_clip_config.json").is_file():
         raise FileNotFoundError(f"CLIP spec file:{folder}: no open_clip_config.json in this folder")
+    import open_clip
+
     where = f"local-dir:{folder}"
     model = open_clip.create_model(where, device=device, require_pretrained=True)
     return ClipModel(f"file:{Path(folder).name}", model, open_clip.get_tokenizer(where))
 
 
 def _from_hub(architecture: str, pretrained: str, device: torch.device) -> ClipModel:
+    import open_clip
+
     # open_clip only warns when the tag was trained with QuickGELU and the architecture's config lacks it, as for
     # ViT-B-16/openai; the activation is part of the published model, so the tag decides.
     quick_gelu = bool((open_clip.get_pretrained_cfg(architecture, pretrained) or {}).get("quick_gelu", False))
@@ -53,6 +57,8 @@ def _from_hub(architecture: str, pretrained: str, device: torch.device) -> ClipM
 
 
 def _random(architecture: str, seed: int, device: torch.device) -> ClipModel:
+    import open_clip
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = open_clip.create_model(architecture, load_weights=False)

@@ -1,11 +1,12 @@
 """Retrieval: frames -> the k most similar words of the vocabulary (docs/paper.md#vocabulary).
 
 Contract: pure computation. The embeddings of frame and vocabulary are L2-normalised, the similarity is their dot product in
-float32, and the k words with the highest similarity are returned in descending order; ties are resolved by the lower row.
-Only the image tower is kept, and top-k runs on the device (docs/paper.md#q12). Results are cached by fingerprint in a
-bounded LRU cache. The result of a frame does not depend on the other frames of a call, up to float32 rounding of matrix
-products at different batch sizes: similarities may differ around the seventh digit, so words can only change if two are
-almost equally similar. A cached frame keeps its first result.
+float32, whatever the tower computes in, and the k words with the highest similarity are returned in descending order; ties
+are resolved by the lower row. Only the image tower is kept; frames go to the device in one copy, and the k words of each
+come back in one (docs/paper.md#q12). Results are cached by fingerprint in a bounded LRU cache. The result of a frame does
+not depend on the other frames of a call, up to rounding of matrix products at different batch sizes: in float32,
+similarities may differ around the seventh digit, so words can only change if two are almost equally similar. A cached frame
+keeps its first result.
 
 Failure: a frame that is not uint8 (height, width, 3) raises ValueError, with what was expected and given, before anything is
 computed. Not safe for concurrent calls: one caller at a time.
@@ -24,8 +25,9 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from agent.frame import Frame, Observation
-from agent.retrieval.clip import preprocess_cfg
+from agent.retrieval.image_tower import image_tower
 from agent.retrieval.preprocess import Mode, Preprocessing
+from agent.retrieval.ranking import normalised_vocabulary, ranked, top_keys
 from agent.vocabulary import Vocabulary, Word
 
 
@@ -36,25 +38,12 @@ def check_frame(frame: NDArray[Any], index: int) -> None:
         raise ValueError(f"frame {index}: expected uint8 (height, width, 3), got {dtype} {shape}")
 
 
-def top_k(similarities: Tensor, k: int) -> Tensor:
-    """Returns the rows of the k highest similarities, float32 (frames, rows) -> int64 (frames, k); ties by lower row.
-
-    torch.topk leaves the order of equal values undefined, so it is applied to unique integers: the upper bits are the
-    similarity in an order-preserving form, the lower bits the row.
-    """
-    bits = (similarities + 0.0).view(torch.int32)  # + 0.0 makes -0.0 equal to 0.0
-    ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
-    rows = torch.arange(similarities.shape[1], device=similarities.device)
-    keys = (ordered << 32) - rows
-    return -keys.topk(k, dim=1).values & 0xFFFFFFFF
-
-
 class TokenRetriever:
     """Retrieval with one CLIP model and one vocabulary.
 
-    model: any open_clip model (its image tower is kept and moved to `device`). preprocessing: "model" or "reference", as in
-    agent.retrieval.preprocess. cache_frames: maximum size of the cache, 0 disables it. `hits` and `misses` count the frames
-    that were and were not in the cache.
+    model: any open_clip model, whose image tower is kept, or a tower of agent.retrieval.image_tower; it is moved to `device`
+    and `dtype`, in which it computes. preprocessing: "model" or "reference", as in agent.retrieval.preprocess. cache_frames:
+    maximum size of the cache, 0 disables it. `hits` and `misses` count the frames that were and were not in the cache.
     """
 
     def __init__(
@@ -64,15 +53,18 @@ class TokenRetriever:
         vocabulary: Vocabulary,
         k: int,
         device: torch.device | str,
+        dtype: torch.dtype = torch.float32,
         preprocessing: Mode = "model",
         cache_frames: int = 4096,
     ) -> None:
         if not 1 <= k <= len(vocabulary):
             raise ValueError(f"k: expected 1..{len(vocabulary)} (rows of the vocabulary), got {k}")
         self.k, self.vocabulary, self.words, self.device = k, vocabulary, vocabulary.words, torch.device(device)
-        self.preprocess = Preprocessing(cfg=preprocess_cfg(model), mode=preprocessing, device=self.device)
-        self.visual: nn.Module = model.visual.to(self.device).eval()  # type: ignore[union-attr]
-        self.embeddings = normalize(vocabulary.embeddings.to(self.device), dim=-1)
+        self.visual, self.dtype = image_tower(model, device=self.device, dtype=dtype), dtype
+        cfg: Any = self.visual.preprocess_cfg
+        self.preprocess = Preprocessing(cfg=cfg, mode=preprocessing, device=self.device)
+        self._normalised = normalised_vocabulary(vocabulary, self.device)  # shared while it is held
+        self.embeddings = self._normalised.embeddings
         self.cache_frames, self.hits, self.misses = cache_frames, 0, 0
         self._cache: OrderedDict[bytes, list[Word]] = OrderedDict()
 
@@ -109,18 +101,16 @@ class TokenRetriever:
     @torch.inference_mode()
     def similarities(self, frames: list[Frame]) -> Tensor:
         """Returns the cosine similarity of frames of one size to every word: float32 (frames, rows) on the device."""
-        features = self.visual(self.preprocess(frames))
+        features = self.visual(self.preprocess(frames).to(self.dtype))
         if isinstance(features, tuple):  # CoCa's tower also returns its patch tokens
             features = features[0]
         return normalize(features.float(), dim=-1) @ self.embeddings.T
 
     def _words(self, frames: list[Frame]) -> list[list[Word]]:
-        similarities = self.similarities(frames)
-        rows = top_k(similarities, self.k)
-        values = similarities.gather(1, rows).tolist()
+        rows, similarities = ranked(top_keys(self.similarities(frames), self.k))
         return [
-            [Word(row, self.words[row], value) for row, value in zip(best, scores, strict=True)]
-            for best, scores in zip(rows.tolist(), values, strict=True)
+            [Word(row, self.words[row], value) for row, value in zip(best, values, strict=True)]
+            for best, values in zip(rows.tolist(), similarities.tolist(), strict=True)
         ]
 
     def _remember(self, key: bytes, words: list[Word]) -> None:

@@ -1,7 +1,7 @@
 """Every engine computes on the device that its weights are on, tried on tensors that pretend to be on a GPU.
 
 torch's fake tensors have a device, a shape and a dtype, and no data: an operation whose operands are on different devices
-raises, as it would on a GPU. What is computed is compared in benchmarks.cuda_agreement, where there is one.
+raises, as it would on a GPU. What is computed is compared in benchmarks.agreement, where there is one.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,15 +15,16 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from transformers import AutoModel, LlamaConfig
 
-from agent.bundle import PolicyPart, load_bundle
+from agent.bundle import AgentBundle, PolicyPart, load_bundle
 from agent.memory.causal_lm import CausalLanguageModel
 from agent.memory.language_model import LanguageModel, finish
 from agent.memory.llama_weights import build_llama
 from agent.memory.transformer_xl.model import TransformerXLConfig
 from agent.memory.transformer_xl.weights import random_transformer_xl
 from agent.policy.actor_critic import ActorCritic
-from agent.retrieval.clip import load_clip
-from agent.retrieval.retriever import TokenRetriever, top_k
+from agent.retrieval.image_tower import load_image_tower
+from agent.retrieval.ranking import top_keys
+from agent.retrieval.retriever import TokenRetriever
 from agent.vocabulary import load_vocabulary
 
 GPU = torch.device("cuda:0")
@@ -36,7 +37,8 @@ LLAMA = LlamaConfig(
     num_key_value_heads=2,
     vocab_size=50,
 )
-BUNDLE = load_bundle(Path(__file__).parents[3] / "models" / "minigrid-memory")
+MODELS = Path(__file__).parents[3] / "models"
+BUNDLE, RESNET = (load_bundle(MODELS / name) for name in ("minigrid-memory", "miniworld-signcolour"))
 
 
 @pytest.fixture
@@ -126,20 +128,27 @@ def test_the_actor_critic_encodes_and_decides_where_its_weights_are(fake: FakeTe
     assert (parameters.shape, values.shape) == ((3, 9), (3,))
 
 
-# A frame of another size than the model's goes through Pillow on the CPU in mode `model`.
-@pytest.mark.parametrize(("mode", "size"), [("model", 56), ("reference", 56), ("reference", 80)])
-def test_retrieval_embeds_and_ranks_where_its_weights_are(fake: FakeTensorMode, mode: Any, size: int) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("mode", "size"), [("model", 56), ("model", 80), ("reference", 56), ("reference", 80)])
+@pytest.mark.parametrize("bundle", [BUNDLE, RESNET], ids=lambda bundle: bundle.name)
+def test_retrieval_embeds_and_ranks_where_its_weights_are(
+    fake: FakeTensorMode, bundle: AgentBundle, mode: Any, size: int, dtype: torch.dtype
+) -> None:
     with torch.utils._python_dispatch._disable_current_modes():
-        clip = load_clip(BUNDLE.source(BUNDLE.manifest.retrieval.clip))
-        vocabulary = load_vocabulary(BUNDLE)
-        retriever = TokenRetriever(model=clip.model, vocabulary=vocabulary, k=2, device="cpu", preprocessing=mode)
+        tower = load_image_tower(bundle.source(bundle.manifest.retrieval.clip), device="cpu", dtype=dtype)
+        vocabulary = load_vocabulary(bundle)
+        retriever = TokenRetriever(model=tower, vocabulary=vocabulary, k=2, device="cpu", dtype=dtype, preprocessing=mode)
         frames = [np.zeros((size, size, 3), np.uint8)] * 2
     move(fake, retriever.visual)
     retriever.embeddings = on_gpu(fake, retriever.embeddings)
     retriever.device = retriever.preprocess.device = GPU
+    retriever.preprocess.mean, retriever.preprocess.std = (
+        on_gpu(fake, part) for part in (retriever.preprocess.mean, retriever.preprocess.std)
+    )
     similarities = retriever.similarities(frames)
-    assert (similarities.device, similarities.shape) == (GPU, (2, len(vocabulary)))
-    assert top_k(similarities, 2).device == GPU
+    assert (similarities.device, similarities.shape, similarities.dtype) == (GPU, (2, len(vocabulary)), torch.float32)
+    keys = top_keys(similarities, 2)
+    assert (keys.device, keys.shape) == (GPU, (2, 2))
 
 
 def test_operands_on_two_devices_are_found(fake: FakeTensorMode) -> None:

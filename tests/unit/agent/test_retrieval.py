@@ -19,7 +19,8 @@ from torchvision.transforms import CenterCrop, InterpolationMode, Normalize, Res
 
 from agent.retrieval.clip import load_clip, preprocess_cfg
 from agent.retrieval.preprocess import MODES, Preprocessing
-from agent.retrieval.retriever import TokenRetriever, top_k
+from agent.retrieval.ranking import ranked, top_keys
+from agent.retrieval.retriever import TokenRetriever
 from agent.vocabulary import Vocabulary
 from training.clip.folder import build, export
 
@@ -78,11 +79,19 @@ def test_equal_similarities_are_ordered_by_lower_row(model: nn.Module) -> None:
     assert [word.row for word in words] == [0, 1, 2, 3, 4]
 
 
-def test_top_k_orders_negative_zero_and_equal_values() -> None:
+def test_ranking_orders_negative_zero_and_equal_values() -> None:
     values = torch.tensor([[-0.5, 0.0, -0.0, 0.25, 0.25, -0.25, 1.0, -1.0]])
-    assert top_k(values, 8).tolist() == [[6, 3, 4, 1, 2, 5, 0, 7]]
+    rows, similarities = ranked(top_keys(values, 8))
+    assert rows.tolist() == [[6, 3, 4, 1, 2, 5, 0, 7]]
+    assert similarities.tolist() == [[1.0, 0.25, 0.25, 0.0, 0.0, -0.25, -0.5, -1.0]]
+
+
+def test_ranking_gives_torchs_rows_and_the_very_similarities() -> None:
     random = torch.randn(20, 1000, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(top_k(random, 10), random.topk(10).indices)
+    rows, similarities = ranked(top_keys(random, 10))
+    expected = random.topk(10)
+    assert rows.tolist() == expected.indices.tolist()
+    assert similarities.tolist() == expected.values.tolist()
 
 
 def test_frames_of_several_sizes_in_one_call_keep_their_order(model: nn.Module, vocabulary: Vocabulary) -> None:
@@ -102,11 +111,13 @@ def test_model_preprocessing_equals_open_clips_own_bit_by_bit(folder: Path, shap
     assert torch.equal(ours, torch.stack([transform(Image.fromarray(one)) for one in frames]))
 
 
+@pytest.mark.parametrize("size", [56, (56, 40)])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("resize_mode", ["shortest", "longest", "squash"])
-def test_every_resize_mode_of_open_clip_is_followed_bit_by_bit(resize_mode: str) -> None:
-    cfg: dict[str, Any] = {"size": 56, "resize_mode": resize_mode, "interpolation": "bilinear"} | MEAN_STD
+def test_every_resize_mode_of_open_clip_is_followed_bit_by_bit(resize_mode: str, interpolation: str, size: Any) -> None:
+    cfg: dict[str, Any] = {"size": size, "resize_mode": resize_mode, "interpolation": interpolation} | MEAN_STD
     transform = image_transform_v2(PreprocessCfg(**cfg), is_train=False)
-    for shape in ((56, 56), (60, 80)):
+    for shape in ((56, 56), (60, 80), (61, 47)):
         ours = Preprocessing(cfg=cfg, mode="model", device=CPU)([frame(0, *shape)])
         assert torch.equal(ours[0], transform(Image.fromarray(frame(0, *shape))))
 
@@ -122,11 +133,32 @@ def test_reference_preprocessing_is_the_authors_float_bicubic_without_antialias(
     torch.testing.assert_close(ours, Normalize(cfg["mean"], cfg["std"])(CenterCrop(224)(resized)))
 
 
+@pytest.mark.parametrize("size", [56, (56, 40), (40, 90)])
+@pytest.mark.parametrize("shape", [(60, 80), (80, 60), (28, 30)])
+def test_reference_preprocessing_crops_as_torchvision_does(size: Any, shape: tuple[int, int]) -> None:
+    cfg: dict[str, Any] = {"size": size} | MEAN_STD
+    ours = Preprocessing(cfg=cfg, mode="reference", device=CPU)([frame(0, *shape)])[0]
+    pixels, sides = torch.from_numpy(frame(0, *shape)).permute(2, 0, 1) / 255, [size] * 2 if isinstance(size, int) else size
+    resized = Resize(min(sides), InterpolationMode.BICUBIC, antialias=False)(pixels)
+    torch.testing.assert_close(ours, Normalize(cfg["mean"], cfg["std"])(CenterCrop(sides)(resized)))
+
+
 def test_the_two_preprocessings_agree_where_nothing_is_resized_and_differ_elsewhere(model: nn.Module) -> None:
     cfg = preprocess_cfg(model)
     ours, reference = (Preprocessing(cfg=cfg, mode=mode, device=CPU) for mode in MODES)
     assert torch.equal(ours([frame(0)]), reference([frame(0)]))
     assert not torch.allclose(ours([frame(0, 80, 80)]), reference([frame(0, 80, 80)]), atol=0.1)
+
+
+def test_in_bfloat16_the_similarities_stay_near_and_are_ranked_in_float32(folder: Path, vocabulary: Vocabulary) -> None:
+    plain = retriever(load_clip(f"file:{folder}").model, vocabulary)
+    short = retriever(load_clip(f"file:{folder}").model, vocabulary, dtype=torch.bfloat16)
+    frames = [frame(seed) for seed in range(4)]
+    expected, given = plain.similarities(frames), short.similarities(frames)
+    assert next(short.visual.parameters()).dtype == torch.bfloat16
+    assert given.dtype == torch.float32
+    torch.testing.assert_close(given, expected, atol=0.02, rtol=0)
+    assert not torch.equal(given, expected)
 
 
 def test_a_frame_seen_before_is_not_computed_again(model: nn.Module, vocabulary: Vocabulary) -> None:
@@ -186,18 +218,18 @@ def test_k_must_lie_within_the_vocabulary(model: nn.Module, vocabulary: Vocabula
 
 def test_only_the_image_tower_is_kept(folder: Path, vocabulary: Vocabulary) -> None:
     loaded = load_clip(f"file:{folder}").model
-    whole, image_tower = weakref.ref(loaded), weakref.ref(loaded.visual)
+    whole, weights = weakref.ref(loaded), loaded.visual.conv1.weight.data_ptr()  # type: ignore[operator, union-attr]
     retrieval = retriever(loaded, vocabulary)
     del loaded
     gc.collect()
     assert whole() is None
-    assert image_tower() is retrieval.visual
+    assert retrieval.visual.conv1.weight.data_ptr() == weights  # type: ignore[operator, union-attr]
 
 
 def test_a_tower_that_also_gives_patch_tokens_is_read_by_its_embedding(model: nn.Module, vocabulary: Vocabulary) -> None:
     class Coca(nn.Module):
         def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, None]:
-            return model.visual(pixels), None  # type: ignore[operator]
+            return retrieval.visual(pixels), None
 
     retrieval = retriever(model, vocabulary)
     expected = retrieval.retrieve([frame(0)])
