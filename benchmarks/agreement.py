@@ -101,7 +101,8 @@ def record(bundle: AgentBundle, count: int, bar: Any) -> list[tuple[bool, Frame]
     """Plays the agent in float32 with drawn actions: (whether an episode begins, frame) of each step."""
     env, heads = single_environment(bundle.manifest.environments[0]), action_heads(bundle.manifest.actions)
     retriever, policy = load_retriever(bundle, device="cpu", cache_frames=FRAMES), load_policy(bundle, device="cpu")
-    memory, taken, seed, done, frame = Episodes(memory_engine(bundle, REFERENCE), bundle.digest), [], -1, True, None
+    memory, seed, done, frame = Episodes(memory_engine(bundle, REFERENCE), bundle.digest), -1, True, None
+    taken: list[tuple[bool, Frame]] = []
     while len(taken) < count:
         if begins := done:
             seed += 1

@@ -10,7 +10,8 @@ ours_ms, ratio.
 """
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,16 +63,18 @@ def paper(windows: tuple[int, ...], dtype: str) -> Profile:
     torch.manual_seed(0)
     vocabulary = Vocabulary([f"word{i}" for i in range(WORDS)], torch.randn(WORDS, 512), torch.arange(WORDS))
     whole = random_transformer_xl(0, lm_token_ids=vocabulary.token_ids, window=1, tokens_per_step=1)
-    plain: dict[int, Any] = {}
-    for window in windows:
-        plain[window] = TransformerXL(
-            config=TransformerXLConfig(), embeddings=whole.embeddings, stack=list(whole.stack), window=window, tokens_per_step=1  # type: ignore[arg-type]
-        )
-    policy = ActorCritic(PolicyPart(weights="none"), height=56, width=56, memory=1024, actions=7, deviations=0).eval()
+    common: dict[str, Any] = {"config": TransformerXLConfig(), "embeddings": whole.embeddings, "stack": list(whole.stack)}
+    plain = {window: TransformerXL(window=window, tokens_per_step=1, **common) for window in windows}
+    policy = ActorCritic(PolicyPart(weights="none"), height=56, width=56, memory=1024, actions=7, deviations=0)
     clip = "random:ViT-B-16/0"
     return Profile(
-        "paper", clip, vocabulary, 1, PolicyEngine(policy, "cpu"),
-        make_retriever(clip, vocabulary, k=1, dtype=dtype), _both(plain, dtype),
+        "paper",
+        clip,
+        vocabulary,
+        1,
+        PolicyEngine(policy.eval(), "cpu"),
+        make_retriever(clip, vocabulary, k=1, dtype=dtype),
+        _both(plain, dtype),
     )
 
 
@@ -83,16 +86,19 @@ def shipped(dtype: str) -> Profile:
     model: Any = load_language_model(spec, lm_token_ids=vocabulary.token_ids, tokens_per_step=k)
     clip = bundle.source(bundle.manifest.retrieval.clip)
     return Profile(
-        "shipped", clip, vocabulary, k, load_policy(bundle, device="cpu"),
-        make_retriever(clip, vocabulary, k=k, dtype=dtype), _both({part.window: model}, dtype),
+        "shipped",
+        clip,
+        vocabulary,
+        k,
+        load_policy(bundle, device="cpu"),
+        make_retriever(clip, vocabulary, k=k, dtype=dtype),
+        _both({part.window: model}, dtype),
     )
 
 
-def _both(plain: dict[int, Any], dtype: str) -> dict[int, tuple[Any, Any]]:
+def _both(plain: Mapping[int, Any], dtype: str) -> dict[int, tuple[Any, Any]]:
     if resolve_dtype(dtype, "cpu") is torch.float32:
         return {window: (model, model) for window, model in plain.items()}
-    from copy import deepcopy
-
     return {window: (model, deepcopy(model).to(resolve_dtype(dtype, "cpu"))) for window, model in plain.items()}
 
 
@@ -112,8 +118,9 @@ def ways(profile: Profile, window: int, episodes: int, frames: Frames, steps: in
     """Returns the two ways; each call takes `steps` steps with new frames."""
     model, fast = profile.models[window]
     clip: Any = load_clip(profile.clip)
+    tower = clip.model.visual.eval()
     preprocess = Preprocessing(cfg=preprocess_cfg(clip.model), mode="model", device=torch.device("cpu"))
-    theirs = ReferenceRetrieval(tower=clip.model.visual.eval(), preprocess=preprocess, vocabulary=profile.vocabulary, k=profile.k)
+    theirs = ReferenceRetrieval(tower=tower, preprocess=preprocess, vocabulary=profile.vocabulary, k=profile.k)
     memory = ReferenceMemory(model, episodes)
     memory.length = start = 4 * window * profile.k
     memory.inputs = [torch.randn_like(one) for one in memory.inputs]  # memory that was never written costs less to read

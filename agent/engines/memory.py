@@ -1,6 +1,7 @@
 """Builds the memory engine: words -> memory vectors."""
 
 from agent.bundle import AgentBundle
+from agent.engines.dtype import resolve_dtype
 from agent.memory.slots import MemorySlots
 from agent.memory.weights import LanguageModelSpec, load_language_model
 from agent.vocabulary import Vocabulary, load_vocabulary
@@ -15,20 +16,27 @@ def make_slots(
     slots: int,
     slot_bytes: int | None = None,
     device: str = "cpu",
+    dtype: str = "float32",
 ) -> MemorySlots:
     """Builds the memory slots from their parts, with k words per step.
 
     slots: number of episodes whose memory state is cached. slot_bytes: the bytes that all slots together may take, which may
-    leave fewer slots, but at least one; None for no limit.
+    leave fewer slots, but at least one; None for no limit. dtype: of the language model and the slots, a name as in
+    agent.engines.dtype.
     """
-    model = load_language_model(spec, lm_token_ids=vocabulary.token_ids, tokens_per_step=k, device=device)
+    number = resolve_dtype(dtype, device)
+    model = load_language_model(spec, lm_token_ids=vocabulary.token_ids, tokens_per_step=k, device=device, dtype=number)
     if slot_bytes is not None:
         slots = max(1, min(slots, slot_bytes // model.new_cache(1).slot_bytes))
     return MemorySlots(language_model=model, vocabulary_size=len(vocabulary), agent_digest=agent_digest, slots=slots)
 
 
-def load_slots(bundle: AgentBundle, *, device: str, slots: int, slot_bytes: int | None = None) -> MemorySlots:
-    """Builds the memory slots of a bundle; slots and slot_bytes as in `make_slots`.
+def load_slots(
+    bundle: AgentBundle, *, device: str, slots: int, slot_bytes: int | None = None, dtype: str = "float32"
+) -> MemorySlots:
+    """Builds the memory slots of a bundle; slots, slot_bytes and dtype as in `make_slots`.
+
+    Bundles with the same language model share the weights of the layers that they have in common.
 
     Raises ValueError if the manifest's dimension does not fit the language model.
     """
@@ -44,6 +52,7 @@ def load_slots(bundle: AgentBundle, *, device: str, slots: int, slot_bytes: int 
         slots=slots,
         slot_bytes=slot_bytes,
         device=device,
+        dtype=dtype,
     )
     if loaded.dimension != part.dimension:
         raise ValueError(

@@ -16,6 +16,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from agent.memory.llama import Llama, LlamaBlock, Weights, read_config
+from agent.shared import shared
 
 FILE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
@@ -30,10 +31,12 @@ def build_llama(
     tokens_per_step: int,
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
+    identity: str = "",
 ) -> Llama:
     """Builds the model.
 
-    weights: tensors by their name in a LlamaModel's state dict. config: its `config.json`. layers: the first n.
+    weights: tensors by their name in a LlamaModel's state dict. config: its `config.json`. layers: the first n. identity:
+    of the weights, for example their SHA-256; models with the same one share their layers. Empty: nothing is shared.
     """
     depth = config["num_hidden_layers"]
     if not 1 <= layers <= depth:
@@ -43,11 +46,15 @@ def build_llama(
     def block(number: int) -> LlamaBlock:
         return LlamaBlock(sizes, lambda name: weights(f"layers.{number}.{name}").float()).to(device=device, dtype=dtype)
 
+    def shared_block(number: int) -> LlamaBlock:
+        key = ("llama layer", identity, number, torch.device(device), dtype)
+        return shared(key, lambda: block(number)) if identity else block(number)
+
     embeddings = weights("embed_tokens.weight")[lm_token_ids].float()
     return Llama(
         config=sizes,
         embeddings=embeddings.to(device=device, dtype=dtype),
-        stack=[block(number) for number in range(layers)],
+        stack=[shared_block(number) for number in range(layers)],
         final_norm=weights("norm.weight").float(),
         window=window,
         tokens_per_step=tokens_per_step,

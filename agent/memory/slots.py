@@ -93,6 +93,11 @@ class MemorySlots:
         self.rebuild_rows = max(1, min(slots, 16, REBUILD_BYTES // self._cache.slot_bytes))  # rebuilt together
 
     @property
+    def dtype(self) -> str:
+        """The number format of the language model and the slots, for example "bfloat16"."""
+        return str(self._cache.keys.dtype).removeprefix("torch.")
+
+    @property
     def counts(self) -> SlotCounts:
         """A copy of the current counts."""
         return replace(self._counts, used=len(self._slots))

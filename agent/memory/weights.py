@@ -19,6 +19,7 @@ import json
 import os
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,6 +33,7 @@ from agent.memory.transformer_xl import published
 from agent.memory.transformer_xl.model import TransformerXL
 from agent.memory.transformer_xl.weights import random_transformer_xl
 from agent.safetensors_file import write_tensors
+from agent.shared import shared
 from agent.sources import file_sha256, package_file
 
 if TYPE_CHECKING:
@@ -74,18 +76,23 @@ def load_language_model(
     """Loads the model of `spec` with the embeddings of the vocabulary's words; lm_token_ids: int64 (rows,)."""
     common: dict[str, Any] = {"window": spec.window, "tokens_per_step": tokens_per_step}
     if spec.kind == "transformer_xl":
-        model = _transformer_xl(spec, lm_token_ids=lm_token_ids, layers=spec.layers, **common)
-        return model.to(device=device, dtype=dtype)
+        model, identity = _transformer_xl(spec, lm_token_ids=lm_token_ids, layers=spec.layers, **common)
+        model.to(device=device, dtype=dtype)
+        for number in range(model.layers):
+            key = ("transformer_xl layer", identity, number, torch.device(device), dtype)
+            model.stack[number] = shared(key, partial(model.stack.__getitem__, number))
+        return model
     return _causal_lm(spec, lm_token_ids=lm_token_ids, device=device, dtype=dtype, **common)
 
 
-def _transformer_xl(spec: LanguageModelSpec, **options: Any) -> TransformerXL:
+def _transformer_xl(spec: LanguageModelSpec, **options: Any) -> tuple[TransformerXL, str]:
+    """Returns the model and what identifies its weights."""
     kind, _, name = spec.source.partition(":")
     if kind == "random":
-        return random_transformer_xl(int(name), **options)
+        return random_transformer_xl(int(name), **options), spec.source
     if kind in ("file", "hub"):
         folder = Path(name) if kind == "file" else _download(name, TRANSFORMER_XL_FILES)
-        return published.load_transformer_xl(folder, **options)
+        return published.load_transformer_xl(folder, **options), _identity(folder)
     raise ValueError(f"language model source {spec.source!r}: transformer_xl takes file:FOLDER, hub:NAME or random:SEED")
 
 
@@ -102,13 +109,20 @@ def _causal_lm(spec: LanguageModelSpec, *, device: str, dtype: torch.dtype, **op
         raise FileNotFoundError(f"language model source {spec.source!r}: {folder / 'config.json'} does not exist")
     config = json.loads((folder / "config.json").read_text())
     if has_tensors(folder) and not llama.unsupported(config):
-        return load_llama(folder, config, layers=spec.layers, **placed, **options)
+        identity = spec.sha256 or _identity(folder)
+        return load_llama(folder, config, layers=spec.layers, identity=identity, **placed, **options)
     from transformers import AutoModel
 
     from agent.memory.causal_lm import CausalLanguageModel
 
     whole: Any = keep_first_layers(AutoModel.from_pretrained(folder, dtype=torch.float32), spec.layers)
     return CausalLanguageModel(model=whole.to(**placed), **options)
+
+
+def _identity(folder: Path) -> str:
+    """Returns what identifies the weights in a folder: the SHA-256 of their files."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin"))
+    return " ".join(file_sha256(path) for path in files)
 
 
 def _random(seed: int, layers: int) -> "PreTrainedModel":

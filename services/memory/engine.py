@@ -31,7 +31,12 @@ SLICE = 0.005  # seconds of a rebuild or an encoding before the steps that wait 
 
 
 class MemoryEngine(Protocol):
-    """Memory slots, in this process or in Triton."""
+    """Memory slots, in this process or in Triton.
+
+    dtype: number format of the language model and the slots; empty where Triton has them.
+    """
+
+    dtype: str
 
     async def submit(self, step: MemoryStep, *, deadline: float | None) -> MemoryVector | SlotMiss:
         """Computes one step; returns a slot miss if no slot holds its history."""
@@ -55,7 +60,7 @@ class LocalMemory:
     """Memory slots in this process, used by a single thread."""
 
     def __init__(self, slots: MemorySlots, settings: AgentSettings) -> None:
-        self._slots = slots
+        self._slots, self.dtype = slots, slots.dtype
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="memory")
         self._steps: Queue[MemoryStep, MemoryVector | SlotMiss] = make_batcher(
             in_thread(slots.remember, self._executor),

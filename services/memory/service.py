@@ -62,7 +62,9 @@ def load_agent(bundle: AgentBundle, settings: AgentSettings, slots: int, triton:
         check = StepCheck(tokens_per_step=k, vocabulary_size=size, agent_digest=bundle.digest)
         model = model_name("memory", bundle.digest)
         return MemoryAgent(bundle, TritonMemory(triton, model, tokens_per_step=k, check=check), check)
-    local = load_slots(bundle, device=settings.device, slots=slots, slot_bytes=settings.slot_bytes // len(settings.folders))
+    budget = settings.slot_bytes // len(settings.folders)
+    local = load_slots(bundle, device=settings.device, slots=slots, slot_bytes=budget, dtype=settings.dtype)
+    log.info("agent %s: %d memory slots in %s on %s", bundle.name, local.capacity, local.dtype, settings.device)
     return MemoryAgent(bundle, LocalMemory(local, settings), local.check)
 
 
@@ -164,7 +166,7 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         self, request: memory_pb2.GetMemoryStatsRequest, context: Context
     ) -> memory_pb2.GetMemoryStatsResponse:
         """Returns usage and counters of the memory slots."""
-        agents = [_stats(agent.bundle, await agent.engine.counts()) for agent in self._agents.values()]
+        agents = [_stats(agent, await agent.engine.counts()) for agent in self._agents.values()]
         return memory_pb2.GetMemoryStatsResponse(agents=agents)
 
     def _agent(self, digest: str) -> MemoryAgent:
@@ -173,9 +175,10 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         return self._agents[digest]
 
 
-def _stats(bundle: AgentBundle, counts: SlotCounts) -> memory_pb2.AgentMemoryStats:
+def _stats(agent: MemoryAgent, counts: SlotCounts) -> memory_pb2.AgentMemoryStats:
     return memory_pb2.AgentMemoryStats(
-        agent_digest=bundle.digest,
+        agent_digest=agent.bundle.digest,
+        dtype=agent.engine.dtype,
         slots=counts.slots,
         used=counts.used,
         hits=counts.hits,

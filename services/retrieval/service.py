@@ -49,7 +49,7 @@ def load_agent(bundle: AgentBundle, settings: AgentSettings, cache_frames: int, 
         vocabulary = load_vocabulary(bundle)
         model = model_name("clip_image", bundle.digest)
         return RetrievalAgent(bundle, vocabulary, triton_retrieval(triton, model, vocabulary.words))
-    retriever = load_retriever(bundle, device=settings.device, cache_frames=cache_frames)
+    retriever = load_retriever(bundle, device=settings.device, dtype=settings.dtype, cache_frames=cache_frames)
     export_cache(agent_labels(bundle.name, bundle.digest), retriever)
     executor = ThreadPoolExecutor(1, thread_name_prefix="retrieval")
     queue: Queue[Observation, list[Word]] = make_batcher(

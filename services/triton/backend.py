@@ -38,7 +38,9 @@ class ClipImage:
     def __init__(self, bundle: AgentBundle, device: str, parameters: dict[str, str]) -> None:
         from agent.engines.retrieval import load_retriever
 
-        self._retriever = load_retriever(bundle, device=device, cache_frames=int(parameters["cache_frames"]))
+        self._retriever = load_retriever(
+            bundle, device=device, dtype=parameters["dtype"], cache_frames=int(parameters["cache_frames"])
+        )
 
     def run(self, inputs: Tensors) -> Tensors:
         """Retrieves the words of a batch of frames."""
@@ -71,7 +73,11 @@ class Memory:
         from agent.engines.memory import load_slots
 
         self._slots = load_slots(
-            bundle, device=device, slots=int(parameters["slots"]), slot_bytes=int(parameters["slot_bytes"])
+            bundle,
+            device=device,
+            slots=int(parameters["slots"]),
+            slot_bytes=int(parameters["slot_bytes"]),
+            dtype=parameters["dtype"],
         )
         self._dimension = bundle.manifest.memory.dimension
 

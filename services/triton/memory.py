@@ -23,6 +23,8 @@ Outputs = Mapping[str, NDArray[Any]]
 class TritonMemory:
     """The `MemoryEngine` of a Triton model."""
 
+    dtype = ""
+
     def __init__(self, server: Triton, model: str, *, tokens_per_step: int, check: StepCheck) -> None:
         self._check = check  # Triton itself would reject a wrong shape without naming the field
         self._nothing = MemoryStep("", 0, (0,) * tokens_per_step, bytes(DIGEST_BYTES))

@@ -19,6 +19,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as triton
 
 from agent.bundle import AgentBundle, load_bundle
+from agent.engines.dtype import NAMES
 from services.triton.models import PARTS, Part, TensorSpec, model_name, model_tensors
 
 MODEL = 'from services.triton.backend import TritonPythonModel\n\n__all__ = ["TritonPythonModel"]\n'
@@ -51,7 +52,7 @@ def model_config(part: Part, bundle: AgentBundle, options: argparse.Namespace) -
         "part": part,
         "bundle": str(options.bundle_root or bundle.folder.resolve().parent) + "/" + bundle.folder.name,
     }
-    for name in ("slots", "slot_bytes", "cache_frames", "torch_threads"):
+    for name in ("dtype", "slots", "slot_bytes", "cache_frames", "torch_threads"):
         parameters[name] = str(getattr(options, name))
     for name, value in parameters.items():
         config.parameters[name].string_value = value
@@ -102,6 +103,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE")
     result.add_argument("--out", type=Path, required=True)
     result.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
+    result.add_argument("--dtype", choices=NAMES, default="float32", help="number format of the frozen models")
     result.add_argument("--bundle-root", default="", help="folder of the bundles on Triton's machine, if different")
     result.add_argument("--instances", type=int, default=1, help="instances of clip_image and policy, per device")
     result.add_argument("--max-batch", type=int, default=64)

@@ -88,7 +88,7 @@ class GetMemoryStatsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class AgentMemoryStats(_message.Message):
-    __slots__ = ("agent_digest", "slots", "used", "hits", "repeats", "rebuilds", "evictions")
+    __slots__ = ("agent_digest", "slots", "used", "hits", "repeats", "rebuilds", "evictions", "dtype")
     AGENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     USED_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +96,7 @@ class AgentMemoryStats(_message.Message):
     REPEATS_FIELD_NUMBER: _ClassVar[int]
     REBUILDS_FIELD_NUMBER: _ClassVar[int]
     EVICTIONS_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
     agent_digest: str
     slots: int
     used: int
@@ -103,7 +104,8 @@ class AgentMemoryStats(_message.Message):
     repeats: int
     rebuilds: int
     evictions: int
-    def __init__(self, agent_digest: _Optional[str] = ..., slots: _Optional[int] = ..., used: _Optional[int] = ..., hits: _Optional[int] = ..., repeats: _Optional[int] = ..., rebuilds: _Optional[int] = ..., evictions: _Optional[int] = ...) -> None: ...
+    dtype: str
+    def __init__(self, agent_digest: _Optional[str] = ..., slots: _Optional[int] = ..., used: _Optional[int] = ..., hits: _Optional[int] = ..., repeats: _Optional[int] = ..., rebuilds: _Optional[int] = ..., evictions: _Optional[int] = ..., dtype: _Optional[str] = ...) -> None: ...
 
 class GetMemoryStatsResponse(_message.Message):
     __slots__ = ("agents",)
