@@ -36,7 +36,7 @@ from agent.bundle import AgentBundle, load_bundle
 from agent.engines.memory import load_slots
 from agent.engines.policy import load_policy
 from agent.engines.retrieval import load_retriever
-from agent.frame import Frame
+from agent.frame import Frame, frame_fingerprint
 from agent.history import MemoryStep, MemoryVector, empty_history
 from agent.memory.slots import MemorySlots
 from agent.policy.heads import action_heads, choose
@@ -101,8 +101,8 @@ def record(bundle: AgentBundle, count: int, bar: Any) -> list[tuple[bool, Frame]
     """Plays the agent in float32 with drawn actions: (whether an episode begins, frame) of each step."""
     env, heads = single_environment(bundle.manifest.environments[0]), action_heads(bundle.manifest.actions)
     retriever, policy = load_retriever(bundle, device="cpu", cache_frames=FRAMES), load_policy(bundle, device="cpu")
-    memory, seed, done, frame = Episodes(memory_engine(bundle, REFERENCE), bundle.digest), -1, True, None
-    taken: list[tuple[bool, Frame]] = []
+    memory, taken = Episodes(memory_engine(bundle, REFERENCE), bundle.digest), list[tuple[bool, Frame]]()
+    seed, done, frame = -1, True, None
     while len(taken) < count:
         if begins := done:
             seed += 1
@@ -178,6 +178,7 @@ def compare(bundle: AgentBundle, device: str, count: int) -> Iterator[dict[str, 
             "bundle": bundle.name,
             **asdict(path),
             "frames": count,
+            "distinct_frames": len({frame_fingerprint(frame) for frame in frames}),
             "episodes": sum(begins for begins, _ in steps),
             "first_word": share([one[0] for one in own], [one[0] for one in exact]),
             "words": share(own, exact),

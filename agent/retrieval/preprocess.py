@@ -93,9 +93,10 @@ class Preprocessing:
     def _on_device(self, frames: list[NDArray[np.uint8]]) -> Tensor:
         """Sends the frames in one copy: uint8 (rows, 3, height, width), with the channels last in memory."""
         stacked = torch.from_numpy(np.stack(frames))
-        if self.device.type == "cuda" and torch.cuda.is_available():  # from pinned memory the CPU need not wait for the copy
+        pinned = self.device.type == "cuda" and torch.cuda.is_available()  # then the CPU need not wait for the copy
+        if pinned:
             stacked = stacked.pin_memory()
-        return stacked.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        return stacked.to(self.device, non_blocking=pinned).permute(0, 3, 1, 2)
 
     def _normalised(self, pictures: Tensor) -> Tensor:
         """uint8 in 0..255, or float in 0..1 -> float32 with the model's mean and deviation."""

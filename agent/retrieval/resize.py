@@ -24,7 +24,7 @@ _SUPPORT = {"bicubic": 2.0, "bilinear": 1.0}
 def _weight(x: NDArray[np.float64], kind: Filter) -> NDArray[np.float64]:
     x = np.abs(x)
     if kind == "bilinear":
-        return np.clip(1.0 - x, 0.0, None)
+        return np.select([x < 1.0], [1.0 - x])
     near, far = (1.5 * x - 2.5) * x * x + 1, (((x - 5) * x + 8) * x - 4) * -0.5  # a = -0.5
     weights: NDArray[np.float64] = np.select([x < 1.0, x < 2.0], [near, far])
     return weights
@@ -33,7 +33,8 @@ def _weight(x: NDArray[np.float64], kind: Filter) -> NDArray[np.float64]:
 def _fixed_point(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Normalises the weights of one pixel and rounds them half away from zero."""
     scaled = weights / sum(weights.tolist()) * (1 << _BITS)
-    return np.trunc(scaled + np.copysign(0.5, scaled))
+    rounded: NDArray[np.float64] = np.trunc(scaled + np.copysign(0.5, scaled))
+    return rounded
 
 
 def resize_matrix(before: int, after: int, kind: Filter) -> Tensor:
