@@ -60,10 +60,12 @@ def once(words: Words, *, limit: int = CACHE_FRAMES) -> Words:
 
     def cached(frames: Frames) -> list[tuple[int, ...]]:
         marks = marks_of(torch.from_numpy(frames)).tolist()
-        new = {mark: at for at, mark in reversed(list(enumerate(marks))) if mark not in known}
-        if len(known) + len(new) > limit:
+        if len(known) + len(marks) > limit:
             known.clear()
-            new = {mark: at for at, mark in reversed(list(enumerate(marks)))}
+        new: dict[int, int] = {}  # the first row of each
+        for at, mark in enumerate(marks):
+            if mark not in known:
+                new.setdefault(mark, at)
         if new:
             known.update(zip(new, words(frames[list(new.values())]), strict=True))
         return [known[mark] for mark in marks]

@@ -109,8 +109,8 @@ class ServedPolicy(ActorCriticPolicy):
 def decide_rows(served: ActorCritic, features: Tensor, rows: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
     """Returns `ActorCritic.decide` of `features[rows]` and `memory`.
 
-    The first layer of a head is linear, so its product with the features is computed before they are repeated. Memory vectors
-    get no gradient.
+    The first layer of a head is linear, so its product with the features is computed before they are repeated. Memory
+    vectors get no gradient.
     """
     standard = (memory - served.memory_mean) * served.memory_scale
     outputs = []

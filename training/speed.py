@@ -4,8 +4,8 @@ Reports environment steps per second and the share of each stage: `env` (steppin
 words), `memory` (language model), `policy` (the actor-critic in rollouts), `update` (PPO's epochs) and `other`. Every round
 trains in a fresh process (training/speed_child.py) with the settings of `make train`; its first rollouts do not count.
 
-`--against DIR` also measures another checkout, for example one made with `git worktree add DIR COMMIT`, in turn with this one,
-and reports the ratio. Steps per CPU second are reported too, because on a shared machine they vary less.
+`--against DIR` also measures another checkout, for example one made with `git worktree add DIR COMMIT`, in turn with this
+one, and reports the ratio. Steps per CPU second are reported too, because on a shared machine they vary less.
 
 Failure policy: a training that fails ends the command with its output.
 """
