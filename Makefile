@@ -8,6 +8,7 @@ INTERNAL := $(wildcard protos/shelm/internal/v1/*.proto)
 ENV ?= MiniGrid-MemoryS11-v0
 METHOD ?= shelm
 SEED ?= 0
+DEVICE ?= cpu
 JOBS ?= 2
 BUNDLE ?= models/minigrid-memory
 REPOSITORY ?= .run/triton/repository
@@ -115,8 +116,8 @@ released: setup  ## Take the contracts as they are for those of a release, which
 client: setup  ## Generate the synchronous client from the asyncio one
 	$(BIN)/python -m tools.unasync_client
 
-train: setup  ## Train and evaluate an agent: make train [ENV=MiniGrid-MemoryS11-v0] [METHOD=shelm|helm|helmv2|lstm|cnn] [SEED=0]
-	$(BIN)/python -m training.recipe --env $(ENV) --method $(METHOD) --seed $(SEED)
+train: setup  ## Train and evaluate an agent: make train [ENV=MiniGrid-MemoryS11-v0] [METHOD=shelm|helm|helmv2|lstm|cnn] [SEED=0] [DEVICE=cpu]
+	$(BIN)/python -m training.recipe --env $(ENV) --method $(METHOD) --seed $(SEED) --device $(DEVICE)
 
 stamps:  ## Fetch Tux Paint's pictures without root; then set SHELM_STAMPS=.run/stamps/usr/share/tuxpaint/stamps
 	mkdir -p .run/stamps && cd .run/stamps && apt-get download tuxpaint-stamps-default && dpkg-deb -x tuxpaint-stamps-default_*.deb . && rm *.deb
@@ -124,8 +125,8 @@ stamps:  ## Fetch Tux Paint's pictures without root; then set SHELM_STAMPS=.run/
 curves: setup  ## Show the learning curves of all runs, live
 	$(BIN)/tensorboard --logdir runs
 
-study: setup  ## Train and evaluate everything in docs/results again; goes on where it stopped (JOBS=2)
-	$(BIN)/python -m training.study --jobs $(JOBS)
+study: setup  ## Train and evaluate everything in docs/results again; goes on where it stopped (JOBS=2, DEVICE=cpu)
+	$(BIN)/python -m training.study --jobs $(JOBS) --device $(DEVICE)
 	$(BIN)/python -m training.chance
 
 results: setup  ## Make the tables and plots of docs/results from the raw files

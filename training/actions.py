@@ -80,7 +80,7 @@ def distribution(space: ActionSpace, parameters: Tensor) -> "Categorical | FlatD
     """Returns the distribution for rows of `ActorCritic.decide`: over indices (rows,) if the space is discrete, else over
     flat actions.
     """
-    return Categorical(logits=parameters) if space.discrete else FlatDistribution(space, parameters)
+    return Categorical(logits=parameters, validate_args=False) if space.discrete else FlatDistribution(space, parameters)
 
 
 class FlatDistribution:

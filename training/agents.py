@@ -36,13 +36,13 @@ class Agent(Protocol):
         """
 
 
-def load_agent(run: dict[str, Any], folder: Path, *, num_envs: int) -> Agent:
-    """Loads the agent of a run (the content of its run.json) for `num_envs` parallel episodes."""
+def load_agent(run: dict[str, Any], folder: Path, *, num_envs: int, device: str = "cpu") -> Agent:
+    """Loads the agent of a run (the content of its run.json) on a torch device for `num_envs` parallel episodes."""
     weights = load_file(folder / "policy.safetensors")
     height, width = run["frame"]
     if run["method"] == "lstm":
-        return LstmAgent(weights, height, width)
-    memory = load_memory(run, num_envs=num_envs, pixels=height * width)
+        return LstmAgent(weights, height, width, device)
+    memory = load_memory(run, num_envs=num_envs, pixels=height * width, device=device)
     if (folder / "memory.safetensors").exists():
         memory.load_state_dict(load_file(folder / "memory.safetensors"))
     space = ActionSpace.model_validate(run["actions"])
@@ -56,14 +56,14 @@ def load_agent(run: dict[str, Any], folder: Path, *, num_envs: int) -> Agent:
         deviations=deviations,
     )
     policy.load_state_dict(weights)
-    return MemoryAgent(policy.eval(), memory, action_heads(space))
+    return MemoryAgent(policy.eval().to(device), memory, action_heads(space), device)
 
 
 class MemoryAgent:
     """An actor-critic with a memory (which may be NoMemory)."""
 
-    def __init__(self, policy: ActorCritic, memory: Memory, heads: Sequence[Head]) -> None:
-        self._policy, self._memory, self._heads = policy, memory, heads
+    def __init__(self, policy: ActorCritic, memory: Memory, heads: Sequence[Head], device: str = "cpu") -> None:
+        self._policy, self._memory, self._heads, self._device = policy, memory, heads, device
 
     def begin(self, row: int) -> None:
         """Empties the row's memory."""
@@ -71,20 +71,20 @@ class MemoryAgent:
 
     def act(self, frames: Frames, places: Sequence[Place], *, deterministic: bool) -> list[Any]:
         """Appends the frames to the memory, then acts on frames and memory vectors, as in the server."""
-        memory = torch.from_numpy(self._memory.remember(frames, [row for row, _, _ in places]))
-        features = self._policy.encode(torch.from_numpy(frames).permute(0, 3, 1, 2))
+        memory = torch.from_numpy(self._memory.remember(frames, [row for row, _, _ in places])).to(self._device)
+        features = self._policy.encode(torch.from_numpy(frames).to(self._device).permute(0, 3, 1, 2))
         parameters, _ = self._policy.decide(features, memory)
         return [
             choose(self._heads, row, seed=seed, step=step, deterministic=deterministic)[0]
-            for row, (_, seed, step) in zip(parameters.numpy(), places, strict=True)
+            for row, (_, seed, step) in zip(parameters.cpu().numpy(), places, strict=True)
         ]
 
 
 class LstmAgent:
     """The recurrent policy of sb3-contrib, with one LSTM state per row."""
 
-    def __init__(self, weights: dict[str, torch.Tensor], height: int, width: int) -> None:
-        self._policy = load_policy(weights, height=height, width=width)
+    def __init__(self, weights: dict[str, torch.Tensor], height: int, width: int, device: str = "cpu") -> None:
+        self._policy, self._device = load_policy(weights, height=height, width=width).to(device), device
         self._states: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def begin(self, row: int) -> None:
@@ -94,14 +94,15 @@ class LstmAgent:
     def act(self, frames: Frames, places: Sequence[Place], *, deterministic: bool) -> list[Any]:
         """Advances the LSTM states of the rows by one step and returns the actions."""
         rows = [row for row, _, _ in places]
-        zeros = torch.zeros(self._policy.lstm_hidden_state_shape[::2])
+        zeros = torch.zeros(self._policy.lstm_hidden_state_shape[::2], device=self._device)
         hidden, cell = (torch.stack([self._states.get(row, (zeros, zeros))[i] for row in rows], dim=1) for i in (0, 1))
-        observations = torch.from_numpy(frames).permute(0, 3, 1, 2)
-        distribution, (hidden, cell) = self._policy.get_distribution(observations, (hidden, cell), torch.zeros(len(rows)))
+        observations = torch.from_numpy(frames).to(self._device).permute(0, 3, 1, 2)
+        starts = torch.zeros(len(rows), device=self._device)
+        distribution, (hidden, cell) = self._policy.get_distribution(observations, (hidden, cell), starts)
         for i, row in enumerate(rows):
             self._states[row] = hidden[:, i], cell[:, i]
         logits: Any = distribution.distribution
         return [
             choose_action(row, seed=seed, step=step, deterministic=deterministic)[0]
-            for row, (_, seed, step) in zip(logits.logits.numpy(), places, strict=True)
+            for row, (_, seed, step) in zip(logits.logits.cpu().numpy(), places, strict=True)
         ]

@@ -53,10 +53,12 @@ def play(agent: Agent, episodes: list[Episode], *, deterministic: bool, forget: 
             episode.step(action)
 
 
-def evaluate(run: Path, env_id: str, *, episodes: int, first_seed: int, deterministic: bool, forget: bool) -> dict[str, Any]:
+def evaluate(
+    run: Path, env_id: str, *, episodes: int, first_seed: int, deterministic: bool, forget: bool, device: str = "cpu"
+) -> dict[str, Any]:
     """Plays the episodes of seeds `first_seed` .. `first_seed + episodes - 1`; returns the content of the output file."""
     settings = json.loads((run / "run.json").read_text())
-    agent = load_agent(settings, run, num_envs=NUM_ENVS)
+    agent = load_agent(settings, run, num_envs=NUM_ENVS, device=device)
     kind = {"method": settings["method"], "env": env_id, "deterministic": deterministic, "forget": forget}
     seeds = range(first_seed, first_seed + episodes)
     return kind | outcome(agent, env_id, seeds, deterministic=deterministic, forget=forget)
@@ -92,6 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--first-seed", type=int, default=1_000_000)
     parser.add_argument("--deterministic", action="store_true")
     parser.add_argument("--forget", action="store_true")
+    parser.add_argument("--device", default="cpu", help="torch device of the models")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     result = evaluate(
@@ -101,6 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
         first_seed=options.first_seed,
         deterministic=options.deterministic,
         forget=options.forget,
+        device=options.device,
     )
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result) + "\n")

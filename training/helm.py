@@ -64,12 +64,12 @@ class FrozenHopfield(_Cached):
         """embeddings: float32 (tokens, dimension), all of the language model's. pixels: height * width of a frame."""
         super().__init__()
         self.beta = beta
-        self._projection = _gaussian(embeddings.shape[1], pixels).T
+        self._projection = _gaussian(embeddings.shape[1], pixels).T.to(embeddings.device)
         self._embeddings, self._directions = embeddings, nn.functional.normalize(embeddings, dim=1)
 
     def compute(self, frames: Frames) -> Tensor:
         """Returns the mixture of embeddings most similar to the projected grey frame: float32 (rows, dimension)."""
-        grey = torch.from_numpy(frames).float().mean(dim=3).flatten(1) / 255
+        grey = torch.from_numpy(frames).to(self._projection.device).float().mean(dim=3).flatten(1) / 255
         query = nn.functional.normalize(grey @ self._projection, dim=1)
         return (self.beta * query @ self._directions.T).softmax(dim=1) @ self._embeddings
 
@@ -85,11 +85,12 @@ class ClipInputs(_Cached):
         """encode: frames -> float32 (rows, features), CLIP's image embedding. embeddings: as in `FrozenHopfield`."""
         super().__init__()
         dimension = embeddings.shape[1]
-        self._encode, self._projection = encode, _gaussian(dimension, features).T
+        self._encode, self._projection = encode, _gaussian(dimension, features).T.to(embeddings.device)
         self._target = embeddings.mean(0), embeddings.std(0)
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
         self.register_buffer("mean", torch.zeros(dimension, dtype=torch.float64))
         self.register_buffer("square", torch.ones(dimension, dtype=torch.float64))
+        self.to(embeddings.device)
 
     def forward(self, frames: Frames) -> Tensor:
         """Converts frames uint8 (rows, height, width, 3) to float32 (rows, dimension)."""

@@ -124,5 +124,5 @@ class ImitationPPO(PPO):
         observations = {name: np.concatenate([met.observations[name][rows] for met, rows in drawn]) for name in names}
         actions = np.concatenate([met.wanted[rows] for met, rows in drawn])
         returns = np.concatenate([met.returns[rows] for met, rows in drawn])
-        tensors: Any = {name: torch.from_numpy(values) for name, values in observations.items()}
-        return tensors, torch.from_numpy(actions), torch.from_numpy(returns)
+        tensors: Any = {name: torch.from_numpy(values).to(self.device) for name, values in observations.items()}
+        return tensors, torch.from_numpy(actions).to(self.device), torch.from_numpy(returns).to(self.device)

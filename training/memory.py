@@ -120,7 +120,7 @@ class EmbeddingMemory:
         """Feeds one input vector per frame to the model."""
         slots = torch.tensor(list(rows))
         inputs = self._embed(frames)[:, None]
-        vectors: Vectors = self._model.step_inputs(self._cache, slots, self._lengths[slots], inputs).numpy()
+        vectors: Vectors = self._model.step_inputs(self._cache, slots, self._lengths[slots], inputs).cpu().numpy()
         self._lengths[slots] += 1
         return vectors
 

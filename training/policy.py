@@ -1,5 +1,9 @@
 """`ActorCritic` as a stable-baselines3 policy: PPO trains exactly the module that is served.
 
+In a rollout each distinct frame is encoded once; in the updates that follow, frames that share patches are encoded by patch
+(training.patches), and the part of the heads' first layers that reads the frame is computed once per distinct frame. Both
+give the same features and gradients up to the order of float32 sums.
+
 Failure policy: raises no errors of its own.
 """
 
@@ -11,22 +15,28 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor
 from torch.distributions import Categorical
+from torch.nn.functional import linear
 
 from agent.bundle import PolicyPart
 from agent.policy.actor_critic import ActorCritic
 from agent.policy.heads import row_sizes
 from training.actions import FlatDistribution, action_space_of, distribution
 from training.distinct import distinct
+from training.patches import SharedPatches
 
 Observation = Any  # stable-baselines3's wide type; always a dict of tensors here
 
 
 class ServedPolicy(ActorCriticPolicy):
-    """Delegates all computation to an `ActorCritic`; observations have `frame` and `memory`."""
+    """Delegates all computation to an `ActorCritic`; observations have `frame` and `memory`, those of a minibatch also `row`
+    (training.rollouts).
+    """
 
     def __init__(self, *args: Any, shape: PolicyPart, output_gain: float, **kwargs: Any) -> None:
         self._shape, self._output_gain = shape, output_gain
         self._known: dict[int, Tensor] = {}  # features of the rollout's frames, by mark
+        self._frames: Tensor | None = None  # the distinct frames of a finished rollout, and their patches
+        self._patches: SharedPatches | None = None
         super().__init__(*args, **kwargs)
 
     def _build(self, lr_schedule: Any) -> None:
@@ -53,19 +63,31 @@ class ServedPolicy(ActorCriticPolicy):
         self._known.clear()
         super().set_training_mode(mode)
 
-    def _encode(self, frames: Tensor) -> Tensor:
-        """Returns features of `frames`; each distinct frame is encoded once, and in a rollout once for all its steps."""
+    def _remembered(self, frames: Tensor) -> Tensor:
+        """Returns features (rows, features); each distinct frame is encoded once in a rollout."""
         marks, first, rows = distinct(frames)
-        if torch.is_grad_enabled():
-            return self.served.encode(frames[first])[rows]
         new = [at for at, mark in enumerate(marks) if mark not in self._known]
         if new:
             encoded = self.served.encode(frames[first[new]])
             self._known.update((marks[at], row) for at, row in zip(new, encoded, strict=True))
         return torch.stack([self._known[mark] for mark in marks])[rows]
 
+    def _encode(self, obs: Observation) -> tuple[Tensor, Tensor]:
+        """Returns features of the distinct frames of a minibatch, with gradients, and each row's index among them."""
+        frames = obs["frame"]
+        if "row" not in obs:
+            _, first, rows = distinct(frames)
+            return self.served.encode(frames[first]), rows
+        if self._frames is not frames:
+            self._frames, self._patches = frames, SharedPatches.of(self.served, frames)
+        used, rows = obs["row"].flatten().unique(return_inverse=True)
+        return self._patches.encode(self.served, used) if self._patches else self.served.encode(frames[used]), rows
+
     def _judge(self, obs: Observation) -> tuple[Categorical | FlatDistribution, Tensor]:
-        parameters, values = self.served.decide(self._encode(obs["frame"]), obs["memory"])
+        if torch.is_grad_enabled():
+            parameters, values = decide_rows(self.served, *self._encode(obs), obs["memory"])
+        else:
+            parameters, values = self.served.decide(self._remembered(obs["frame"]), obs["memory"])
         return distribution(self._actions, parameters), values
 
     def forward(self, obs: Observation, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
@@ -82,6 +104,25 @@ class ServedPolicy(ActorCriticPolicy):
     def predict_values(self, obs: Observation) -> Tensor:
         """Returns values."""
         return self._judge(obs)[1][:, None]
+
+
+def decide_rows(served: ActorCritic, features: Tensor, rows: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns `ActorCritic.decide` of `features[rows]` and `memory`.
+
+    The first layer of a head is linear, so its product with the features is computed before they are repeated. Memory
+    vectors get no gradient.
+    """
+    standard = (memory - served.memory_mean) * served.memory_scale
+    outputs = []
+    for head in (served.actor, served.critic):
+        first: Any = head[0]
+        of_frame, of_memory = first.weight.split([features.shape[1], memory.shape[1]], dim=1)
+        hidden = linear(features, of_frame, first.bias)[rows] + linear(standard, of_memory)
+        outputs.append(head[1:](hidden))
+    parameters, values = outputs
+    if served.log_std is not None:
+        parameters = torch.cat([parameters, served.log_std.expand(len(parameters), -1)], dim=1)
+    return parameters, values.squeeze(1)
 
 
 class LinearEntropySchedule(BaseCallback):

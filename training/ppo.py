@@ -31,6 +31,7 @@ from training.memory_env import MemoryVecEnv
 from training.policy import LinearEntropySchedule, MemoryStatistics, ServedPolicy
 from training.presets import METHODS, settings
 from training.recurrent import POLICY, SequencePolicy
+from training.rollouts import DistinctRolloutBuffer
 from training.run_log import RunLog, commit
 
 MINIBATCHES = 8
@@ -61,6 +62,7 @@ def parse_arguments(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--checkpoint-every", type=int, default=50_000)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="torch device of policy, CLIP and language model")
     parser.add_argument("--resume", action="store_true", default=False)
     given = vars(parser.parse_args(arguments))
     return {**settings(given["env"]), **given}
@@ -74,7 +76,7 @@ def make_environment(run: dict[str, Any]) -> tuple[VecEnv, Memory]:
     assert shape is not None
     run["frame"] = list(shape[1:])
     run["actions"] = action_space_of(environment.action_space).model_dump(mode="json", by_alias=True, exclude_none=True)
-    memory = load_memory(run, num_envs=environment.num_envs, pixels=shape[1] * shape[2])
+    memory = load_memory(run, num_envs=environment.num_envs, pixels=shape[1] * shape[2], device=run["device"])
     if run["imitation"]:
         environment = ExpertRecord(environment, seed=run["seed"])
     if run["method"] != "lstm":
@@ -96,14 +98,18 @@ def make_algorithm(run: dict[str, Any], environment: VecEnv) -> OnPolicyAlgorith
         "gae_lambda": run["gae_lambda"],
         "ent_coef": run["entropy"],
         "seed": run["seed"],
-        "device": "cpu",
+        "device": run["device"],
         "tensorboard_log": str(run["out"] / "tensorboard"),
     }
-    optimiser = {"optimizer_class": torch.optim.AdamW, "optimizer_kwargs": {"weight_decay": 0.01, "eps": 1e-8}}
+    optimiser = {
+        "optimizer_class": torch.optim.AdamW,
+        "optimizer_kwargs": {"weight_decay": 0.01, "eps": 1e-8, "fused": True},
+    }
     if run["method"] == "lstm":
         return RecurrentPPO(SequencePolicy, environment, policy_kwargs={**POLICY, **optimiser}, **common)
     shape = PolicyPart(weights="policy.safetensors", channels=(32, 64), features=256)
     run["policy"] = shape.model_dump()
+    common["rollout_buffer_class"] = DistinctRolloutBuffer
     common["policy_kwargs"] = {"shape": shape, "output_gain": 0.01, **optimiser}
     if run["imitation"]:
         return ImitationPPO(ServedPolicy, environment, imitation=run["imitation"], **common)

@@ -19,12 +19,25 @@ CLIP_TRAINING = {  # the command that trains the CLIP of a preset
 }
 
 
-def parts(env: str, method: str, seed: int) -> list[list[str]]:
+def parts(env: str, method: str, seed: int, device: str) -> list[list[str]]:
     """Returns the commands in order."""
     out = f"runs/{env.replace('/', '-')}-{method}-{seed}"
     clip, vocabulary = settings(env)["clip"], settings(env)["vocabulary"]
-    train = ["training.ppo", "--env", env, "--method", method, "--seed", str(seed), "--out", out, "--resume"]
-    evaluate = ["training.evaluate", "--run", out, "--env", env, "--out", f"{out}/evaluation-drawn.json"]
+    train = [
+        "training.ppo",
+        "--env",
+        env,
+        "--method",
+        method,
+        "--seed",
+        str(seed),
+        "--out",
+        out,
+        "--device",
+        device,
+        "--resume",
+    ]
+    evaluate = ["training.evaluate", "--run", out, "--env", env, "--device", device, "--out", f"{out}/evaluation-drawn.json"]
     return [*_clip(clip.removeprefix("file:"), vocabulary), train, evaluate]
 
 
@@ -43,8 +56,9 @@ def main() -> None:
     parser.add_argument("--env", required=True)
     parser.add_argument("--method", choices=METHODS, default="shelm")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="torch device of PPO and the evaluation")
     options = parser.parse_args()
-    for part in parts(options.env, options.method, options.seed):
+    for part in parts(options.env, options.method, options.seed, options.device):
         print("python -m", *part, flush=True)
         subprocess.run([sys.executable, "-m", *part], check=True)
 

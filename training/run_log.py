@@ -45,7 +45,7 @@ class RunLog(BaseCallback):
     def resume(self) -> None:
         """Continues from the folder's checkpoint; drops later log lines, because their steps are repeated."""
         model: Any = self.model
-        state = torch.load(self._folder / "checkpoint.pt", weights_only=True)
+        state = torch.load(self._folder / "checkpoint.pt", weights_only=True, map_location=model.device)
         model.policy.load_state_dict(state["policy"])
         model.policy.optimizer.load_state_dict(state["optimizer"])
         model.num_timesteps = self._saved_at = state["steps"]
@@ -78,7 +78,7 @@ class RunLog(BaseCallback):
         self._saved_at = self.num_timesteps
 
     def _write(self, name: str, tensors: dict[str, torch.Tensor]) -> None:
-        write_tensors(self._folder / f"{name}.tmp", {key: value.contiguous() for key, value in tensors.items()})
+        write_tensors(self._folder / f"{name}.tmp", {key: value.cpu().contiguous() for key, value in tensors.items()})
         (self._folder / f"{name}.tmp").replace(self._folder / f"{name}.safetensors")
 
     def _rewards(self) -> Any:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 
 from training.archive import RAW, add, read
@@ -165,16 +166,18 @@ def finished(run: Run) -> bool:
     return {f"{run.name}/{file}" for file in run.files} <= read(archive_of(run)).keys()
 
 
-def perform(run: Run) -> bool:
-    """Trains and evaluates one run; returns False if a part failed."""
+def perform(run: Run, device: str) -> bool:
+    """Trains and evaluates one run on a torch device; returns False if a part failed."""
     folder = RUNS / run.name
     folder.mkdir(parents=True, exist_ok=True)
     prepare(run)
     print("begin", run.name, flush=True)
     with (folder / "output.txt").open("a") as output:
-        parts = [["training.ppo", *run.training()]]
+        parts = [["training.ppo", *run.training(), "--device", device]]
         for kind, arguments in run.evaluations().items():
-            parts.append(["training.evaluate", *arguments, "--out", str(folder / f"evaluation-{kind}.json")])
+            parts.append(
+                ["training.evaluate", *arguments, "--device", device, "--out", str(folder / f"evaluation-{kind}.json")]
+            )
         for part in parts:
             if subprocess.run([sys.executable, "-m", *part], stdout=output, stderr=output, check=False).returncode:
                 print("FAILED", run.name, "see", folder / "output.txt", flush=True)
@@ -205,6 +208,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=2, help="number of concurrent runs, one thread each")
     parser.add_argument("--only", default="*", metavar="PATTERN", help="names of runs, with * and ?")
+    parser.add_argument("--device", default="cpu", help="torch device of all runs")
     parser.add_argument("--list", action="store_true", help="list the runs and whether they are finished")
     options = parser.parse_args(arguments)
     wanted = [run for run in runs() if fnmatch(run.name, options.only)]
@@ -212,7 +216,7 @@ def main(arguments: list[str] | None = None) -> None:
         print("\n".join(f"{'finished' if finished(run) else 'open    '} {run.name}" for run in wanted))
         return
     with ThreadPoolExecutor(options.jobs) as jobs:
-        if not all(list(jobs.map(perform, [run for run in wanted if not finished(run)]))):
+        if not all(list(jobs.map(partial(perform, device=options.device), [run for run in wanted if not finished(run)]))):
             sys.exit(1)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from shelm.gym import minigrid_env
 
-from training.clip.tiles import render
+from training.clip.tiles import render_channels_first
 from training.environments.rows import Rows
 
 
@@ -43,7 +43,7 @@ class MiniGridVecEnv(Rows):
     def reset(self) -> NDArray[np.uint8]:
         """Returns the first frames, uint8 (num_envs, 3, 56, 56)."""
         views = np.concatenate([pool.reset()[0]["image"] for pool in self._pools])
-        return _frames(views)
+        return render_channels_first(views)
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Stores the actions for `step_wait`."""
@@ -62,7 +62,7 @@ class MiniGridVecEnv(Rows):
         infos = [self._info(row, truncated[row], last[row]) if dones[row] else {} for row in range(self.num_envs)]
         self._returns[dones] = 0
         self._lengths[dones] = 0
-        return _frames(views), rewards.astype(np.float32), dones, infos
+        return render_channels_first(views), rewards.astype(np.float32), dones, infos
 
     def _step_pool(self, pool: Any, actions: NDArray[np.int32]) -> tuple[NDArray[Any], ...]:
         observation, rewards, terminated, truncated, _ = pool.step(actions)
@@ -76,7 +76,7 @@ class MiniGridVecEnv(Rows):
 
     def _info(self, row: int, truncated: bool, last: NDArray[np.uint8]) -> dict[str, Any]:
         return {
-            "terminal_observation": _frames(last[None])[0],
+            "terminal_observation": render_channels_first(last[None])[0],
             "TimeLimit.truncated": bool(truncated),
             "environment": self.names[row],
             "episode": {"r": float(self._returns[row]), "l": int(self._lengths[row])},
@@ -86,10 +86,6 @@ class MiniGridVecEnv(Rows):
         """Closes the environments."""
         for pool in self._pools:
             pool.close()
-
-
-def _frames(views: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(render(views).transpose(0, 3, 1, 2))
 
 
 def vector_environment(tasks: Sequence[tuple[str, int]], *, seed: int) -> MiniGridVecEnv:

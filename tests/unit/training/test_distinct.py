@@ -5,7 +5,7 @@ import torch
 
 from agent.bundle import PolicyPart
 from agent.policy.actor_critic import ActorCritic
-from training.distinct import distinct
+from training.distinct import distinct, marks_of
 
 
 def some_frames(count: int) -> np.ndarray:
@@ -35,3 +35,10 @@ def test_frames_that_differ_in_one_byte_are_distinct() -> None:
         changed = frames.copy()
         changed.reshape(2, -1)[1, byte] = 1
         assert len(distinct(torch.from_numpy(changed))[0]) == 2, byte
+
+
+def test_frames_that_differ_in_the_last_bytes_of_many_words_are_distinct() -> None:
+    rng = np.random.default_rng(0)
+    frames = np.zeros((2000, 24, 8), np.uint8)  # words of eight bytes
+    frames[:, :, 7] = rng.integers(0, 2, (2000, 24)) * 128
+    assert len(torch.unique(marks_of(torch.from_numpy(frames)))) == len(np.unique(frames.reshape(2000, -1), axis=0))

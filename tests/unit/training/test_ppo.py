@@ -47,6 +47,22 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_the_device_of_a_run_reaches_its_algorithm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[str] = []
+
+    def algorithm(*_: Any, device: str, **__: Any) -> None:
+        given.append(device)
+
+    for name in ("PPO", "RecurrentPPO"):
+        monkeypatch.setattr(ppo, name, algorithm)
+    for method in ("cnn", "lstm"):
+        run = ppo.parse_arguments([*command(tmp_path, method), "--device", "cuda:1"])
+        environment, _ = ppo.make_environment(run)
+        ppo.make_algorithm(run, environment)
+    assert given == ["cuda:1", "cuda:1"]
+    assert ppo.parse_arguments(command(tmp_path, "cnn"))["device"] == "cpu"
+
+
 def test_how_far_ahead_an_answer_counts_is_a_setting_of_the_run(tmp_path: Path) -> None:
     pictures = ppo.parse_arguments(["--out", str(tmp_path), "--env", "shelm/ContinuousRecognition-v0"])
     assert pictures["gamma"] < ppo.parse_arguments(["--out", str(tmp_path), "--env", S7])["gamma"]
