@@ -110,7 +110,7 @@ def unique_frames() -> Frames:
 
 def minigrid_frames() -> Frames:
     """Returns what gives the next frames of one long random walk."""
-    walk = iter(record_frames(20_000))
+    walk = iter(record_frames(4_000))
     return lambda count: [next(walk) for _ in range(count)]
 
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from support.slots import SAME, VOCABULARY, Make, llama, relative_error, transformer_xl
@@ -35,4 +34,4 @@ def test_words_are_those_of_the_engine() -> None:
     frames = minigrid_frames()(30)
     ours = make_retriever(profile.clip, profile.vocabulary, k=3).retrieve(frames)
     assert theirs.retrieve(frames) == [[word.row for word in words] for words in ours]
-    assert len(np.unique(np.array(theirs.retrieve(frames)))) > 3
+    assert len({tuple(words) for words in theirs.retrieve(frames)}) > 1
