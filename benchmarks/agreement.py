@@ -17,7 +17,6 @@ and left out.
 """
 
 import argparse
-import inspect
 import json
 import platform
 import sys
@@ -67,7 +66,7 @@ def memory_engine(bundle: AgentBundle, path: ComputePath) -> MemorySlots:
 
 def paths(device: str) -> list[ComputePath]:
     """Returns the paths to compare, without dtypes that the memory engine does not know."""
-    memory = ["bfloat16"] if "dtype" in inspect.signature(load_slots).parameters else []
+    memory = ["bfloat16"] + ["float16"] * (device == "cpu")
     found = [ComputePath(device), ComputePath(device, retrieval="bfloat16")]
     found += [ComputePath(device, retrieval=other, memory=dtype) for dtype in memory for other in ("float32", "bfloat16")]
     return [path for path in found if path != REFERENCE]

@@ -10,7 +10,7 @@ ours_ms, ratio.
 """
 
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +65,8 @@ def paper(windows: tuple[int, ...], dtype: str) -> Profile:
     whole = random_transformer_xl(0, lm_token_ids=vocabulary.token_ids, window=1, tokens_per_step=1)
     common: dict[str, Any] = {"config": TransformerXLConfig(), "embeddings": whole.embeddings, "stack": list(whole.stack)}
     plain = {window: TransformerXL(window=window, tokens_per_step=1, **common) for window in windows}
+    common["stack"] = deepcopy(common["stack"])
+    fast = {window: in_dtype(TransformerXL(window=window, tokens_per_step=1, **common), dtype) for window in windows}
     policy = ActorCritic(PolicyPart(weights="none"), height=56, width=56, memory=1024, actions=7, deviations=0)
     clip = "random:ViT-B-16/0"
     return Profile(
@@ -74,7 +76,7 @@ def paper(windows: tuple[int, ...], dtype: str) -> Profile:
         1,
         PolicyEngine(policy.eval(), "cpu"),
         make_retriever(clip, vocabulary, k=1, dtype=dtype),
-        _both(plain, dtype),
+        {window: (plain[window], fast[window]) for window in windows},
     )
 
 
@@ -92,14 +94,17 @@ def shipped(dtype: str) -> Profile:
         k,
         load_policy(bundle, device="cpu"),
         make_retriever(clip, vocabulary, k=k, dtype=dtype),
-        _both({part.window: model}, dtype),
+        {part.window: (model, in_dtype(deepcopy(model), dtype))},
     )
 
 
-def _both(plain: Mapping[int, Any], dtype: str) -> dict[int, tuple[Any, Any]]:
-    if resolve_dtype(dtype, "cpu") is torch.float32:
-        return {window: (model, model) for window, model in plain.items()}
-    return {window: (model, deepcopy(model).to(resolve_dtype(dtype, "cpu"))) for window, model in plain.items()}
+def in_dtype(model: RingTransformer[Any], dtype: str) -> RingTransformer[Any]:
+    """Changes a float32 model's number format."""
+    number = resolve_dtype(dtype, "cpu")
+    if number is torch.float16:
+        model.halve()
+        return model
+    return model.to(number)
 
 
 def unique_frames() -> Frames:
@@ -172,7 +177,7 @@ def rows(quick: bool, dtype: str) -> Iterator[dict[str, Any]]:
 def main() -> None:
     """Runs the command."""
     parser = options(__doc__)
-    parser.add_argument("--dtype", default="auto", help="of our engines: float32, bfloat16 or auto")
+    parser.add_argument("--dtype", default="auto", help="of our engines: float32, bfloat16, float16 or auto")
     chosen = parser.parse_args()
     torch.set_num_threads(torch.get_num_threads())
     found = list(rows(chosen.quick, chosen.dtype))

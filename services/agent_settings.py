@@ -21,8 +21,8 @@ class AgentSettings(ServerSettings):
     triton_target: str = Field("127.0.0.1:8001", description="HOST:PORT of Triton's gRPC endpoint, with engine triton")
     triton_timeout: float = Field(10.0, gt=0, description="timeout in seconds of one request to Triton")
 
-    dtype: Literal["float32", "bfloat16", "auto"] = Field(
-        "float32", description="number format of the frozen models; auto: bfloat16 where the device is faster with it"
+    dtype: Literal["float32", "bfloat16", "float16", "auto"] = Field(
+        "float32", description="number format of the frozen models; auto: the fastest one of the device"
     )
     slot_bytes: int = Field(2**30, gt=0, description="bytes of all memory slots together; the agents have equal shares")
 

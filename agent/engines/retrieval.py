@@ -27,7 +27,7 @@ def make_retriever(
     clip: a spec as in agent.retrieval.clip. dtype: of the image tower, a name as in agent.engines.dtype. cache_frames:
     number of frames whose words are cached.
     """
-    number = resolve_dtype(dtype, device)
+    number = _tower_dtype(dtype, device)
     return TokenRetriever(
         model=load_image_tower(clip, device=device, dtype=number),
         vocabulary=vocabulary,
@@ -44,7 +44,7 @@ def load_retriever(bundle: AgentBundle, *, device: str, dtype: str = "float32", 
 
     Bundles with the same CLIP files, or the same vocabulary file, share what is loaded.
     """
-    part, number = bundle.manifest.retrieval, resolve_dtype(dtype, device)
+    part, number = bundle.manifest.retrieval, _tower_dtype(dtype, device)
     return TokenRetriever(
         model=_shared_tower(bundle, device, number),
         vocabulary=load_vocabulary(bundle),
@@ -63,3 +63,8 @@ def _shared_tower(bundle: AgentBundle, device: str, dtype: torch.dtype) -> nn.Mo
     content = tuple(sorted(files.items())) if source.startswith("file:") else source
     key = ("image tower", content, torch.device(device), dtype)
     return shared(key, lambda: load_image_tower(bundle.source(source), device=device, dtype=dtype))
+
+
+def _tower_dtype(name: str, device: str) -> torch.dtype:
+    number = resolve_dtype(name, device)
+    return torch.float32 if number is torch.float16 else number

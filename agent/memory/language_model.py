@@ -39,6 +39,12 @@ class LanguageModel(ABC):
     heads: int  # of keys and values
     head_dim: int
     embeddings: Tensor
+    halved = False  # weights in float16, arithmetic in float32
+
+    @property
+    def dtype(self) -> str:
+        """The number format of the weights, for example "bfloat16"."""
+        return "float16" if self.halved else str(self.embeddings.dtype).removeprefix("torch.")
 
     @property
     def device(self) -> torch.device:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agent.memory.half_weights import halve
 from agent.memory.ring_transformer import RingTransformer, grouped
 from agent.memory.slot_cache import hidden_bias, reachable
 
@@ -82,20 +83,20 @@ class LlamaBlock(nn.Module):
         super().__init__()
         self.config, self.heads = config, config.num_key_value_heads
         before_attention, before_forward = weights("input_layernorm.weight"), weights("post_attention_layernorm.weight")
+        scale = config.hidden_size**0.5  # that `_normed` leaves out
         queries = _interleaved(weights("self_attn.q_proj.weight"), config.head_dim) * config.head_dim**-0.5
         keys = _interleaved(weights("self_attn.k_proj.weight"), config.head_dim)
-        projected = torch.cat([queries, keys, weights("self_attn.v_proj.weight")]) * before_attention
-        widened = torch.cat([weights("mlp.gate_proj.weight"), weights("mlp.up_proj.weight")]) * before_forward
-        self.projections = _frozen(projected)
-        self.merge_heads = _frozen(weights("self_attn.o_proj.weight"))
-        self.widen = _frozen(widened)
-        self.narrow = _frozen(weights("mlp.down_proj.weight"))
+        projected = torch.cat([queries, keys, weights("self_attn.v_proj.weight")]) * (before_attention * scale)
+        widened = torch.cat([weights("mlp.gate_proj.weight"), weights("mlp.up_proj.weight")]) * (before_forward * scale)
+        self.projections = _linear(projected)
+        self.merge_heads = _linear(weights("self_attn.o_proj.weight"))
+        self.widen = _linear(widened)
+        self.narrow = _linear(weights("mlp.down_proj.weight"))
 
     def project(self, hidden: Tensor, relation: Relation) -> tuple[Tensor, Tensor]:
         """Implements `Block.project`."""
-        rows, count, width = hidden.shape
-        normed = functional.rms_norm(hidden, (width,), eps=self.config.rms_norm_eps)
-        projected = functional.linear(normed, self.projections).view(rows, count, -1, self.config.head_dim)
+        rows, count, _ = hidden.shape
+        projected = self.projections(_normed(hidden, self.config)).view(rows, count, -1, self.config.head_dim)
         rotated, values = projected[:, :, : -self.heads], projected[:, :, -self.heads :]
         rotated = _rotate(rotated, relation.rotation)
         queries, keys = rotated[:, :, : -self.heads], rotated[:, :, -self.heads :]
@@ -107,10 +108,14 @@ class LlamaBlock(nn.Module):
 
     def finish(self, hidden: Tensor, attended: Tensor) -> Tensor:
         """Implements `Block.finish`."""
-        hidden = hidden + functional.linear(attended, self.merge_heads)
-        normed = functional.rms_norm(hidden, hidden.shape[-1:], eps=self.config.rms_norm_eps)
-        gate, wide = functional.linear(normed, self.widen).chunk(2, dim=-1)
-        return hidden + functional.linear(functional.silu(gate) * wide, self.narrow)
+        hidden = hidden + self.merge_heads(attended)
+        gate, wide = self.widen(_normed(hidden, self.config)).chunk(2, dim=-1)
+        output: Tensor = hidden + self.narrow(functional.silu(gate) * wide)
+        return output
+
+    def halve(self) -> None:
+        """Stores the weights in float16 (agent.memory.half_weights)."""
+        halve(self, "projections", "merge_heads", "widen", "narrow")
 
 
 class Llama(RingTransformer[Relation]):
@@ -139,9 +144,9 @@ class Llama(RingTransformer[Relation]):
 
     def relation(self, queries: Tensor, keys: Tensor) -> Relation:
         """Implements `RingTransformer.relation`."""
-        (rows, count), size = queries.shape, self.head_dim
-        dimensions = torch.arange(0, size, 2, device=queries.device, dtype=torch.float32)
-        angles = queries[:, :, None] * (1.0 / self.config.rope_theta ** (dimensions / size))
+        rows, count = queries.shape
+        dimensions = torch.arange(0, self.head_dim, 2, device=queries.device, dtype=torch.float32) / self.head_dim
+        angles = queries[:, :, None] * (1.0 / self.config.rope_theta**dimensions)
         seen = reachable(queries, keys, window=self.window, empty_visible=False)
         group = self.config.num_attention_heads // self.heads
         bias = hidden_bias(seen, self.embeddings.dtype)[:, None, None]
@@ -164,5 +169,16 @@ def _interleaved(weight: Tensor, size: int) -> Tensor:
     return heads.transpose(1, 2).reshape(weight.shape)
 
 
-def _frozen(weight: Tensor) -> nn.Parameter:
-    return nn.Parameter(weight.contiguous(), requires_grad=False)
+def _linear(weight: Tensor) -> nn.Module:
+    with torch.device("meta"):  # no memory, no initialisation
+        linear = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+    linear.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
+    return linear
+
+
+def _normed(hidden: Tensor, config: LlamaConfig) -> Tensor:
+    """Divides each vector by its length, which is its root mean square times the square root of its size."""
+    precise = hidden.float()
+    squares = torch.linalg.vecdot(precise, precise).add_(config.rms_norm_eps * config.hidden_size)
+    normed: Tensor = (precise * squares.rsqrt_()[..., None]).to(hidden.dtype)
+    return normed

@@ -31,12 +31,14 @@ def build_llama(
     tokens_per_step: int,
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
+    halved: bool = False,
     identity: str = "",
 ) -> Llama:
     """Builds the model.
 
     weights: tensors by their name in a LlamaModel's state dict. config: its `config.json`. layers: the first n. identity:
     of the weights, for example their SHA-256; models with the same one share their layers. Empty: nothing is shared.
+    halved: the caller will halve the model, so its layers are shared with such models only.
     """
     depth = config["num_hidden_layers"]
     if not 1 <= layers <= depth:
@@ -47,7 +49,7 @@ def build_llama(
         return LlamaBlock(sizes, lambda name: weights(f"layers.{number}.{name}").float()).to(device=device, dtype=dtype)
 
     def shared_block(number: int) -> LlamaBlock:
-        key = ("llama layer", identity, number, torch.device(device), dtype)
+        key = ("llama layer", identity, number, torch.device(device), dtype, halved)
         return shared(key, lambda: block(number)) if identity else block(number)
 
     embeddings = weights("embed_tokens.weight")[lm_token_ids].float()

@@ -34,6 +34,9 @@ class Block(Protocol):
     def scores(self, queries: Tensor, relation: Any, number: int) -> tuple[Tensor, Tensor]:
         """Turns queries into what `attend` takes: scaled queries (rows, heads, group * q, head_dim), and the bias."""
 
+    def halve(self) -> None:
+        """Stores the weights in float16 (agent.memory.half_weights)."""
+
     def finish(self, hidden: Tensor, attended: Tensor) -> Tensor:
         """Returns the output (rows, q, width) for the input `hidden` and what was attended, (rows, q, heads * head_dim)."""
 
@@ -56,6 +59,12 @@ class RingTransformer(nn.Module, LanguageModel, Generic[Relation]):
         """Yields each block with its number."""
         for number, block in enumerate(self.stack):
             yield number, cast(Block, block)
+
+    def halve(self) -> None:
+        """Stores the weights of a float32 model on the CPU in float16, and goes on computing in float32."""
+        for _, block in self.blocks():
+            block.halve()
+        self.halved = True
 
     @torch.inference_mode()
     def step_inputs(self, cache: SlotCache, slots: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor:

@@ -94,8 +94,8 @@ class MemorySlots:
 
     @property
     def dtype(self) -> str:
-        """The number format of the language model and the slots, for example "bfloat16"."""
-        return str(self._cache.keys.dtype).removeprefix("torch.")
+        """The number format of the language model's weights, for example "bfloat16"."""
+        return self._model.dtype
 
     @property
     def counts(self) -> SlotCounts:

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from agent.memory import llama
 from agent.memory.language_model import LanguageModel
 from agent.memory.llama_weights import build_llama, has_tensors, load_llama
+from agent.memory.ring_transformer import RingTransformer
 from agent.memory.transformer_xl import published
 from agent.memory.transformer_xl.model import TransformerXL
 from agent.memory.transformer_xl.weights import random_transformer_xl
@@ -73,16 +74,29 @@ def load_language_model(
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> LanguageModel:
-    """Loads the model of `spec` with the embeddings of the vocabulary's words; lm_token_ids: int64 (rows,)."""
+    """Loads the model of `spec` with the embeddings of the vocabulary's words.
+
+    lm_token_ids: int64 (rows,). dtype: of weights and arithmetic; float16, on the CPU, of the weights only, where the model
+    is computed here and not by transformers.
+    """
+    halved, dtype = dtype is torch.float16, torch.float32 if dtype is torch.float16 else dtype
+    place: dict[str, Any] = {"device": device, "dtype": dtype, "halved": halved}
     common: dict[str, Any] = {"window": spec.window, "tokens_per_step": tokens_per_step}
     if spec.kind == "transformer_xl":
+        model: RingTransformer[Any]
         model, identity = _transformer_xl(spec, lm_token_ids=lm_token_ids, layers=spec.layers, **common)
         model.to(device=device, dtype=dtype)
         for number in range(model.layers):
-            key = ("transformer_xl layer", identity, number, torch.device(device), dtype)
+            key = ("transformer_xl layer", identity, number, torch.device(device), dtype, halved)
             model.stack[number] = shared(key, partial(model.stack.__getitem__, number))
-        return model
-    return _causal_lm(spec, lm_token_ids=lm_token_ids, device=device, dtype=dtype, **common)
+    else:
+        loaded = _causal_lm(spec, lm_token_ids=lm_token_ids, place=place, **common)
+        if not isinstance(loaded, RingTransformer):
+            return loaded
+        model = loaded
+    if halved:
+        model.halve()
+    return model
 
 
 def _transformer_xl(spec: LanguageModelSpec, **options: Any) -> tuple[TransformerXL, str]:
@@ -96,12 +110,11 @@ def _transformer_xl(spec: LanguageModelSpec, **options: Any) -> tuple[Transforme
     raise ValueError(f"language model source {spec.source!r}: transformer_xl takes file:FOLDER, hub:NAME or random:SEED")
 
 
-def _causal_lm(spec: LanguageModelSpec, *, device: str, dtype: torch.dtype, **options: Any) -> LanguageModel:
+def _causal_lm(spec: LanguageModelSpec, *, place: dict[str, Any], **options: Any) -> LanguageModel:
     kind, _, name = spec.source.partition(":")
-    placed: dict[str, Any] = {"device": device, "dtype": dtype}
     if kind == "random":
         model = _random(int(name), spec.layers)
-        return build_llama(model.state_dict().__getitem__, model.config.to_dict(), layers=spec.layers, **placed, **options)
+        return build_llama(model.state_dict().__getitem__, model.config.to_dict(), layers=spec.layers, **place, **options)
     if kind not in ("package", "file", "hub"):
         raise ValueError(f"language model source {spec.source!r}: expected package:, file:, hub: or random:")
     folder = _from_gguf(spec) if kind == "package" else Path(name) if kind == "file" else _download(name, CAUSAL_LM_FILES)
@@ -110,13 +123,13 @@ def _causal_lm(spec: LanguageModelSpec, *, device: str, dtype: torch.dtype, **op
     config = json.loads((folder / "config.json").read_text())
     if has_tensors(folder) and not llama.unsupported(config):
         identity = spec.sha256 or _identity(folder)
-        return load_llama(folder, config, layers=spec.layers, identity=identity, **placed, **options)
+        return load_llama(folder, config, layers=spec.layers, identity=identity, **place, **options)
     from transformers import AutoModel
 
     from agent.memory.causal_lm import CausalLanguageModel
 
     whole: Any = keep_first_layers(AutoModel.from_pretrained(folder, dtype=torch.float32), spec.layers)
-    return CausalLanguageModel(model=whole.to(**placed), **options)
+    return CausalLanguageModel(model=whole.to(device=place["device"], dtype=place["dtype"]), **options)
 
 
 def _identity(folder: Path) -> str:

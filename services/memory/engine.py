@@ -33,7 +33,7 @@ SLICE = 0.005  # seconds of a rebuild or an encoding before the steps that wait 
 class MemoryEngine(Protocol):
     """Memory slots, in this process or in Triton.
 
-    dtype: number format of the language model and the slots; empty where Triton has them.
+    dtype: number format of the language model's weights; empty where Triton has them.
     """
 
     dtype: str

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from agent.memory.half_weights import halve
 from agent.memory.ring_transformer import RingTransformer, grouped
 from agent.memory.slot_cache import hidden_bias, reachable
 
@@ -76,7 +78,7 @@ class Layer(nn.Module):
 
     def positional(self, encodings: Tensor) -> Tensor:
         """Encodings (window, d_model) -> this layer's R_d, (heads, window, head_dim)."""
-        projected: Tensor = self.position(encodings)
+        projected = functional.linear(encodings, self.position.weight.float())
         return projected.view(len(encodings), self.heads, -1).transpose(0, 1)
 
     def project(self, hidden: Tensor, relation: Relation) -> tuple[Tensor, Tensor]:
@@ -94,6 +96,10 @@ class Layer(nn.Module):
         if relation.hidden is not None:
             bias = bias + relation.hidden
         return grouped((queries + self.content_bias) * self.scale, self.heads), bias
+
+    def halve(self) -> None:
+        """Stores the weights that a step reads in float16 (agent.memory.half_weights)."""
+        halve(self, "queries_keys_values", "merge_heads", "widen", "narrow")
 
     def finish(self, hidden: Tensor, attended: Tensor) -> Tensor:
         """Implements `Block.finish`."""
