@@ -3,7 +3,8 @@
 Failure policy: as in services.triton.client.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -21,6 +22,14 @@ class FramesAsTheyAre:
     async def submit(self, item: Frame, *, deadline: float | None = None) -> Frame:
         """Returns the frame."""
         return item
+
+    def put(
+        self, items: Sequence[Frame], *, deadline: float | None = None
+    ) -> "asyncio.Future[list[Frame | BaseException]]":
+        """Returns the frames."""
+        future: asyncio.Future[list[Frame | BaseException]] = asyncio.get_running_loop().create_future()
+        future.set_result(list(items))
+        return future
 
 
 def triton_policy(server: Triton, model: str) -> TritonModel[tuple[Frame, Memory], tuple[Parameters, float]]:
