@@ -110,9 +110,7 @@ class Batcher(Generic[Item, Result]):
             raise outcome
         return outcome
 
-    def put(
-        self, items: Sequence[Item], *, deadline: float | None = None
-    ) -> "asyncio.Future[list[Result | BaseException]]":
+    def put(self, items: Sequence[Item], *, deadline: float | None = None) -> "asyncio.Future[list[Result | BaseException]]":
         """Queues several items. An outcome may be QUEUE_FULL or DEADLINE; who cancels the future gives all items up."""
         group: _Group[Result] = _Group(len(items))
         now = time.monotonic()
@@ -183,6 +181,11 @@ class Batcher(Generic[Item, Result]):
         self._pump()
 
 
+async def together(works: Sequence[Awaitable[Result]]) -> list[Result]:
+    """The results of several awaitables, which run at the same time; a single one needs no task of its own."""
+    return [await works[0]] if len(works) == 1 else await asyncio.gather(*works)
+
+
 def make_batcher(run: Run[Item, Result], *, name: str, method: str = "", **limits: Any) -> Queue[Item, Result]:
     """A `Batcher`, whose items keep their traces where traces are on.
 
@@ -200,9 +203,7 @@ class _TracedBatcher(Generic[Item, Result]):
     async def submit(self, item: Item, *, deadline: float | None = None) -> Result:
         return await self._inner.submit((item, self._tracer.here(), time.monotonic()), deadline=deadline)
 
-    def put(
-        self, items: Sequence[Item], *, deadline: float | None = None
-    ) -> "asyncio.Future[list[Result | BaseException]]":
+    def put(self, items: Sequence[Item], *, deadline: float | None = None) -> "asyncio.Future[list[Result | BaseException]]":
         where, now = self._tracer.here(), time.monotonic()
         return self._inner.put([(item, where, now) for item in items], deadline=deadline)
 

@@ -118,9 +118,7 @@ class TritonModel(Generic[Item, Result]):
         telemetry.RUN_SECONDS.labels(self._name).observe(time.monotonic() - started)
         return self._decode(outputs)
 
-    def put(
-        self, items: Sequence[Item], *, deadline: float | None = None
-    ) -> "asyncio.Future[list[Result | BaseException]]":
+    def put(self, items: Sequence[Item], *, deadline: float | None = None) -> "asyncio.Future[list[Result | BaseException]]":
         """Sends several items; implements `Queue.put`."""
         return asyncio.gather(*(self.submit(item, deadline=deadline) for item in items), return_exceptions=True)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from agent.frame import Frame
+from agent.frame import Frame, Observation
 from services.triton.client import Triton, TritonModel
 
 Parameters = NDArray[Any]
@@ -19,16 +19,16 @@ Memory = NDArray[Any]
 class FramesAsTheyAre:
     """Passes frames on unchanged, because the model encodes the frame together with the decision."""
 
-    async def submit(self, item: Frame, *, deadline: float | None = None) -> Frame:
+    async def submit(self, item: Observation, *, deadline: float | None = None) -> Frame:
         """Returns the frame."""
-        return item
+        return item.frame
 
     def put(
-        self, items: Sequence[Frame], *, deadline: float | None = None
+        self, items: Sequence[Observation], *, deadline: float | None = None
     ) -> "asyncio.Future[list[Frame | BaseException]]":
         """Returns the frames."""
         future: asyncio.Future[list[Frame | BaseException]] = asyncio.get_running_loop().create_future()
-        future.set_result(list(items))
+        future.set_result([one.frame for one in items])
         return future
 
 
