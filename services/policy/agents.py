@@ -26,6 +26,8 @@ from services.triton.client import Triton
 from services.triton.models import model_name
 from services.triton.policy import FramesAsTheyAre, triton_policy
 
+INLINE_BELOW = 0.001  # seconds that a decision may keep the event loop; the way to a thread and back costs 0.2 to 0.5 ms
+
 
 @dataclass(frozen=True)
 class PolicyAgent:
@@ -80,7 +82,7 @@ def _local(
 
     return (
         make_batcher(in_thread(encode, executor), name="policy encode", **limits),
-        make_batcher(in_thread(engine.decide, executor), name="policy decide", **limits),
+        make_batcher(in_thread(engine.decide, executor, inline_below=INLINE_BELOW), name="policy decide", **limits),
     )
 
 

@@ -7,26 +7,24 @@ no call to retrieval, whether or not retrieval can be reached. Failure policy: e
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Generic, TypeVar
-
-from prometheus_client import Counter
 
 from agent.frame import Observation
 from agent.vocabulary import Word
 from services.policy.backends.interfaces import Retrieval
 from services.runtime.batching import Queue
+from services.runtime.cache_metrics import export_cache
 
 Value = TypeVar("Value")
-WORDS = Counter("shelm_policy_words", "Frames by where their words came from: cache or retrieval", ["source"])
 
 
 class _Kept(Generic[Value]):
-    """The values of the last `size` frames."""
+    """The values of the last `size` frames. hits, misses: as `services.runtime.cache_metrics` counts them."""
 
     def __init__(self, size: int) -> None:
-        self._size = size
+        self._size, self.hits, self.misses = size, 0, 0
         self._values: OrderedDict[bytes, Value] = OrderedDict()
 
     def get(self, key: bytes) -> Value | None:
@@ -43,23 +41,25 @@ class _Kept(Generic[Value]):
 
 
 class CachedRetrieval:
-    """`Retrieval` that asks `inner` for frames it has not seen lately. size: frames per agent."""
+    """`Retrieval` that asks `inner` for frames it has not seen lately."""
 
-    def __init__(self, inner: Retrieval, *, size: int) -> None:
-        self._inner, self._size = inner, size
-        self._agents: dict[str, _Kept[Sequence[Word]]] = {}
-        self._hits, self._misses = WORDS.labels("cache"), WORDS.labels("retrieval")
+    def __init__(self, inner: Retrieval, agents: Mapping[str, tuple[str, str]], *, size: int, count_misses: bool) -> None:
+        """agents: labels of the metrics, by digest. size: frames per agent. count_misses: nobody behind `inner` does."""
+        self._inner, self._count_misses = inner, count_misses
+        self._agents: dict[str, _Kept[Sequence[Word]]] = {digest: _Kept(size) for digest in agents}
+        for digest, labels in agents.items():
+            export_cache(labels, self._agents[digest])
 
     async def words(
         self, agent_digest: str, observations: Sequence[Observation], *, deadline: float | None
     ) -> Sequence[Sequence[Word] | BaseException]:
         """k words of each frame, most similar first, or its error."""
-        kept = self._agents.setdefault(agent_digest, _Kept(self._size))
+        kept = self._agents[agent_digest]
         found: list[Any] = [kept.get(one.fingerprint) for one in observations]
         missing = [i for i, words in enumerate(found) if words is None]
-        self._hits.inc(len(found) - len(missing))
+        kept.hits += len(found) - len(missing)
+        kept.misses += len(missing) if self._count_misses else 0
         if missing:
-            self._misses.inc(len(missing))
             asked = [observations[i] for i in missing]
             answers = await self._inner.words(agent_digest, asked, deadline=deadline)
             for i, words in zip(missing, answers, strict=True):

@@ -17,6 +17,7 @@ from services.policy.service import SCOPES, AgentServicer
 from services.protocol.reasons import DOMAIN
 from services.runtime.server import GrpcServer, Ready
 from services.runtime.settings import check_address
+from services.runtime.telemetry import agent_labels
 from services.runtime.traces import stage_timer
 from services.store.episodes import EpisodeStore
 from services.store.redis import check_redis_url, connect_redis
@@ -72,7 +73,9 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
     connections = settings.max_watchers + settings.max_in_flight
     client = connect_redis(settings.redis_url, timeout=settings.redis_timeout, max_connections=connections)
     store = EpisodeStore(client, ttl=settings.episode_ttl, retained=settings.retained_steps)
-    pipeline = Pipeline(CachedRetrieval(retrieval, size=kept), memory)
+    labels = {bundle.digest: agent_labels(bundle.name, bundle.digest) for bundle in bundles}
+    cached = CachedRetrieval(retrieval, labels, size=kept, count_misses=triton is not None)
+    pipeline = Pipeline(cached, memory)
     recorder = Recorder(Recordings(settings.record), retention=settings.record_retention) if settings.record else None
     actor = Actor(
         agents=agents,

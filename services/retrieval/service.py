@@ -20,9 +20,9 @@ from services.protocol.image import InvalidFrame, decode_frame, read_image
 from services.protocol.status import agent_not_loaded, item_status
 from services.protocol.steps import token_messages
 from services.protocol.stubs import retrieval_pb2, retrieval_pb2_grpc
-from services.retrieval.telemetry import export_cache
 from services.runtime import traces
 from services.runtime.batching import Queue, in_thread, make_batcher, together
+from services.runtime.cache_metrics import export_cache
 from services.runtime.errors import Context, ServiceError, deadline_of, invalid
 from services.runtime.telemetry import agent_labels, refused
 from services.triton.client import Triton

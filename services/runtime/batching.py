@@ -1,8 +1,9 @@
 """Dynamic batching: concurrent callers share one run.
 
 Contract: `submit` queues an item and returns its own result; `put` queues several and gives the outcome of each. A batch
-starts as soon as a run slot is free and `max_wait` has passed since its first item, or `max_size` items wait. The event loop
-never computes: `run` is async, and `in_thread` moves blocking work to a thread of its own.
+starts as soon as a run slot is free and `max_wait` has passed since its first item, or `max_size` items wait. `run` is
+async, and `in_thread` moves blocking work off the event loop to a thread of its own; only runs that have proved to be so
+short that the way there would take longer may be left on the loop.
 
 Failure policy: an item whose result is an exception fails alone; if the whole run fails, every item of the batch gets that
 error. A full queue raises RESOURCE_EXHAUSTED at once; an item whose deadline has passed or whose caller is gone is dropped
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Item_contra = TypeVar("Item_contra", contravariant=True)
+SMOOTHING = 0.9  # of the measured time of a run
 Run = Callable[[list[Item]], Awaitable[Sequence[Result | Exception]]]
 
 
@@ -67,11 +69,27 @@ class _Waiting(Generic[Item, Result]):
         self.item, self.group, self.index, self.deadline, self.since = item, group, index, deadline, since
 
 
-def in_thread(work: Callable[[list[Item]], Sequence[Result | Exception]], executor: ThreadPoolExecutor) -> Run[Item, Result]:
-    """Wraps a blocking function as `run`; give it an executor with one thread if it is not safe for concurrent calls."""
+def in_thread(
+    work: Callable[[list[Item]], Sequence[Result | Exception]], executor: ThreadPoolExecutor, *, inline_below: float = 0.0
+) -> Run[Item, Result]:
+    """Wraps a blocking function as `run`; give it an executor with one thread if it is not safe for concurrent calls.
+
+    inline_below: seconds. Runs of a size that has lately taken less than this are computed on the event loop itself, because
+    the way to a thread and back costs more; `work` must then be safe beside a call in the thread. 0: never.
+    """
+    lately: dict[int, float] = {}  # seconds of a run, smoothed, by the number of binary digits of its size
+
+    def timed(items: list[Item]) -> Sequence[Result | Exception]:
+        started, size = time.perf_counter(), len(items).bit_length()
+        results = work(items)
+        took = time.perf_counter() - started
+        lately[size] = took + SMOOTHING * (lately.get(size, took) - took)
+        return results
 
     async def run(items: list[Item]) -> Sequence[Result | Exception]:
-        return await asyncio.get_running_loop().run_in_executor(executor, work, items)
+        if lately.get(len(items).bit_length(), inline_below) < inline_below:
+            return timed(items)
+        return await asyncio.get_running_loop().run_in_executor(executor, timed, items)
 
     return run
 
