@@ -10,7 +10,7 @@ HISTORY_MISMATCH; one invalid history fails the whole EncodeHistories call.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -28,7 +28,7 @@ from services.memory.engine import LocalMemory, MemoryEngine
 from services.protocol.status import agent_not_loaded, item_status
 from services.protocol.stubs import memory_pb2, memory_pb2_grpc
 from services.runtime import traces
-from services.runtime.batching import together
+from services.runtime.batching import outcome_of, together
 from services.runtime.errors import Context, ServiceError, check_deadline, deadline_of, invalid
 from services.runtime.logs import in_episode
 from services.runtime.telemetry import refused
@@ -86,7 +86,7 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         error, of each. Called by a policy in the same process.
         """
         agent = self._agent(agent_digest)
-        return await together([_outcome(self._remember(agent, step, deadline=deadline)) for step in steps])
+        return await together([outcome_of(self._remember(agent, step, deadline=deadline)) for step in steps])
 
     async def _remember(self, agent: MemoryAgent, step: MemoryStep, *, deadline: float | None) -> Remembered:
         try:
@@ -177,13 +177,6 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         if digest not in self._agents:
             raise agent_not_loaded(digest)
         return self._agents[digest]
-
-
-async def _outcome(work: Awaitable[Remembered]) -> Remembered | Exception:
-    try:
-        return await work
-    except Exception as error:
-        return error
 
 
 async def _encode_history(agent: MemoryAgent, words: Sequence[int], deadline: float | None) -> NDArray[np.float32]:

@@ -29,7 +29,7 @@ from services.policy.observations import decode_observations
 from services.policy.pipeline import Computed, Pipeline, Turn
 from services.policy.recording.recorder import Recorder
 from services.protocol.values import ActAnswer, ActCall, CommittedStep, EpisodeState, StageTimes
-from services.runtime.batching import Batcher, together
+from services.runtime.batching import Batcher, outcome_of, together
 from services.runtime.errors import ServiceError, check_deadline, queue_full
 from services.runtime.logs import in_episode
 from services.runtime.stages import StageTimer
@@ -95,14 +95,14 @@ class Actor:
     async def act_batch(self, calls: Sequence[ActCall], *, deadline: float | None) -> list[Outcome]:
         """Runs one Act in each of several episodes, no episode twice; returns the answer or the error of each."""
         unit: list[int] = []
-        alone: dict[int, asyncio.Task[Outcome]] = {}
+        alone: dict[int, asyncio.Task[ActAnswer | Exception]] = {}
         outcomes: list[Outcome] = [queue_full("act")] * len(calls)
         timer, locks = self._timer(), list[asyncio.Lock]()
         try:
             for i in sorted(range(len(calls)), key=lambda i: calls[i].episode_id):  # one order, so no deadlock
                 lock = self._lock(calls[i])
                 if lock.locked():
-                    alone[i] = asyncio.create_task(self._outcome(calls[i], deadline))
+                    alone[i] = asyncio.create_task(outcome_of(self.act(calls[i], deadline=deadline)))
                 elif self._in_flight < self._max_in_flight:
                     await lock.acquire()  # at once, unless somebody waits to whom it has just been released
                     locks.append(lock)
@@ -127,12 +127,6 @@ class Actor:
 
     def _lock(self, call: ActCall) -> asyncio.Lock:
         return self._locks.setdefault(call.episode_id, asyncio.Lock())
-
-    async def _outcome(self, call: ActCall, deadline: float | None) -> Outcome:
-        try:
-            return await self.act(call, deadline=deadline)
-        except Exception as error:
-            return error
 
     async def _run_unit(self, calls: Sequence[ActCall], deadline: float | None, timer: StageTimer) -> list[Outcome]:
         """The outcomes of calls whose locks are held; an error of all of them is that of each."""
@@ -165,7 +159,7 @@ class Actor:
         for i, found in enumerate(await self._look_up(calls, timer)):
             try:
                 ready[i] = self._checked(calls[i], found)
-            except ServiceError as error:
+            except Exception as error:
                 outcomes[i] = error
         with timer.stage("decode"):
             sized = [(calls[i].observation, agent.bundle.manifest.observation) for i, (_, agent) in ready.items()]
@@ -174,7 +168,7 @@ class Actor:
         for (i, ((state, stored), agent)), observation in zip(ready.items(), observations, strict=True):
             try:
                 outcomes[i] = _replayed(state, calls[i].step, stored, observation, agent)
-            except ServiceError as error:
+            except Exception as error:
                 outcomes[i] = error
             if outcomes[i] is None and isinstance(observation, Observation):
                 turns.setdefault(state.agent_digest, {})[i] = _turn(calls[i], state, observation)
@@ -240,10 +234,11 @@ class Actor:
             return None
         raise errors.of_commit(outcome.reason, state.episode_id, step, outcome.committed)
 
-    async def _look_up(self, calls: Sequence[ActCall], timer: StageTimer) -> list[_Known]:
+    async def _look_up(self, calls: Sequence[ActCall], timer: StageTimer) -> list[_Known | Exception]:
         """The state of each episode (cached, or from Redis), and the stored step if it is committed already."""
-        found: list[_Known] = [(self._known.get(call.episode_id), None) for call in calls]
-        unknown = [i for i, (known, _) in enumerate(found) if known is None or calls[i].step != known.committed + 1]
+        known = [self._known.get(call.episode_id) for call in calls]
+        found: list[_Known | Exception] = [(state, None) for state in known]
+        unknown = [i for i, state in enumerate(known) if state is None or calls[i].step != state.committed + 1]
         if unknown:
             with timer.stage("read"):
                 read = await self._store.read_all([(calls[i].episode_id, calls[i].step) for i in unknown])
@@ -251,8 +246,10 @@ class Actor:
                 found[i] = one
         return found
 
-    def _checked(self, call: ActCall, found: _Known) -> tuple[_Found, PolicyAgent]:
+    def _checked(self, call: ActCall, found: _Known | Exception) -> tuple[_Found, PolicyAgent]:
         """The state, of a new episode if there is none yet and this is its first step, and its agent."""
+        if isinstance(found, Exception):
+            raise found
         known, stored = found
         if known is None:
             if call.step > 0:

@@ -66,9 +66,10 @@ class Pipeline:
         finally:
             encoding.cancel()
         for i, decision in zip(going, decided, strict=True):
-            outcomes[i] = (
-                decision if isinstance(decision, BaseException) else _computed(agent, turns[i], outcomes[i], decision)
-            )
+            try:
+                outcomes[i] = _computed(agent, turns[i], outcomes[i], decision)
+            except Exception as error:
+                outcomes[i] = error
         return outcomes
 
 
@@ -84,6 +85,8 @@ def _memory_step(turn: Turn, words: Any) -> MemoryStep:
 
 def _computed(agent: PolicyAgent, turn: Turn, found: Any, decision: Any) -> Computed:
     """The step, from its words and memory, and from what the policy says: parameters of the actions, and a value."""
+    if isinstance(decision, BaseException):
+        raise decision
     words, (_, rebuilt) = found
     parameters, value = decision
     state, step = turn.state, turn.step

@@ -199,6 +199,14 @@ class Batcher(Generic[Item, Result]):
         self._pump()
 
 
+async def outcome_of(work: Awaitable[Result]) -> Result | Exception:
+    """The result, or the error instead of raising it."""
+    try:
+        return await work
+    except Exception as error:
+        return error
+
+
 async def together(works: Sequence[Awaitable[Result]]) -> list[Result]:
     """The results of several awaitables, which run at the same time; a single one needs no task of its own."""
     return [await works[0]] if len(works) == 1 else await asyncio.gather(*works)

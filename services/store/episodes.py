@@ -17,7 +17,7 @@ from typing import Any
 from agent.history import empty_history
 from services.protocol.steps import read_stored_step, stored_step
 from services.protocol.values import CommittedStep, EpisodeState
-from services.runtime.batching import together
+from services.runtime.batching import outcome_of, together
 from services.store.keys import STEP_FIELD, entry_id, episode_key, episode_of_key, history_key
 from services.store.redis import run_scripts, scan_page, store_errors
 from services.store.scripts import COMMIT, CREATE, END
@@ -96,7 +96,7 @@ class EpisodeStore:
         """Commits steps of several episodes in one trip to Redis, each atomically and with its own outcome."""
         runs = [(_keys(state.episode_id), self._commit_arguments(state, step, record)) for state, step, record in commits]
         answers = await run_scripts(self._client, self._commit, runs)
-        return [answer if isinstance(answer, Exception) else _commit_outcome(*answer) for answer in answers]
+        return [_commit_outcome(answer) for answer in answers]
 
     async def create(self, state: EpisodeState) -> EpisodeState:
         """Creates the episode; if one of that name exists, returns it unchanged."""
@@ -123,9 +123,9 @@ class EpisodeStore:
         state, found = await self._look(episode_id, entry, entry)
         return state, found[0][1] if found and step is not None else None
 
-    async def read_all(self, wanted: Sequence[tuple[str, int]]) -> list[Known]:
-        """Does the same as `read` for several (episode, step) at once."""
-        return await together([self.read(*one) for one in wanted])
+    async def read_all(self, wanted: Sequence[tuple[str, int]]) -> list[Known | Exception]:
+        """Does the same as `read` for several (episode, step) at once; an episode that cannot be read has its error."""
+        return await together([outcome_of(self.read(*one)) for one in wanted])
 
     async def steps(self, episode_id: str, *, first: int, limit: int) -> tuple[EpisodeState | None, list[Numbered]]:
         """Reads the episode and up to `limit` committed steps from `first` on, oldest first, in one transaction."""
@@ -179,11 +179,18 @@ class EpisodeStore:
         return [_now_us(), self._ttl_ms, state.agent, state.agent_digest, state.seed, flag, empty]
 
 
-def _commit_outcome(kind: bytes, committed: int, *rest: bytes) -> CommitOutcome:
+def _commit_outcome(answer: Any) -> CommitOutcome | Exception:
+    """What the script's answer says; an error stays one."""
+    if isinstance(answer, Exception):
+        return answer
+    kind, committed, *rest = answer
     if kind == b"OK":
         return Committed()
     if kind == b"COMMITTED":
-        return AlreadyCommitted(int(committed), read_stored_step(rest[0]))
+        try:
+            return AlreadyCommitted(int(committed), read_stored_step(rest[0]))
+        except Exception as error:  # what is stored is damaged: the other steps of the trip are not
+            return error
     return Refused(kind.decode(), int(committed))
 
 
