@@ -27,6 +27,7 @@ from services.memory.engine import LocalMemory, MemoryEngine
 from services.protocol.status import agent_not_loaded, item_status
 from services.protocol.stubs import memory_pb2, memory_pb2_grpc
 from services.runtime import traces
+from services.runtime.batching import outcome_of, together
 from services.runtime.errors import Context, ServiceError, check_deadline, deadline_of, invalid
 from services.runtime.logs import in_episode
 from services.runtime.telemetry import refused
@@ -36,6 +37,7 @@ from services.triton.models import model_name
 
 log = logging.getLogger(__name__)
 MAX_HISTORIES = 2048  # per EncodeHistories call
+Remembered = tuple[MemoryVector, bool]  # the vector after a step, and whether the memory state was rebuilt
 REMEMBER = "/shelm.internal.v1.MemoryService/Remember"
 
 
@@ -77,11 +79,16 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         self._tracer = traces.tracer()
         self._result = self._traced_result if self._tracer else self._plain_result
 
-    async def remember(self, agent_digest: str, step: MemoryStep, *, deadline: float | None) -> tuple[MemoryVector, bool]:
-        """Computes one step; returns the vector and whether the memory state was rebuilt. Also called by a policy in the
-        same process.
+    async def remember(
+        self, agent_digest: str, steps: Sequence[MemoryStep], *, deadline: float | None
+    ) -> Sequence[Remembered | BaseException]:
+        """Computes one step in each of several episodes; returns the vector and whether the memory state was rebuilt, or the
+        error, of each. Called by a policy in the same process.
         """
         agent = self._agent(agent_digest)
+        return await together([outcome_of(self._remember(agent, step, deadline=deadline)) for step in steps])
+
+    async def _remember(self, agent: MemoryAgent, step: MemoryStep, *, deadline: float | None) -> Remembered:
         try:
             answer = await agent.engine.submit(step, deadline=deadline)
         except ValueError as error:
@@ -123,9 +130,7 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         """Computes one step in each of several episodes; items succeed and fail individually."""
         deadline = deadline_of(context)
         items = enumerate(request.items)
-        return memory_pb2.RememberResponse(
-            results=await asyncio.gather(*(self._result(i, one, deadline) for i, one in items))
-        )
+        return memory_pb2.RememberResponse(results=await together([self._result(i, one, deadline) for i, one in items]))
 
     async def _traced_result(
         self, index: int, item: memory_pb2.RememberItem, deadline: float | None
@@ -140,7 +145,7 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         step = MemoryStep(item.episode_id, item.step, tuple(item.word_ids), item.history_digest)
         in_episode(item.episode_id, item.step)
         try:
-            answer, rebuilt = await self.remember(item.agent_digest, step, deadline=deadline)
+            answer, rebuilt = await self._remember(self._agent(item.agent_digest), step, deadline=deadline)
         except ServiceError as error:
             refused(REMEMBER, error)
             return memory_pb2.RememberResult(status=item_status(error.within(f"items[{index}]")))

@@ -1,35 +1,44 @@
-"""One Act: retrieve -> remember -> decide -> commit, and the whole step rule (docs/architecture.md#step-rule).
+"""Acts: retrieve -> remember -> decide -> commit, and the whole step rule (docs/architecture.md#step-rule).
 
 Contract: nothing is visible before the commit, and the commit is atomic, so the process may die between any two lines and
 the client may retry at any replica. A normal Act makes one Redis call, the commit at its end: the state of the episode is
 cached from its last commit, and the commit checks that it is still current. Acts of one episode run one after the other in
 this process; between processes the commit decides.
 
-Failure policy: every error is a ServiceError with a reason of errors.proto. If another replica has committed steps in the
-meantime, the cached state is dropped and the Act runs once more; if that happens again, the error is COMMIT_CONFLICT, which
-the client may retry.
+A batch of Acts is one unit of work: its items share the decoding, the calls, the forward passes and the trip to Redis, and
+each is committed on its own and has its own outcome. A unit takes only locks that are free at once; an item whose episode is
+busy runs alone beside it, so a batch never waits for an episode while it holds others.
+
+Failure policy: every error is a ServiceError with a reason of errors.proto; an item of a unit fails alone. If another
+replica has committed steps in the meantime, the cached state is dropped and the Act runs once more; if that happens again,
+the error is COMMIT_CONFLICT, which the client may retry.
 """
 
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 from weakref import WeakValueDictionary
 
 from agent.frame import Observation
 from services.policy import errors
 from services.policy.agents import Agents, PolicyAgent
-from services.policy.observations import decode_observation
-from services.policy.pipeline import Pipeline, Turn
+from services.policy.observations import decode_observations
+from services.policy.pipeline import Computed, Pipeline, Turn
 from services.policy.recording.recorder import Recorder
 from services.protocol.values import ActAnswer, ActCall, CommittedStep, EpisodeState, StageTimes
+from services.runtime.batching import Batcher, outcome_of, together
 from services.runtime.errors import ServiceError, check_deadline, queue_full
 from services.runtime.logs import in_episode
 from services.runtime.stages import StageTimer
-from services.store.episodes import AlreadyCommitted, Committed, EpisodeStore, new_episode
+from services.store.episodes import AlreadyCommitted, Commit, CommitOutcome, Committed, EpisodeStore, new_episode
 
-TRIES = 2
+COMMITS = 8  # trips to Redis at once
+Outcome = ActAnswer | BaseException
+_Known = tuple[EpisodeState | None, CommittedStep | None]  # an episode, and the step asked for if it is stored
+_Found = tuple[EpisodeState, CommittedStep | None]
 
 
 class Actor:
@@ -51,6 +60,10 @@ class Actor:
         self._timer = timer
         self._known_episodes = known_episodes
         self._known: OrderedDict[str, EpisodeState] = OrderedDict()  # as of this process's last commits
+        # Concurrent Acts share trips to Redis; nobody waits for a trip that is under way.
+        self._commits: Batcher[Commit, CommitOutcome] = Batcher(
+            store.commit_all, name="commit", max_size=256, max_queue=2 * max_in_flight, concurrency=COMMITS
+        )
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def act(self, call: ActCall, *, deadline: float | None) -> ActAnswer:
@@ -63,92 +76,224 @@ class Actor:
         in_episode(call.episode_id, call.step)
         if self._in_flight >= self._max_in_flight:
             raise queue_full("act")
-        timer, lock = self._timer(), self._locks.setdefault(call.episode_id, asyncio.Lock())
+        timer, lock = self._timer(), self._lock(call)
         self._in_flight += 1
         try:
             with timer.stage("turn"):
                 await lock.acquire()
             try:
                 check_deadline(deadline)
-                for _ in range(TRIES):
-                    if answer := await self._attempt(call, deadline, timer):
-                        return answer
-                    self.forget(call.episode_id)  # another replica has committed steps
-                raise errors.commit_conflict(call.episode_id, call.step)
+                (outcome,) = await self._run([call], deadline, timer)
             finally:
                 lock.release()
         finally:
             self._in_flight -= 1
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    async def act_batch(self, calls: Sequence[ActCall], *, deadline: float | None) -> list[Outcome]:
+        """Runs one Act in each of several episodes, no episode twice; returns the answer or the error of each."""
+        unit: list[int] = []
+        alone: dict[int, asyncio.Task[ActAnswer | Exception]] = {}
+        outcomes: list[Outcome] = [queue_full("act")] * len(calls)
+        timer, locks = self._timer(), list[asyncio.Lock]()
+        try:
+            for i in sorted(range(len(calls)), key=lambda i: calls[i].episode_id):  # one order, so no deadlock
+                lock = self._lock(calls[i])
+                if lock.locked():
+                    alone[i] = asyncio.create_task(outcome_of(self.act(calls[i], deadline=deadline)))
+                elif self._in_flight < self._max_in_flight:
+                    await lock.acquire()  # at once, unless somebody waits to whom it has just been released
+                    locks.append(lock)
+                    unit.append(i)
+                    self._in_flight += 1
+            try:
+                found = await self._run_unit([calls[i] for i in unit], deadline, timer)
+            finally:
+                self._in_flight -= len(locks)
+                for lock in locks:
+                    lock.release()
+            for i, outcome in zip([*unit, *alone], [*found, *[await task for task in alone.values()]], strict=True):
+                outcomes[i] = outcome
+        finally:
+            for task in alone.values():
+                task.cancel()
+        return outcomes
 
     def forget(self, episode_id: str) -> None:
         """Drops the cached state of an episode."""
         self._known.pop(episode_id, None)
 
-    async def _attempt(self, call: ActCall, deadline: float | None, timer: StageTimer) -> ActAnswer | None:
-        """One try, from the cached or stored state; None if another replica has changed the episode in the meantime."""
-        state, stored = await self._look_up(call, timer)
-        agent = self._agents.pinned(state.agent_digest)
-        with timer.stage("decode"):
-            observation = await decode_observation(call.observation, agent.bundle.manifest.observation)
-        if call.step <= state.committed:
-            return _replay(state, call.step, stored, observation, agent)
-        _check_next(state, call.step)
-        deterministic = state.deterministic if call.deterministic is None else call.deterministic
-        turn = Turn(state, call.step, observation, agent, deterministic, deadline, timer)
-        try:
-            record, rebuilt = await self._pipeline.compute(turn)
-        except ServiceError as error:
-            if error.reason == "HISTORY_MISMATCH":
-                return None
-            raise
-        answer = await self._commit(turn, record, rebuilt=rebuilt)
-        if answer and self._recorder:
-            self._recorder.put(call.episode_id, call.step, observation.frame)
-        return answer
+    def _lock(self, call: ActCall) -> asyncio.Lock:
+        return self._locks.setdefault(call.episode_id, asyncio.Lock())
 
-    async def _commit(self, turn: Turn, record: CommittedStep, *, rebuilt: bool) -> ActAnswer | None:
-        """Commits a computed step, or returns the stored answer if another replica was first; None to try again."""
+    async def _run_unit(self, calls: Sequence[ActCall], deadline: float | None, timer: StageTimer) -> list[Outcome]:
+        """The outcomes of calls whose locks are held; an error of all of them is that of each."""
+        if not calls:
+            return []
+        try:
+            check_deadline(deadline)
+            return await self._run(calls, deadline, timer)
+        except Exception as error:
+            return [error] * len(calls)
+
+    async def _run(self, calls: Sequence[ActCall], deadline: float | None, timer: StageTimer) -> list[Outcome]:
+        """Tries each call at most twice; again if another replica has committed steps of its episode."""
+        outcomes = await self._attempt(calls, deadline, timer)
+        if again := [i for i, outcome in enumerate(outcomes) if outcome is None]:
+            for i in again:
+                self.forget(calls[i].episode_id)
+            found = await self._attempt([calls[i] for i in again], deadline, timer)
+            for i, outcome in zip(again, found, strict=True):
+                if outcome is None:
+                    self.forget(calls[i].episode_id)
+                    outcome = errors.commit_conflict(calls[i].episode_id, calls[i].step)  # noqa: PLW2901
+                outcomes[i] = outcome
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    async def _attempt(self, calls: Sequence[ActCall], deadline: float | None, timer: StageTimer) -> list[Outcome | None]:
+        """One try, from cached or stored states; None if another replica has changed the episode in the meantime."""
+        outcomes: list[Outcome | None] = [None] * len(calls)
+        ready: dict[int, tuple[_Found, PolicyAgent]] = {}
+        for i, found in enumerate(await self._look_up(calls, timer)):
+            try:
+                ready[i] = self._checked(calls[i], found)
+            except Exception as error:
+                outcomes[i] = error
+        with timer.stage("decode"):
+            sized = [(calls[i].observation, agent.bundle.manifest.observation) for i, (_, agent) in ready.items()]
+            observations = await decode_observations(sized)
+        turns: dict[str, dict[int, Turn]] = {}  # by agent
+        for (i, ((state, stored), agent)), observation in zip(ready.items(), observations, strict=True):
+            try:
+                outcomes[i] = _replayed(state, calls[i].step, stored, observation, agent)
+            except Exception as error:
+                outcomes[i] = error
+            if outcomes[i] is None and isinstance(observation, Observation):
+                turns.setdefault(state.agent_digest, {})[i] = _turn(calls[i], state, observation)
+        timers = [timer] if len(turns) == 1 else [timer.branch() for _ in turns]  # agents run at the same time
+        taken = await together(
+            [
+                self._take(self._agents.pinned(digest), list(some.values()), deadline, one)
+                for (digest, some), one in zip(turns.items(), timers, strict=True)
+            ]
+        )
+        for some, answers in zip(turns.values(), taken, strict=True):
+            for i, answer in zip(some, answers, strict=True):
+                outcomes[i] = answer
+        return outcomes
+
+    async def _take(
+        self, agent: PolicyAgent, turns: Sequence[Turn], deadline: float | None, timer: StageTimer
+    ) -> list[Outcome | None]:
+        """Computes and commits turns of one agent."""
+        computed = await self._pipeline.compute(agent, turns, deadline=deadline, timer=timer)
+        outcomes: list[Any] = [_of_computing(one) for one in computed]
+        done = [(i, one) for i, one in enumerate(computed) if not isinstance(one, BaseException)]
+        with timer.stage("commit"):
+            commits = [(turns[i].state, turns[i].step, record) for i, (record, _) in done]
+            committed = await self._commits.put(commits) if commits else []
+        times = StageTimes(total=time.monotonic() - timer.started, stages=timer.seconds)
+        for (i, (record, rebuilt)), outcome in zip(done, committed, strict=True):
+            try:
+                outcomes[i] = self._answer(agent, turns[i], record, outcome, rebuilt=rebuilt, times=times)
+            except Exception as error:
+                outcomes[i] = error
+        return outcomes
+
+    def _answer(
+        self,
+        agent: PolicyAgent,
+        turn: Turn,
+        record: CommittedStep,
+        outcome: CommitOutcome | BaseException,
+        *,
+        rebuilt: bool,
+        times: StageTimes,
+    ) -> ActAnswer | None:
+        """The answer to a step that was committed, here or first by another replica; None to try again."""
         state, step = turn.state, turn.step
-        with turn.timer.stage("commit"):
-            outcome = await self._store.commit(state, step, record)
+        if isinstance(outcome, BaseException):
+            raise outcome
         if isinstance(outcome, Committed):
             length = state.length + len(record.words)
             state = replace(state, committed=step, history_digest=record.history_digest, length=length)
             self._learn(state)
-            times = StageTimes(total=time.monotonic() - turn.timer.started, stages=turn.timer.seconds)
-            window = turn.agent.window
-            return ActAnswer(state=state, step=step, record=record, window=window, rebuilt=rebuilt, times=times)
+            if self._recorder:
+                self._recorder.put(state.episode_id, step, turn.observation.frame)
+            return ActAnswer(state=state, step=step, record=record, window=agent.window, rebuilt=rebuilt, times=times)
         self.forget(state.episode_id)
         if isinstance(outcome, AlreadyCommitted):
             state = replace(state, committed=outcome.committed)
-            return _replay(state, step, outcome.step, turn.observation, turn.agent)
+            replayed = _replay(state, step, outcome.step, turn.observation, agent)
+            if self._recorder:
+                self._recorder.put(state.episode_id, step, turn.observation.frame)
+            return replayed
         if outcome.reason == "STALE":
             return None
         raise errors.of_commit(outcome.reason, state.episode_id, step, outcome.committed)
 
-    async def _look_up(self, call: ActCall, timer: StageTimer) -> tuple[EpisodeState, CommittedStep | None]:
-        """The episode's state (cached, from Redis, or new), and the stored step if it is committed already."""
-        known = self._known.get(call.episode_id)
-        stored = None
-        if known is None or call.step != known.committed + 1:
+    async def _look_up(self, calls: Sequence[ActCall], timer: StageTimer) -> list[_Known | Exception]:
+        """The state of each episode (cached, or from Redis), and the stored step if it is committed already."""
+        known = [self._known.get(call.episode_id) for call in calls]
+        found: list[_Known | Exception] = [(state, None) for state in known]
+        unknown = [i for i, state in enumerate(known) if state is None or calls[i].step != state.committed + 1]
+        if unknown:
             with timer.stage("read"):
-                known, stored = await self._store.read(call.episode_id, call.step)
+                read = await self._store.read_all([(calls[i].episode_id, calls[i].step) for i in unknown])
+            for i, one in zip(unknown, read, strict=True):
+                found[i] = one
+        return found
+
+    def _checked(self, call: ActCall, found: _Known | Exception) -> tuple[_Found, PolicyAgent]:
+        """The state, of a new episode if there is none yet and this is its first step, and its agent."""
+        if isinstance(found, Exception):
+            raise found
+        known, stored = found
         if known is None:
             if call.step > 0:
                 raise errors.episode_not_found(call.episode_id)
             bundle = self._agents.find(call.agent).bundle
             deterministic = bool(call.deterministic)
-            began = new_episode(call.episode_id, agent=bundle.name, agent_digest=bundle.digest, deterministic=deterministic)
-            return began, None
-        if call.agent not in ("", known.agent, known.agent_digest):
+            known = new_episode(call.episode_id, agent=bundle.name, agent_digest=bundle.digest, deterministic=deterministic)
+        elif call.agent not in ("", known.agent, known.agent_digest):
             raise errors.agent_mismatch(known.episode_id, known.agent, call.agent)
-        return known, stored
+        return (known, stored), self._agents.pinned(known.agent_digest)
 
     def _learn(self, state: EpisodeState) -> None:
         self._known[state.episode_id] = state
         self._known.move_to_end(state.episode_id)
         if len(self._known) > self._known_episodes:
             self._known.popitem(last=False)
+
+
+def _of_computing(outcome: Computed | BaseException) -> BaseException | None:
+    """None to try again: the memory service found another history, so another replica has committed steps."""
+    if isinstance(outcome, ServiceError) and outcome.reason == "HISTORY_MISMATCH":
+        return None
+    return outcome if isinstance(outcome, BaseException) else None
+
+
+def _turn(call: ActCall, state: EpisodeState, observation: Observation) -> Turn:
+    deterministic = state.deterministic if call.deterministic is None else call.deterministic
+    return Turn(state, call.step, observation, deterministic)
+
+
+def _replayed(
+    state: EpisodeState,
+    step: int,
+    stored: CommittedStep | None,
+    observation: Observation | ServiceError,
+    agent: PolicyAgent,
+) -> ActAnswer | None:
+    """The stored answer of a committed step; None if the step is the next one; else the step rule's error."""
+    if isinstance(observation, ServiceError):
+        raise observation
+    if step <= state.committed:
+        return _replay(state, step, stored, observation, agent)
+    _check_next(state, step)
+    return None
 
 
 def _replay(

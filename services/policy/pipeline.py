@@ -1,12 +1,15 @@
-"""The computation of one step: retrieve -> remember -> decide. Nothing here is visible outside before it is committed.
+"""The computation of a step: retrieve -> remember -> decide. Nothing here is visible outside before it is committed.
 
-Contract: deterministic: the same episode, history and frame give the same words and the same action, sampled or greedy. The
-CNN encodes the frame while retrieval and memory run. Failure policy: their errors are raised unchanged.
+Contract: deterministic: the same episode, history and frame give the same words and the same action, sampled or greedy.
+Turns of several episodes share every call and forward pass, which changes no answer. The CNN encodes the frames while
+retrieval and memory run. Failure policy: a turn whose retrieval, memory or policy fails has that error as its outcome; the
+others go on. An error of a whole call is raised unchanged.
 """
 
-import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from agent.frame import Observation
 from agent.history import MemoryStep, extend_history
@@ -19,15 +22,15 @@ from services.runtime.stages import StageTimer
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The inputs of one step. deterministic: choose the most probable action. deadline: of `time.monotonic`."""
+    """The inputs of one step of one episode. deterministic: choose the most probable action."""
 
     state: EpisodeState
     step: int
     observation: Observation
-    agent: PolicyAgent
     deterministic: bool
-    deadline: float | None
-    timer: StageTimer
+
+
+Computed = tuple[CommittedStep, bool]  # the step to commit, and whether the memory state had to be rebuilt
 
 
 class Pipeline:
@@ -36,31 +39,65 @@ class Pipeline:
     def __init__(self, retrieval: Retrieval, memory: Memory) -> None:
         self._retrieval, self._memory = retrieval, memory
 
-    async def compute(self, turn: Turn) -> tuple[CommittedStep, bool]:
-        """Returns the step to commit, and whether the memory state had to be rebuilt."""
-        state, step, agent, deadline = turn.state, turn.step, turn.agent, turn.deadline
+    async def compute(
+        self, agent: PolicyAgent, turns: Sequence[Turn], *, deadline: float | None, timer: StageTimer
+    ) -> list[Computed | BaseException]:
+        """Computes one step in each of several episodes of one agent. deadline: of `time.monotonic`."""
         digest = agent.bundle.digest
-        encoding = asyncio.ensure_future(agent.encode.submit(turn.observation.frame, deadline=deadline))  # meanwhile
-        encoding.add_done_callback(lambda task: task.cancelled() or task.exception())  # if nobody waits for it any more
+        encoding = agent.encode.put([turn.observation for turn in turns], deadline=deadline)  # meanwhile
         try:
-            with turn.timer.stage("retrieval"):
-                words = await self._retrieval.words(digest, turn.observation, deadline=deadline)
-            rows = tuple(word.row for word in words)
-            with turn.timer.stage("memory"):
-                memory_step = MemoryStep(state.episode_id, step, rows, state.history_digest)
-                remembered, rebuilt = await self._memory.remember(digest, memory_step, deadline=deadline)
-            with turn.timer.stage("policy"):
-                parameters, value = await agent.decide.submit((await encoding, remembered.vector), deadline=deadline)
+            with timer.stage("retrieval"):
+                words = await self._retrieval.words(digest, [turn.observation for turn in turns], deadline=deadline)
+            outcomes: list[Any] = list(words)  # of each turn, its error once it has failed
+            with timer.stage("memory"):
+                going = _going(outcomes)
+                steps = [_memory_step(turns[i], outcomes[i]) for i in going]
+                remembered = await self._memory.remember(digest, steps, deadline=deadline) if going else []
+            with timer.stage("policy"):
+                features = await encoding
+                pairs: list[Any] = []
+                for i, memory in zip(going, remembered, strict=True):
+                    failed = next((one for one in (memory, features[i]) if isinstance(one, BaseException)), None)
+                    outcomes[i] = failed or (words[i], memory)
+                    if isinstance(memory, tuple) and not failed:
+                        pairs.append((features[i], memory[0].vector))
+                going = _going(outcomes)
+                decided = await agent.decide.put(pairs, deadline=deadline) if going else []
         finally:
             encoding.cancel()
-        action, log_prob = choose(agent.heads, parameters, seed=state.seed, step=step, deterministic=turn.deterministic)
-        record = CommittedStep(
-            words=words,
-            action=action,
-            value=value,
-            log_prob=log_prob,
-            frame_fingerprint=turn.observation.fingerprint,
-            history_digest=extend_history(state.history_digest, rows),
-            time_us=time.time_ns() // 1000,
-        )
-        return record, rebuilt
+        for i, decision in zip(going, decided, strict=True):
+            try:
+                outcomes[i] = _computed(agent, turns[i], outcomes[i], decision)
+            except Exception as error:
+                outcomes[i] = error
+        return outcomes
+
+
+def _going(outcomes: Sequence[object]) -> list[int]:
+    """The turns that have not failed."""
+    return [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, BaseException)]
+
+
+def _memory_step(turn: Turn, words: Any) -> MemoryStep:
+    rows = tuple(word.row for word in words)
+    return MemoryStep(turn.state.episode_id, turn.step, rows, turn.state.history_digest)
+
+
+def _computed(agent: PolicyAgent, turn: Turn, found: Any, decision: Any) -> Computed:
+    """The step, from its words and memory, and from what the policy says: parameters of the actions, and a value."""
+    if isinstance(decision, BaseException):
+        raise decision
+    words, (_, rebuilt) = found
+    parameters, value = decision
+    state, step = turn.state, turn.step
+    action, log_prob = choose(agent.heads, parameters, seed=state.seed, step=step, deterministic=turn.deterministic)
+    record = CommittedStep(
+        words=words,
+        action=action,
+        value=value,
+        log_prob=log_prob,
+        frame_fingerprint=turn.observation.fingerprint,
+        history_digest=extend_history(state.history_digest, tuple(word.row for word in words)),
+        time_us=time.time_ns() // 1000,
+    )
+    return record, rebuilt

@@ -7,6 +7,7 @@ from services.agent_settings import AgentSettings
 from services.policy.actor import Actor
 from services.policy.agents import Agents, load_agent
 from services.policy.backends.interfaces import Memory, Retrieval
+from services.policy.caches import CachedRetrieval
 from services.policy.explain.explain import Explainer
 from services.policy.pipeline import Pipeline
 from services.policy.recording.frames import Frames
@@ -16,6 +17,7 @@ from services.policy.service import SCOPES, AgentServicer
 from services.protocol.reasons import DOMAIN
 from services.runtime.server import GrpcServer, Ready
 from services.runtime.settings import check_address
+from services.runtime.telemetry import agent_labels
 from services.runtime.traces import stage_timer
 from services.store.episodes import EpisodeStore
 from services.store.redis import check_redis_url, connect_redis
@@ -33,6 +35,7 @@ class PolicyServerSettings(AgentSettings):
     retained_steps: int = Field(10_000, gt=0, description="steps kept per episode")
     max_in_flight: int = Field(1024, gt=0, description="Acts under way at once")
     max_batch_items: int = Field(256, gt=0, description="items of one ActBatch")
+    policy_cache_frames: int = Field(4096, ge=0, description="frames per agent whose words and features policy keeps")
     record: str = Field("", description="folder or s3://BUCKET[/PREFIX] for the frames of committed steps; empty: off")
     record_retention: float = Field(0.0, ge=0, description="seconds that a recorded frame is kept; 0: for ever")
     max_watchers: int = Field(128, gt=0, description="WatchMemory calls at once; each holds one Redis connection")
@@ -63,13 +66,16 @@ class PolicyServer(GrpcServer):
 def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Memory, backends_ready: Ready) -> GrpcServer:
     """Builds the server of AgentService from its settings and backends."""
     triton, bundles = connect_triton(settings), settings.load_bundles()
-    agents = Agents([load_agent(bundle, settings, triton) for bundle in bundles])
+    kept = settings.policy_cache_frames
+    agents = Agents([load_agent(bundle, settings, triton, cache_frames=kept) for bundle in bundles])
     agents.check_retained(settings.retained_steps)
     # One connection per watcher and per Act, so that watchers never keep an Act waiting.
     connections = settings.max_watchers + settings.max_in_flight
     client = connect_redis(settings.redis_url, timeout=settings.redis_timeout, max_connections=connections)
     store = EpisodeStore(client, ttl=settings.episode_ttl, retained=settings.retained_steps)
-    pipeline = Pipeline(retrieval, memory)
+    labels = {bundle.digest: agent_labels(bundle.name, bundle.digest) for bundle in bundles}
+    cached = CachedRetrieval(retrieval, labels, size=kept, count_misses=triton is not None)
+    pipeline = Pipeline(cached, memory)
     recorder = Recorder(Recordings(settings.record), retention=settings.record_retention) if settings.record else None
     actor = Actor(
         agents=agents,

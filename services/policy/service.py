@@ -6,7 +6,7 @@ fail alone.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 from shelm.v1 import agent_pb2, agent_pb2_grpc, errors_pb2
@@ -17,7 +17,7 @@ from services.policy.agents import Agents, PolicyAgent
 from services.policy.backends.interfaces import Memory
 from services.policy.explain.explain import Explainer
 from services.policy.recording.frames import Frames
-from services.policy.telemetry import ENDED, WATCHERS, acting, traced_acting
+from services.policy.telemetry import ENDED, WATCHERS, acting, acting_together, traced_acting
 from services.protocol.agent_api import (
     act_message,
     agent_message,
@@ -41,6 +41,7 @@ from services.protocol.status import item_status
 from services.protocol.values import EpisodeState
 from services.runtime import traces
 from services.runtime.errors import Context, ServiceError, deadline_of, invalid
+from services.runtime.logs import in_episode
 from services.runtime.telemetry import agent_labels, refused
 from services.store.episodes import EpisodeStore, new_episode
 
@@ -81,8 +82,8 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     ) -> None:
         self._agents, self._store, self._actor, self._memory = agents, store, actor, memory
         self._explainer, self._frames = explainer, frames
-        tracer = traces.tracer()
-        self._acting = partial(traced_acting, tracer) if tracer else acting
+        self._tracer = traces.tracer()
+        self._acting = partial(traced_acting, self._tracer) if self._tracer else acting
         self._max_batch_items = max_batch_items
         self._max_watchers, self._watchers = max_watchers, 0
         self._background: set[asyncio.Task[None]] = set()
@@ -110,8 +111,32 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
             twice = next(name for name in names if names.count(name) > 1)
             raise invalid("requests", f"expected each episode once, got {twice[:128]!r} more than once")
         deadline = deadline_of(context)
-        acts = (self._item(one, "ActBatch", f"requests[{i}]", deadline) for i, one in enumerate(request.requests))
-        return agent_pb2.ActBatchResponse(results=await asyncio.gather(*acts))
+        if self._tracer and self._tracer.here():  # is sampled: each item gets spans of its own
+            acts = (self._item(one, "ActBatch", f"requests[{i}]", deadline) for i, one in enumerate(request.requests))
+            return agent_pb2.ActBatchResponse(results=await asyncio.gather(*acts))
+        return agent_pb2.ActBatchResponse(results=await self._act_batch(request.requests, deadline))
+
+    async def _act_batch(
+        self, requests: Sequence[agent_pb2.ActRequest], deadline: float | None
+    ) -> list[agent_pb2.ActResult]:
+        """The items of a batch as one unit of work."""
+        results: list[agent_pb2.ActResult] = [agent_pb2.ActResult()] * len(requests)
+        with acting_together(len(requests)) as acts:
+            for i, request in enumerate(requests):
+                try:
+                    acts[i].call = parse_act(request)
+                except ServiceError as error:
+                    results[i] = _failed(error, "ActBatch", f"requests[{i}]")
+            calls = {i: act.call for i, act in enumerate(acts) if act.call}
+            outcomes = await self._actor.act_batch(list(calls.values()), deadline=deadline)
+            for (i, call), outcome in zip(calls.items(), outcomes, strict=True):
+                if isinstance(outcome, BaseException):
+                    in_episode(call.episode_id, call.step)
+                    results[i] = _failed(outcome, "ActBatch", f"requests[{i}]")
+                else:
+                    acts[i].answered(outcome)
+                    results[i] = agent_pb2.ActResult(response=act_message(outcome))
+        return results
 
     async def ActStream(  # noqa: N802
         self, requests: AsyncIterator[agent_pb2.ActStreamRequest], context: Context
@@ -143,14 +168,8 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     ) -> agent_pb2.ActResult:
         try:
             return agent_pb2.ActResult(response=await self._act(request, deadline))
-        except ServiceError as one:
-            error = one.within(place)
-        except Exception:
-            log.exception("an item of %s failed", method)
-            text = "internal error; the server's log tells more"
-            error = failure(errors_pb2.ERROR_REASON_INTERNAL, text)
-        refused(f"/shelm.v1.AgentService/{method}", error)
-        return agent_pb2.ActResult(status=item_status(error))
+        except Exception as error:
+            return _failed(error, method, place)
 
     async def CreateEpisode(  # noqa: N802
         self, request: agent_pb2.CreateEpisodeRequest, context: Context
@@ -286,3 +305,15 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
 
     def _window(self, state: EpisodeState) -> int:
         return self._agents.window(state.agent_digest)
+
+
+def _failed(error: BaseException, method: str, place: str) -> agent_pb2.ActResult:
+    """The result of an item that failed, which is counted and logged. place: of the item within the request."""
+    if isinstance(error, ServiceError):
+        told = error.within(place)
+    else:
+        log.error("an item of %s failed", method, exc_info=error)
+        text = "internal error; the server's log tells more"
+        told = failure(errors_pb2.ERROR_REASON_INTERNAL, text)
+    refused(f"/shelm.v1.AgentService/{method}", told)
+    return agent_pb2.ActResult(status=item_status(told))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -54,28 +55,44 @@ class Act:
         self.outcome = "replayed" if answer.replayed else "committed"
         if answer.times is None:
             return
-        for stage in STAGES:
-            STAGE_SECONDS.labels(*self.agent, stage).observe(answer.times.stages.get(stage, 0.0))
-        WINDOW_FILL.labels(*self.agent).observe(answer.length / answer.window)
+        stages, fill = _of_agent(self.agent)
+        for stage, seconds in stages.items():
+            seconds.observe(answer.times.stages.get(stage, 0.0))
+        fill.observe(answer.length / answer.window)
         if answer.step == 0:
             BEGUN.labels(*self.agent).inc()
+
+
+@cache  # the agents are those that are loaded
+def _of_agent(agent: tuple[str, str]) -> tuple[dict[str, Histogram], Histogram]:
+    """The stages' metrics by name, and that of the window, with the labels of an agent."""
+    return {stage: STAGE_SECONDS.labels(*agent, stage) for stage in STAGES}, WINDOW_FILL.labels(*agent)
 
 
 @contextmanager
 def acting() -> Iterator[Act]:
     """Context manager around one Act: counts it and measures its time."""
-    started, act = time.monotonic(), Act()
-    IN_FLIGHT.inc()
-    try:
+    with acting_together(1) as (act,):
         yield act
+
+
+@contextmanager
+def acting_together(count: int) -> Iterator[list[Act]]:
+    """The same for the Acts of a batch that are one unit of work."""
+    started, acts = time.monotonic(), [Act() for _ in range(count)]
+    IN_FLIGHT.inc(count)
+    try:
+        yield acts
     except Exception:
         raise
     except BaseException:  # asyncio's cancellation
-        act.outcome = "cancelled"
+        for act in acts:
+            act.outcome = "cancelled"
         raise
     finally:
-        IN_FLIGHT.dec()
-        ACTS.labels(*act.agent, act.outcome).observe(time.monotonic() - started)
+        IN_FLIGHT.dec(count)
+        for act in acts:
+            ACTS.labels(*act.agent, act.outcome).observe(time.monotonic() - started)
 
 
 @contextmanager

@@ -4,8 +4,7 @@ Contract: concurrent frames share a forward pass; an invalid frame fails alone. 
 NOT_FOUND, an invalid frame INVALID_ARGUMENT naming its field.
 """
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -21,9 +20,9 @@ from services.protocol.image import InvalidFrame, decode_frame, read_image
 from services.protocol.status import agent_not_loaded, item_status
 from services.protocol.steps import token_messages
 from services.protocol.stubs import retrieval_pb2, retrieval_pb2_grpc
-from services.retrieval.telemetry import export_cache
 from services.runtime import traces
-from services.runtime.batching import Queue, in_thread, make_batcher
+from services.runtime.batching import Queue, in_thread, make_batcher, together
+from services.runtime.cache_metrics import export_cache
 from services.runtime.errors import Context, ServiceError, deadline_of, invalid
 from services.runtime.telemetry import agent_labels, refused
 from services.triton.client import Triton
@@ -70,9 +69,11 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
         self._tracer = traces.tracer()
         self._result = self._traced_result if self._tracer else self._plain_result
 
-    async def words(self, agent_digest: str, observation: Observation, *, deadline: float | None) -> list[Word]:
-        """Returns the words of one frame; also called by a policy in the same process."""
-        return await self._agent(agent_digest).queue.submit(observation, deadline=deadline)
+    def words(
+        self, agent_digest: str, observations: Sequence[Observation], *, deadline: float | None
+    ) -> Awaitable[Sequence[list[Word] | BaseException]]:
+        """Returns the words of each frame, or its error; called by a policy in the same process."""
+        return self._agent(agent_digest).queue.put(observations, deadline=deadline)
 
     async def Retrieve(  # noqa: N802
         self, request: retrieval_pb2.RetrieveRequest, context: Context
@@ -86,7 +87,7 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
             self._result(agent, i, image, request.fingerprints[i] if given else b"", deadline)
             for i, image in enumerate(request.frames)
         )
-        return retrieval_pb2.RetrieveResponse(results=await asyncio.gather(*results))
+        return retrieval_pb2.RetrieveResponse(results=await together(list(results)))
 
     async def _traced_result(self, agent: RetrievalAgent, index: int, *item: Any) -> retrieval_pb2.RetrieveResult:
         assert self._tracer

@@ -1,8 +1,9 @@
 """Dynamic batching: concurrent callers share one run.
 
-Contract: `submit` queues an item and returns its own result. A batch starts as soon as a run slot is free and `max_wait` has
-passed since its first item, or `max_size` items wait. The event loop never computes: `run` is async, and `in_thread` moves
-blocking work to a thread of its own.
+Contract: `submit` queues an item and returns its own result; `put` queues several and gives the outcome of each. A batch
+starts as soon as a run slot is free and `max_wait` has passed since its first item, or `max_size` items wait. `run` is
+async, and `in_thread` moves blocking work off the event loop to a thread of its own; only runs that have proved to be so
+short that the way there would take longer may be left on the loop.
 
 Failure policy: an item whose result is an exception fails alone; if the whole run fails, every item of the batch gets that
 error. A full queue raises RESOURCE_EXHAUSTED at once; an item whose deadline has passed or whose caller is gone is dropped
@@ -15,7 +16,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from services.runtime import telemetry, traces
@@ -27,30 +27,69 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Item_contra = TypeVar("Item_contra", contravariant=True)
-Result_co = TypeVar("Result_co", covariant=True)
+SMOOTHING = 0.9  # of the measured time of a run
 Run = Callable[[list[Item]], Awaitable[Sequence[Result | Exception]]]
 
 
-class Queue(Protocol[Item_contra, Result_co]):
+class Queue(Protocol[Item_contra, Result]):
     """Where a service hands its items to an engine: a `Batcher`, or an engine elsewhere that makes its own batches."""
 
-    async def submit(self, item: Item_contra, *, deadline: float | None = None) -> Result_co:
+    async def submit(self, item: Item_contra, *, deadline: float | None = None) -> Result:
         """The item's result; `deadline` in `time.monotonic`."""
 
+    def put(
+        self, items: Sequence[Item_contra], *, deadline: float | None = None
+    ) -> "asyncio.Future[list[Result | BaseException]]":
+        """Hands over several items at once, whether or not the future is awaited: the result or error of each, in order."""
 
-@dataclass
+
+class _Group(Generic[Result]):
+    """Items that were handed over together, and their outcomes."""
+
+    __slots__ = ("future", "left", "outcomes")
+
+    def __init__(self, count: int) -> None:
+        self.future: asyncio.Future[list[Result | BaseException]] = asyncio.get_running_loop().create_future()
+        self.outcomes: list[Any] = [None] * count
+        self.left = count
+        if not count:
+            self.future.set_result([])
+
+    def settle(self, index: int, outcome: Result | BaseException) -> None:
+        self.outcomes[index] = outcome
+        self.left -= 1
+        if not self.left and not self.future.done():
+            self.future.set_result(self.outcomes)
+
+
 class _Waiting(Generic[Item, Result]):
-    item: Item
-    future: "asyncio.Future[Result]"
-    deadline: float | None
-    since: float
+    __slots__ = ("deadline", "group", "index", "item", "since")
+
+    def __init__(self, item: Item, group: _Group[Result], index: int, deadline: float | None, since: float) -> None:
+        self.item, self.group, self.index, self.deadline, self.since = item, group, index, deadline, since
 
 
-def in_thread(work: Callable[[list[Item]], Sequence[Result | Exception]], executor: ThreadPoolExecutor) -> Run[Item, Result]:
-    """Wraps a blocking function as `run`; give it an executor with one thread if it is not safe for concurrent calls."""
+def in_thread(
+    work: Callable[[list[Item]], Sequence[Result | Exception]], executor: ThreadPoolExecutor, *, inline_below: float = 0.0
+) -> Run[Item, Result]:
+    """Wraps a blocking function as `run`; give it an executor with one thread if it is not safe for concurrent calls.
+
+    inline_below: seconds. Runs of a size that has lately taken less than this are computed on the event loop itself, because
+    the way to a thread and back costs more; `work` must then be safe beside a call in the thread. 0: never.
+    """
+    lately: dict[int, float] = {}  # seconds of a run, smoothed, by the number of binary digits of its size
+
+    def timed(items: list[Item]) -> Sequence[Result | Exception]:
+        started, size = time.perf_counter(), len(items).bit_length()
+        results = work(items)
+        took = time.perf_counter() - started
+        lately[size] = took + SMOOTHING * (lately.get(size, took) - took)
+        return results
 
     async def run(items: list[Item]) -> Sequence[Result | Exception]:
-        return await asyncio.get_running_loop().run_in_executor(executor, work, items)
+        if lately.get(len(items).bit_length(), inline_below) < inline_below:
+            return timed(items)
+        return await asyncio.get_running_loop().run_in_executor(executor, timed, items)
 
     return run
 
@@ -76,17 +115,30 @@ class Batcher(Generic[Item, Result]):
         self._concurrency = concurrency
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._active = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._queue_seconds = telemetry.QUEUE_SECONDS.labels(name)
+        self._batch_size = telemetry.BATCH_SIZE.labels(name)
+        self._run_seconds = telemetry.RUN_SECONDS.labels(name)
 
     async def submit(self, item: Item, *, deadline: float | None = None) -> Result:
         """Waits for the item's result; raises its error, QUEUE_FULL or DEADLINE."""
-        if len(self._queue) >= self._max_queue:
-            raise queue_full(self._name)
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(item, future, deadline, time.monotonic()))
+        (outcome,) = await self.put((item,), deadline=deadline)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    def put(self, items: Sequence[Item], *, deadline: float | None = None) -> "asyncio.Future[list[Result | BaseException]]":
+        """Queues several items. An outcome may be QUEUE_FULL or DEADLINE; who cancels the future gives all items up."""
+        group: _Group[Result] = _Group(len(items))
+        now = time.monotonic()
+        for index, item in enumerate(items):
+            if len(self._queue) >= self._max_queue:
+                group.settle(index, queue_full(self._name))
+            else:
+                self._queue.append(_Waiting(item, group, index, deadline, now))
         self._pump()
-        return await future
+        return group.future
 
     def _pump(self) -> None:
         """Starts a batch now, or after `max_wait`, if a run may start."""
@@ -95,8 +147,9 @@ class Batcher(Generic[Item, Result]):
         if len(self._queue) >= self._max_size:
             self._start()
         elif self._timer is None:
+            loop = asyncio.get_running_loop()
             # Even a wait of 0 lets the callers of this turn of the loop join.
-            self._timer = asyncio.get_running_loop().call_later(self._max_wait, self._start)
+            self._timer = loop.call_later(self._max_wait, self._start) if self._max_wait else loop.call_soon(self._start)
 
     def _start(self) -> None:
         if self._timer is not None:
@@ -119,17 +172,17 @@ class Batcher(Generic[Item, Result]):
         now = time.monotonic()
         while self._queue and len(batch) < self._max_size:
             waiting = self._queue.popleft()
-            if waiting.future.done():
+            if waiting.group.future.done():
                 continue
             if waiting.deadline is not None and waiting.deadline <= now:
-                waiting.future.set_exception(deadline_passed())
+                waiting.group.settle(waiting.index, deadline_passed())
                 continue
-            telemetry.QUEUE_SECONDS.labels(self._name).observe(now - waiting.since)
+            self._queue_seconds.observe(now - waiting.since)
             batch.append(waiting)
         return batch
 
     async def _execute(self, batch: list[_Waiting[Item, Result]]) -> None:
-        telemetry.BATCH_SIZE.labels(self._name).observe(len(batch))
+        self._batch_size.observe(len(batch))
         started = time.monotonic()
         results: Sequence[Result | Exception]
         try:
@@ -140,15 +193,23 @@ class Batcher(Generic[Item, Result]):
             results = [error] * len(batch)
         finally:
             self._active -= 1
-        telemetry.RUN_SECONDS.labels(self._name).observe(time.monotonic() - started)
+        self._run_seconds.observe(time.monotonic() - started)
         for waiting, result in zip(batch, results, strict=True):
-            if waiting.future.done():
-                continue
-            if isinstance(result, Exception):
-                waiting.future.set_exception(result)
-            else:
-                waiting.future.set_result(result)
+            waiting.group.settle(waiting.index, result)
         self._pump()
+
+
+async def outcome_of(work: Awaitable[Result]) -> Result | Exception:
+    """The result, or the error instead of raising it."""
+    try:
+        return await work
+    except Exception as error:
+        return error
+
+
+async def together(works: Sequence[Awaitable[Result]]) -> list[Result]:
+    """The results of several awaitables, which run at the same time; a single one needs no task of its own."""
+    return [await works[0]] if len(works) == 1 else await asyncio.gather(*works)
 
 
 def make_batcher(run: Run[Item, Result], *, name: str, method: str = "", **limits: Any) -> Queue[Item, Result]:
@@ -167,6 +228,10 @@ class _TracedBatcher(Generic[Item, Result]):
 
     async def submit(self, item: Item, *, deadline: float | None = None) -> Result:
         return await self._inner.submit((item, self._tracer.here(), time.monotonic()), deadline=deadline)
+
+    def put(self, items: Sequence[Item], *, deadline: float | None = None) -> "asyncio.Future[list[Result | BaseException]]":
+        where, now = self._tracer.here(), time.monotonic()
+        return self._inner.put([(item, where, now) for item in items], deadline=deadline)
 
     async def _traced_run(self, items: list[tuple[Item, traces.Where, float]]) -> Sequence[Result | Exception]:
         now, places = time.monotonic(), [where for _, where, _ in items]

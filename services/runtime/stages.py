@@ -1,5 +1,6 @@
 """Measures how long the stages of a piece of work take."""
 
+import copy
 import time
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -11,6 +12,12 @@ class StageTimer:
     def __init__(self) -> None:
         self.started = time.monotonic()
         self.seconds: dict[str, float] = {}
+
+    def branch(self) -> "StageTimer":
+        """A timer that goes on from here on its own, for work beside that of this one."""
+        other = copy.copy(self)
+        other.seconds = dict(self.seconds)
+        return other
 
     def stage(self, name: str) -> AbstractContextManager[None]:
         """Context manager: adds the time spent inside to a stage."""

@@ -10,14 +10,16 @@ was stored; committing the same step again tells.
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agent.history import empty_history
 from services.protocol.steps import read_stored_step, stored_step
 from services.protocol.values import CommittedStep, EpisodeState
+from services.runtime.batching import outcome_of, together
 from services.store.keys import STEP_FIELD, entry_id, episode_key, episode_of_key, history_key
-from services.store.redis import scan_page, store_errors
+from services.store.redis import run_scripts, scan_page, store_errors
 from services.store.scripts import COMMIT, CREATE, END
 
 Numbered = tuple[int, CommittedStep]  # the step's number first
@@ -60,6 +62,11 @@ class Refused:
     committed: int
 
 
+CommitOutcome = Committed | AlreadyCommitted | Refused
+Commit = tuple[EpisodeState, int, CommittedStep]  # an episode's state before a step, the step, what to store
+Known = tuple[EpisodeState | None, CommittedStep | None]
+
+
 class EpisodeStore:
     """Episodes in a Redis or Redis Cluster.
 
@@ -78,24 +85,18 @@ class EpisodeStore:
         with store_errors():
             await self._client.ping()
 
-    async def commit(self, state: EpisodeState, step: int, record: CommittedStep) -> Committed | AlreadyCommitted | Refused:
+    async def commit(self, state: EpisodeState, step: int, record: CommittedStep) -> CommitOutcome:
         """Appends `record` as `step`; creates the episode at step 0."""
-        arguments = [
-            step,
-            state.history_digest,
-            record.history_digest,
-            stored_step(record),
-            len(record.words),
-            self._retained,
-            *self._creation(state),
-        ]
-        with store_errors():
-            kind, committed, *rest = await self._commit(keys=_keys(state.episode_id), args=arguments)
-        if kind == b"OK":
-            return Committed()
-        if kind == b"COMMITTED":
-            return AlreadyCommitted(int(committed), read_stored_step(rest[0]))
-        return Refused(kind.decode(), int(committed))
+        (outcome,) = await self.commit_all([(state, step, record)])
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    async def commit_all(self, commits: Sequence[Commit]) -> list[CommitOutcome | Exception]:
+        """Commits steps of several episodes in one trip to Redis, each atomically and with its own outcome."""
+        runs = [(_keys(state.episode_id), self._commit_arguments(state, step, record)) for state, step, record in commits]
+        answers = await run_scripts(self._client, self._commit, runs)
+        return [_commit_outcome(answer) for answer in answers]
 
     async def create(self, state: EpisodeState) -> EpisodeState:
         """Creates the episode; if one of that name exists, returns it unchanged."""
@@ -121,6 +122,10 @@ class EpisodeStore:
         entry = entry_id(step or 0)
         state, found = await self._look(episode_id, entry, entry)
         return state, found[0][1] if found and step is not None else None
+
+    async def read_all(self, wanted: Sequence[tuple[str, int]]) -> list[Known | Exception]:
+        """Does the same as `read` for several (episode, step) at once; an episode that cannot be read has its error."""
+        return await together([outcome_of(self.read(*one)) for one in wanted])
 
     async def steps(self, episode_id: str, *, first: int, limit: int) -> tuple[EpisodeState | None, list[Numbered]]:
         """Reads the episode and up to `limit` committed steps from `first` on, oldest first, in one transaction."""
@@ -164,10 +169,29 @@ class EpisodeStore:
         found = zip(names, answers[::2], answers[1::2], strict=True)
         return cursor, [_state(name, values, ttl_ms) for name, values, ttl_ms in found if values]
 
+    def _commit_arguments(self, state: EpisodeState, step: int, record: CommittedStep) -> list[Any]:
+        before, after = state.history_digest, record.history_digest
+        return [step, before, after, stored_step(record), len(record.words), self._retained, *self._creation(state)]
+
     def _creation(self, state: EpisodeState) -> list[Any]:
         empty = empty_history(state.agent_digest)
         flag = int(state.deterministic)
         return [_now_us(), self._ttl_ms, state.agent, state.agent_digest, state.seed, flag, empty]
+
+
+def _commit_outcome(answer: Any) -> CommitOutcome | Exception:
+    """What the script's answer says; an error stays one."""
+    if isinstance(answer, Exception):
+        return answer
+    kind, committed, *rest = answer
+    if kind == b"OK":
+        return Committed()
+    if kind == b"COMMITTED":
+        try:
+            return AlreadyCommitted(int(committed), read_stored_step(rest[0]))
+        except Exception as error:  # what is stored is damaged: the other steps of the trip are not
+            return error
+    return Refused(kind.decode(), int(committed))
 
 
 def _keys(episode_id: str) -> list[str]:

@@ -5,7 +5,7 @@ UNAVAILABLE with reason STORE_UNAVAILABLE; the next call connects again.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import redis.asyncio
@@ -13,12 +13,14 @@ from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisClusterException, RedisError, SlotNotCoveredError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError, SlotNotCoveredError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from shelm.v1 import errors_pb2
 
 from services.protocol.reasons import failure
+from services.runtime.errors import ServiceError
 
+Run = tuple[Sequence[str], Sequence[Any]]  # keys and arguments of a script
 CLUSTER = "cluster+"  # before redis:// or rediss://: the address is one node of a Redis Cluster
 
 
@@ -59,6 +61,47 @@ async def scan_page(client: Any, cursor: int, *, match: str, count: int) -> tupl
     if int(after):
         return int(after) * len(nodes) + at, keys
     return (at + 1 if at + 1 < len(nodes) else 0), keys
+
+
+async def run_scripts(client: Any, script: Any, runs: Sequence[Run]) -> list[Any]:
+    """Runs one script (of `register_script`) for several keys and arguments; the answer, or the error, of each.
+
+    Several runs share one trip, or one per node of a cluster. Each is atomic by itself; together they are not.
+    """
+    if len(runs) == 1:
+        try:
+            with store_errors():
+                return [await script(*runs[0])]
+        except ServiceError as error:
+            return [error]
+    try:
+        with store_errors():
+            answers = await _pipelined(client, script, runs)
+            if any(isinstance(answer, NoScriptError) for answer in answers):  # a Redis that is new or was flushed
+                await client.script_load(script.script)
+                missing = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+                for i, answer in zip(missing, await _pipelined(client, script, [runs[i] for i in missing]), strict=True):
+                    answers[i] = answer
+    except ServiceError as error:
+        return [error] * len(runs)
+    return [_store_error(answer) if isinstance(answer, Exception) else answer for answer in answers]
+
+
+async def _pipelined(client: Any, script: Any, runs: Sequence[Run]) -> list[Any]:
+    cluster = isinstance(client, RedisCluster)
+    async with client.pipeline() if cluster else client.pipeline(transaction=False) as pipe:
+        for keys, arguments in runs:
+            pipe.evalsha(script.sha, len(keys), *keys, *arguments)
+        answers: list[Any] = await pipe.execute(raise_on_error=False)
+        return answers
+
+
+def _store_error(error: Exception) -> Exception:
+    try:
+        with store_errors():
+            raise error
+    except Exception as one:
+        return one
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ flight, it is RESOURCE_EXHAUSTED.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import grpc
@@ -117,6 +117,10 @@ class TritonModel(Generic[Item, Result]):
             outputs = await self.server.infer(self.model, self._encode(item), deadline=deadline)
         telemetry.RUN_SECONDS.labels(self._name).observe(time.monotonic() - started)
         return self._decode(outputs)
+
+    def put(self, items: Sequence[Item], *, deadline: float | None = None) -> "asyncio.Future[list[Result | BaseException]]":
+        """Sends several items; implements `Queue.put`."""
+        return asyncio.gather(*(self.submit(item, deadline=deadline) for item in items), return_exceptions=True)
 
 
 def text_tensor(text: str) -> NDArray[Any]:

@@ -3,12 +3,13 @@
 Failure policy: as in services.triton.client.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
-from agent.frame import Frame
+from agent.frame import Frame, Observation
 from services.triton.client import Triton, TritonModel
 
 Parameters = NDArray[Any]
@@ -18,9 +19,17 @@ Memory = NDArray[Any]
 class FramesAsTheyAre:
     """Passes frames on unchanged, because the model encodes the frame together with the decision."""
 
-    async def submit(self, item: Frame, *, deadline: float | None = None) -> Frame:
+    async def submit(self, item: Observation, *, deadline: float | None = None) -> Frame:
         """Returns the frame."""
-        return item
+        return item.frame
+
+    def put(
+        self, items: Sequence[Observation], *, deadline: float | None = None
+    ) -> "asyncio.Future[list[Frame | BaseException]]":
+        """Returns the frames."""
+        future: asyncio.Future[list[Frame | BaseException]] = asyncio.get_running_loop().create_future()
+        future.set_result([one.frame for one in items])
+        return future
 
 
 def triton_policy(server: Triton, model: str) -> TritonModel[tuple[Frame, Memory], tuple[Parameters, float]]:

@@ -2,7 +2,9 @@
 
 import queue
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from shelm.v1 import agent_pb2
 from support.deployment import Deployment
 from support.errors import Code, refused, refused_item
@@ -52,6 +54,49 @@ def test_items_of_a_batch_follow_the_step_rule(gateway: Gateway, name: str, fram
     assert refused_item(conflict).kind == (Code.ABORTED, "STEP_CONFLICT")
     assert refused_item(gap).metadata["committed_step"] == "1"
     assert (following.response.step, following.response.replayed) == (2, False)
+
+
+def test_batches_give_the_same_episodes_as_single_acts(gateway: Gateway, name: str, frames: Sequence[Frame]) -> None:
+    walks = [[*frames[5 * i :], *frames[: 5 * i]][:12] for i in range(8)]
+    alone = [play(gateway, f"{name}:alone:{i}", walk, seed=i, deterministic=i % 2 == 0) for i, walk in enumerate(walks)]
+    names = [f"{name}:{i}" for i in range(len(walks))]
+    for i, one in enumerate(names):
+        gateway.create(one, seed=i, deterministic=i % 2 == 0)
+    for step in range(len(walks[0])):
+        batch = [act_request(one, step, walk[step]) for one, walk in zip(names, walks, strict=True)]
+        results = gateway.act_batch(batch)
+        for result, single in zip(results, (episode[step] for episode in alone), strict=True):
+            assert lines([result.response]) == lines([single])
+            assert result.response.value == pytest.approx(single.value, abs=1e-3)  # a row of a batch may round differently
+            assert result.response.log_prob == pytest.approx(single.log_prob, abs=1e-3)
+            assert (result.response.committed_step, result.response.memory.length) == (step, single.memory.length)
+        again = gateway.act_batch(batch)
+        assert [(one.response.replayed, stored(one.response)) for one in again] == [
+            (True, stored(one.response)) for one in results
+        ]
+    for one, episode in zip(names, alone, strict=True):
+        assert lines(gateway.memory(one)) == lines(episode)
+
+
+def test_batches_and_single_acts_of_the_same_step_at_once_commit_it_once(
+    gateway: Gateway, name: str, frames: Sequence[Frame]
+) -> None:
+    names = [f"{name}:{i}" for i in range(6)]
+    for step, frame in enumerate(frames[:4]):
+        batch = [act_request(one, step, frame) for one in names]
+        with ThreadPoolExecutor(8) as threads:
+            batches = [threads.submit(gateway.act_batch, some) for some in (batch, batch[::-1])]
+            acts = [threads.submit(gateway.act, one, step, frame) for one in names]
+            results = {result.response.episode_id: [result.response] for result in batches[0].result()}
+            for result in batches[1].result():
+                results[result.response.episode_id].append(result.response)
+            for one, act in zip(names, acts, strict=True):
+                results[one].append(act.result())
+        for answers in results.values():
+            assert len({answer.replayed for answer in answers}) == 2
+            assert sum(not answer.replayed for answer in answers) == 1
+            assert stored(answers[0]) == stored(answers[1]) == stored(answers[2])
+    assert all(len(gateway.memory(one)) == 4 for one in names)
 
 
 def test_an_empty_batch_has_no_results(gateway: Gateway) -> None:

@@ -37,7 +37,8 @@ class Serve:
         self.folder = folder
         self.target = f"127.0.0.1:{free_port()}"
         addresses = {"SHELM_LISTEN": self.target, "SHELM_INSPECTOR_LISTEN": f"127.0.0.1:{free_port()}"}
-        self._settings = {"SHELM_RUN_DIR": str(folder), **addresses, **settings}
+        # Without policy's own cache every Act needs every service, so that the loss of any of them is noticed.
+        self._settings = {"SHELM_RUN_DIR": str(folder), "SHELM_POLICY_CACHE_FRAMES": "0", **addresses, **settings}
         self.errors_path = folder.parent / f"{folder.name}.stderr"
         self.output_path = folder.parent / f"{folder.name}.stdout"
         with self.errors_path.open("wb") as errors, self.output_path.open("wb") as output:

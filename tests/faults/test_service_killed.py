@@ -4,12 +4,14 @@ Everything is compared with the same episodes undisturbed: words and actions are
 """
 
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from faults_episodes import Outcome, Plan, Player
+from faults_episodes import Outcome, Plan, Player, outcome_of
 from faults_fire import EPISODES, act_under_fire
 from faults_serve import MODELS, SERVICES, Serve
+from shelm import Act, ShelmError
 
 pytest_plugins = ("faults_fixtures",)
 pytestmark = pytest.mark.timeout(240)
@@ -46,6 +48,31 @@ def test_episodes_go_on_after_a_service_was_killed_in_the_middle_of_an_act(
         for player, expected in zip(players, undisturbed, strict=False):
             player.check(expected)
     assert disturbed, "not one Act noticed: the service was not killed in the middle of one"
+
+
+@pytest.mark.parametrize("service", ["policy", "memory"])
+def test_a_batch_whose_service_is_killed_commits_each_item_once(
+    serve: Serve, episode_plans: list[Plan], undisturbed: list[list[Outcome]], name: str, service: str
+) -> None:
+    plans, draw, lost = episode_plans[:EPISODES], random.Random(f"batch {service}"), 0
+    with serve.client(retry_for=0) as hasty, serve.client() as client, ThreadPoolExecutor(1) as threads:
+        players = [Player(client, f"{name}-{i}", plan) for i, plan in enumerate(plans)]
+        for step in range(12):
+            frames = {player.name: player.frame for player in players}
+            if step % 4 == 3:
+                batch = threads.submit(hasty.act_batch, frames)
+                time.sleep(draw.uniform(0, 0.02))
+                serve.kill(service)
+                lost += bool(batch.exception()) or any(isinstance(one, ShelmError) for one in batch.result().values())
+                serve.wait_serving()
+            answers = client.act_batch(frames)  # the same step again where the batch was lost
+            for player in players:
+                answer = answers[player.name]
+                assert isinstance(answer, Act)
+                player.outcomes.append(outcome_of(answer))
+        for player, expected in zip(players, undisturbed, strict=False):
+            player.check(expected[:12])
+    assert lost, "not one batch noticed"
 
 
 def test_episode_goes_on_after_everything_was_killed_at_once(

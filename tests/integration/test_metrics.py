@@ -112,7 +112,9 @@ def test_a_frame_seen_before_is_a_hit(
     for step, frame in enumerate([frames[40], frames[41], frames[40], frames[40]]):
         measured.gateway.act(name, step, frame)
     assert counted("retrieval", "shelm_retrieval_cache_misses_total", **agent) == 2
-    assert counted("retrieval", "shelm_retrieval_cache_hits_total", **agent) == 2
+    assert counted("policy", "shelm_retrieval_cache_hits_total", **agent) == 2  # policy need not ask
+    assert counted("retrieval", "shelm_retrieval_cache_hits_total", **agent) == 0
+    assert counted("policy", "shelm_retrieval_cache_misses_total", **agent) == 0  # or they would count twice
 
 
 def test_slots_evictions_and_rebuilds_are_counted(

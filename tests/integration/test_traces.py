@@ -49,7 +49,13 @@ TREE: dict[tuple[str, str, str], tuple[str, str, str]] = {
 INSIDE = {span: above for span, above in TREE.items() if span[0] == "policy" and "call" not in span[2]} | {
     ("policy", kind, stage): ("policy", stage, "") for stage in ("retrieval", "memory") for kind in ("queue", "run")
 }
-NEVER_SAMPLED = {"SHELM_TRACES_RATIO": "0", "SHELM_LOG_FORMAT": "json", "SHELM_LOG_LEVEL": "DEBUG", "SHELM_SLOTS": "2"}
+NEVER_SAMPLED = {
+    "SHELM_TRACES_RATIO": "0",
+    "SHELM_LOG_FORMAT": "json",
+    "SHELM_LOG_LEVEL": "DEBUG",
+    "SHELM_SLOTS": "2",
+    "SHELM_POLICY_CACHE_FRAMES": "0",  # every Act goes the whole way
+}
 
 
 @pytest.fixture(scope="module")

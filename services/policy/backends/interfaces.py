@@ -1,6 +1,10 @@
-"""The interfaces of retrieval and memory, whether they run in this process, at one address, or as several replicas."""
+"""The interfaces of retrieval and memory, whether they run in this process, at one address, or as several replicas.
 
-from collections.abc import Sequence
+Both take several items at once, of one agent, and answer each with its result or its error, so that one call serves a whole
+batch. An error of the call as a whole is raised.
+"""
+
+from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -10,19 +14,25 @@ from agent.frame import Observation
 from agent.history import MemoryStep, MemoryVector
 from agent.vocabulary import Word
 
+Remembered = tuple[MemoryVector, bool]  # the vector after a step, and whether the memory state was rebuilt
+
 
 class Retrieval(Protocol):
-    """Frame -> words."""
+    """Frames -> words."""
 
-    async def words(self, agent_digest: str, observation: Observation, *, deadline: float | None) -> Sequence[Word]:
-        """k words, most similar first."""
+    def words(
+        self, agent_digest: str, observations: Sequence[Observation], *, deadline: float | None
+    ) -> Awaitable[Sequence[Sequence[Word] | BaseException]]:
+        """k words of each frame, most similar first."""
 
 
 class Memory(Protocol):
-    """Words -> memory vector."""
+    """Words -> memory vectors."""
 
-    async def remember(self, agent_digest: str, step: MemoryStep, *, deadline: float | None) -> tuple[MemoryVector, bool]:
-        """The vector after the step, and whether the memory state was rebuilt."""
+    def remember(
+        self, agent_digest: str, steps: Sequence[MemoryStep], *, deadline: float | None
+    ) -> Awaitable[Sequence[Remembered | BaseException]]:
+        """Takes one step in each of several episodes."""
 
     async def encode_histories(
         self, agent_digest: str, histories: Sequence[Sequence[int]], *, episode_id: str, deadline: float | None

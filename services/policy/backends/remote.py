@@ -1,4 +1,4 @@
-"""Retrieval and memory at one address each, over gRPC. Callers pass one frame or step; concurrent callers share a call.
+"""Retrieval and memory at one address each, over gRPC. Concurrent callers share a call.
 
 Failure policy: a service that cannot be reached is RETRIEVAL_UNAVAILABLE or MEMORY_UNAVAILABLE; the channel reconnects
 automatically. Errors of single items are raised unchanged.
@@ -18,6 +18,7 @@ from shelm.v1 import errors_pb2
 from agent.frame import Observation
 from agent.history import MemoryStep, MemoryVector
 from agent.vocabulary import Word
+from services.policy.backends.interfaces import Remembered
 from services.protocol.image import raw_image
 from services.protocol.reasons import failure
 from services.protocol.status import item_error
@@ -111,9 +112,11 @@ class RemoteRetrieval(_Remote):
             concurrency=2,
         )
 
-    async def words(self, agent_digest: str, observation: Observation, *, deadline: float | None) -> Sequence[Word]:
-        """k words, most similar first."""
-        return await self._calls.submit((agent_digest, observation, deadline), deadline=deadline)
+    def words(
+        self, agent_digest: str, observations: Sequence[Observation], *, deadline: float | None
+    ) -> Awaitable[Sequence[Sequence[Word] | BaseException]]:
+        """k words of each frame, most similar first."""
+        return self._calls.put([(agent_digest, one, deadline) for one in observations], deadline=deadline)
 
     async def _retrieve(self, items: list[_Seen]) -> list[Sequence[Word] | Exception]:
         results: dict[int, Sequence[Word] | Exception] = {}
@@ -137,7 +140,7 @@ class RemoteMemory(_Remote):
     def __init__(self, channel: grpc.aio.Channel, *, token: str = "", max_batch: int, max_queue: int) -> None:
         super().__init__(channel, name="memory", service="shelm.internal.v1.MemoryService", token=token)
         self._stub = memory_pb2_grpc.MemoryServiceStub(channel)
-        self._calls: Queue[_Stepped, tuple[MemoryVector, bool]] = make_batcher(
+        self._calls: Queue[_Stepped, Remembered] = make_batcher(
             self._remember,
             name="memory call",
             method=f"{self._service}/Remember",
@@ -146,9 +149,11 @@ class RemoteMemory(_Remote):
             concurrency=2,
         )
 
-    async def remember(self, agent_digest: str, step: MemoryStep, *, deadline: float | None) -> tuple[MemoryVector, bool]:
-        """The vector after the step, and whether the memory state was rebuilt."""
-        return await self._calls.submit((agent_digest, step, deadline), deadline=deadline)
+    def remember(
+        self, agent_digest: str, steps: Sequence[MemoryStep], *, deadline: float | None
+    ) -> Awaitable[Sequence[Remembered | BaseException]]:
+        """The vector after each step, and whether the memory state was rebuilt."""
+        return self._calls.put([(agent_digest, step, deadline) for step in steps], deadline=deadline)
 
     async def encode_histories(
         self, agent_digest: str, histories: Sequence[Sequence[int]], *, episode_id: str, deadline: float | None
@@ -166,7 +171,7 @@ class RemoteMemory(_Remote):
         reply: memory_pb2.ForgetResponse = await self._call(self._stub.Forget, request, CALL_TIMEOUT)
         return reply.dropped
 
-    async def _remember(self, items: list[_Stepped]) -> list[tuple[MemoryVector, bool] | Exception]:
+    async def _remember(self, items: list[_Stepped]) -> list[Remembered | Exception]:
         request = memory_pb2.RememberRequest(items=[_item(digest, step) for digest, step, _ in items])
         reply = await self._call(self._stub.Remember, request, _timeout(item[2] for item in items), range(len(items)))
         return [_remembered(result) for result in reply.results]
@@ -188,7 +193,7 @@ def _item(agent_digest: str, step: MemoryStep) -> memory_pb2.RememberItem:
     )
 
 
-def _remembered(result: memory_pb2.RememberResult) -> tuple[MemoryVector, bool] | Exception:
+def _remembered(result: memory_pb2.RememberResult) -> Remembered | Exception:
     if result.WhichOneof("outcome") != "remembered":
         return item_error(result.status)
     vector = np.frombuffer(result.remembered.vector, "<f4")

@@ -16,7 +16,8 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
 
 import grpc
 import numpy as np
@@ -24,10 +25,12 @@ from numpy.typing import NDArray
 from shelm.v1 import errors_pb2
 
 from agent.frame import Observation
-from agent.history import MemoryStep, MemoryVector
+from agent.history import MemoryStep
 from agent.vocabulary import Word
+from services.policy.backends.interfaces import Remembered
 from services.policy.backends.remote import RemoteMemory, RemoteRetrieval, unavailable
 from services.protocol.reasons import failure
+from services.runtime.batching import together
 from services.runtime.errors import ServiceError
 
 log = logging.getLogger(__name__)
@@ -56,7 +59,8 @@ class Replica(Generic[Backend]):
 
     address: str
     backend: Backend
-    away: asyncio.Event = field(default_factory=asyncio.Event)
+    away: bool = False  # its health check failed
+    answers: "set[asyncio.Future[Any]]" = field(default_factory=set)  # of calls under way
 
 
 class Replicas(Generic[Backend]):
@@ -88,26 +92,54 @@ class Replicas(Generic[Backend]):
                 error = one
         raise error or _no_replica(self._name)
 
+    async def call_each(
+        self, keys: Sequence[bytes], work: Callable[[Backend, list[int]], Awaitable[Sequence[Result | BaseException]]]
+    ) -> list[Result | BaseException]:
+        """Runs `work` for items, given their keys, each at its preferred replica: one call for the items of a replica.
+
+        work: takes the indices of items; the result or error of each. An item whose error is UNAVAILABLE goes on at its next
+        best replica.
+        """
+        if not self._replicas:
+            await self._look_up()
+        outcomes: list[Result | BaseException] = [_no_replica(self._name)] * len(keys)
+        ranked = [self._ranked(key) for key in keys]
+        left = list(range(len(keys)))
+        for rank in range(len(self._replicas)):
+            homes: dict[str, list[int]] = {}
+            for i in left:
+                homes.setdefault(ranked[i][rank].address, []).append(i)
+            found = await together([_outcomes(ranked[some[0]][rank], work, some) for some in homes.values()])
+            for some, answers in zip(homes.values(), found, strict=True):
+                for i, outcome in zip(some, answers, strict=True):
+                    outcomes[i] = outcome
+            left = [i for i in left if _is_unavailable(outcomes[i])]
+            if not left:
+                break
+        return outcomes
+
     async def each(self, work: Callable[[Backend], Awaitable[Result]]) -> list[Result]:
         """Runs `work` at every healthy replica; results of those that fail are left out."""
-        there = [replica for replica in self._replicas.values() if not replica.away.is_set()]
+        there = [replica for replica in self._replicas.values() if not replica.away]
         done = await asyncio.gather(*(work(replica.backend) for replica in there), return_exceptions=True)
         return [one for one in done if not isinstance(one, BaseException)]
 
     def _ranked(self, key: bytes) -> list[Replica[Backend]]:
         """Healthy replicas in the order of their hash for the key, then unhealthy ones, in case they have recovered."""
 
+        if len(self._replicas) == 1:
+            return list(self._replicas.values())
+
         def rank(replica: Replica[Backend]) -> tuple[bool, bytes]:
-            return not replica.away.is_set(), preference(key, replica.address)
+            return not replica.away, preference(key, replica.address)
 
         return sorted(self._replicas.values(), key=rank, reverse=True)
 
     async def _check(self, replica: Replica[Backend]) -> list[str]:
         missing = await replica.backend.missing()
+        replica.away = bool(missing)
         if missing:
-            replica.away.set()
-        elif replica.away.is_set():
-            replica.away = asyncio.Event()
+            _give_up(replica)
         return missing
 
     async def _look_up(self) -> None:
@@ -127,20 +159,53 @@ class Replicas(Generic[Backend]):
         self._replicas = {**kept, **new}
 
 
-async def _unless_away(replica: Replica[Backend], work: Awaitable[Result]) -> Result:
+async def _unless_away(replica: Replica[Any], work: Awaitable[Result]) -> Result:
     """Returns the result of `work`, or raises REPLICA_AWAY once the health check fails: a cut cable closes no connection."""
-    if replica.away.is_set():
+    if replica.away:
         return await work
-    call, gone = asyncio.ensure_future(work), asyncio.ensure_future(replica.away.wait())
+    call = asyncio.ensure_future(work)
+    answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+    call.add_done_callback(partial(_pass_on, answer))
+    replica.answers.add(answer)
     try:
-        await asyncio.wait({call, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if call.done():
-            return call.result()
-        text = f"the replica at {replica.address} is away; retry the same step"
-        raise failure(errors_pb2.ERROR_REASON_REPLICA_AWAY, text, retry_after=0.5)
+        return await answer
     finally:
+        replica.answers.discard(answer)
         call.cancel()
-        gone.cancel()
+
+
+def _pass_on(answer: "asyncio.Future[Result]", call: "asyncio.Future[Result]") -> None:
+    error = None if call.cancelled() else call.exception()  # asked for even where nobody waits, or asyncio complains
+    if answer.done():
+        return
+    if call.cancelled():
+        answer.cancel()
+    elif error:
+        answer.set_exception(error)
+    else:
+        answer.set_result(call.result())
+
+
+def _give_up(replica: Replica[Any]) -> None:
+    text = f"the replica at {replica.address} is away; retry the same step"
+    for answer in replica.answers:
+        if not answer.done():
+            answer.set_exception(failure(errors_pb2.ERROR_REASON_REPLICA_AWAY, text, retry_after=0.5))
+
+
+async def _outcomes(
+    replica: Replica[Backend],
+    work: Callable[[Backend, list[int]], Awaitable[Sequence[Result | BaseException]]],
+    some: list[int],
+) -> Sequence[Result | BaseException]:
+    try:
+        return await _unless_away(replica, work(replica.backend, some))
+    except ServiceError as error:
+        return [error] * len(some)
+
+
+def _is_unavailable(outcome: object) -> bool:
+    return isinstance(outcome, ServiceError) and outcome.code is grpc.StatusCode.UNAVAILABLE
 
 
 async def _addresses(host: str) -> list[str]:
@@ -161,20 +226,29 @@ def _no_replica(name: str) -> ServiceError:
 class RetrievalReplicas(Replicas[RemoteRetrieval]):
     """`Retrieval` at the replica that the frame prefers, whose cache holds its words if any does."""
 
-    async def words(self, agent_digest: str, observation: Observation, *, deadline: float | None) -> Sequence[Word]:
-        """k words, most similar first."""
-        return await self.call(
-            observation.fingerprint, lambda backend: backend.words(agent_digest, observation, deadline=deadline)
-        )
+    async def words(
+        self, agent_digest: str, observations: Sequence[Observation], *, deadline: float | None
+    ) -> Sequence[Sequence[Word] | BaseException]:
+        """k words of each frame, most similar first."""
+
+        def work(backend: RemoteRetrieval, some: list[int]) -> Awaitable[Sequence[Sequence[Word] | BaseException]]:
+            return backend.words(agent_digest, [observations[i] for i in some], deadline=deadline)
+
+        return await self.call_each([one.fingerprint for one in observations], work)
 
 
 class MemoryReplicas(Replicas[RemoteMemory]):
     """`Memory` at the replica that the episode prefers, whose slots hold its memory state if any do."""
 
-    async def remember(self, agent_digest: str, step: MemoryStep, *, deadline: float | None) -> tuple[MemoryVector, bool]:
-        """The vector after the step, and whether the memory state was rebuilt."""
-        key = step.episode_id.encode()
-        return await self.call(key, lambda backend: backend.remember(agent_digest, step, deadline=deadline))
+    async def remember(
+        self, agent_digest: str, steps: Sequence[MemoryStep], *, deadline: float | None
+    ) -> Sequence[Remembered | BaseException]:
+        """The vector after each step, and whether the memory state was rebuilt."""
+
+        def work(backend: RemoteMemory, some: list[int]) -> Awaitable[Sequence[Remembered | BaseException]]:
+            return backend.remember(agent_digest, [steps[i] for i in some], deadline=deadline)
+
+        return await self.call_each([step.episode_id.encode() for step in steps], work)
 
     async def encode_histories(
         self, agent_digest: str, histories: Sequence[Sequence[int]], *, episode_id: str, deadline: float | None

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent.frame import Frame
+from agent.frame import Observation
 from agent.history import history_reach
 from agent.policy.actor_critic import Parameters
 from agent.policy.heads import choose, probabilities, total_variation
@@ -41,7 +41,7 @@ class _Case:
     state: EpisodeState
     step: int
     agent: PolicyAgent
-    frame: Frame
+    observation: Observation
     history: History
 
 
@@ -66,8 +66,8 @@ class Explainer:
         state, record = await self._committed(call.episode_id, call.step)
         agent = self._agents.pinned(state.agent_digest)
         first, history = await self._history(state, call.step, agent)
-        frame = await self._frame(call, state, agent, record)
-        case = _Case(state, call.step, agent, frame, history)
+        observation = await self._observation(call, state, agent, record)
+        case = _Case(state, call.step, agent, observation, history)
         by_word, by_step = history.without_each_word(), history.without_each_step(call.max_steps)
         outcomes = await self._outcomes(case, [history.rows, *(one.rows for one in (*by_word, *by_step))], deadline)
         whole = outcomes[history.rows]
@@ -100,21 +100,23 @@ class Explainer:
             raise errors.reach_not_retained(state.episode_id, step, first, state.committed)
         return first, history_of(steps, reach=reach)
 
-    async def _frame(self, call: ExplainCall, state: EpisodeState, agent: PolicyAgent, record: CommittedStep) -> Frame:
+    async def _observation(
+        self, call: ExplainCall, state: EpisodeState, agent: PolicyAgent, record: CommittedStep
+    ) -> Observation:
         if call.observation:
             observation = await decode_observation(call.observation, agent.bundle.manifest.observation)
             if observation.fingerprint != record.frame_fingerprint:
                 raise errors.step_conflict(state.episode_id, call.step, state.committed)
-            return observation.frame
+            return observation
         recorded = await self._frames.of_step(state.episode_id, call.step, record)
         if recorded is None:
             raise errors.frame_needed(state.episode_id, call.step)
-        return recorded.frame
+        return Observation(recorded.frame, record.frame_fingerprint)
 
     async def _outcomes(self, case: _Case, histories: Sequence[Rows], deadline: float | None) -> dict[Rows, _Outcome]:
         """The policy's output for the frame with each history; equal histories are computed once."""
         agent, distinct = case.agent, list(dict.fromkeys(histories))
-        features = await agent.encode.submit(case.frame, deadline=deadline)
+        features = await agent.encode.submit(case.observation, deadline=deadline)
         outcomes: dict[Rows, _Outcome] = {}
         for at in range(0, len(distinct), AT_ONCE):
             check_deadline(deadline)

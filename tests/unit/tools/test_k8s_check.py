@@ -401,7 +401,7 @@ def test_settings_are_read_from_the_source_as_they_are(facts: Facts) -> None:
 
 
 def test_metrics_are_read_from_the_source_as_they_are(facts: Facts) -> None:
-    from services.retrieval import telemetry  # noqa: F401 - registers its metrics
+    from services.runtime import cache_metrics  # noqa: F401 - registers its metrics
     from services.runtime import telemetry as shared
 
     shared.CALLS.labels("test", "OK")  # a metric with labels exports nothing before its first use

@@ -195,6 +195,51 @@ async def test_as_many_runs_as_allowed_are_under_way_at_once() -> None:
     assert run.most_at_once == 2
 
 
+async def test_items_put_together_get_their_own_outcome_as_if_they_had_come_alone() -> None:
+    run = Doubler()
+    batcher = Batcher(run, name="test", max_size=2, max_queue=4)
+    outcomes = await asyncio.wait_for(batcher.put([1, -2, 3, 4, 5]), SOON)
+    assert (outcomes[0], outcomes[2], outcomes[3]) == (2, 6, 8)
+    assert isinstance(outcomes[1], ValueError)
+    assert isinstance(outcomes[4], ServiceError)
+    assert outcomes[4].reason == "QUEUE_FULL"
+    assert run.runs == [[1, -2], [3, 4]]
+    assert await asyncio.wait_for(batcher.put([]), SOON) == []
+
+
+async def test_items_put_together_and_given_up_are_never_computed() -> None:
+    run = Doubler(held=True)
+    batcher = Batcher(run, name="test")
+    running = await submitted(batcher, 1)
+    await until(lambda: run.runs)
+    batcher.put([2, 3]).cancel()
+    patient = await submitted(batcher, 4)
+    run.let_go()
+    assert await results([*running, *patient]) == [2, 8]
+    assert run.runs == [[1], [4]]
+
+
+async def test_only_runs_of_a_size_that_has_proved_short_stay_on_the_loop() -> None:
+    threads: list[tuple[int, bool]] = []
+    slow = threading.Event()
+
+    def work(items: list[int]) -> list[int]:
+        threads.append((len(items), threading.current_thread() is threading.main_thread()))
+        if slow.is_set():
+            time.sleep(0.2)
+        return items
+
+    with ThreadPoolExecutor(1) as executor:
+        run = in_thread(work, executor, inline_below=0.1)
+        for items in ([1], [1], [1, 2, 3, 4], [1, 2, 3, 4]):
+            assert await run(items) == items
+        slow.set()
+        for _ in range(12):
+            await run([1])
+    assert threads[:4] == [(1, False), (1, True), (4, False), (4, True)]
+    assert threads[-1] == (1, False)
+
+
 async def test_blocking_work_leaves_the_event_loop_free() -> None:
     release = threading.Event()
     threads = []
