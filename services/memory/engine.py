@@ -1,6 +1,6 @@
 """The interface between the memory service and its engine, and the engine in this process.
 
-Contract: `submit` computes one step; a slot miss is a normal result. `rebuild` receives the last words of the history
+Contract: `put` computes steps; a slot miss is a normal result. `rebuild` receives the last words of the history
 together with the step, so that no other episode takes the slot in between, however few slots there are. Rebuilds that are
 needed at once are computed together, in slices between which the steps of other episodes are computed. A rebuild goes on
 when its caller's deadline passes, and the caller's next try waits for the same one or finds its result: it has a time limit
@@ -27,6 +27,7 @@ from services.runtime.batching import Queue, in_thread, make_batcher
 from services.runtime.errors import check_deadline, deadline_passed
 
 Result = TypeVar("Result")
+INLINE = 0.001  # seconds of a step below which the way to the thread and back costs more
 SLICE = 0.005  # seconds of a rebuild or an encoding before the steps that wait are computed
 
 
@@ -38,8 +39,10 @@ class MemoryEngine(Protocol):
 
     dtype: str
 
-    async def submit(self, step: MemoryStep, *, deadline: float | None) -> MemoryVector | SlotMiss:
-        """Computes one step; returns a slot miss if no slot holds its history."""
+    def put(
+        self, steps: Sequence[MemoryStep], *, deadline: float | None
+    ) -> "asyncio.Future[list[MemoryVector | SlotMiss | BaseException]]":
+        """Computes one step in each of several episodes: a slot miss where no slot holds the history, or an error."""
 
     async def rebuild(self, step: MemoryStep, words: Sequence[int], *, deadline: float | None) -> MemoryVector:
         """Rebuilds the state before the step from the last words of its history, then computes the step."""
@@ -63,7 +66,7 @@ class LocalMemory:
         self._slots, self.dtype = slots, slots.dtype
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="memory")
         self._steps: Queue[MemoryStep, MemoryVector | SlotMiss] = make_batcher(
-            in_thread(slots.remember, self._executor),
+            in_thread(slots.remember, self._executor, inline_below=INLINE, free=lambda: not self._busy),
             name="memory",
             max_size=settings.max_batch,
             max_wait=settings.max_wait,
@@ -76,11 +79,14 @@ class LocalMemory:
             max_queue=settings.max_queue,
         )
         self._rebuild_timeout = settings.rebuild_timeout
+        self._busy = 0  # jobs of the thread besides steps
         self._running: dict[MemoryStep, asyncio.Task[MemoryVector]] = {}
 
-    async def submit(self, step: MemoryStep, *, deadline: float | None) -> MemoryVector | SlotMiss:
-        """Computes one step; returns a slot miss if no slot holds its history."""
-        return await self._steps.submit(step, deadline=deadline)
+    def put(
+        self, steps: Sequence[MemoryStep], *, deadline: float | None
+    ) -> "asyncio.Future[list[MemoryVector | SlotMiss | BaseException]]":
+        """Computes one step in each of several episodes."""
+        return self._steps.put(steps, deadline=deadline)
 
     async def rebuild(self, step: MemoryStep, words: Sequence[int], *, deadline: float | None) -> MemoryVector:
         """Rebuilds the state before the step, then computes the step."""
@@ -122,7 +128,15 @@ class LocalMemory:
         return found[0]
 
     async def _run(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        loop = asyncio.get_running_loop()
+        self._busy += 1
+        job = self._executor.submit(work)
+        # Of the job and not of its caller, who may be gone before the thread has ended it.
+        job.add_done_callback(lambda _: loop.call_soon_threadsafe(self._ended_job))
+        return await asyncio.wrap_future(job)
+
+    def _ended_job(self) -> None:
+        self._busy -= 1
 
 
 def _slice(chunks: Chunks[Result]) -> tuple[Result] | None:

@@ -7,7 +7,6 @@ Failure policy: an invalid item fails alone, with its field named; a history tha
 HISTORY_MISMATCH; one invalid history fails the whole EncodeHistories call.
 """
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from agent.bundle import AgentBundle
 from agent.engines.memory import load_slots
 from agent.history import MemoryStep, MemoryVector
 from agent.memory.checks import StepCheck
-from agent.memory.slots import SlotCounts
+from agent.memory.slots import SlotCounts, SlotMiss
 from agent.vocabulary import load_vocabulary
 from services.agent_settings import AgentSettings
 from services.memory.engine import LocalMemory, MemoryEngine
@@ -77,7 +76,6 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         self._agents = {agent.bundle.digest: agent for agent in agents}
         self._histories = histories
         self._tracer = traces.tracer()
-        self._result = self._traced_result if self._tracer else self._plain_result
 
     async def remember(
         self, agent_digest: str, steps: Sequence[MemoryStep], *, deadline: float | None
@@ -86,19 +84,22 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         error, of each. Called by a policy in the same process.
         """
         agent = self._agent(agent_digest)
-        return await together([outcome_of(self._remember(agent, step, deadline=deadline)) for step in steps])
+        found: dict[int, Remembered | BaseException] = {}
+        missing = {}
+        for i, outcome in enumerate(await agent.engine.put(steps, deadline=deadline)):
+            if isinstance(outcome, SlotMiss):
+                missing[i] = outcome_of(self._rebuild(agent, steps[i], outcome, deadline))
+            else:
+                found[i] = _remembered(outcome)
+        if missing:
+            found.update(zip(missing, await together(list(missing.values())), strict=True))
+        return [found[i] for i in range(len(steps))]
 
-    async def _remember(self, agent: MemoryAgent, step: MemoryStep, *, deadline: float | None) -> Remembered:
-        try:
-            answer = await agent.engine.submit(step, deadline=deadline)
-        except ValueError as error:
-            field, _, problem = str(error).partition(": ")
-            raise invalid(field, problem) from None
-        if isinstance(answer, MemoryVector):
-            return answer, False
-        with traces.span("rebuild", **{"shelm.steps": answer.steps}):
-            words = await self._history(step, answer.steps)
-            log.debug("rebuilding from %d steps", answer.steps)
+    async def _rebuild(self, agent: MemoryAgent, step: MemoryStep, miss: SlotMiss, deadline: float | None) -> Remembered:
+        in_episode(step.episode_id, step.step)
+        with traces.span("rebuild", **{"shelm.steps": miss.steps}):
+            words = await self._history(step, miss.steps)
+            log.debug("rebuilding from %d steps", miss.steps)
             return await agent.engine.rebuild(step, words, deadline=deadline), True
 
     async def _history(self, step: MemoryStep, steps: int) -> list[int]:
@@ -129,29 +130,44 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
     ) -> memory_pb2.RememberResponse:
         """Computes one step in each of several episodes; items succeed and fail individually."""
         deadline = deadline_of(context)
-        items = enumerate(request.items)
-        return memory_pb2.RememberResponse(results=await together([self._result(i, one, deadline) for i, one in items]))
+        if not self._tracer:
+            results = await self._results(request.items, deadline)
+        else:
+            traced = [self._traced_results(i, one, deadline) for i, one in enumerate(request.items)]
+            results = [result for (result,) in await together(traced)]
+        return memory_pb2.RememberResponse(results=results)
 
-    async def _traced_result(
+    async def _traced_results(
         self, index: int, item: memory_pb2.RememberItem, deadline: float | None
-    ) -> memory_pb2.RememberResult:
+    ) -> list[memory_pb2.RememberResult]:
         assert self._tracer
         with self._tracer.item(index, REMEMBER):
-            return await self._plain_result(index, item, deadline)
+            return await self._results([item], deadline, first=index)
 
-    async def _plain_result(
-        self, index: int, item: memory_pb2.RememberItem, deadline: float | None
-    ) -> memory_pb2.RememberResult:
-        step = MemoryStep(item.episode_id, item.step, tuple(item.word_ids), item.history_digest)
-        in_episode(item.episode_id, item.step)
+    async def _results(
+        self, items: Sequence[memory_pb2.RememberItem], deadline: float | None, *, first: int = 0
+    ) -> list[memory_pb2.RememberResult]:
+        """Computes items, those of one agent together. first: number of the first item in its request."""
+        steps = [MemoryStep(one.episode_id, one.step, tuple(one.word_ids), one.history_digest) for one in items]
+        agents: dict[str, list[int]] = {}
+        for i, item in enumerate(items):
+            agents.setdefault(item.agent_digest, []).append(i)
+        outcomes = await together(
+            [self._outcomes(digest, [steps[i] for i in of], deadline) for digest, of in agents.items()]
+        )
+        results = [memory_pb2.RememberResult()] * len(items)
+        for of, found in zip(agents.values(), outcomes, strict=True):
+            for i, outcome in zip(of, found, strict=True):
+                results[i] = _result(first + i, outcome)
+        return results
+
+    async def _outcomes(
+        self, agent_digest: str, steps: Sequence[MemoryStep], deadline: float | None
+    ) -> Sequence[Remembered | BaseException]:
         try:
-            answer, rebuilt = await self._remember(self._agent(item.agent_digest), step, deadline=deadline)
+            return await self.remember(agent_digest, steps, deadline=deadline)
         except ServiceError as error:
-            refused(REMEMBER, error)
-            return memory_pb2.RememberResult(status=item_status(error.within(f"items[{index}]")))
-        vector = answer.vector.astype("<f4").tobytes()
-        remembered = memory_pb2.Remembered(vector=vector, history_digest=answer.history_digest, rebuilt=rebuilt)
-        return memory_pb2.RememberResult(remembered=remembered)
+            return [error] * len(steps)
 
     async def EncodeHistories(  # noqa: N802
         self, request: memory_pb2.EncodeHistoriesRequest, context: Context
@@ -178,6 +194,25 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         if digest not in self._agents:
             raise agent_not_loaded(digest)
         return self._agents[digest]
+
+
+def _remembered(outcome: MemoryVector | BaseException) -> Remembered | BaseException:
+    if isinstance(outcome, ValueError):
+        field, _, problem = str(outcome).partition(": ")
+        return invalid(field, problem)
+    return outcome if isinstance(outcome, BaseException) else (outcome, False)
+
+
+def _result(index: int, outcome: Remembered | BaseException) -> memory_pb2.RememberResult:
+    if isinstance(outcome, ServiceError):
+        refused(REMEMBER, outcome)
+        return memory_pb2.RememberResult(status=item_status(outcome.within(f"items[{index}]")))
+    if isinstance(outcome, BaseException):
+        raise outcome
+    answer, rebuilt = outcome
+    vector = answer.vector.astype("<f4", copy=False).tobytes()
+    remembered = memory_pb2.Remembered(vector=vector, history_digest=answer.history_digest, rebuilt=rebuilt)
+    return memory_pb2.RememberResult(remembered=remembered)
 
 
 def _stats(agent: MemoryAgent, counts: SlotCounts) -> memory_pb2.AgentMemoryStats:

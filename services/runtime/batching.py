@@ -70,12 +70,17 @@ class _Waiting(Generic[Item, Result]):
 
 
 def in_thread(
-    work: Callable[[list[Item]], Sequence[Result | Exception]], executor: ThreadPoolExecutor, *, inline_below: float = 0.0
+    work: Callable[[list[Item]], Sequence[Result | Exception]],
+    executor: ThreadPoolExecutor,
+    *,
+    inline_below: float = 0.0,
+    free: Callable[[], bool] = lambda: True,
 ) -> Run[Item, Result]:
     """Wraps a blocking function as `run`; give it an executor with one thread if it is not safe for concurrent calls.
 
     inline_below: seconds. Runs of a size that has lately taken less than this are computed on the event loop itself, because
-    the way to a thread and back costs more; `work` must then be safe beside a call in the thread. 0: never.
+    the way to a thread and back costs more; `work` must then be safe beside a call in the thread, or `free` say when there
+    is none. 0: never.
     """
     lately: dict[int, float] = {}  # seconds of a run, smoothed, by the number of binary digits of its size
 
@@ -87,7 +92,7 @@ def in_thread(
         return results
 
     async def run(items: list[Item]) -> Sequence[Result | Exception]:
-        if lately.get(len(items).bit_length(), inline_below) < inline_below:
+        if lately.get(len(items).bit_length(), inline_below) < inline_below and free():
             return timed(items)
         return await asyncio.get_running_loop().run_in_executor(executor, timed, items)
 

@@ -32,8 +32,13 @@ class TritonMemory:
             server, model, name="memory", encode=lambda row: row, decode=lambda outputs: outputs
         )
 
-    async def submit(self, step: MemoryStep, *, deadline: float | None) -> MemoryVector | SlotMiss:
-        """Computes one step; returns a slot miss if no slot holds its history."""
+    def put(
+        self, steps: Sequence[MemoryStep], *, deadline: float | None
+    ) -> "asyncio.Future[list[MemoryVector | SlotMiss | BaseException]]":
+        """Computes one step in each of several episodes."""
+        return asyncio.gather(*(self._step(step, deadline) for step in steps), return_exceptions=True)
+
+    async def _step(self, step: MemoryStep, deadline: float | None) -> MemoryVector | SlotMiss:
         self._check(step)
         return _answer(await self._call.submit(_row(Op.REMEMBER, step), deadline=deadline))
 

@@ -35,6 +35,12 @@ def memory() -> LocalMemory:
     return LocalMemory(slots, load_settings(AgentSettings))
 
 
+async def computed(memory: LocalMemory, step: MemoryStep) -> MemoryVector | SlotMiss | BaseException:
+    """One step."""
+    (outcome,) = await memory.put([step], deadline=None)
+    return outcome
+
+
 def last_step(name: str, history: list[Words]) -> tuple[MemoryStep, Words]:
     """The last step of a history, and the words before it."""
     return asking(name, history[:-1], history[-1]), flat(history[:-1])
@@ -47,7 +53,7 @@ async def test_steps_of_other_episodes_are_computed_between_the_chunks_of_a_rebu
     rebuild = asyncio.create_task(memory.rebuild(*last_step("long", HISTORY), deadline=None))
     live, taken = some_words(40, 1, seed=1), 0
     while not rebuild.done():
-        answer = await memory.submit(asking("live", live[:taken], live[taken]), deadline=None)
+        answer = await computed(memory, asking("live", live[:taken], live[taken]))
         taken += 1
         assert isinstance(answer, MemoryVector)
         assert relative_error(answer.vector, SUBJECT.vector(flat(live[:taken]))) <= SAME
@@ -63,7 +69,7 @@ async def test_a_rebuild_that_outlasts_its_caller_is_found_by_the_next_try(memor
         assert caught.value.reason == "DEADLINE"
     joined = await memory.rebuild(step, words, deadline=None)
     assert relative_error(joined.vector, SUBJECT.vector(flat(HISTORY))) <= SAME
-    found = await memory.submit(step, deadline=None)
+    found = await computed(memory, step)
     assert isinstance(found, MemoryVector)
     counts = await memory.counts()
     assert (counts.rebuilds, counts.repeats) == (1, 1)
@@ -88,14 +94,14 @@ async def test_an_invalid_history_fails_alone(memory: LocalMemory) -> None:
     )
     assert str(answers[0]).startswith("history: expected")
     assert isinstance(answers[1], MemoryVector)
-    assert isinstance(await memory.submit(bad, deadline=None), SlotMiss)
+    assert isinstance(await computed(memory, bad), SlotMiss)
 
 
 async def test_histories_are_encoded_between_the_steps_of_episodes(memory: LocalMemory) -> None:
     histories = [flat(some_words(n, 1, seed=n)) for n in (1, 2, 300, 17)]
     live = some_words(1, 1, seed=5)
     vectors, answer = await asyncio.gather(
-        memory.encode_histories(histories, deadline=None), memory.submit(asking("live", [], live[0]), deadline=None)
+        memory.encode_histories(histories, deadline=None), computed(memory, asking("live", [], live[0]))
     )
     for words, vector in zip(histories, vectors, strict=True):
         assert relative_error(vector, SUBJECT.vector(words)) <= SAME
