@@ -299,4 +299,4 @@ def test_steps_are_taken_while_an_explanation_is_computed(
     while not explaining.is_set():
         gateway.act(name, taken, frames[taken % len(frames)])
         taken += 1
-    assert taken >= 5
+    assert taken >= 2, "no step was taken before the explanation was complete"
