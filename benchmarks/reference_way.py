@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from agent.frame import Frame
 from agent.memory.llama import Llama
-from agent.memory.ring_transformer import RingTransformer
+from agent.memory.ring_transformer import RingTransformer, merged
 from agent.memory.slot_cache import attend
 from agent.memory.transformer_xl.model import Layer, TransformerXL, sinusoids
 from agent.vocabulary import Vocabulary
@@ -72,11 +72,9 @@ class ReferenceMemory:
         projected, cached = block.project(whole, self.model.relation(positions, positions))
         relation = self.model.relation(positions[:, -count:], positions)
         queries, bias = block.scores(projected[:, -count:], relation, 0)
-        keys, values = cached.permute(2, 0, 3, 1, 4)
+        keys, values = cached.permute(2, 0, 3, 1, 4).flatten(1, 2)
         attended = attend(queries, keys, values, bias)
-        rows, heads, _, size = attended.shape
-        merged = attended.view(rows, heads, -1, count, size).permute(0, 3, 1, 2, 4).reshape(rows, count, -1)
-        output: Tensor = block.finish(hidden, merged)
+        output: Tensor = block.finish(hidden, merged(attended, len(hidden), count))
         return output
 
 
@@ -96,8 +94,8 @@ def _transformer_xl(model: TransformerXL, layer: Layer, whole: Tensor, hidden: T
     hidden_positions = (distance < 0) | (distance >= model.window)
     weights = scores.masked_fill(hidden_positions, float("-inf")).softmax(-1)
     attended = (weights @ values).transpose(1, 2).reshape(rows, count, -1)
-    merged = layer.attention_norm(hidden + layer.merge_heads(attended))
-    output: Tensor = layer.feed_forward_norm(merged + layer.narrow(layer.widen(merged).relu()))
+    middle = layer.attention_norm(hidden + layer.merge_heads(attended))
+    output: Tensor = layer.feed_forward_norm(middle + layer.narrow(layer.widen(middle).relu()))
     return output
 
 

@@ -29,11 +29,11 @@ class _Step(Cache):
 
     def __init__(self, cache: SlotCache, slots: Tensor, positions: Tensor) -> None:
         super().__init__(layers=[])
-        self._cache, self._slots, self._positions = cache, slots, positions
+        self._cache, self._slots, self._places = cache, slots, cache.places(slots, positions)
 
     def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         new = torch.stack([key_states, value_states], dim=1).permute(0, 3, 1, 2, 4)
-        self._cache.write(layer_idx, self._slots, self._positions, new)
+        self._cache.write(layer_idx, self._places, new)
         rings = self._cache.keys[layer_idx], self._cache.values[layer_idx]
         return rings[0].index_select(0, self._slots), rings[1].index_select(0, self._slots)
 

@@ -70,10 +70,12 @@ def read_config(config: dict[str, Any]) -> LlamaConfig:
 
 @dataclass(frozen=True)
 class Relation:
-    """rotation: complex64 (rows, q, 1, head_dim / 2). bias: (rows, heads, group * q, n)."""
+    """rotation: complex64 (rows, q, heads of queries, keys and values, head_dim / 2), 1 for values. bias: (rows * heads,
+    group * q, n).
+    """
 
     rotation: Tensor
-    bias: Tensor
+    bias: Tensor | None
 
 
 class LlamaBlock(nn.Module):
@@ -96,13 +98,15 @@ class LlamaBlock(nn.Module):
     def project(self, hidden: Tensor, relation: Relation) -> tuple[Tensor, Tensor]:
         """Implements `Block.project`."""
         rows, count, _ = hidden.shape
-        projected = self.projections(_normed(hidden, self.config)).view(rows, count, -1, self.config.head_dim)
-        rotated, values = projected[:, :, : -self.heads], projected[:, :, -self.heads :]
-        rotated = _rotate(rotated, relation.rotation)
-        queries, keys = rotated[:, :, : -self.heads], rotated[:, :, -self.heads :]
-        return queries, torch.stack([keys, values], dim=2)
+        projected = self.projections(_normed(hidden, self.config))
+        pairs = torch.view_as_complex(projected.float().view(rows, count, -1, self.config.head_dim // 2, 2))
+        rotated = (
+            torch.view_as_real(pairs * relation.rotation).to(projected.dtype).view(rows, count, -1, self.config.head_dim)
+        )
+        queries, cached = rotated[:, :, : -2 * self.heads], rotated[:, :, -2 * self.heads :]
+        return queries, cached.view(rows, count, 2, self.heads, -1)
 
-    def scores(self, queries: Tensor, relation: Relation, number: int) -> tuple[Tensor, Tensor]:
+    def scores(self, queries: Tensor, relation: Relation, number: int) -> tuple[Tensor, Tensor | None]:
         """Implements `Block.scores`."""
         return grouped(queries, self.heads), relation.bias
 
@@ -142,25 +146,26 @@ class Llama(RingTransformer[Relation]):
         self.to(device=embeddings.device, dtype=embeddings.dtype)
         self.eval().requires_grad_(False)
 
-    def relation(self, queries: Tensor, keys: Tensor) -> Relation:
+    def relation(self, queries: Tensor, keys: Tensor, *, all_seen: bool = False) -> Relation:
         """Implements `RingTransformer.relation`."""
         rows, count = queries.shape
         dimensions = torch.arange(0, self.head_dim, 2, device=queries.device, dtype=torch.float32) / self.head_dim
         angles = queries[:, :, None] * (1.0 / self.config.rope_theta**dimensions)
+        rotated, kept = self.config.num_attention_heads + self.heads, self.heads
+        rotation = torch.polar(torch.ones_like(angles), angles)[:, :, None]
+        rotation = torch.cat(
+            [rotation.expand(-1, -1, rotated, -1), torch.ones_like(rotation).expand(-1, -1, kept, -1)], dim=2
+        )
+        if all_seen:
+            return Relation(rotation, None)
         seen = reachable(queries, keys, window=self.window, empty_visible=False)
         group = self.config.num_attention_heads // self.heads
-        bias = hidden_bias(seen, self.embeddings.dtype)[:, None, None]
-        bias = bias.expand(rows, self.heads, group, count, -1).reshape(rows, self.heads, group * count, -1)
-        return Relation(torch.polar(torch.ones_like(angles), angles)[:, :, None], bias)
+        bias = hidden_bias(seen, self.embeddings.dtype)[:, None, None].expand(rows, self.heads, group, count, -1)
+        return Relation(rotation, bias.reshape(rows * self.heads, group * count, -1))
 
     def output(self, hidden: Tensor) -> Tensor:
         """Implements `RingTransformer.output`: the final norm."""
         return functional.rms_norm(hidden, self.final_norm.shape, self.final_norm, self.config.rms_norm_eps)
-
-
-def _rotate(heads: Tensor, rotation: Tensor) -> Tensor:
-    pairs = torch.view_as_complex(heads.float().unflatten(-1, (-1, 2)))  # there are no complex numbers of two bytes
-    return torch.view_as_real(pairs * rotation).flatten(-2).to(heads.dtype)
 
 
 def _interleaved(weight: Tensor, size: int) -> Tensor:
@@ -178,7 +183,6 @@ def _linear(weight: Tensor) -> nn.Module:
 
 def _normed(hidden: Tensor, config: LlamaConfig) -> Tensor:
     """Divides each vector by its length, which is its root mean square times the square root of its size."""
-    precise = hidden.float()
-    squares = torch.linalg.vecdot(precise, precise).add_(config.rms_norm_eps * config.hidden_size)
-    normed: Tensor = (precise * squares.rsqrt_()[..., None]).to(hidden.dtype)
-    return normed
+    length = torch.linalg.vector_norm(hidden, dim=-1, keepdim=True, dtype=torch.float32)
+    least = torch.full((1,), (config.rms_norm_eps * config.hidden_size) ** 0.5, device=hidden.device)
+    return hidden / torch.hypot(length, least).to(hidden.dtype)

@@ -31,8 +31,8 @@ class Block(Protocol):
         q, 2, heads, head_dim).
         """
 
-    def scores(self, queries: Tensor, relation: Any, number: int) -> tuple[Tensor, Tensor]:
-        """Turns queries into what `attend` takes: scaled queries (rows, heads, group * q, head_dim), and the bias."""
+    def scores(self, queries: Tensor, relation: Any, number: int) -> tuple[Tensor, Tensor | None]:
+        """Turns queries into what `attend` takes: scaled queries (rows * heads, group * q, head_dim), and the bias."""
 
     def halve(self) -> None:
         """Stores the weights in float16 (agent.memory.half_weights)."""
@@ -48,8 +48,11 @@ class RingTransformer(nn.Module, LanguageModel, Generic[Relation]):
     embeddings: Tensor
 
     @abstractmethod
-    def relation(self, queries: Tensor, keys: Tensor) -> Relation:
-        """Computes once for all layers what depends on the positions of queries (rows, q) and keys (rows, n)."""
+    def relation(self, queries: Tensor, keys: Tensor, *, all_seen: bool = False) -> Relation:
+        """Computes once for all layers what depends on the positions of queries (rows, q) and keys (rows, n).
+
+        all_seen: every query attends to every key.
+        """
 
     @abstractmethod
     def output(self, hidden: Tensor) -> Tensor:
@@ -70,25 +73,30 @@ class RingTransformer(nn.Module, LanguageModel, Generic[Relation]):
     def step_inputs(self, cache: SlotCache, slots: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor:
         """Implements `LanguageModel.step_inputs`."""
         if self.device.type != "cpu":
-            return self._step(cache, slots.to(self.device), [], lengths.to(self.device), inputs)
+            return self._step(cache, slots.to(self.device), [], lengths.to(self.device), inputs, all_seen=False)
         numbers: list[int] = slots.tolist()
         ascending = sorted(numbers)
         cache.touch(numbers)
+        # A single new word, and every place of the ring holds one of the window's others.
+        full = inputs.shape[1] == 1 and cache.capacity == self.window and min(lengths.tolist()) >= self.window - 1
         if numbers == ascending:
-            return self._step(cache, slots, cache.runs(numbers), lengths, inputs)
+            return self._step(cache, slots, cache.runs(numbers), lengths, inputs, all_seen=full)
         order = slots.argsort()  # neighbours side by side
-        vectors = self._step(cache, slots[order], cache.runs(ascending), lengths[order], inputs[order])
+        vectors = self._step(cache, slots[order], cache.runs(ascending), lengths[order], inputs[order], all_seen=full)
         return torch.empty_like(vectors).index_copy_(0, order, vectors)
 
-    def _step(self, cache: SlotCache, slots: Tensor, runs: Sequence[Run], lengths: Tensor, hidden: Tensor) -> Tensor:
-        count = hidden.shape[1]
+    def _step(
+        self, cache: SlotCache, slots: Tensor, runs: Sequence[Run], lengths: Tensor, hidden: Tensor, *, all_seen: bool
+    ) -> Tensor:
+        rows, count, _ = hidden.shape
         positions = lengths[:, None] + torch.arange(count, device=hidden.device)
-        relation = self.relation(positions, cache.held_positions(lengths + count))
+        relation = self.relation(positions, cache.held_positions(lengths + count), all_seen=all_seen)
+        places = cache.places(slots, positions)
         for number, block in self.blocks():
             queries, new = block.project(hidden, relation)
-            cache.write(number, slots, positions, new)
+            cache.write(number, places, new)
             attended = cache.attend(number, slots, runs, *block.scores(queries, relation, number))
-            attended = _merged(attended, count)
+            attended = merged(attended, rows, count)
             if number == self.layers - 1:  # nobody reads what the last block gives at the other words
                 hidden, attended = hidden[:, -1:], attended[:, -1:]
             hidden = block.finish(hidden, attended)
@@ -131,19 +139,23 @@ class RingTransformer(nn.Module, LanguageModel, Generic[Relation]):
             band[:, :, :, here] = new.permute(0, 2, 3, 1, 4)
             if stop > n - outputs:
                 queries, bias = block.scores(queries, relation, number)
-                attended = attend(queries, band[:, 0, :, reach], band[:, 1, :, reach], bias)
-                hidden[:, start:stop] = block.finish(hidden[:, start:stop], _merged(attended, stop - start))
+                attended = attend(queries, band[:, 0, :, reach].flatten(0, 1), band[:, 1, :, reach].flatten(0, 1), bias)
+                hidden[:, start:stop] = block.finish(hidden[:, start:stop], merged(attended, rows, stop - start))
             yield
         return band
 
 
 def grouped(queries: Tensor, heads: int) -> Tensor:
-    """(rows, q, heads of queries, head_dim) -> (rows, heads, group * q, head_dim): the queries that share keys together."""
+    """(rows, q, heads of queries, head_dim) -> (rows * heads, group * q, head_dim): the queries that share keys together."""
     rows, count, _, size = queries.shape
-    return queries.view(rows, count, heads, -1, size).permute(0, 2, 3, 1, 4).reshape(rows, heads, -1, size)
+    if count == 1:
+        return queries.reshape(rows * heads, -1, size)
+    return queries.view(rows, count, heads, -1, size).permute(0, 2, 3, 1, 4).reshape(rows * heads, -1, size)
 
 
-def _merged(attended: Tensor, count: int) -> Tensor:
-    """(rows, heads, group * q, head_dim) -> (rows, q, heads of queries * head_dim)."""
-    rows, heads, _, size = attended.shape
-    return attended.view(rows, heads, -1, count, size).permute(0, 3, 1, 2, 4).reshape(rows, count, -1)
+def merged(attended: Tensor, rows: int, count: int) -> Tensor:
+    """(rows * heads, group * q, head_dim) -> (rows, q, heads of queries * head_dim)."""
+    if count == 1:
+        return attended.view(rows, 1, -1)
+    size = attended.shape[-1]
+    return attended.view(rows, -1, count, size).transpose(1, 2).reshape(rows, count, -1)

@@ -39,7 +39,8 @@ class SlotCache:
         self.slot_bytes = 2 * layers * heads * self.capacity * head_dim * dtype.itemsize
         shape = (layers, 2, slots, heads, self.capacity, head_dim)
         self._store = _zeros(shape, dtype, torch.device(device))  # one tensor, so that one operation writes both
-        self.keys, self.values = self._store[:, 0], self._store[:, 1]
+        self.keys, self.values, self.heads = self._store[:, 0], self._store[:, 1], heads
+        self._layers = [_Layer(one, one[0].flatten(0, 1), one[1].flatten(0, 1)) for one in self._store]
         self._written: set[int] = set()
         self._copied = self.slot_bytes // layers <= COPIED or self._store.device.type != "cpu"
 
@@ -61,9 +62,14 @@ class SlotCache:
         index = torch.arange(self.capacity, device=lengths.device)
         return last - (last - index) % self.capacity
 
-    def write(self, layer: int, slots: Tensor, positions: Tensor, new: Tensor) -> None:
-        """Writes keys and values (rows, q, 2, heads, head_dim) of `positions` (rows, q) into slots (rows,)."""
-        self._store[layer][:, slots[:, None], :, positions % self.capacity] = new
+    def places(self, slots: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns where `write` puts `positions` (rows, q), q <= capacity, of slots (rows,); the same in all layers."""
+        return slots[:, None], positions % self.capacity
+
+    def write(self, layer: int, places: tuple[Tensor, Tensor], new: Tensor) -> None:
+        """Writes keys and values (rows, q, 2, heads, head_dim)."""
+        slots, index = places
+        self._layers[layer].store[:, slots, :, index] = new
 
     def restore(self, slots: Sequence[int], lengths: Sequence[int], states: Sequence[Tensor]) -> None:
         """Fills slots with rebuilt states: per layer (rows, 2, heads, window - 1, head_dim), of the positions just before
@@ -87,23 +93,35 @@ class SlotCache:
                 runs.append(Run(row, slot, 1))
         return runs
 
-    def attend(self, layer: int, slots: Tensor, runs: "Sequence[Run]", queries: Tensor, bias: Tensor) -> Tensor:
-        """Attends from each row to its slot's whole ring; returns (rows, heads, q, head_dim).
+    def attend(self, layer: int, slots: Tensor, runs: "Sequence[Run]", queries: Tensor, bias: Tensor | None) -> Tensor:
+        """Attends from each row to its slot's whole ring; returns (rows * heads, q, head_dim).
 
-        queries: (rows, heads, q, head_dim), scaled. bias: (rows, heads, q, capacity), added to the scores. runs: those of
-        the slots, in the same order; without runs, and where slots are small, the rings are copied.
+        queries: (rows * heads, q, head_dim), scaled. bias: (rows * heads, q, capacity), added to the scores; None: nothing.
+        runs: those of the slots, in the same order; without runs, and where slots are small, the rings are copied.
         """
-        keys, values = self.keys[layer], self.values[layer]
+        rings, heads = self._layers[layer], self.heads
         if len(runs) == 1:
-            first = slice(runs[0].slot, runs[0].slot + runs[0].rows)
-            return attend(queries, keys[first], values[first], bias)
+            first = slice(runs[0].slot * heads, (runs[0].slot + runs[0].rows) * heads)
+            return attend(queries, rings.keys[first], rings.values[first], bias)
         if not runs or self._copied:
-            return attend(queries, keys.index_select(0, slots), values.index_select(0, slots), bias)
+            keys, values = self.keys[layer].index_select(0, slots), self.values[layer].index_select(0, slots)
+            return attend(queries, keys.flatten(0, 1), values.flatten(0, 1), bias)
         attended = torch.empty_like(queries)
         for run in runs:
-            rows, ring = slice(run.row, run.row + run.rows), slice(run.slot, run.slot + run.rows)
-            attended[rows] = attend(queries[rows], keys[ring], values[ring], bias[rows])
+            rows = slice(run.row * heads, (run.row + run.rows) * heads)
+            ring = slice(run.slot * heads, (run.slot + run.rows) * heads)
+            part = bias if bias is None else bias[rows]
+            attended[rows] = attend(queries[rows], rings.keys[ring], rings.values[ring], part)
         return attended
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Views of one layer. store: (2, slots, heads, capacity, head_dim). keys, values: (slots * heads, capacity, head_dim)."""
+
+    store: Tensor
+    keys: Tensor
+    values: Tensor
 
 
 @dataclass
@@ -115,16 +133,18 @@ class Run:
     rows: int
 
 
-def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
-    """Softmax attention with an additive bias and scaled queries.
+def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
+    """Softmax attention of scaled queries; rows and heads are one dimension.
 
-    queries: (rows, heads, q, head_dim). keys, values: (rows, heads, n, head_dim). bias: (rows, heads, q, n).
+    queries: (rows * heads, q, head_dim). keys, values: (rows * heads, n, head_dim). bias: (rows * heads, q, n), added to the
+    scores; None: nothing.
     """
     if queries.dtype != torch.float32 or queries.device.type != "cpu":
         return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, scale=1.0)
     # The library's kernel for the CPU is slower for the few queries of a step: it is made for many.
-    scores = torch.baddbmm(bias.flatten(0, 1), queries.flatten(0, 1), keys.flatten(0, 1).transpose(1, 2))
-    return torch.bmm(scores.softmax(-1), values.flatten(0, 1)).view(queries.shape)
+    transposed = keys.transpose(1, 2)
+    scores = torch.bmm(queries, transposed) if bias is None else torch.baddbmm(bias, queries, transposed)
+    return torch.bmm(scores.softmax(-1), values)
 
 
 def reachable(queries: Tensor, keys: Tensor, *, window: int, empty_visible: bool) -> Tensor:

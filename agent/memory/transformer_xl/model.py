@@ -87,7 +87,7 @@ class Layer(nn.Module):
         projected: Tensor = self.queries_keys_values(hidden).view(rows, count, 3, self.heads, -1)
         return projected[:, :, 0], projected[:, :, 1:]
 
-    def scores(self, queries: Tensor, relation: Relation, number: int) -> tuple[Tensor, Tensor]:
+    def scores(self, queries: Tensor, relation: Relation, number: int) -> tuple[Tensor, Tensor | None]:
         """Implements `Block.scores`: the bias is the position term of every score."""
         rows, count = queries.shape[:2]
         by_head = ((queries + self.position_bias) * self.scale).permute(2, 0, 1, 3).flatten(1, 2)
@@ -95,7 +95,7 @@ class Layer(nn.Module):
         bias = by_distance.transpose(0, 1).gather(-1, relation.distances.expand(-1, self.heads, -1, -1))
         if relation.hidden is not None:
             bias = bias + relation.hidden
-        return grouped((queries + self.content_bias) * self.scale, self.heads), bias
+        return grouped((queries + self.content_bias) * self.scale, self.heads), bias.flatten(0, 1)
 
     def halve(self) -> None:
         """Stores the weights that a step reads in float16 (agent.memory.half_weights)."""
@@ -146,10 +146,11 @@ class TransformerXL(RingTransformer[Relation]):
         self.to(device=embeddings.device, dtype=embeddings.dtype)
         self.eval().requires_grad_(False)
 
-    def relation(self, queries: Tensor, keys: Tensor) -> Relation:
+    def relation(self, queries: Tensor, keys: Tensor, *, all_seen: bool = False) -> Relation:
         """Implements `RingTransformer.relation`."""
         distances = (queries[:, :, None] - keys[:, None, :]).clamp(0, self.window - 1)
-        if self.empty_visible and keys.shape[1] == self.window and queries.shape[1] == 1:  # a ring of exactly the window
+        ring = keys.shape[1] == self.window and queries.shape[1] == 1  # exactly the window, perhaps with empty positions
+        if all_seen or (self.empty_visible and ring):
             return Relation(distances[:, None], None, self.positional)
         seen = reachable(queries, keys, window=self.window, empty_visible=self.empty_visible)
         return Relation(distances[:, None], hidden_bias(seen, self.embeddings.dtype)[:, None], self.positional)
