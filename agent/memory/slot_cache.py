@@ -117,7 +117,9 @@ class SlotCache:
 
 @dataclass(frozen=True)
 class _Layer:
-    """Views of one layer. store: (2, slots, heads, capacity, head_dim). keys, values: (slots * heads, capacity, head_dim)."""
+    """Views of one layer. store: (2, slots, heads, capacity, head_dim). keys, values: (slots * heads, capacity,
+    head_dim).
+    """
 
     store: Tensor
     keys: Tensor
