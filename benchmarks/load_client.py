@@ -101,6 +101,11 @@ def batches(target: str, images: Images, episodes: int, rounds: int, whole: bool
     return asyncio.run(_measured(target, images, lambda client, load: _batches(client, load, episodes, rounds, whole)))
 
 
+def play(target: str, images: Images, steps: int) -> list[Any]:
+    """Takes the first steps of one episode; returns (vocabulary rows, action) of each."""
+    return [one[0] for one in batches(target, images, 1, steps, False).answers]
+
+
 async def _measured(target: str, images: Images, work: Any) -> Load:
     client, load, cpu = Episodes(target, images), Load(), time.process_time()
     try:

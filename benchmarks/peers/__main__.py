@@ -113,12 +113,6 @@ def expected(frames: Sequence[Frame], dtype: str) -> Answers:
     return [([word.row for word in one.words], one.action) for one in answers]
 
 
-def play_ours(target: str, images: Images, steps: int) -> Answers:
-    """Takes the first steps of one episode; returns (vocabulary rows, action) of each."""
-    answers = load_client.batches(target, images, 1, steps, False).answers
-    return [(words, action) for ((words, action),) in answers]
-
-
 def rows(subjects: Sequence[Subject], rounds: Sequence[dict[str, Any]], same: dict[str, bool]) -> Iterator[dict[str, Any]]:
     """Yields the medians of every server and number of episodes."""
     for episodes in dict.fromkeys(row["episodes"] for row in rounds):
@@ -157,7 +151,7 @@ def main() -> None:
         redis_at = running.enter_context(redis_server(folder))
         settings = {"SHELM_DTYPE": chosen.dtype}
         ours = [running.enter_context(start(folder, redis_at, settings)) for start in (three_processes, standalone)]
-        subjects = [Subject(one, load_client.closed_loop, play_ours) for one in ours]
+        subjects = [Subject(one, load_client.closed_loop, load_client.play) for one in ours]
         for name in APPS:
             for wait in (0.0, WAIT):
                 try:
