@@ -25,7 +25,15 @@ TINY_CLIP = {  # one layer, two patches a side
         "vision_cfg": {"image_size": SIDE, "layers": 1, "width": 32, "head_width": 16, "patch_size": 28},
         "text_cfg": {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 1, "layers": 1},
     },
-    "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]},
+    "preprocess_cfg": {  # all of them, as in the shipped bundles: what open_clip must complete is read by open_clip
+        "size": SIDE,
+        "mode": "RGB",
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.25, 0.25, 0.25],
+        "interpolation": "bicubic",
+        "resize_mode": "shortest",
+        "fill_color": 0,
+    },
 }
 TINY_LANGUAGE_MODEL = {
     "hidden_size": 32,

@@ -38,15 +38,22 @@ class Answer:
 
 
 class LocalAgent:
-    """The engines of one bundle, with a session for each name."""
+    """The engines of one bundle, with a session for each name; the defaults are those of the services."""
 
     def __init__(
-        self, bundle: AgentBundle, *, device: str = "cpu", dtype: str = "float32", slots: int = 512, cache_frames: int = 4096
+        self,
+        bundle: AgentBundle,
+        *,
+        device: str = "cpu",
+        dtype: str = "float32",
+        slots: int = 512,
+        slot_bytes: int | None = 2**30,
+        cache_frames: int = 4096,
     ) -> None:
         self.bundle, self._sessions = bundle, dict[str, _Session]()
         self._heads = action_heads(bundle.manifest.actions)
         self._retriever = load_retriever(bundle, device=device, dtype=dtype, cache_frames=cache_frames)
-        self._memory = load_slots(bundle, device=device, slots=slots, slot_bytes=2**30, dtype=dtype)
+        self._memory = load_slots(bundle, device=device, slots=slots, slot_bytes=slot_bytes, dtype=dtype)
         self._policy = load_policy(bundle, device=device)
 
     def act(self, names: Sequence[str], frames: Sequence[Frame]) -> list[Answer]:
