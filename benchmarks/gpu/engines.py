@@ -48,7 +48,14 @@ def measured(setup: Setup, work: Callable[[], Any], least: Work | None, batch: i
     p = percentiles_ms(seconds)
     middle = statistics.median(seconds)
     limits = shares(least, middle, bandwidth=setup.bandwidth, rate=setup.rate) if least else {}
-    return {**names, "batch": batch, "p50_ms": p["p50_ms"], "p99_ms": p["p99_ms"], "rate": round(batch / middle, 1), **limits}
+    return {
+        **names,
+        "batch": batch,
+        "p50_ms": p["p50_ms"],
+        "p99_ms": p["p99_ms"],
+        "rate": round(batch / middle, 1),
+        **limits,
+    }
 
 
 def memory_rows(bundle: AgentBundle, setup: Setup) -> Iterator[Row]:
@@ -146,4 +153,3 @@ def rows(bundles: Sequence[AgentBundle], setup: Setup) -> Iterator[Row]:
 def total(setup: Setup, windows: int) -> int:
     """Returns how many rows there will be."""
     return len(setup.batches) * (2 + 3 * windows)  # retrieval, policy; memory and both pipelines
-

@@ -42,5 +42,3 @@ def service_rows(
 
                         found = phase(deployment, work)
                         yield {"bundle": bundle.name, "deployment": deployment.name, "episodes": count, **found}
-
-

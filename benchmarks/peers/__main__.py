@@ -1,13 +1,14 @@
 """Rate and p99 of the same agent behind LitServe, Ray Serve and our services: `python -m benchmarks.peers [--quick]`.
 
-1, 16 and 64 episodes, each taking its next step as soon as the last one is answered; all servers run at once and take turns,
-those that wait are idle. The same bundle, engines, number format, one thread per forward and one recorded walk, whose words
+1, 16 and 64 episodes, each taking its next step as soon as the last one is answered. The servers take turns, and one alone
+runs at a time: it is started anew in every round, because some are not idle while they wait (LitServe's worker polls its
+queue where a batch starts at once, and Ray has processes of its own). The same bundle, engines, number format, one thread per forward and one recorded walk, whose words
 are cached after the warm-up. Each peer is measured with two settings of its batching: a batch that starts at once, and one
 that waits 10 ms for more requests (the default of Ray Serve). See benchmarks.peers for what the peers do not do. `same` says
 whether words and greedy actions of a whole episode were those of the plain engines. `over_best`: the median over the rounds
 of the row's rate / that of the better setting of the named peer.
 
-A server that cannot be started is named in `not_measured`, with the reason. A full run takes about 15 minutes.
+A server that cannot be started is named in `not_measured`, with the reason. A full run takes about 25 minutes.
 """
 
 import contextlib
@@ -20,8 +21,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -46,22 +48,33 @@ EPISODES, ROUNDS, SECONDS, WARM = (1, 16, 64), 5, 8.0, 2.0
 STARTED = 180.0  # seconds
 APPS = {"litserve": "benchmarks.peers.litserve_app", "ray": "benchmarks.peers.ray_app"}
 Answers = list[Any]
+Row = dict[str, Any]
 
 
 @dataclass
 class Subject:
-    """A server, and what its clients do in their process."""
+    """A running server, and what its clients do in their process."""
 
     deployment: Deployment
     loop: Callable[..., Load]
     play: Callable[..., Answers]
 
 
+Start = Callable[[Path], AbstractContextManager[Subject]]  # takes a folder of its own
+
+
+@contextmanager
+def ours(start: Any, settings: dict[str, str], folder: Path) -> Iterator[Subject]:
+    """Runs our services, and a Redis for them."""
+    with redis_server(folder) as redis_at, start(folder, redis_at, settings) as deployment:
+        yield Subject(deployment, load_client.closed_loop, load_client.play)
+
+
 @contextmanager
 def peer(python: Path, name: str, wait: float, dtype: str, folder: Path) -> Iterator[Subject]:
     """Runs a peer; ends it with everything that it has started."""
-    port, label = free_port(), f"{name} {1000 * wait:.0f} ms" if wait else name
-    log = folder / f"{label.replace(' ', '-')}.log"
+    port = free_port()
+    log = folder / f"{name}.log"
     arguments = ["--bundle", str(REPOSITORY / BUNDLE), "--port", str(port), "--dtype", dtype, "--wait", str(wait)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "RAY_USAGE_STATS_ENABLED": "0"}
     with log.open("wb") as output:
@@ -70,9 +83,8 @@ def peer(python: Path, name: str, wait: float, dtype: str, folder: Path) -> Iter
         )
     try:
         _wait(process, port, log)
-        yield Subject(
-            Deployment(label, f"http://127.0.0.1:{port}/predict", {name: process.pid}), client.closed_loop, client.play
-        )
+        deployment = Deployment(name, f"http://127.0.0.1:{port}/predict", {name: process.pid})
+        yield Subject(deployment, client.closed_loop, client.play)
     finally:
         _end(process)
 
@@ -113,16 +125,39 @@ def expected(frames: Sequence[Frame], dtype: str) -> Answers:
     return [([word.row for word in one.words], one.action) for one in answers]
 
 
-def rows(subjects: Sequence[Subject], rounds: Sequence[dict[str, Any]], same: dict[str, bool]) -> Iterator[dict[str, Any]]:
-    """Yields the medians of every server and number of episodes."""
+def starts(python: Path, dtype: str) -> dict[str, Start]:
+    """Returns what starts each server, by its name in the rows."""
+    settings = {"SHELM_DTYPE": dtype}
+    found: dict[str, Start] = {
+        "processes": partial(ours, three_processes, settings),
+        "standalone": partial(ours, standalone, settings),
+    }
+    for name in APPS:
+        for wait in (0.0, WAIT):
+            found[f"{name} {1000 * wait:.0f} ms" if wait else name] = partial(peer, python, name, wait, dtype)
+    return found
+
+
+def visit(
+    subject: Subject, pool: ProcessPoolExecutor, images: Images, counts: Sequence[int], seconds: float
+) -> Iterator[Row]:
+    """Measures a running server with every number of episodes."""
+    target = subject.deployment.target
+    for count in counts:
+
+        def work(count: int = count) -> Load:
+            return pool.submit(subject.loop, target, images, count, seconds, WARM).result()
+
+        yield {"episodes": count, **phase(subject.deployment, work)}
+
+
+def rows(rounds: Sequence[Row], same: dict[str, bool]) -> Iterator[Row]:
+    """Yields the medians of every server and number of episodes; only rounds that a server went through to the end."""
+    names = list(dict.fromkeys(row["server"] for row in rounds))
     for episodes in dict.fromkeys(row["episodes"] for row in rounds):
-        own = {
-            one.deployment.name: [r for r in rounds if (r["server"], r["episodes"]) == (one.deployment.name, episodes)]
-            for one in subjects
-        }
+        own = {name: [row for row in rounds if (row["server"], row["episodes"]) == (name, episodes)] for name in names}
         rates = {name: [row["rate"] for row in found] for name, found in own.items()}
         for name, found in own.items():
-            best = {p: max((r for n, r in rates.items() if n.split()[0] == p), key=statistics.median, default=[]) for p in APPS}
             yield {
                 "server": name,
                 "episodes": episodes,
@@ -131,9 +166,19 @@ def rows(subjects: Sequence[Subject], rounds: Sequence[dict[str, Any]], same: di
                 "p99_ms": statistics.median(row["p99_ms"] for row in found),
                 "refused": sum(row["refused"] for row in found),
                 "same": same[name],
-                **{f"over_best_{p}": paired_ratio(rates[name], best[p]) if best[p] else None for p in APPS},
+                **{f"over_best_{peer}": over_best(rates, name, peer) for peer in APPS},
                 "spread": spread(rates[name]),
             }
+
+
+def over_best(rates: dict[str, list[float]], name: str, peer: str) -> float | None:
+    """Returns how many times the rate of the peer's better setting a server's rate is; None without that peer."""
+    settings = [found for other, found in rates.items() if other.split()[0] == peer]
+    if not settings:
+        return None
+    best = max(settings, key=statistics.median)
+    together = min(len(best), len(rates[name]))  # a server that once did not start has fewer rounds
+    return paired_ratio(rates[name][:together], best[:together])
 
 
 def main() -> None:
@@ -144,37 +189,24 @@ def main() -> None:
     chosen = parser.parse_args()
     counts, number, seconds = ((1, 16), 1, 2.0) if chosen.quick else (EPISODES, ROUNDS, SECONDS)
     frames = record_frames(WALK)
-    images: Images = [(*frame.shape[:2], frame.tobytes()) for frame in frames]  # type: ignore[misc]
-    missing: dict[str, str] = {}
-    with ExitStack() as running:
-        folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
-        redis_at = running.enter_context(redis_server(folder))
-        settings = {"SHELM_DTYPE": chosen.dtype}
-        ours = [running.enter_context(start(folder, redis_at, settings)) for start in (three_processes, standalone)]
-        subjects = [Subject(one, load_client.closed_loop, load_client.play) for one in ours]
-        for name in APPS:
-            for wait in (0.0, WAIT):
-                try:
-                    subjects.append(running.enter_context(peer(chosen.python, name, wait, chosen.dtype, folder)))
-                except (OSError, RuntimeError) as error:
-                    missing[f"{name} {wait}"] = str(error)
-        pool = running.enter_context(ProcessPoolExecutor(1, get_context("spawn")))
-        wanted = expected(frames, chosen.dtype)
-        same = {
-            one.deployment.name: pool.submit(one.play, one.deployment.target, images, WALK).result() == wanted
-            for one in subjects
-        }
-        found = []
-        cases = [(r, count, one) for r in range(number) for count in counts for one in subjects]
-        for turn, count, one in tqdm(cases, unit="phase"):
-            arguments = (one.deployment.target, images, count, seconds, WARM)
-            work: Callable[[], Load] = lambda one=one, a=arguments: pool.submit(one.loop, *a).result()  # type: ignore[misc]  # noqa: E731
-            found.append({"server": one.deployment.name, "episodes": count, "round": turn, **phase(one.deployment, work)})
-    whole = list(rows(subjects, found, same))
+    images: Images = [(frame.shape[0], frame.shape[1], frame.tobytes()) for frame in frames]
+    wanted, servers = expected(frames, chosen.dtype), starts(chosen.python, chosen.dtype)
+    same, missing, found = dict[str, bool](), dict[str, str](), list[Row]()
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        for turn, (name, start) in tqdm([(turn, one) for turn in range(number) for one in servers.items()], unit="server"):
+            try:
+                with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, start(Path(folder)) as subject:
+                    played = pool.submit(subject.play, subject.deployment.target, images, WALK).result()
+                    same[name] = same.get(name, True) and played == wanted
+                    measured = visit(subject, pool, images, counts, seconds)
+                    found += [{"server": name, "round": turn, **row} for row in measured]
+            except (OSError, RuntimeError) as error:
+                missing[f"{name}, round {turn}"] = str(error)[-1500:]
+            whole = list(rows(found, same))
+            write({"dtype": chosen.dtype, "rows": whole, "rounds": found, "not_measured": missing}, chosen.json)
     print(table({key: value for key, value in row.items() if key != "spread"} for row in whole))
     for name, why in missing.items():
         print(f"{name}: not measured: {why}")
-    write({"dtype": chosen.dtype, "rows": whole, "rounds": found, "not_measured": missing}, chosen.json)
 
 
 if __name__ == "__main__":
