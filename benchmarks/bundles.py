@@ -19,7 +19,7 @@ from agent.policy.actor_critic import ActorCritic
 from agent.vocabulary import Vocabulary
 
 SIDE, ACTIONS = 56, 7
-TINY_CLIP = {  # one layer, two patches a side
+TINY_CLIP: dict[str, Any] = {  # one layer, two patches a side
     "model_cfg": {
         "embed_dim": 16,
         "vision_cfg": {"image_size": SIDE, "layers": 1, "width": 32, "head_width": 16, "patch_size": 28},
@@ -35,7 +35,7 @@ TINY_CLIP = {  # one layer, two patches a side
         "fill_color": 0,
     },
 }
-TINY_LANGUAGE_MODEL = {
+TINY_LANGUAGE_MODEL: dict[str, Any] = {
     "hidden_size": 32,
     "intermediate_size": 32,
     "num_hidden_layers": 1,
@@ -74,6 +74,11 @@ def paper_bundle(
     memory = {"kind": "transformer_xl", "source": "random:0", "layers": layers, "window": window, "dimension": 1024}
     shape = PolicyPart(weights="policy.safetensors")
     return _write(folder, f"paper-{window}", clip, memory, shape, words=words, embedding=512)
+
+
+def small_paper_bundle(folder: Path) -> AgentBundle:
+    """The same with two layers and a short window, for quick runs."""
+    return paper_bundle(folder, window=15, layers=2)
 
 
 def _write(

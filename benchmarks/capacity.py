@@ -31,7 +31,7 @@ from agent.bundle import AgentBundle, load_bundle
 from agent.engines.dtype import resolve_dtype
 from agent.memory.weights import LanguageModelSpec, load_language_model
 from agent.vocabulary import load_vocabulary
-from benchmarks.bundles import noise, paper_bundle
+from benchmarks.bundles import noise, paper_bundle, small_paper_bundle
 from benchmarks.deployments import BUNDLE, REPOSITORY, redis_server, three_processes
 from benchmarks.rebuild import write_episode
 from benchmarks.report import options, spread, table, write
@@ -157,7 +157,7 @@ def main() -> None:
     result: dict[str, Any] = {"redis": redis_bytes(bundles[0], lengths)}
     result["redis_slope"] = slope(result["redis"])
     with tempfile.TemporaryDirectory() as folder:
-        paper = paper_bundle(Path(folder), **({"window": 15, "layers": 2} if chosen.quick else {}))
+        paper = (small_paper_bundle if chosen.quick else paper_bundle)(Path(folder))
         result["slots"] = [row for bundle in [*bundles, paper] for row in slot_bytes(bundle)]
         counts = (1, 2) if chosen.quick else range(1, 1 + len(bundles))
         result["resident"] = [resident(bundles[:count], settings) for count in tqdm(counts, desc="resident", unit="count")]

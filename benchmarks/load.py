@@ -7,10 +7,10 @@ processes of their own on the same machine; their CPU time is stated, as is that
 
 `closed`: 1 to 512 episodes, each taking its next step as soon as the last one is answered; percentiles of the latency, Acts
 per second, mean batch of every queue, refused Acts, CPU milliseconds per Act of every process. `open`: Acts that arrive
-by chance (Poisson) at a rate that grows from a quarter of the closed loop's best by a quarter each time, until less than 90 %
-are answered in time or one is refused; latency counts from the planned arrival. `batches`: 64 episodes that advance together,
-with one ActBatch a step, and with 64 Acts at once; `same` says whether words and actions were equal. `against`: the median
-over the rounds of our rate / that of the other checkout. `bytes_per_step` is measured in benchmarks.capacity.
+by chance (Poisson) at a rate that grows from a quarter of the closed loop's best by a quarter each time, until less than
+90 % are answered in time or one is refused; latency counts from the planned arrival. `batches`: 64 episodes that advance
+together, with one ActBatch a step, and with 64 Acts at once; `same` says whether words and actions were equal. `against`:
+the median over the rounds of our rate / that of the other checkout.
 
 A full run takes about 25 minutes, with `--against` twice that.
 """
@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -95,15 +96,16 @@ def _joined(loads: Sequence[Load]) -> Load:
         seconds=max(load.seconds for load in loads),
         failed=failed,
         cpu_seconds=sum(load.cpu_seconds for load in loads),
+        acts=sum(load.acts for load in loads),
     )
 
 
 def phase(deployment: Deployment, work: Callable[[], Load]) -> Row:
-    """Runs one phase; returns its figures. CPU time includes the warm-up of the phase, and so do the Acts it is divided by."""
+    """Runs one phase; returns its figures. CPU time, and the Acts that it is divided by, include the warm-up."""
     batches, cpu = deployment.batches(), deployment.cpu_seconds()
     load = work()
     after = deployment.cpu_seconds()
-    acts = max(1, len(load.latencies))
+    acts = max(1, load.acts)
     used = {name: after[name] - cpu[name] for name in after}
     return {
         **percentiles_ms(load.latencies),
@@ -123,7 +125,7 @@ def closed(deployments: Sequence[Deployment], clients: Clients, plan: Plan, bar:
     for number in range(plan.rounds):
         for episodes in plan.episodes:
             for one in deployments:
-                found = phase(one, lambda one=one, episodes=episodes: clients.closed(one.target, episodes, plan))  # type: ignore[misc]
+                found = phase(one, partial(clients.closed, one.target, episodes, plan))
                 yield {"deployment": one.name, "episodes": episodes, "round": number, **found}
                 bar.update()
 
@@ -134,7 +136,7 @@ def opened(deployments: Sequence[Deployment], clients: Clients, plan: Plan, best
     for number in range(plan.rates):
         arrivals = poisson_arrivals(rate, plan.seconds, seed=number)
         for one in list(waiting):
-            found = phase(one, lambda one=one: clients.open(one.target, arrivals))  # type: ignore[misc]
+            found = phase(one, partial(clients.open, one.target, arrivals))
             offered = len(arrivals) / plan.seconds
             yield {"deployment": one.name, "offered": round(offered, 2), **found}
             if saturated(offered, found["rate"], found["refused"]):

@@ -26,13 +26,14 @@ Images = Sequence[tuple[int, int, bytes]]  # height, width, pixels
 
 @dataclass
 class Load:
-    """What a client saw. begun: when each Act that counts began, since the start. failed: by status."""
+    """What a client saw. latencies, seconds: of what counts. failed: by status. acts: answered, the warm-up's as well."""
 
     latencies: list[float] = field(default_factory=list)
     seconds: float = 0.0
     failed: dict[str, int] = field(default_factory=dict)
     cpu_seconds: float = 0.0
     answers: list[Any] = field(default_factory=list)
+    acts: int = 0
 
 
 class Episodes:
@@ -46,7 +47,7 @@ class Episodes:
             for height, width, data in images
         ]
         self._name, self._steps = uuid.uuid4().hex, Counter[int]()
-        self.failed: Counter[str] = Counter()
+        self.failed, self.acts = Counter[str](), 0
 
     def _request(self, number: int) -> agent_pb2.ActRequest:
         step = self._steps[number]
@@ -62,6 +63,7 @@ class Episodes:
             self.failed[error.code().name] += 1
             return None
         self._steps[number] += 1
+        self.acts += 1
         return answer
 
     async def act_batch(self, numbers: Sequence[int]) -> list[Any]:
@@ -72,13 +74,14 @@ class Episodes:
         for number, result in zip(numbers, reply.results, strict=True):
             done = result.HasField("response")
             self._steps[number] += done
+            self.acts += done
             self.failed.update([] if done else [str(result.status.code)])
             answers.append(result.response if done else None)
         return answers
 
     async def close(self) -> None:
         """Closes the channel."""
-        await self._channel.close()
+        await self._channel.close(None)
 
 
 def closed_loop(target: str, images: Images, episodes: int, seconds: float, warm: float = 0.0) -> Load:
@@ -113,7 +116,7 @@ async def _measured(target: str, images: Images, work: Any) -> Load:
         await running
     finally:
         await client.close()
-    load.failed, load.cpu_seconds = dict(client.failed), time.process_time() - cpu
+    load.failed, load.cpu_seconds, load.acts = dict(client.failed), time.process_time() - cpu, client.acts
     return load
 
 

@@ -1,4 +1,4 @@
-"""What serving costs: an Act through the services against the same computation in one process: `python -m benchmarks.overhead`.
+"""An Act through the services against the same computation in one process: `python -m benchmarks.overhead`.
 
 One episode acts through three processes, through one process, and in this process, where the engines are called directly
 (benchmarks.local_agent): no network, no commit, no other episode. All have the same bundle, frames, number format and
@@ -33,7 +33,7 @@ from tqdm import tqdm
 
 from agent.bundle import AgentBundle, load_bundle
 from agent.frame import Frame
-from benchmarks.bundles import noise, paper_bundle, tiny_bundle
+from benchmarks.bundles import noise, paper_bundle, small_paper_bundle, tiny_bundle
 from benchmarks.deployments import BUNDLE, REPOSITORY, record_frames, redis_server, standalone, three_processes
 from benchmarks.figures import paired_ratio
 from benchmarks.local_agent import LocalAgent
@@ -99,11 +99,12 @@ def measure(bundle: AgentBundle, kinds: dict[str, Iterator[list[Frame]]], rounds
                 for name, client in clients.items():
                     serve(client, f"{episode}-{name}", frames, ways[name])
                 compute(agent, episode, frames, ways["in process"])
-            yield from (row(bundle.name, kind, name, ways[name], ways["in process"], len(frames)) for name in clients)
+            here = ways["in process"]
+            yield from (row(bundle.name, kind, name, served=ways[name], here=here, block=len(frames)) for name in clients)
 
 
-def row(bundle: str, kind: str, name: str, served: Blocks, here: Blocks, block: int) -> dict[str, Any]:
-    """Returns the figures of one deployment, without the block of the warm-up."""
+def row(bundle: str, kind: str, name: str, *, served: Blocks, here: Blocks, block: int) -> dict[str, Any]:
+    """Returns the figures of one deployment, without the warm-up, a block of `block` steps."""
     p50, own, taken = served.p50[1:], here.p50[1:], served.stages[block:]
     stages = {stage: statistics.median(one[stage] for one in taken) for stage in taken[0]}
     return {
@@ -165,7 +166,7 @@ def make(name: str, folder: Path, *, quick: bool) -> AgentBundle:
     if name == "tiny":
         return tiny_bundle(folder / name)
     if name == "paper":
-        return paper_bundle(folder / name, **({"window": 15, "layers": 2} if quick else {}))
+        return small_paper_bundle(folder / name) if quick else paper_bundle(folder / name)
     return load_bundle(REPOSITORY / BUNDLE)
 
 

@@ -1,7 +1,7 @@
 """What it costs to lose all memory slots: `python -m benchmarks.rebuild [--json FILE] [--quick]`.
 
-Episodes of 10 to 10,000 steps are written to Redis as the services would have committed them, with words drawn at random. All
-slots are then dropped (Forget), and one episode, or 64 at once, take their next step: `first_ms` is the time until the last
+Episodes of 10 to 10,000 steps are written to Redis as the services would have committed them, with random words. All slots
+are then dropped (Forget), and one episode, or 64 at once, take their next step: `first_ms` is the time until the last
 of them has its action. `step_ms` is the median of the steps that follow, one at a time, without a rebuild; `steps_time` =
 first_ms / step_ms. Medians of the rounds, in which all lengths take turns; frames are cached.
 
@@ -35,7 +35,7 @@ from agent.frame import Frame
 from agent.history import empty_history, extend_history, history_reach
 from agent.vocabulary import Word, load_vocabulary
 from benchmarks import load_client
-from benchmarks.bundles import paper_bundle
+from benchmarks.bundles import paper_bundle, small_paper_bundle
 from benchmarks.deployments import BUNDLE, REPOSITORY, Deployment, record_frames, redis_server, three_processes
 from benchmarks.figures import percentiles_ms
 from benchmarks.report import options, spread, table, write
@@ -113,7 +113,13 @@ class Lost:
 
 
 def measure(
-    bundle: AgentBundle, lengths: Sequence[int], counts: Sequence[int], rounds: int, seconds: float, settings: dict[str, str]
+    bundle: AgentBundle,
+    settings: dict[str, str],
+    *,
+    lengths: Sequence[int],
+    counts: Sequence[int],
+    rounds: int,
+    seconds: float,
 ) -> Iterator[Row]:
     """Yields a row for every length and number of episodes."""
     frames = record_frames(OTHERS)
@@ -135,7 +141,7 @@ def measure(
         others.p99(lambda: None)  # starts the process
         alone = others.p99(lambda: None)
         for case in tqdm(cases, desc=f"{bundle.name}, others", unit="case"):
-            meanwhile = others.p99(lambda case=case: asyncio.run(lost.round(names[case], 0)))  # type: ignore[misc]
+            meanwhile = others.p99(lambda case=case: asyncio.run(lost.round(names[case], 0)))
             yield row(bundle, case, first[case], step[case], {"others_alone_p99_ms": alone, "others_p99_ms": meanwhile})
 
 
@@ -193,17 +199,15 @@ def main() -> None:
         (QUICK_LENGTHS, QUICK_AT_ONCE, QUICK_ROUNDS, 2.0) if quick else (LENGTHS, AT_ONCE, ROUNDS, OTHERS_SECONDS)
     )
     with tempfile.TemporaryDirectory() as folder:
-        paper = paper_bundle(Path(folder), **({"window": 15, "layers": 2} if quick else {}))
-        paper_case = ((100 if quick else PAPER_LENGTH,), (1,), min(rounds, 3), seconds)
-        for bundle, case in (
-            (load_bundle(REPOSITORY / BUNDLE), (lengths, counts, rounds, seconds)),
-            (paper, paper_case),
-        ):
+        paper = (small_paper_bundle if quick else paper_bundle)(Path(folder))
+        whole: dict[str, Any] = {"lengths": lengths, "counts": counts, "rounds": rounds, "seconds": seconds}
+        one = {**whole, "lengths": (100 if quick else PAPER_LENGTH,), "counts": (1,), "rounds": min(rounds, 3)}
+        for bundle, case in ((load_bundle(REPOSITORY / BUNDLE), whole), (paper, one)):
             settings = {"SHELM_DTYPE": chosen.dtype, "SHELM_AGENTS": str(bundle.folder)}
-            for found in measure(bundle, *case, settings):
+            for found in measure(bundle, settings, **case):
                 rows.append(found)
                 write({"dtype": chosen.dtype, "rows": rows}, chosen.json)
-    print(table({key: value for key, value in one.items() if key != "spread"} for one in rows))
+    print(table({key: value for key, value in found.items() if key != "spread"} for found in rows))
 
 
 if __name__ == "__main__":

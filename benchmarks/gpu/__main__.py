@@ -3,8 +3,8 @@
 1. `limits`: measured copy bandwidth (bytes per second, reads and writes) and rate of a large matrix product.
 2. `agreement`: shares of the shipped agent's frames on which words and greedy actions are those of float32 on the CPU
    (benchmarks.agreement).
-3. `engines`: retrieval, memory, policy, and the whole pipeline without services, at batches of 1 to 512 and windows of 63 and
-   511, with the shares of the roofline (benchmarks.gpu.roofline).
+3. `engines`: retrieval, memory, policy, and the whole pipeline without services, at batches of 1 to 512 and windows of 63
+   and 511, with the shares of the roofline (benchmarks.gpu.roofline).
 4. `services`: one process and a Redis, in a closed loop, for both the paper's sizes and the shipped agent; with `--triton`
    also with all models in a Triton.
 

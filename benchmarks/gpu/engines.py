@@ -1,7 +1,7 @@
 """The engines on a device, alone and as a pipeline, at every size of a batch.
 
 Rows: part (`retrieval`, `memory`, `policy`, or `pipeline`), window, batch, p50_ms, p99_ms, rate (Acts per second) and, for
-retrieval and memory, the shares of the roofline. In `pipeline` every frame is new, in `pipeline cached` all words are cached.
+retrieval and memory, the shares of the roofline. In `pipeline` every frame is encoded, in `pipeline cached` none is.
 Slots are full before memory is measured. A batch that does not fit into the device's memory is a row with `error`.
 """
 

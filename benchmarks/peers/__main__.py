@@ -2,11 +2,11 @@
 
 1, 16 and 64 episodes, each taking its next step as soon as the last one is answered. The servers take turns, and one alone
 runs at a time: it is started anew in every round, because some are not idle while they wait (LitServe's worker polls its
-queue where a batch starts at once, and Ray has processes of its own). The same bundle, engines, number format, one thread per forward and one recorded walk, whose words
-are cached after the warm-up. Each peer is measured with two settings of its batching: a batch that starts at once, and one
-that waits 10 ms for more requests (the default of Ray Serve). See benchmarks.peers for what the peers do not do. `same` says
-whether words and greedy actions of a whole episode were those of the plain engines. `over_best`: the median over the rounds
-of the row's rate / that of the better setting of the named peer.
+queue where a batch starts at once, and Ray has processes of its own). The same bundle, engines, number format, one thread
+per forward and one recorded walk, whose words are cached after the warm-up. Each peer is measured with two settings of its
+batching: a batch that starts at once, and one that waits 10 ms for more requests (the default of Ray Serve). See
+benchmarks.peers for what the peers do not do. `same` says whether words and greedy actions of a whole episode were those of
+the plain engines. `over_best`: the median over the rounds of the row's rate / that of the better setting of the named peer.
 
 A server that cannot be started is named in `not_measured`, with the reason. A full run takes about 25 minutes.
 """

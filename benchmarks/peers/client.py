@@ -1,4 +1,4 @@
-"""The client of the other servers: JSON over HTTP with kept connections, in a process of its own, as load_client for ours."""
+"""The client of the other servers, as load_client for ours: JSON over HTTP with kept connections, in its own process."""
 
 import asyncio
 import json
@@ -39,6 +39,7 @@ async def _closed(url: str, images: Images, episodes: int, seconds: float, warm:
                 await asyncio.sleep(0.01)
                 continue
             step += 1
+            load.acts += 1
             if began >= begin:
                 load.latencies.append(time.perf_counter() - began)
 

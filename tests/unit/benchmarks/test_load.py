@@ -5,8 +5,10 @@ from benchmarks.load_client import Load
 
 
 def test_clients_are_joined_as_if_they_were_one() -> None:
-    ours = _joined([Load([0.1, 0.2], 2.0, {"UNAVAILABLE": 1}, 0.5), Load([0.3], 3.0, {"UNAVAILABLE": 2}, 0.25)])
-    assert ours == Load([0.1, 0.2, 0.3], 3.0, {"UNAVAILABLE": 3}, 0.75)
+    ours = _joined(
+        [Load([0.1, 0.2], 2.0, {"UNAVAILABLE": 1}, 0.5, acts=3), Load([0.3], 3.0, {"UNAVAILABLE": 2}, 0.25, acts=1)]
+    )
+    assert ours == Load([0.1, 0.2, 0.3], 3.0, {"UNAVAILABLE": 3}, 0.75, acts=4)
 
 
 def rounds(name: str, rates: list[float]) -> list[dict[str, object]]:

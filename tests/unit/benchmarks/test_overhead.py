@@ -28,7 +28,7 @@ def test_the_warm_up_does_not_count_and_rounds_are_paired() -> None:
     served, here = Blocks(), Blocks()
     served.p50, here.p50 = [99.0, 2.0, 20.0, 3.0], [99.0, 1.0, 10.0, 1.0]
     served.stages = [{"memory": 50.0}] * 2 + [{"memory": 1.0}] * 6
-    found = row("tiny", "cached", "processes", served, here, 2)
+    found = row("tiny", "cached", "processes", served=served, here=here, block=2)
     assert (found["served_p50_ms"], found["in_process_p50_ms"], found["ratio"]) == (3.0, 1.0, 2.0)
     assert found["stages"] == {"memory": 1.0}
     assert found["shares"] == {"memory": pytest.approx(1 / 3, abs=1e-3)}
