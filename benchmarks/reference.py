@@ -34,7 +34,7 @@ from agent.retrieval.clip import load_clip, preprocess_cfg
 from agent.retrieval.preprocess import Preprocessing
 from agent.retrieval.retriever import TokenRetriever
 from agent.vocabulary import Vocabulary, load_vocabulary
-from benchmarks.act import BUNDLE, record_frames
+from benchmarks.deployments import BUNDLE, record_frames
 from benchmarks.reference_way import ReferenceMemory, ReferenceRetrieval
 from benchmarks.report import interleaved, options, spread, table, write
 
