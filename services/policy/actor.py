@@ -36,6 +36,7 @@ from services.runtime.stages import StageTimer
 from services.store.episodes import AlreadyCommitted, Commit, CommitOutcome, Committed, EpisodeStore, new_episode
 
 COMMITS = 8  # trips to Redis at once
+PATIENCE = 0.002  # seconds that a commit waits for the trip before it, so that more commits share a trip
 Outcome = ActAnswer | BaseException
 _Known = tuple[EpisodeState | None, CommittedStep | None]  # an episode, and the step asked for if it is stored
 _Found = tuple[EpisodeState, CommittedStep | None]
@@ -60,9 +61,14 @@ class Actor:
         self._timer = timer
         self._known_episodes = known_episodes
         self._known: OrderedDict[str, EpisodeState] = OrderedDict()  # as of this process's last commits
-        # Concurrent Acts share trips to Redis; nobody waits for a trip that is under way.
+        # Concurrent Acts share trips to Redis; nobody waits long for a trip that is under way.
         self._commits: Batcher[Commit, CommitOutcome] = Batcher(
-            store.commit_all, name="commit", max_size=256, max_queue=2 * max_in_flight, concurrency=COMMITS
+            store.commit_all,
+            name="commit",
+            max_size=256,
+            patience=PATIENCE,
+            max_queue=2 * max_in_flight,
+            concurrency=COMMITS,
         )
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 

@@ -102,7 +102,8 @@ def in_thread(
 class Batcher(Generic[Item, Result]):
     """Collects items of concurrent callers. Times are seconds; deadlines are of `time.monotonic`.
 
-    name: in metrics and errors.
+    name: in metrics and errors. max_wait: for a fuller batch, if nothing runs. patience: for a fuller batch while another
+    run is under way, at most until it ends; so callers under load share runs, and a slow run holds nobody up for longer.
     """
 
     def __init__(
@@ -112,12 +113,13 @@ class Batcher(Generic[Item, Result]):
         name: str,
         max_size: int = 64,
         max_wait: float = 0.0,
+        patience: float = 0.0,
         max_queue: int = 1024,
         concurrency: int = 1,
     ) -> None:
         self._run, self._name = run, name
         self._max_size, self._max_wait, self._max_queue = max_size, max_wait, max_queue
-        self._concurrency = concurrency
+        self._patience, self._concurrency = patience, concurrency
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._active = 0
         self._timer: asyncio.Handle | None = None
@@ -146,15 +148,16 @@ class Batcher(Generic[Item, Result]):
         return group.future
 
     def _pump(self) -> None:
-        """Starts a batch now, or after `max_wait`, if a run may start."""
+        """Starts a batch now, or after a wait, if a run may start."""
         if self._active >= self._concurrency or not self._queue:
             return
         if len(self._queue) >= self._max_size:
             self._start()
         elif self._timer is None:
             loop = asyncio.get_running_loop()
+            wait = self._patience if self._active else self._max_wait
             # Even a wait of 0 lets the callers of this turn of the loop join.
-            self._timer = loop.call_later(self._max_wait, self._start) if self._max_wait else loop.call_soon(self._start)
+            self._timer = loop.call_later(wait, self._start) if wait else loop.call_soon(self._start)
 
     def _start(self) -> None:
         if self._timer is not None:
@@ -201,6 +204,9 @@ class Batcher(Generic[Item, Result]):
         self._run_seconds.observe(time.monotonic() - started)
         for waiting, result in zip(batch, results, strict=True):
             waiting.group.settle(waiting.index, result)
+        if self._timer is not None and not self._active:  # nothing to be patient for
+            self._timer.cancel()
+            self._timer = None
         self._pump()
 
 

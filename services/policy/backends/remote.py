@@ -28,6 +28,7 @@ from services.runtime import traces
 from services.runtime.batching import Queue, make_batcher
 from services.runtime.errors import ServiceError, deadline_passed, queue_full
 
+PATIENCE = 0.01  # seconds that a step waits for the answer of the call before it, so that more steps share a call
 CALL_TIMEOUT = 30.0  # seconds, for callers without a deadline of their own
 ENCODE_TIMEOUT = 300.0  # the same where many histories are computed
 Reply = TypeVar("Reply")
@@ -146,7 +147,8 @@ class RemoteMemory(_Remote):
             method=f"{self._service}/Remember",
             max_size=max_batch,
             max_queue=max_queue,
-            concurrency=2,
+            patience=PATIENCE,
+            concurrency=8,  # a call with a rebuild takes long
         )
 
     def remember(

@@ -258,3 +258,26 @@ async def test_blocking_work_leaves_the_event_loop_free() -> None:
         release.set()
         assert await results(tasks) == [7]
     assert threads != [threading.get_ident()]
+
+
+async def test_items_that_come_during_a_run_share_the_next_one() -> None:
+    run = Doubler(held=True)
+    batcher = Batcher(run, name="test", patience=SOON, concurrency=2)
+    first = await submitted(batcher, 1)
+    await until(lambda: run.runs)
+    later = [task for item in (2, 3) for task in await submitted(batcher, item)]
+    run.let_go()
+    assert await results([*first, *later]) == [2, 4, 6]
+    assert run.runs == [[1], [2, 3]]
+
+
+async def test_a_slow_run_holds_the_next_one_up_for_no_longer_than_patience() -> None:
+    run = Doubler(held=True)
+    batcher = Batcher(run, name="test", patience=0.01, concurrency=2)
+    first = await submitted(batcher, 1)
+    await until(lambda: run.runs)
+    later = await submitted(batcher, 2)
+    await until(lambda: len(run.runs) == 2)
+    run.let_go()
+    assert await results([*first, *later]) == [2, 4]
+    assert run.most_at_once == 2
