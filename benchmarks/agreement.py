@@ -11,7 +11,7 @@ which
   recording stay, so one differing word can change many later ones.
 
 A path may be a default if words and forced actions agree on at least 99.5 %. Options: `--json FILE`, `--quick` (100 frames),
-`--device cuda`, `--bundles`. A dtype that an engine does not know yet is left out. Exit status: 1 if a path agrees less, 3
+`--device cuda`, `--bundles`, `--paths`. Exit status: 1 if a path agrees less, 3
 if the device is not there. An agent whose environment cannot run here (pictures that are not fetched, no renderer) is named
 and left out.
 """
@@ -42,6 +42,7 @@ from agent.policy.heads import action_heads, choose
 from training.environments import single_environment
 
 FRAMES, QUICK, BATCH, NEEDED = 1000, 100, 16, 0.995
+PAIRS = ("float32/float32", "float32/float16", "float32/bfloat16", "bfloat16/float32", "bfloat16/bfloat16")
 Words = tuple[int, ...]
 Vector = NDArray[np.float32]
 
@@ -59,16 +60,13 @@ REFERENCE = ComputePath()
 
 
 def memory_engine(bundle: AgentBundle, path: ComputePath) -> MemorySlots:
-    """Returns the memory slots of a path; `dtype` is passed on only where it is not the default."""
-    dtype: dict[str, Any] = {} if path.memory == "float32" else {"dtype": path.memory}
-    return load_slots(bundle, device=path.device, slots=2, **dtype)
+    """Returns the memory slots of a path."""
+    return load_slots(bundle, device=path.device, slots=2, dtype=path.memory)
 
 
-def paths(device: str) -> list[ComputePath]:
-    """Returns the paths to compare, without dtypes that the memory engine does not know."""
-    memory = ["bfloat16"] + ["float16"] * (device == "cpu")
-    found = [ComputePath(device), ComputePath(device, retrieval="bfloat16")]
-    found += [ComputePath(device, retrieval=other, memory=dtype) for dtype in memory for other in ("float32", "bfloat16")]
+def paths(device: str, pairs: Sequence[str]) -> list[ComputePath]:
+    """Returns the paths to compare; pairs: RETRIEVAL/MEMORY."""
+    found = [ComputePath(device, *pair.split("/")) for pair in pairs]
     return [path for path in found if path != REFERENCE]
 
 
@@ -155,20 +153,20 @@ def share(ours: Sequence[Any], theirs: Sequence[Any]) -> float:
     return float(np.mean([one == other for one, other in zip(ours, theirs, strict=True)]))
 
 
-def compare(bundle: AgentBundle, device: str, count: int) -> Iterator[dict[str, Any]]:
+def compare(bundle: AgentBundle, chosen: Sequence[ComputePath], count: int) -> Iterator[dict[str, Any]]:
     """Yields one row for each path."""
     bar = partial(tqdm, total=count, unit="frame", leave=False)
     with bar(desc=f"{bundle.name}: record") as progress:
         steps = record(bundle, count, progress)
     frames, words = [frame for _, frame in steps], dict[tuple[str, str], list[Words]]()
-    for path in [REFERENCE, *paths(device)]:
+    for path in [REFERENCE, *chosen]:
         if (key := (path.device, path.retrieval)) not in words:
             with bar(desc=f"{bundle.name}: words {' '.join(key)}") as progress:
                 words[key] = words_of(bundle, path, frames, progress)
     exact = words["cpu", "float32"]
     with bar(desc=f"{bundle.name}: float32") as progress:
         greedy = actions_of(bundle, REFERENCE, steps, list(zip(exact, exact, strict=True)), progress)
-    for path in paths(device):
+    for path in chosen:
         own = words[path.device, path.retrieval]
         with bar(desc=f"{bundle.name}: {path}", total=2 * count) as progress:
             forced = actions_of(bundle, path, steps, list(zip(own, exact, strict=True)), progress)
@@ -201,6 +199,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bundles", type=Path, nargs="*", default=sorted(Path("models").glob("*/agent.json")))
     parser.add_argument("--quick", action="store_true", help=f"{QUICK} frames of each agent")
+    parser.add_argument("--paths", nargs="*", default=PAIRS, metavar="RETRIEVAL/MEMORY", help="dtypes of the two models")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if options.device.startswith("cuda") and not torch.cuda.is_available():
@@ -211,7 +210,7 @@ def main() -> None:
     for folder in options.bundles:
         bundle = load_bundle(folder.parent if folder.name == "agent.json" else folder)
         try:
-            for row in compare(bundle, options.device, QUICK if options.quick else FRAMES):
+            for row in compare(bundle, paths(options.device, options.paths), QUICK if options.quick else FRAMES):
                 print(json.dumps(row), flush=True)
                 rows.append(row)
         except (FileNotFoundError, ImportError) as error:

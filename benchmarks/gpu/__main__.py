@@ -63,6 +63,9 @@ class Run:
         write(self.result, self._path)
 
 
+GPU_PAIRS = ("float32/float32", "bfloat16/float32", "float32/bfloat16", "bfloat16/bfloat16")
+
+
 def limits(device: str, dtype: str, quick: bool) -> dict[str, float]:
     """Measures what the device can do."""
     size, side = (2**24, 512) if quick else (roofline.COPIED, roofline.SIDE)
@@ -72,9 +75,9 @@ def limits(device: str, dtype: str, quick: bool) -> dict[str, float]:
 
 def agreement(device: str, frames: int) -> Iterable[dict[str, Any]]:
     """Compares the shipped agent on the device with float32 on the CPU."""
-    from benchmarks.agreement import compare
+    from benchmarks.agreement import compare, paths
 
-    return compare(load_bundle(ROOT / "models/minigrid-memory"), device, frames)
+    return compare(load_bundle(ROOT / "models/minigrid-memory"), paths(device, GPU_PAIRS), frames)
 
 
 def services(bundles: list[AgentBundle], chosen: Any) -> Iterable[dict[str, Any]]:

@@ -1,14 +1,14 @@
 """How the agreement of paths is counted: forced words go on from the reference's history, free ones from their own."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agent.history import MemoryStep, MemoryVector, extend_history
 from agent.memory.slots import MemorySlots
-from benchmarks.agreement import REFERENCE, Episodes, paths, share
+from benchmarks.agreement import PAIRS, REFERENCE, ComputePath, Episodes, paths, share
 
 
 class Slots:
@@ -49,10 +49,9 @@ def test_the_next_episode_begins_without_words() -> None:
 
 
 def test_every_path_differs_from_the_reference_and_a_gpus_float32_is_one() -> None:
-    assert REFERENCE not in paths("cpu")
-    found: Any = {(path.device, path.retrieval, path.memory) for path in paths("cuda")}
-    assert ("cuda", "float32", "float32") in found
-    assert ("cuda", "bfloat16", "float32") in found
+    assert paths("cpu", ["float32/float32", "float32/float16"]) == [ComputePath("cpu", "float32", "float16")]
+    assert paths("cuda", ["float32/float32"]) == [ComputePath("cuda")]
+    assert REFERENCE not in paths("cpu", PAIRS)
 
 
 def test_a_share_counts_equal_pairs() -> None:
