@@ -26,6 +26,9 @@ class AgentSettings(ServerSettings):
     )
     slot_bytes: int = Field(2**30, gt=0, description="bytes of all memory slots together; the agents have equal shares")
 
+    host_slot_bytes: int = Field(
+        2**32, ge=0, description="bytes of the host's memory for memory states that have lost their slot on a GPU"
+    )
     rebuild_timeout: float = Field(300.0, gt=0, description="seconds that the rebuild of a memory state may wait, and take")
 
     @field_validator("device")

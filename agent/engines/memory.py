@@ -1,5 +1,7 @@
 """Builds the memory engine: words -> memory vectors."""
 
+import torch
+
 from agent.bundle import AgentBundle
 from agent.engines.dtype import resolve_dtype
 from agent.memory.slots import MemorySlots
@@ -15,26 +17,40 @@ def make_slots(
     agent_digest: str,
     slots: int,
     slot_bytes: int | None = None,
+    host_bytes: int = 0,
     device: str = "cpu",
     dtype: str = "float32",
 ) -> MemorySlots:
     """Builds the memory slots from their parts, with k words per step.
 
     slots: number of episodes whose memory state is cached. slot_bytes: the bytes that all slots together may take, which may
-    leave fewer slots, but at least one; None for no limit. dtype: of the language model and the slots, a name as in
+    leave fewer slots, but at least one; None for no limit. host_bytes: of the host's memory, for states without a slot;
+    none on the CPU, where it would be the same memory. dtype: of the language model and the slots, a name as in
     agent.engines.dtype.
     """
     number = resolve_dtype(dtype, device)
     model = load_language_model(spec, lm_token_ids=vocabulary.token_ids, tokens_per_step=k, device=device, dtype=number)
     if slot_bytes is not None:
         slots = max(1, min(slots, slot_bytes // model.new_cache(1).slot_bytes))
-    return MemorySlots(language_model=model, vocabulary_size=len(vocabulary), agent_digest=agent_digest, slots=slots)
+    return MemorySlots(
+        language_model=model,
+        vocabulary_size=len(vocabulary),
+        agent_digest=agent_digest,
+        slots=slots,
+        host_bytes=0 if torch.device(device).type == "cpu" else host_bytes,
+    )
 
 
 def load_slots(
-    bundle: AgentBundle, *, device: str, slots: int, slot_bytes: int | None = None, dtype: str = "float32"
+    bundle: AgentBundle,
+    *,
+    device: str,
+    slots: int,
+    slot_bytes: int | None = None,
+    host_bytes: int = 0,
+    dtype: str = "float32",
 ) -> MemorySlots:
-    """Builds the memory slots of a bundle; slots, slot_bytes and dtype as in `make_slots`.
+    """Builds the memory slots of a bundle; the arguments are those of `make_slots`.
 
     Bundles with the same language model share the weights of the layers that they have in common.
 
@@ -51,6 +67,7 @@ def load_slots(
         agent_digest=bundle.digest,
         slots=slots,
         slot_bytes=slot_bytes,
+        host_bytes=host_bytes,
         device=device,
         dtype=dtype,
     )

@@ -83,6 +83,15 @@ class SlotCache:
             for layer, state in enumerate(states):
                 self._store[layer, :, slot].index_copy_(2, at, state[row])
 
+    def save(self, slot: int) -> Tensor:
+        """Copies a slot to the host's memory."""
+        return self._store[:, :, slot].to("cpu", copy=True)
+
+    def load(self, slot: int, saved: Tensor) -> None:
+        """Fills a slot with what `save` returned."""
+        self.touch([slot])
+        self._store[:, :, slot].copy_(saved)
+
     def runs(self, slots: Sequence[int]) -> "list[Run]":
         """Groups ascending slots into runs of neighbours; a single run is read in place, without a copy."""
         runs: list[Run] = []

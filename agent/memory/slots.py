@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from agent.history import MemoryStep, MemoryVector, extend_history, history_reach
 from agent.memory.checks import StepCheck
@@ -78,7 +79,10 @@ class _Forward:
 class MemorySlots:
     """The memory slots of one agent on top of one language model; the number of slots limits the memory use."""
 
-    def __init__(self, *, language_model: LanguageModel, vocabulary_size: int, agent_digest: str, slots: int) -> None:
+    def __init__(
+        self, *, language_model: LanguageModel, vocabulary_size: int, agent_digest: str, slots: int, host_bytes: int = 0
+    ) -> None:
+        """host_bytes: of the host's memory, for states that have lost their slots; useful where these are on a GPU."""
         self.capacity = slots
         self._counts = SlotCounts(slots=slots)
         self._model, self.dimension = language_model, language_model.dimension
@@ -88,6 +92,8 @@ class MemorySlots:
         self._cache = language_model.new_cache(slots)
         self._slots: OrderedDict[str, _Slot] = OrderedDict()  # least recently used first
         self._free = list(range(slots))[::-1]
+        self._host: OrderedDict[str, tuple[_Slot, Tensor]] = OrderedDict()  # least recently used first
+        self._host_slots = host_bytes // self._cache.slot_bytes
         k = language_model.tokens_per_step
         self.reach = -(-history_reach(language_model.layers, language_model.window) // k)  # in steps
         self.rebuild_rows = max(1, min(slots, 16, REBUILD_BYTES // self._cache.slot_bytes))  # rebuilt together
@@ -192,10 +198,11 @@ class MemorySlots:
         return vector
 
     def forget(self, episode_id: str) -> bool:
-        """Drops an episode's slot; returns False if it had none."""
+        """Drops an episode's state; returns False if there was none."""
+        kept = self._host.pop(episode_id, None)
         slot = self._slots.pop(episode_id, None)
         if slot is None:
-            return False
+            return kept is not None
         self._free.append(slot.index)
         return True
 
@@ -221,7 +228,7 @@ class MemorySlots:
             self.check(step)
         except ValueError as error:
             return error
-        slot = self._slots.get(step.episode_id)
+        slot = self._slots.get(step.episode_id) or self._recall(step.episode_id)
         after = extend_history(step.history_digest, step.vocabulary_rows)
         if slot and slot.vector is not None and slot.previous == step.history_digest and slot.history_digest == after:
             self._counts.repeats += 1
@@ -264,11 +271,31 @@ class MemorySlots:
 
     def _take(self, episode_id: str) -> _Slot:
         """Returns the episode's slot, or a free one, or the least recently used one."""
+        self._host.pop(episode_id, None)
         if episode_id not in self._slots:
             if not self._free:
-                evicted, _ = next(iter(self._slots.items()))
-                self.forget(evicted)
-                self._counts.evictions += 1
+                self._evict()
             self._slots[episode_id] = _Slot(self._free.pop(), b"")
         self._slots.move_to_end(episode_id)
         return self._slots[episode_id]
+
+    def _evict(self) -> None:
+        """Frees the least recently used slot; its state goes to the host's memory, if there is room for any."""
+        evicted, slot = next(iter(self._slots.items()))
+        saved = self._cache.save(slot.index) if self._host_slots else None
+        self.forget(evicted)
+        self._counts.evictions += 1
+        if saved is not None:
+            self._host[evicted] = slot, saved
+            if len(self._host) > self._host_slots:
+                self._host.popitem(last=False)
+
+    def _recall(self, episode_id: str) -> _Slot | None:
+        """Moves an episode's state from the host's memory back to a slot, if it is there."""
+        kept = self._host.pop(episode_id, None)
+        if kept is None:
+            return None
+        slot = self._take(episode_id)
+        slot.history_digest, slot.previous, slot.vector = kept[0].history_digest, kept[0].previous, kept[0].vector
+        self._cache.load(slot.index, kept[1])
+        return slot

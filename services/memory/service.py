@@ -63,8 +63,15 @@ def load_agent(bundle: AgentBundle, settings: AgentSettings, slots: int, triton:
         check = StepCheck(tokens_per_step=k, vocabulary_size=size, agent_digest=bundle.digest)
         model = model_name("memory", bundle.digest)
         return MemoryAgent(bundle, TritonMemory(triton, model, tokens_per_step=k, check=check), check)
-    budget = settings.slot_bytes // len(settings.folders)
-    local = load_slots(bundle, device=settings.device, slots=slots, slot_bytes=budget, dtype=settings.dtype)
+    share = len(settings.folders)
+    local = load_slots(
+        bundle,
+        device=settings.device,
+        slots=slots,
+        slot_bytes=settings.slot_bytes // share,
+        host_bytes=settings.host_slot_bytes // share,
+        dtype=settings.dtype,
+    )
     log.info("agent %s: %d memory slots in %s on %s", bundle.name, local.capacity, local.dtype, settings.device)
     return MemoryAgent(bundle, LocalMemory(local, settings), local.check)
 

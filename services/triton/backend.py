@@ -77,6 +77,7 @@ class Memory:
             device=device,
             slots=int(parameters["slots"]),
             slot_bytes=int(parameters["slot_bytes"]),
+            host_bytes=int(parameters["host_bytes"]),
             dtype=parameters["dtype"],
         )
         self._dimension = bundle.manifest.memory.dimension

@@ -52,7 +52,7 @@ def model_config(part: Part, bundle: AgentBundle, options: argparse.Namespace) -
         "part": part,
         "bundle": str(options.bundle_root or bundle.folder.resolve().parent) + "/" + bundle.folder.name,
     }
-    for name in ("dtype", "slots", "slot_bytes", "cache_frames", "torch_threads"):
+    for name in ("dtype", "slots", "slot_bytes", "host_bytes", "cache_frames", "torch_threads"):
         parameters[name] = str(getattr(options, name))
     for name, value in parameters.items():
         config.parameters[name].string_value = value
@@ -110,6 +110,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--queue-delay", type=int, default=500, help="maximum batching delay in microseconds")
     result.add_argument("--slots", type=int, default=512, help="number of cached memory states")
     result.add_argument("--slot-bytes", type=int, default=2**30, help="bytes that all memory slots of one agent may take")
+    result.add_argument("--host-bytes", type=int, default=2**32, help="bytes of the host's memory for states without a slot")
     result.add_argument("--cache-frames", type=int, default=4096, help="number of frames whose words are cached")
     result.add_argument("--torch-threads", type=int, default=1)
     return result

@@ -214,6 +214,8 @@ class Driver:
             self.take((name, words))
 
 
-def driver(subject: Subject, slots: int = 4) -> Driver:
-    engine = MemorySlots(language_model=subject.model, vocabulary_size=VOCABULARY, agent_digest=AGENT, slots=slots)
+def driver(subject: Subject, slots: int = 4, host_bytes: int = 0) -> Driver:
+    engine = MemorySlots(
+        language_model=subject.model, vocabulary_size=VOCABULARY, agent_digest=AGENT, slots=slots, host_bytes=host_bytes
+    )
     return Driver(subject, engine)

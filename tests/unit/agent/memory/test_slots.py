@@ -191,6 +191,35 @@ def test_another_word_for_step_0_begins_afresh(make: Make, k: int) -> None:
     assert run.slots.counts.rebuilds == 0
 
 
+@pytest.mark.parametrize(("make", "k"), SUBJECTS)
+def test_a_state_that_lost_its_slot_returns_from_the_hosts_memory(make: Make, k: int) -> None:
+    subject = make(WINDOW, k)
+    run = driver(subject, slots=2, host_bytes=2 * subject.model.new_cache(1).slot_bytes)
+    episodes = {name: some_words(9, k, seed=seed) for seed, name in enumerate("abcd")}
+    for step in range(8):  # four episodes take turns in two slots
+        for name, words in episodes.items():
+            run.take((name, words[step]))
+    assert run.slots.counts.evictions > 8
+    assert run.slots.counts.rebuilds == 0
+    run.slots.remember([asking("a", run.histories["a"][:7], run.histories["a"][7])])
+    assert run.slots.counts.repeats == 1, "the vector of its latest step came back as well"
+    assert all(run.slots.forget(name) for name in episodes), "in a slot or not"
+    run.run("e", some_words(3, k))
+    run.run("a", episodes["a"][8:])
+    assert run.slots.counts.rebuilds == 1
+
+
+def test_the_hosts_memory_is_bounded_too() -> None:
+    subject = llama(WINDOW, 1)
+    run = driver(subject, slots=1, host_bytes=subject.model.new_cache(1).slot_bytes)
+    for name in "abc":
+        run.run(name, some_words(3, 1))
+    run.run("b", some_words(1, 1, seed=1))
+    assert run.slots.counts.rebuilds == 0
+    run.run("a", some_words(1, 1, seed=2))
+    assert run.slots.counts.rebuilds == 1
+
+
 def test_the_least_recently_used_slot_is_dropped() -> None:
     run = driver(llama(WINDOW, 1), slots=2)
     run.run("old", some_words(3, 1))
