@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--dtype", help="SHELM_DTYPE of the services; default: theirs")
     chosen = parser.parse_args()
     settings = {"SHELM_DTYPE": chosen.dtype} if chosen.dtype else {}
-    bundles, rounds = shipped(), 1 if chosen.quick else ROUNDS
+    bundles, rounds = shipped(), chosen.rounds or (1 if chosen.quick else ROUNDS)
     lengths = LENGTHS[:3] if chosen.quick else LENGTHS
     result: dict[str, Any] = {"redis": redis_bytes(bundles[0], lengths)}
     result["redis_slope"] = slope(result["redis"])

@@ -197,9 +197,11 @@ def main() -> None:
     parser.add_argument("--against", type=Path, metavar="DIR", help="another checkout of this repository")
     parser.add_argument("--triton", action="store_true", help="also measure with Triton; needs `make triton-setup`")
     parser.add_argument("--dtype", help="SHELM_DTYPE; default: that of each checkout")
+    parser.add_argument("--episodes", type=int, nargs="*", help="of the closed loop")
     parser.add_argument("--processes", type=int, default=1, help="client processes")
     chosen = parser.parse_args()
     plan = QUICK if chosen.quick else Plan()
+    plan = replace(plan, rounds=chosen.rounds or plan.rounds, episodes=tuple(chosen.episodes or plan.episodes))
     settings = {"SHELM_DTYPE": chosen.dtype} if chosen.dtype else {}
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))

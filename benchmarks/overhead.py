@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--bundles", nargs="*", default=["tiny", "shipped", "paper"])
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    rounds = QUICK_ROUNDS if chosen.quick else ROUNDS
+    rounds = chosen.rounds or (QUICK_ROUNDS if chosen.quick else ROUNDS)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for name in chosen.bundles:

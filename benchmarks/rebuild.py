@@ -198,6 +198,7 @@ def main() -> None:
     lengths, counts, rounds, seconds = (
         (QUICK_LENGTHS, QUICK_AT_ONCE, QUICK_ROUNDS, 2.0) if quick else (LENGTHS, AT_ONCE, ROUNDS, OTHERS_SECONDS)
     )
+    rounds = chosen.rounds or rounds
     with tempfile.TemporaryDirectory() as folder:
         paper = (small_paper_bundle if quick else paper_bundle)(Path(folder))
         whole: dict[str, Any] = {"lengths": lengths, "counts": counts, "rounds": rounds, "seconds": seconds}

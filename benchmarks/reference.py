@@ -151,16 +151,14 @@ def ways(profile: Profile, window: int, episodes: int, frames: Frames, steps: in
     return {"reference": reference, "ours": ours}
 
 
-def rows(quick: bool, dtype: str) -> Iterator[dict[str, Any]]:
+def rows(profiles: list[Profile], rounds: int, quick: bool) -> Iterator[dict[str, Any]]:
     """Measures all combinations."""
-    profiles = [shipped(dtype), paper(QUICK_WINDOWS if quick else WINDOWS, dtype)]
     kinds = {"unique": unique_frames, "minigrid": minigrid_frames}
     cases = [(p, w, e, kind) for p in profiles for w in p.models for e in EPISODES for kind in kinds]
     for profile, window, episodes, kind in tqdm(cases, unit="case"):
-        steps = 3 if profile.name == "paper" else 20
-        timed = ways(profile, window, episodes, kinds[kind](), 1 if quick else steps)
-        found = interleaved(timed, QUICK_ROUNDS if quick else ROUNDS)
-        milliseconds = {name: [1000 * one / (1 if quick else steps) for one in values] for name, values in found.items()}
+        steps = 1 if quick or profile.name == "paper" else 20
+        found = interleaved(ways(profile, window, episodes, kinds[kind](), steps), rounds)
+        milliseconds = {name: [1000 * one / steps for one in values] for name, values in found.items()}
         medians = {name: statistics.median(values) for name, values in milliseconds.items()}
         yield {
             "profile": profile.name,
@@ -178,9 +176,11 @@ def main() -> None:
     """Runs the command."""
     parser = options(__doc__)
     parser.add_argument("--dtype", default="auto", help="of our engines: float32, bfloat16, float16 or auto")
+    parser.add_argument("--windows", type=int, nargs="*", help="of the paper profile")
     chosen = parser.parse_args()
-    torch.set_num_threads(torch.get_num_threads())
-    found = list(rows(chosen.quick, chosen.dtype))
+    windows = tuple(chosen.windows or (QUICK_WINDOWS if chosen.quick else WINDOWS))
+    profiles = [shipped(chosen.dtype), paper(windows, chosen.dtype)]
+    found = list(rows(profiles, chosen.rounds or (QUICK_ROUNDS if chosen.quick else ROUNDS), chosen.quick))
     print(table({name: value for name, value in row.items() if name != "spread"} for row in found))
     used = str(resolve_dtype(chosen.dtype, "cpu")).removeprefix("torch.")
     write({"dtype": used, "threads": torch.get_num_threads(), "rows": found}, chosen.json)

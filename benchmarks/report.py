@@ -26,6 +26,7 @@ def options(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here as well")
     parser.add_argument("--quick", action="store_true", help="a short run, to see that it works")
+    parser.add_argument("--rounds", type=int, metavar="N", help="how often everything is measured")
     return parser
 
 

@@ -188,6 +188,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto", help="number format of all servers")
     chosen = parser.parse_args()
     counts, number, seconds = ((1, 16), 1, 2.0) if chosen.quick else (EPISODES, ROUNDS, SECONDS)
+    number = chosen.rounds or number
     frames = record_frames(WALK)
     images: Images = [(frame.shape[0], frame.shape[1], frame.tobytes()) for frame in frames]
     wanted, servers = expected(frames, chosen.dtype), starts(chosen.python, chosen.dtype)
