@@ -44,8 +44,9 @@ class Engines:
 def load_engines(run: dict[str, Any], *, num_envs: int, device: str = "cpu") -> Engines:
     """Loads the engines of SHELM on a torch device, with one slot for each of `num_envs` parallel environments."""
     vocabulary = Vocabulary.load(Path(run["vocabulary"]))
-    retriever = make_retriever(run["clip"], vocabulary, k=run["k"], device=device, cache_frames=CACHE_FRAMES)
-    slots = make_slots(_language_model(run), vocabulary, k=run["k"], agent_digest=AGENT, slots=num_envs, device=device)
+    place: dict[str, Any] = {"device": device, "dtype": run.get("dtype", "float32")}  # older runs have none
+    retriever = make_retriever(run["clip"], vocabulary, k=run["k"], cache_frames=CACHE_FRAMES, **place)
+    slots = make_slots(_language_model(run), vocabulary, k=run["k"], agent_digest=AGENT, slots=num_envs, **place)
 
     def words(frames: Frames) -> list[tuple[int, ...]]:
         return [tuple(word.row for word in found) for found in retriever.retrieve(list(frames))]

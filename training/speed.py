@@ -101,20 +101,24 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, help=f"measured steps of a round, whole rollouts of {ROLLOUT}")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--device", default="cpu", help="torch device; another checkout must know training.ppo --device")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--dtype", default="float32", help="of the frozen models; of this checkout only")
+    parser.add_argument("--threads", type=int, default=1, help="of this checkout; another one has its own default")
     parser.add_argument("--against", type=Path, metavar="DIR", help="another checkout")
     options = parser.parse_args(arguments)
     steps = options.steps or (QUICK_STEPS if options.quick else STEPS)
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
-    ppo = ["--env", ENVIRONMENT, "--threads", str(options.threads)]
+    ppo = ["--env", ENVIRONMENT]
+    ours = [*ppo, "--threads", str(options.threads)] + ["--dtype", options.dtype] * (options.dtype != "float32")
     if options.device != "cpu":  # the default, which older checkouts do not know as an option
         ppo += ["--device", options.device]
+        ours += ["--device", options.device]
     checkouts = {"this": HERE} | ({"against": options.against.resolve()} if options.against else {})
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in checkouts}
     order = [name for _ in range(rounds) for name in checkouts]
     for name in tqdm(order, unit="training"):
-        results[name].append(measure(checkouts[name], max(1, steps // ROLLOUT), ppo))
-    result: dict[str, Any] = {"environment": ENVIRONMENT, "device": options.device, "threads": options.threads}
+        results[name].append(measure(checkouts[name], max(1, steps // ROLLOUT), ours if name == "this" else ppo))
+    result: dict[str, Any] = {"environment": ENVIRONMENT, "device": options.device}
+    result |= {"threads": options.threads, "dtype": options.dtype}
     result |= {"machine": machine(), **{name: summary(of) for name, of in results.items()}, "rounds": results}
     if options.against:
         result["ratio"] = ratios(results["this"], results["against"])

@@ -30,22 +30,22 @@ def test_words_of_a_frame_are_computed_once_in_order_of_appearance() -> None:
     assert asked[2] == [1, 2, 3]
 
 
-def test_the_device_of_a_run_reaches_its_engines(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: dict[str, str] = {}
+def test_the_device_and_number_format_of_a_run_reach_its_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, tuple[str, str]] = {}
 
-    def retriever(*_: Any, device: str, **__: Any) -> Any:
-        seen["retriever"] = device
+    def retriever(*_: Any, device: str, dtype: str, **__: Any) -> Any:
+        seen["retriever"] = device, dtype
         return SimpleNamespace()
 
-    def slots(*_: Any, device: str, **__: Any) -> Any:
-        seen["slots"] = device
+    def slots(*_: Any, device: str, dtype: str, **__: Any) -> Any:
+        seen["slots"] = device, dtype
         return SimpleNamespace(dimension=4, forget=lambda _: None)
 
     monkeypatch.setattr(engines, "make_retriever", retriever)
     monkeypatch.setattr(engines, "make_slots", slots)
-    run = ppo.parse_arguments(["--out", "unused", "--env", S11, "--device", "cuda:1"])
+    run = ppo.parse_arguments(["--out", "unused", "--env", S11, "--device", "cuda:1", "--dtype", "auto"])
     ppo.make_environment(run)
-    assert seen == {"retriever": "cuda:1", "slots": "cuda:1"}
+    assert seen == {"retriever": ("cuda:1", "auto"), "slots": ("cuda:1", "auto")}
 
 
 @pytest.mark.parametrize("method", ["helm", "helmv2"])
