@@ -198,10 +198,13 @@ def main() -> None:
     parser.add_argument("--triton", action="store_true", help="also measure with Triton; needs `make triton-setup`")
     parser.add_argument("--dtype", help="SHELM_DTYPE; default: that of each checkout")
     parser.add_argument("--episodes", type=int, nargs="*", help="of the closed loop")
+    parser.add_argument("--seconds", type=float, help="of a phase")
+    parser.add_argument("--rates", type=int, help="of the open loop, at most")
     parser.add_argument("--processes", type=int, default=1, help="client processes")
     chosen = parser.parse_args()
     plan = QUICK if chosen.quick else Plan()
     plan = replace(plan, rounds=chosen.rounds or plan.rounds, episodes=tuple(chosen.episodes or plan.episodes))
+    plan = replace(plan, seconds=chosen.seconds or plan.seconds, rates=chosen.rates or plan.rates)
     settings = {"SHELM_DTYPE": chosen.dtype} if chosen.dtype else {}
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))

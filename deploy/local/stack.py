@@ -8,7 +8,6 @@ service's own output; nothing is left running.
 """
 
 import contextlib
-import ctypes
 import os
 import random
 import shlex
@@ -96,12 +95,6 @@ def _reached(listen: str) -> str:
     return f"127.0.0.1:{port}" if host in ("0.0.0.0", "[::]", "") else listen
 
 
-def _end_with_parent() -> None:
-    """Makes Linux end this process when its parent dies, so that a killed `make serve` leaves nothing running."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-
-
 class Stack:
     """Retrieval, memory, policy, a Redis unless SHELM_REDIS_URL is set, and optionally the inspector."""
 
@@ -150,10 +143,10 @@ class Stack:
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "supervisord.conf"
         config.write_text(self._config())
-        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)]
+        command = [sys.executable, "-m", "deploy.local.supervise", str(config)]
         for pid_file in self.folder.glob("*.pid"):  # of an earlier run: these ids may belong to other processes now
             pid_file.unlink()
-        self._process = subprocess.Popen(command, env=self.environment, preexec_fn=_end_with_parent)  # noqa: PLW1509 - it only calls prctl
+        self._process = subprocess.Popen(command, env=self.environment)
         try:
             self._wait_ready()
         except BaseException:
