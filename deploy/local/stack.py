@@ -143,7 +143,7 @@ class Stack:
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "supervisord.conf"
         config.write_text(self._config())
-        command = [sys.executable, "-m", "deploy.local.supervise", str(config)]
+        command = [sys.executable, str(Path(__file__).with_name("supervise.py")), str(config)]
         for pid_file in self.folder.glob("*.pid"):  # of an earlier run: these ids may belong to other processes now
             pid_file.unlink()
         self._process = subprocess.Popen(command, env=self.environment)

@@ -1,4 +1,4 @@
-"""The process manager of `Stack`: `python -m deploy.local.supervise CONFIG`. It ends when its parent's thread ends.
+"""The process manager of `Stack`: `python deploy/local/supervise.py CONFIG`. It ends when its parent's thread ends.
 
 The parent cannot arrange that between fork and exec: it has gRPC's threads, and Python code in a fork of such a process
 sometimes aborts.

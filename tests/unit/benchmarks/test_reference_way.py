@@ -9,6 +9,7 @@ from support.slots import SAME, VOCABULARY, Make, llama, relative_error, transfo
 from agent.engines.retrieval import make_retriever
 from agent.retrieval.clip import load_clip, preprocess_cfg
 from agent.retrieval.preprocess import Preprocessing
+from benchmarks.deployments import record_frames
 from benchmarks.reference import minigrid_frames, shipped
 from benchmarks.reference_way import ReferenceMemory, ReferenceRetrieval
 
@@ -31,7 +32,7 @@ def test_words_are_those_of_the_engine() -> None:
     clip: Any = load_clip(profile.clip)
     preprocess = Preprocessing(cfg=preprocess_cfg(clip.model), mode="model", device=torch.device("cpu"))
     theirs = ReferenceRetrieval(tower=clip.model.visual.eval(), preprocess=preprocess, vocabulary=profile.vocabulary, k=3)
-    frames = minigrid_frames()(30)
+    frames = minigrid_frames(record_frames(30))(30)
     ours = make_retriever(profile.clip, profile.vocabulary, k=3).retrieve(frames)
     assert theirs.retrieve(frames) == [[word.row for word in words] for words in ours]
     assert len({tuple(words) for words in theirs.retrieve(frames)}) > 1
