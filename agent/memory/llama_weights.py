@@ -72,7 +72,8 @@ def load_llama(folder: Path, config: dict[str, Any], **options: Any) -> Llama:
 
         def weights(name: str) -> Tensor:
             file, stored = places[name]
-            tensor: Tensor = file.get_tensor(stored)
+            # Copied, because this is a view of the mapped file, which would stay in memory, and change if it is rewritten.
+            tensor: Tensor = file.get_tensor(stored).clone()
             return tensor
 
         return build_llama(weights, config, **options)
