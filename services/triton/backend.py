@@ -39,7 +39,7 @@ class ClipImage:
         from agent.engines.retrieval import load_retriever
 
         self._retriever = load_retriever(
-            bundle, device=device, dtype=parameters["dtype"], cache_frames=int(parameters["cache_frames"])
+            bundle, device=device, dtype=parameters.get("dtype", "float32"), cache_frames=int(parameters["cache_frames"])
         )
 
     def run(self, inputs: Tensors) -> Tensors:
@@ -77,8 +77,8 @@ class Memory:
             device=device,
             slots=int(parameters["slots"]),
             slot_bytes=int(parameters["slot_bytes"]),
-            host_bytes=int(parameters["host_bytes"]),
-            dtype=parameters["dtype"],
+            host_bytes=int(parameters.get("host_bytes", "0")),  # repositories of before have neither
+            dtype=parameters.get("dtype", "float32"),
         )
         self._dimension = bundle.manifest.memory.dimension
 
