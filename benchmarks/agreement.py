@@ -16,9 +16,7 @@ if the device is not there. An agent whose environment cannot run here (pictures
 and left out.
 """
 
-import argparse
 import json
-import platform
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -39,6 +37,7 @@ from agent.frame import Frame, frame_fingerprint
 from agent.history import MemoryStep, MemoryVector, empty_history
 from agent.memory.slots import MemorySlots
 from agent.policy.heads import action_heads, choose
+from benchmarks.report import options, write
 from training.environments import single_environment
 
 FRAMES, QUICK, BATCH, NEEDED = 1000, 100, 16, 0.995
@@ -184,39 +183,27 @@ def compare(bundle: AgentBundle, chosen: Sequence[ComputePath], count: int) -> I
         }
 
 
-def machine(device: str) -> dict[str, Any]:
-    """Describes the machine and the versions."""
-    able = torch.cpu.get_capabilities()
-    gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else None
-    cpu = f"{able.get('cpu_name', platform.machine())}, {torch.get_num_threads()} threads"
-    features = [name for name in ("avx2", "avx512_f", "avx512_bf16", "amx_bf16", "amx_int8") if able.get(name)]
-    return {"cpu": cpu, "features": features, "gpu": gpu, "torch": torch.__version__, "python": platform.python_version()}
-
-
 def main() -> None:
     """Runs the command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bundles", type=Path, nargs="*", default=sorted(Path("models").glob("*/agent.json")))
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK} frames of each agent")
     parser.add_argument("--paths", nargs="*", default=PAIRS, metavar="RETRIEVAL/MEMORY", help="dtypes of the two models")
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    if options.device.startswith("cuda") and not torch.cuda.is_available():
+    chosen = parser.parse_args()
+    if chosen.device.startswith("cuda") and not torch.cuda.is_available():
         print("no CUDA device: not measured", file=sys.stderr)
         sys.exit(3)
     torch.set_num_threads(1)  # as the services by default; more threads than free cores wait for one another
     rows: list[dict[str, Any]] = []
-    for folder in options.bundles:
+    for folder in chosen.bundles:
         bundle = load_bundle(folder.parent if folder.name == "agent.json" else folder)
         try:
-            for row in compare(bundle, paths(options.device, options.paths), QUICK if options.quick else FRAMES):
+            for row in compare(bundle, paths(chosen.device, chosen.paths), QUICK if chosen.quick else FRAMES):
                 print(json.dumps(row), flush=True)
                 rows.append(row)
         except (FileNotFoundError, ImportError) as error:
             print(f"{bundle.name}: not measured: {error}", file=sys.stderr)
-        if options.json:
-            options.json.write_text(json.dumps({"machine": machine(options.device), "rows": rows}, indent=1) + "\n")
+        write({"device": chosen.device, "threads": torch.get_num_threads(), "rows": rows}, chosen.json)
     sys.exit(any(min(row["words"], row["forced"]) < NEEDED for row in rows))
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+FEATURES = ("avx2", "avx512_f", "avx512_bf16", "amx_bf16", "amx_int8")
 PACKAGES = ("torch", "numpy", "grpcio", "redis")
 
 
@@ -37,6 +38,7 @@ def machine() -> dict[str, Any]:
         "cpu": names[0].partition(":")[2].strip() if names else platform.processor(),
         "cores": os.cpu_count(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
+        "features": [name for name in FEATURES if torch.cpu.get_capabilities().get(name)],
         "load": [round(load, 2) for load in os.getloadavg()],
         "python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},

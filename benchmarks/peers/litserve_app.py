@@ -3,7 +3,6 @@
 One worker, because a session's state lives in it; LitServe's batching with `max_batch_size` and `batch_timeout`.
 """
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import torch
 from agent.bundle import load_bundle
 from agent.frame import Frame
 from benchmarks.local_agent import Answer, LocalAgent
-from benchmarks.peers.messages import answer, read_request
+from benchmarks.peers.messages import answer, read_request, server_options
 
 Step = tuple[str, Frame]
 
@@ -53,12 +52,7 @@ class AgentAPI(litserve.LitAPI):  # type: ignore[misc]
 
 def main() -> None:
     """Serves until stopped."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bundle", required=True)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--wait", type=float, default=0.0, help="seconds that a batch waits for more requests")
-    options = parser.parse_args()
+    options = server_options(__doc__)
     api = AgentAPI(options.bundle, options.dtype, max_batch_size=64, batch_timeout=options.wait)
     server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1, timeout=False)
     server.run(host="127.0.0.1", port=options.port, num_api_servers=1, log_level="warning", generate_client_file=False)

@@ -3,7 +3,6 @@
 One replica, because a session's state lives in it; `serve.batch` with `max_batch_size` and `batch_wait_timeout_s`.
 """
 
-import argparse
 import signal
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from starlette.requests import Request
 from agent.bundle import load_bundle
 from agent.frame import Frame
 from benchmarks.local_agent import LocalAgent
-from benchmarks.peers.messages import answer, read_request
+from benchmarks.peers.messages import answer, read_request, server_options
 
 Step = tuple[str, Frame]
 
@@ -42,12 +41,7 @@ class AgentReplica:
 
 def main() -> None:
     """Serves until stopped."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bundle", required=True)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--wait", type=float, default=0.0, help="seconds that a batch waits for more requests")
-    options = parser.parse_args()
+    options = server_options(__doc__)
     ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
     serve.start(http_options={"host": "127.0.0.1", "port": options.port})
     deployed = serve.deployment(num_replicas=1, max_ongoing_requests=1024)(AgentReplica)
