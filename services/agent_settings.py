@@ -22,7 +22,7 @@ class AgentSettings(ServerSettings):
     triton_timeout: float = Field(10.0, gt=0, description="timeout in seconds of one request to Triton")
 
     dtype: Literal["float32", "bfloat16", "float16", "auto"] = Field(
-        "float32", description="number format of the frozen models; auto: the fastest one of the device"
+        "auto", description="number format of the frozen models; auto: the fastest that gives the actions of float32"
     )
     slot_bytes: int = Field(2**30, gt=0, description="bytes of all memory slots together; the agents have equal shares")
 

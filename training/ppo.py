@@ -63,7 +63,7 @@ def parse_arguments(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--checkpoint-every", type=int, default=50_000)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="torch device of policy, CLIP and language model")
-    parser.add_argument("--dtype", default="float32", help="of SHELM's frozen models, as SHELM_DTYPE where it is served")
+    parser.add_argument("--dtype", default="auto", help="of SHELM's frozen models, as SHELM_DTYPE where it is served")
     parser.add_argument("--resume", action="store_true", default=False)
     given = vars(parser.parse_args(arguments))
     return {**settings(given["env"]), **given}

@@ -101,14 +101,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, help=f"measured steps of a round, whole rollouts of {ROLLOUT}")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--device", default="cpu", help="torch device; another checkout must know training.ppo --device")
-    parser.add_argument("--dtype", default="float32", help="of the frozen models; of this checkout only")
+    parser.add_argument("--dtype", help="of the frozen models; of this checkout only; default: that of training.ppo")
     parser.add_argument("--threads", type=int, default=1, help="of this checkout; another one has its own default")
     parser.add_argument("--against", type=Path, metavar="DIR", help="another checkout")
     options = parser.parse_args(arguments)
     steps = options.steps or (QUICK_STEPS if options.quick else STEPS)
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     ppo = ["--env", ENVIRONMENT]
-    ours = [*ppo, "--threads", str(options.threads)] + ["--dtype", options.dtype] * (options.dtype != "float32")
+    ours = [*ppo, "--threads", str(options.threads)] + (["--dtype", options.dtype] if options.dtype else [])
     if options.device != "cpu":  # the default, which older checkouts do not know as an option
         ppo += ["--device", options.device]
         ours += ["--device", options.device]

@@ -27,7 +27,7 @@ from services.runtime.batching import Queue, in_thread, make_batcher
 from services.runtime.errors import check_deadline, deadline_passed
 
 Result = TypeVar("Result")
-INLINE = 0.001  # seconds of a step below which the way to the thread and back costs more
+INLINE = 0.002  # seconds of a step below which the way to the thread and back costs more
 SLICE = 0.005  # seconds of a rebuild or an encoding before the steps that wait are computed
 
 

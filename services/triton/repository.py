@@ -103,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE")
     result.add_argument("--out", type=Path, required=True)
     result.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
-    result.add_argument("--dtype", choices=NAMES, default="float32", help="number format of the frozen models")
+    result.add_argument("--dtype", choices=NAMES, default="auto", help="number format of the frozen models")
     result.add_argument("--bundle-root", default="", help="folder of the bundles on Triton's machine, if different")
     result.add_argument("--instances", type=int, default=1, help="instances of clip_image and policy, per device")
     result.add_argument("--max-batch", type=int, default=64)
