@@ -193,17 +193,20 @@ def main() -> None:
     """Runs the command."""
     parser = options(__doc__)
     parser.add_argument("--dtype", default="auto", help="SHELM_DTYPE")
+    parser.add_argument("--bundles", nargs="*", default=["shipped", "paper"])
+    parser.add_argument("--lengths", type=int, nargs="*", help="of the shipped agent's episodes, in steps")
     chosen = parser.parse_args()
     quick, rows = chosen.quick, list[Row]()
     lengths, counts, rounds, seconds = (
         (QUICK_LENGTHS, QUICK_AT_ONCE, QUICK_ROUNDS, 2.0) if quick else (LENGTHS, AT_ONCE, ROUNDS, OTHERS_SECONDS)
     )
-    rounds = chosen.rounds or rounds
+    rounds, lengths = chosen.rounds or rounds, chosen.lengths or lengths
     with tempfile.TemporaryDirectory() as folder:
         paper = (small_paper_bundle if quick else paper_bundle)(Path(folder))
         whole: dict[str, Any] = {"lengths": lengths, "counts": counts, "rounds": rounds, "seconds": seconds}
         one = {**whole, "lengths": (100 if quick else PAPER_LENGTH,), "counts": (1,), "rounds": min(rounds, 3)}
-        for bundle, case in ((load_bundle(REPOSITORY / BUNDLE), whole), (paper, one)):
+        cases = {"shipped": (load_bundle(REPOSITORY / BUNDLE), whole), "paper": (paper, one)}
+        for bundle, case in (cases[name] for name in chosen.bundles):
             settings = {"SHELM_DTYPE": chosen.dtype, "SHELM_AGENTS": str(bundle.folder)}
             for found in measure(bundle, settings, **case):
                 rows.append(found)
