@@ -1,4 +1,4 @@
-"""Puts the tables and plots of docs/performance.md in place, from the raw data of the benchmarks: `python -m benchmarks.page`.
+"""Puts the tables and plots of docs/performance.md in place, from the raw data: `python -m benchmarks.page`.
 
 Contract: a table stands between `<!-- table: NAME -->` and `<!-- end -->`; the words around it are written by hand and stay
 as they are. The same data gives the same bytes. `--check` changes nothing, and fails if the page is not what the data says.
