@@ -43,7 +43,11 @@ _Found = tuple[EpisodeState, CommittedStep | None]
 
 
 class Actor:
-    """Runs Acts. max_in_flight: Acts that may run at once; more get QUEUE_FULL. timer: makes the timer of one Act."""
+    """Runs Acts.
+
+    max_in_flight: Acts that may run at once; more get QUEUE_FULL. full: whether no episode may begin. timer: makes the timer
+    of one Act.
+    """
 
     def __init__(
         self,
@@ -53,11 +57,12 @@ class Actor:
         pipeline: Pipeline,
         max_in_flight: int,
         recorder: Recorder | None = None,
+        full: Callable[[], bool] = lambda: False,
         timer: Callable[[], StageTimer] = StageTimer,
         known_episodes: int = 100_000,
     ) -> None:
         self._agents, self._store, self._pipeline, self._recorder = agents, store, pipeline, recorder
-        self._max_in_flight, self._in_flight = max_in_flight, 0
+        self._max_in_flight, self._in_flight, self._full = max_in_flight, 0, full
         self._timer = timer
         self._known_episodes = known_episodes
         self._known: OrderedDict[str, EpisodeState] = OrderedDict()  # as of this process's last commits
@@ -260,6 +265,8 @@ class Actor:
         if known is None:
             if call.step > 0:
                 raise errors.episode_not_found(call.episode_id)
+            if self._full():
+                raise errors.store_full(call.episode_id)
             bundle = self._agents.find(call.agent).bundle
             deterministic = bool(call.deterministic)
             known = new_episode(call.episode_id, agent=bundle.name, agent_digest=bundle.digest, deterministic=deterministic)

@@ -6,6 +6,8 @@ from shelm.v1.errors_pb2 import ErrorReason
 from services.protocol.reasons import failure
 from services.runtime.errors import ServiceError
 
+FULL_RETRY = 10.0  # seconds; others must end or expire first
+
 
 def _failure(reason: ErrorReason, text: str, episode_id: str, committed: int | None = None) -> ServiceError:
     metadata = {"episode_id": episode_id}
@@ -48,6 +50,13 @@ def episode_ended(episode_id: str, committed: int) -> ServiceError:
     """No step follows after EndEpisode."""
     text = f"episode {episode_id!r} has ended after step {committed}; begin an episode of another name"
     return _failure(errors_pb2.ERROR_REASON_EPISODE_ENDED, text, episode_id, committed)
+
+
+def store_full(episode_id: str) -> ServiceError:
+    """Redis is nearly full, so no episode may begin."""
+    text = f"episode {episode_id!r} cannot begin, because the store is nearly full; retry later"
+    metadata = {"episode_id": episode_id}
+    return failure(errors_pb2.ERROR_REASON_STORE_FULL, text, metadata=metadata, retry_after=FULL_RETRY)
 
 
 def episode_exists(episode_id: str, field: str) -> ServiceError:

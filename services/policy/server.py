@@ -1,18 +1,25 @@
 """Builds the server of the public API; its backends may run in other processes or in this one."""
 
+import asyncio
+from collections.abc import Sequence
+
 from pydantic import Field, field_validator
 from shelm.v1 import agent_pb2_grpc
 
 from services.agent_settings import AgentSettings
 from services.policy.actor import Actor
 from services.policy.agents import Agents, load_agent
+from services.policy.archive.archive import Archive
+from services.policy.archive.archiver import Archiver
+from services.policy.archive.reader import Episodes
 from services.policy.backends.interfaces import Memory, Retrieval
 from services.policy.caches import CachedRetrieval
 from services.policy.explain.explain import Explainer
 from services.policy.pipeline import Pipeline
+from services.policy.places import check_place
 from services.policy.recording.frames import Frames
 from services.policy.recording.recorder import Recorder
-from services.policy.recording.recordings import Recordings, check_place
+from services.policy.recording.recordings import Recordings
 from services.policy.service import SCOPES, AgentServicer
 from services.protocol.reasons import DOMAIN
 from services.runtime.server import GrpcServer, Ready
@@ -20,6 +27,7 @@ from services.runtime.settings import check_address
 from services.runtime.telemetry import agent_labels
 from services.runtime.traces import stage_timer
 from services.store.episodes import EpisodeStore
+from services.store.pressure import Pressure
 from services.store.redis import check_redis_url, connect_redis
 from services.triton.client import connect_triton
 from services.triton.models import model_name
@@ -32,6 +40,11 @@ class PolicyServerSettings(AgentSettings):
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="where the episodes are")
     redis_timeout: float = Field(2.0, gt=0, description="seconds for one answer of Redis")
     episode_ttl: float = Field(86_400.0, gt=0, description="seconds after its last step until an episode is forgotten")
+    ended_ttl: float = Field(900.0, gt=0, description="seconds after its end until Redis forgets an episode")
+    archive: str = Field("", description="folder or s3://BUCKET[/PREFIX] for episodes that have ended; empty: off")
+    admission_mark: float = Field(
+        0.85, gt=0, le=1, description="share of Redis's memory limit from which no episode may begin; 1: none is refused"
+    )
     retained_steps: int = Field(10_000, gt=0, description="steps kept per episode")
     max_in_flight: int = Field(1024, gt=0, description="Acts under way at once")
     max_batch_items: int = Field(256, gt=0, description="items of one ActBatch")
@@ -42,25 +55,24 @@ class PolicyServerSettings(AgentSettings):
 
     _address = field_validator("listen")(check_address)
     _redis = field_validator("redis_url")(check_redis_url)
-    _place = field_validator("record")(check_place)
+    _place = field_validator("record", "archive")(check_place)
 
 
 class PolicyServer(GrpcServer):
-    """A GrpcServer that also starts the recorder, and stops it after the last call."""
+    """A GrpcServer that also starts what works beside the calls, and closes it after the last one."""
 
-    recorder: Recorder | None = None
+    beside: Sequence[Recorder | Archiver | Pressure] = ()
 
     async def start(self) -> int:
         """Listens; returns the port."""
-        if self.recorder:
-            self.recorder.start()
+        for one in self.beside:
+            one.start()
         return await super().start()
 
     async def stop(self) -> None:
-        """Accepts no new calls, waits for running ones, stops, then lets the recorder finish."""
+        """Accepts no new calls, waits for running ones, stops, then lets the others finish."""
         await super().stop()
-        if self.recorder:
-            await self.recorder.close()
+        await asyncio.gather(*(one.close() for one in self.beside))
 
 
 def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Memory, backends_ready: Ready) -> GrpcServer:
@@ -72,7 +84,15 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
     # One connection per watcher and per Act, so that watchers never keep an Act waiting.
     connections = settings.max_watchers + settings.max_in_flight
     client = connect_redis(settings.redis_url, timeout=settings.redis_timeout, max_connections=connections)
-    store = EpisodeStore(client, ttl=settings.episode_ttl, retained=settings.retained_steps)
+    archive = Archive(settings.archive) if settings.archive else None
+    store = EpisodeStore(
+        client,
+        ttl=settings.episode_ttl,
+        ended_ttl=min(settings.ended_ttl, settings.episode_ttl),
+        archive=archive is not None,
+        retained=settings.retained_steps,
+    )
+    pressure = Pressure(client, mark=settings.admission_mark)
     labels = {bundle.digest: agent_labels(bundle.name, bundle.digest) for bundle in bundles}
     cached = CachedRetrieval(retrieval, labels, size=kept, count_misses=triton is not None)
     pipeline = Pipeline(cached, memory)
@@ -83,15 +103,20 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
         pipeline=pipeline,
         max_in_flight=settings.max_in_flight,
         recorder=recorder,
+        full=lambda: pressure.full,
         timer=stage_timer(),
     )
-    frames = Frames(store, recorder)
+    episodes, archiver = Episodes(store, archive), Archiver(store, archive) if archive else None
+    frames = Frames(episodes, recorder)
     servicer = AgentServicer(
         agents=agents,
         store=store,
+        episodes=episodes,
+        archiver=archiver,
+        pressure=pressure,
         actor=actor,
         memory=memory,
-        explainer=Explainer(agents=agents, store=store, frames=frames, memory=memory),
+        explainer=Explainer(agents=agents, episodes=episodes, frames=frames, memory=memory),
         frames=frames,
         max_batch_items=settings.max_batch_items,
         max_watchers=settings.max_watchers,
@@ -110,5 +135,5 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
         ready=ready,
         scopes=SCOPES,
     )
-    server.recorder = recorder
+    server.beside = [one for one in (recorder, archiver, pressure) if one]
     return server

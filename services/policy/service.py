@@ -14,6 +14,8 @@ from shelm.v1 import agent_pb2, agent_pb2_grpc, errors_pb2
 from services.policy import errors
 from services.policy.actor import Actor
 from services.policy.agents import Agents, PolicyAgent
+from services.policy.archive.archiver import Archiver
+from services.policy.archive.reader import Episodes
 from services.policy.backends.interfaces import Memory
 from services.policy.explain.explain import Explainer
 from services.policy.recording.frames import Frames
@@ -29,6 +31,8 @@ from services.protocol.agent_api import (
     parse_explain,
 )
 from services.protocol.fields import (
+    MAX_STEP,
+    check_archive_token,
     check_episode_id,
     check_page_size,
     check_page_token,
@@ -44,6 +48,7 @@ from services.runtime.errors import Context, ServiceError, deadline_of, invalid
 from services.runtime.logs import in_episode
 from services.runtime.telemetry import agent_labels, refused
 from services.store.episodes import EpisodeStore, new_episode
+from services.store.pressure import Pressure
 
 log = logging.getLogger(__name__)
 WATCH_WAIT = 0.5  # seconds between checks whether a watched episode has ended
@@ -73,6 +78,9 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         *,
         agents: Agents,
         store: EpisodeStore,
+        episodes: Episodes,
+        archiver: Archiver | None,
+        pressure: Pressure,
         actor: Actor,
         memory: Memory,
         explainer: Explainer,
@@ -81,6 +89,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         max_watchers: int,
     ) -> None:
         self._agents, self._store, self._actor, self._memory = agents, store, actor, memory
+        self._episodes, self._archiver, self._pressure = episodes, archiver, pressure
         self._explainer, self._frames = explainer, frames
         self._tracer = traces.tracer()
         self._acting = partial(traced_acting, self._tracer) if self._tracer else acting
@@ -183,6 +192,8 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
             seed=check_seed(request.seed) if request.HasField("seed") else None,
             deterministic=request.deterministic,
         )
+        if self._pressure.full and (await self._store.read(wanted.episode_id))[0] is None:
+            raise errors.store_full(wanted.episode_id)
         state = await self._store.create(wanted)
         for name in ("agent_digest", "seed", "deterministic"):
             if getattr(state, name) != getattr(wanted, name):
@@ -195,16 +206,33 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         """Marks an episode as ended, and frees its memory slot."""
         reward = check_reward(request.total_reward) if request.HasField("total_reward") else None
         ended = await self._store.end(check_episode_id(request.episode_id), reward)
-        if ended is None:
-            raise errors.episode_not_found(request.episode_id)
+        if ended is None:  # has expired, unless there is none; the archive has those that ended before
+            return agent_pb2.EndEpisodeResponse(episode=episode_message(await self._read(request.episode_id)))
         state, newly = ended
+        if self._archiver:
+            self._archiver.put(request.episode_id)
         if newly:
             ENDED.labels(*agent_labels(state.agent, state.agent_digest)).inc()
-        self._actor.forget(request.episode_id)
-        task = asyncio.create_task(self._free_slot(request.episode_id))
+        self._forget(request.episode_id)
+        return agent_pb2.EndEpisodeResponse(episode=episode_message(state))
+
+    async def DeleteEpisode(  # noqa: N802
+        self, request: agent_pb2.DeleteEpisodeRequest, context: Context
+    ) -> agent_pb2.DeleteEpisodeResponse:
+        """Deletes an episode everywhere. If a part cannot be reached, the call fails, and is to be repeated."""
+        name = check_episode_id(request.episode_id)
+        deleted = await self._store.delete(name)
+        self._forget(name)
+        archived = await self._episodes.delete_archived(name)
+        recorded = await self._frames.delete(name)
+        return agent_pb2.DeleteEpisodeResponse(deleted=deleted or archived or recorded)
+
+    def _forget(self, episode_id: str) -> None:
+        """Drops what this process knows of an episode, and its memory slot in the background."""
+        self._actor.forget(episode_id)
+        task = asyncio.create_task(self._free_slot(episode_id))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-        return agent_pb2.EndEpisodeResponse(episode=episode_message(state))
 
     async def _free_slot(self, episode_id: str) -> None:
         try:
@@ -223,6 +251,9 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     ) -> agent_pb2.ListEpisodesResponse:
         """A page of the episodes."""
         size = check_page_size(request.page_size, "page_size")
+        if request.archived:
+            token, states = await self._episodes.archived_page(check_archive_token(request.page_token), size)
+            return agent_pb2.ListEpisodesResponse(episodes=[episode_message(one) for one in states], next_page_token=token)
         cursor, states = await self._store.page(check_page_token(request.page_token), size)
         token = str(cursor) if cursor else ""
         return agent_pb2.ListEpisodesResponse(episodes=[episode_message(state) for state in states], next_page_token=token)
@@ -233,7 +264,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         """The words of committed steps."""
         limit = check_page_size(request.limit, "limit")
         first = check_step(request.from_step, "from_step")
-        state, steps = await self._store.steps(check_episode_id(request.episode_id), first=first, limit=limit)
+        state, steps = await self._episodes.steps(check_episode_id(request.episode_id), first=first, limit=limit)
         if state is None:
             raise errors.episode_not_found(request.episode_id)
         return agent_pb2.GetMemoryResponse(
@@ -246,6 +277,12 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         """The words of steps as they are committed, until the episode ends."""
         first = check_step(request.from_step, "from_step")
         state: EpisodeState | None = await self._read(request.episode_id)
+        if state and not state.ttl_ms:  # in the archive alone, so nothing will follow
+            _, kept = await self._episodes.steps(request.episode_id, first=first, limit=MAX_STEP)
+            for step, record in kept:
+                message = memory_step_message(state, step, record, window=self._window(state))
+                yield agent_pb2.WatchMemoryResponse(step=message)
+            return
         if self._watchers >= self._max_watchers:
             text = f"{self._max_watchers} watchers are connected already; retry later"
             raise failure(errors_pb2.ERROR_REASON_TOO_MANY_WATCHERS, text, retry_after=5)
@@ -298,7 +335,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         return agent_message(agent.bundle.manifest, vocabulary_size=agent.vocabulary_size, default=default)
 
     async def _read(self, episode_id: str) -> EpisodeState:
-        state, _ = await self._store.read(check_episode_id(episode_id))
+        state, _ = await self._episodes.read(check_episode_id(episode_id))
         if state is None:
             raise errors.episode_not_found(episode_id)
         return state

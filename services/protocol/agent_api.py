@@ -104,9 +104,10 @@ def episode_message(state: EpisodeState) -> agent_pb2.Episode:
         ended=state.ended,
         create_time=timestamp(state.created_us),
         update_time=timestamp(state.updated_us),
-        expire_time=timestamp(time.time_ns() // 1000 + state.ttl_ms * 1000),
+        expire_time=timestamp(time.time_ns() // 1000 + state.ttl_ms * 1000) if state.ttl_ms else None,
         memory_length=state.length,
         total_reward=state.total_reward,
+        archived=state.archived,
     )
 
 

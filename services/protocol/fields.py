@@ -8,6 +8,7 @@ from math import isfinite
 
 from services.runtime.errors import invalid
 
+ARCHIVE_TOKEN = re.compile(r"[0-9a-f]{3}/[A-Za-z0-9._:%-]{1,130}")
 EPISODE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 MAX_STEP = 2**53 - 1  # Redis's Lua counts in doubles
 MAX_SEED = 2**63 - 1
@@ -55,3 +56,10 @@ def check_page_token(token: str) -> int:
     if token and not (token.isdecimal() and len(token) <= 20 and int(token) < 2**64):  # what Redis can count to
         raise invalid("page_token", f"expected next_page_token of an earlier page, got {token[:40]!r}")
     return int(token or 0)
+
+
+def check_archive_token(token: str) -> str:
+    """A place in the archive that an earlier page gave, or empty."""
+    if token and not ARCHIVE_TOKEN.fullmatch(token):
+        raise invalid("page_token", f"expected next_page_token of an earlier page of the archive, got {token[:40]!r}")
+    return token

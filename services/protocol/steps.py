@@ -28,9 +28,9 @@ def timestamp(micros: int) -> Timestamp:
     return stamp
 
 
-def stored_step(step: CommittedStep) -> bytes:
-    """The stored form of a step: a serialised `shelm.internal.v1.CommittedStep`."""
-    message = episode_pb2.CommittedStep(
+def step_message(step: CommittedStep) -> episode_pb2.CommittedStep:
+    """A committed step as a message."""
+    return episode_pb2.CommittedStep(
         tokens=token_messages(step.words),
         action=action_message(step.action),
         value=step.value,
@@ -39,12 +39,10 @@ def stored_step(step: CommittedStep) -> bytes:
         history_digest=step.history_digest,
         time=timestamp(step.time_us),
     )
-    return message.SerializeToString()
 
 
-def read_stored_step(data: bytes) -> CommittedStep:
-    """The reverse of `stored_step`; DecodeError if the bytes are no such message."""
-    message = episode_pb2.CommittedStep.FromString(data)
+def read_step(message: episode_pb2.CommittedStep) -> CommittedStep:
+    """The reverse of `step_message`."""
     return CommittedStep(
         words=read_tokens(message.tokens),
         action=read_action(message.action),
@@ -54,3 +52,13 @@ def read_stored_step(data: bytes) -> CommittedStep:
         history_digest=message.history_digest,
         time_us=message.time.ToMicroseconds(),
     )
+
+
+def stored_step(step: CommittedStep) -> bytes:
+    """The stored form of a step: a serialised `shelm.internal.v1.CommittedStep`."""
+    return step_message(step).SerializeToString()
+
+
+def read_stored_step(data: bytes) -> CommittedStep:
+    """The reverse of `stored_step`; DecodeError if the bytes are no such message."""
+    return read_step(episode_pb2.CommittedStep.FromString(data))

@@ -71,7 +71,8 @@ class EpisodeState:
     total_reward: float | None = None  # as the client told it at the end
     created_us: int = 0
     updated_us: int = 0
-    ttl_ms: int = 0
+    ttl_ms: int = 0  # until it expires; 0 of one that the archive alone has
+    archived: bool = False  # the archive has a copy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

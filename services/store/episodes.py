@@ -18,10 +18,11 @@ from agent.history import empty_history
 from services.protocol.steps import read_stored_step, stored_step
 from services.protocol.values import CommittedStep, EpisodeState
 from services.runtime.batching import outcome_of, together
-from services.store.keys import STEP_FIELD, entry_id, episode_key, episode_of_key, history_key
+from services.store.keys import STEP_FIELD, deletion_key, entry_id, episode_key, episode_of_key, history_key
 from services.store.redis import run_scripts, scan_page, store_errors
-from services.store.scripts import COMMIT, CREATE, END
+from services.store.scripts import ARCHIVED, COMMIT, CREATE, DELETE, END
 
+DELETION_SECONDS = 3600
 Numbered = tuple[int, CommittedStep]  # the step's number first
 
 
@@ -70,15 +71,23 @@ Known = tuple[EpisodeState | None, CommittedStep | None]
 class EpisodeStore:
     """Episodes in a Redis or Redis Cluster.
 
-    client: of `connect_redis`. ttl: seconds after the last change. retained: steps kept per episode.
+    client: of `connect_redis`. ttl: seconds that a running episode is kept after its last change. ended_ttl: the same of one
+    that has ended; where there is an archive, of one that is in it. retained: steps kept per episode. archive: episodes that
+    have ended are to be archived, and stay as long as running ones until they are.
     """
 
-    def __init__(self, client: Any, *, ttl: float, retained: int) -> None:
+    def __init__(
+        self, client: Any, *, ttl: float, retained: int, ended_ttl: float | None = None, archive: bool = False
+    ) -> None:
         self._client = client
         self._ttl_ms, self._retained = int(ttl * 1000), retained
+        self._ended_ttl_ms = self._ttl_ms if ended_ttl is None else int(ended_ttl * 1000)
+        self._archive = archive
         self._commit = client.register_script(COMMIT)
         self._create = client.register_script(CREATE)
         self._end = client.register_script(END)
+        self._archived = client.register_script(ARCHIVED)
+        self._delete = client.register_script(DELETE)
 
     async def ping(self) -> None:
         """Raises STORE_UNAVAILABLE if Redis does not answer."""
@@ -110,12 +119,30 @@ class EpisodeStore:
         Returns the episode, and whether this call ended it; None if there is no such episode.
         """
         now, reward = _now_us(), "" if total_reward is None else repr(total_reward)
+        left = self._ttl_ms if self._archive else self._ended_ttl_ms
         with store_errors():
-            values = await self._end(keys=_keys(episode_id), args=[now, self._ttl_ms, reward])
+            values = await self._end(keys=_keys(episode_id), args=[now, left, reward])
         if not values:
             return None
         state = _state(episode_id, _pairs(values), self._ttl_ms)
         return state, state.updated_us == now  # written only when it had not ended before
+
+    async def archived(self, state: EpisodeState) -> bool:
+        """Marks an ended episode as archived, so that it expires early; False if there is no such episode any more."""
+        keys = _keys(state.episode_id)
+        with store_errors():
+            return bool(await self._archived(keys=keys, args=[state.created_us, self._ended_ttl_ms]))
+
+    async def delete(self, episode_id: str) -> bool:
+        """Deletes the episode; returns whether there was one."""
+        keys = [*_keys(episode_id), deletion_key(episode_id)]
+        with store_errors():
+            return bool(await self._delete(keys=keys, args=[DELETION_SECONDS if self._archive else 0]))
+
+    async def lately_deleted(self, episode_id: str) -> bool:
+        """Whether an episode of that name was deleted in the last `DELETION_SECONDS`; known where there is an archive."""
+        with store_errors():
+            return bool(await self._client.exists(deletion_key(episode_id)))
 
     async def read(self, episode_id: str, step: int | None = None) -> tuple[EpisodeState | None, CommittedStep | None]:
         """Reads the episode and, if `step` is given, that committed step, in one transaction."""
@@ -234,4 +261,5 @@ def _state(episode_id: str, values: dict[bytes, bytes], ttl_ms: int) -> EpisodeS
         created_us=int(values[b"created_us"]),
         updated_us=int(values[b"updated_us"]),
         ttl_ms=ttl_ms,
+        archived=b"archived" in values,
     )

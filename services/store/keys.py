@@ -17,6 +17,11 @@ def history_key(episode_id: str) -> str:
     return f"{PREFIX}{{{episode_id}}}:history"
 
 
+def deletion_key(episode_id: str) -> str:
+    """Says for a while that an episode was deleted."""
+    return f"{PREFIX}{{{episode_id}}}:deleted"
+
+
 def episode_of_key(key: str) -> str:
     """The reverse of `episode_key`."""
     return key.removeprefix(PREFIX + "{").removesuffix("}:episode")

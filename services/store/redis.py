@@ -63,6 +63,16 @@ async def scan_page(client: Any, cursor: int, *, match: str, count: int) -> tupl
     return (at + 1 if at + 1 < len(nodes) else 0), keys
 
 
+async def memory_of_each(client: Any) -> list[tuple[int, int]]:
+    """Bytes that are used and that may be used (0: no limit) of a Redis, or of each primary of a cluster."""
+    if isinstance(client, RedisCluster):
+        found = await client.info("memory", target_nodes=RedisCluster.PRIMARIES)
+        nodes = list(found.values()) if all(isinstance(one, dict) for one in found.values()) else [found]
+    else:
+        nodes = [await client.info("memory")]
+    return [(int(node["used_memory"]), int(node.get("maxmemory", 0))) for node in nodes]
+
+
 async def run_scripts(client: Any, script: Any, runs: Sequence[Run]) -> list[Any]:
     """Runs one script (of `register_script`) for several keys and arguments; the answer, or the error, of each.
 

@@ -57,7 +57,7 @@ return {{'OK', step}}
 """
 )
 
-# ARGV: now, ttl, total reward or nothing. The first reward that is told stays, also if the episode had ended before.
+# ARGV: now, time to live from now on, total reward or nothing. The first reward that is told stays, even after the end.
 END = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
 if redis.call('HGET', KEYS[1], 'ended') == '0' then
@@ -67,4 +67,20 @@ if redis.call('HGET', KEYS[1], 'ended') == '0' then
 end
 if ARGV[3] ~= '' then redis.call('HSETNX', KEYS[1], 'total_reward', ARGV[3]) end
 return redis.call('HGETALL', KEYS[1])
+"""
+
+# ARGV: when the episode was created, time to live from now on. Returns 1 if it is that episode, and so is marked.
+ARCHIVED = """
+if redis.call('HGET', KEYS[1], 'created_us') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'archived', '1')
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+return 1
+"""
+
+# ARGV: seconds that the deletion is remembered, so that an archiver that has just read the episode does not bring it back.
+DELETE = """
+local deleted = redis.call('DEL', KEYS[1], KEYS[2])
+if tonumber(ARGV[1]) > 0 then redis.call('SET', KEYS[3], '1', 'EX', ARGV[1]) end
+return deleted
 """

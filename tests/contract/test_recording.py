@@ -19,6 +19,7 @@ from support.deployment import Deployment, Standalone
 from support.errors import Code, refused
 from support.frames import Frame
 from support.gateway import Gateway, play
+from support.moto import moto
 from support.process import Process
 from support.waiting import wait_for
 from support.ways import DEPLOYMENTS
@@ -61,34 +62,6 @@ def recorded_metric(metrics: str, outcome: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(start))
 
 
-@contextmanager
-def moto(folder: Path) -> Iterator[dict[str, str]]:
-    """A real S3-compatible server process with a bucket; the environment variables that lead to it."""
-    port = free_port()
-    process = Process([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], folder / "moto.log")
-    access = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    try:
-        wait_for("moto serves", lambda: answers(access["AWS_ENDPOINT_URL"]) or not process.alive, seconds=120)
-        request = urllib.request.Request(f"{access['AWS_ENDPOINT_URL']}/frames", method="PUT")
-        urllib.request.urlopen(request, timeout=30).close()
-        yield access
-    finally:
-        process.stop()
-
-
-def answers(url: str) -> bool:
-    try:
-        urllib.request.urlopen(url, timeout=2).close()
-    except OSError:
-        return False
-    return True
-
-
 @pytest.fixture(scope="module", params=[*DEPLOYMENTS, FROM_S3])
 def recording(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, _no_settings: None
@@ -97,7 +70,7 @@ def recording(
     folder = tmp_path_factory.mktemp("recording")
     with ExitStack() as running:
         if request.param == FROM_S3:
-            access = running.enter_context(moto(folder))
+            access = running.enter_context(moto(folder, bucket="frames"))
             settings = {**access, "SHELM_RECORD": "s3://frames/of agents"}
             yield running.enter_context(Standalone(folder / "run", settings).running())
         else:

@@ -20,13 +20,13 @@ from agent.policy.actor_critic import Parameters
 from agent.policy.heads import choose, probabilities, total_variation
 from services.policy import errors
 from services.policy.agents import Agents, PolicyAgent
+from services.policy.archive.reader import Episodes
 from services.policy.backends.interfaces import Memory
 from services.policy.explain.ablations import Ablation, History, Rows, history_of, reach_from_step
 from services.policy.observations import decode_observation
 from services.policy.recording.frames import Frames
 from services.protocol.values import CommittedStep, Decision, EpisodeState, ExplainCall, Explanation, Influence
 from services.runtime.errors import check_deadline, queue_full
-from services.store.episodes import EpisodeStore
 
 MAX_RUNNING = 8
 AT_ONCE = 16  # histories of one call to memory
@@ -48,8 +48,8 @@ class _Case:
 class Explainer:
     """Explains committed steps."""
 
-    def __init__(self, *, agents: Agents, store: EpisodeStore, frames: Frames, memory: Memory) -> None:
-        self._agents, self._store, self._frames, self._memory = agents, store, frames, memory
+    def __init__(self, *, agents: Agents, episodes: Episodes, frames: Frames, memory: Memory) -> None:
+        self._agents, self._episodes, self._frames, self._memory = agents, episodes, frames, memory
         self._running = 0
 
     async def explain(self, call: ExplainCall, *, deadline: float | None) -> Explanation:
@@ -81,7 +81,7 @@ class Explainer:
         )
 
     async def _committed(self, episode_id: str, step: int) -> tuple[EpisodeState, CommittedStep]:
-        state, record = await self._store.read(episode_id, step)
+        state, record = await self._episodes.read(episode_id, step)
         if state is None:
             raise errors.episode_not_found(episode_id)
         if step > state.committed:
@@ -95,7 +95,7 @@ class Explainer:
         part = agent.bundle.manifest.memory
         reach = history_reach(part.layers, part.window)
         first = reach_from_step(step, tokens_per_step=agent.k, reach=reach)
-        _, steps = await self._store.steps(state.episode_id, first=first, limit=step - first + 1)
+        _, steps = await self._episodes.steps(state.episode_id, first=first, limit=step - first + 1)
         if [number for number, _ in steps] != list(range(first, step + 1)):
             raise errors.reach_not_retained(state.episode_id, step, first, state.committed)
         return first, history_of(steps, reach=reach)

@@ -6,17 +6,17 @@ episode may be used again. Failure policy: no such frame is FRAME_NOT_RECORDED, 
 
 from agent.frame import frame_fingerprint
 from services.policy import errors
+from services.policy.archive.reader import Episodes
 from services.policy.recording.recorder import Recorder
 from services.policy.recording.recordings import Recorded
 from services.protocol.values import CommittedStep, RecordedFrame
-from services.store.episodes import EpisodeStore
 
 
 class Frames:
     """Reads what `recorder` has recorded; None: recording is off."""
 
-    def __init__(self, store: EpisodeStore, recorder: Recorder | None) -> None:
-        self._store, self._recorder = store, recorder
+    def __init__(self, episodes: Episodes, recorder: Recorder | None) -> None:
+        self._episodes, self._recorder = episodes, recorder
 
     async def of_step(self, episode_id: str, step: int, record: CommittedStep) -> Recorded | None:
         """The frame of a committed step, if it was recorded."""
@@ -32,7 +32,7 @@ class Frames:
         """
         if not self._recorder:
             raise errors.recording_off()
-        state, record = await self._store.read(episode_id, step)
+        state, record = await self._episodes.read(episode_id, step)
         if record:
             recorded = await self.of_step(episode_id, step, record)
         else:
@@ -42,3 +42,7 @@ class Frames:
             raise errors.frame_not_recorded(episode_id, step)
         height, width, _ = recorded.frame.shape
         return RecordedFrame(height, width, recorded.png)
+
+    async def delete(self, episode_id: str) -> bool:
+        """Deletes the frames of an episode; returns whether there were any."""
+        return bool(self._recorder and await self._recorder.delete(episode_id))

@@ -14,6 +14,8 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from prometheus_client import Counter
 from shelm.v1 import errors_pb2
@@ -30,6 +32,7 @@ LOG_EVERY = 10.0  # seconds
 SWEEP_EVERY = (1.0, 3600.0)  # seconds, at least and at most; a tenth of the retention in between
 FRAMES = Counter("shelm_frames_recorded", "Frames of committed steps, by what became of their recording", ["outcome"])
 _Item = tuple[str, int, Frame]
+Result = TypeVar("Result")
 
 
 class Recorder:
@@ -56,12 +59,19 @@ class Recorder:
 
     async def read(self, episode_id: str, step: int) -> Recorded | None:
         """A recorded frame; None if there is none."""
+        return await self._reached(lambda: self._recordings.read(episode_id, step), f"step {step} of {episode_id!r}")
+
+    async def _reached(self, work: Callable[[], Result], what: str) -> Result:
         try:
-            return await asyncio.to_thread(self._recordings.read, episode_id, step)
+            return await asyncio.to_thread(work)
         except Exception as error:  # S3's client raises many kinds
-            log.warning("step %d of %r cannot be read: %s: %s", step, episode_id, type(error).__name__, error)
+            log.warning("%s cannot be reached: %s: %s", what, type(error).__name__, error)
             text = "the recorded frames cannot be reached; retry later"
             raise failure(errors_pb2.ERROR_REASON_RECORDINGS_UNAVAILABLE, text, retry_after=1.0) from error
+
+    async def delete(self, episode_id: str) -> int:
+        """Deletes the frames of an episode; returns how many. Frames of it that still wait are written afterwards."""
+        return await self._reached(lambda: self._recordings.delete(episode_id), f"the frames of {episode_id!r}")
 
     async def close(self, seconds: float = FLUSH_SECONDS) -> None:
         """Waits until the frames that wait are written, but no longer than `seconds`."""

@@ -25,3 +25,13 @@ class CommittedStep(_message.Message):
     history_digest: bytes
     time: _timestamp_pb2.Timestamp
     def __init__(self, tokens: _Optional[_Iterable[_Union[_agent_pb2.Token, _Mapping]]] = ..., action: _Optional[_Union[_agent_pb2.Action, _Mapping]] = ..., value: _Optional[float] = ..., log_prob: _Optional[float] = ..., frame_fingerprint: _Optional[bytes] = ..., history_digest: _Optional[bytes] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ArchivedEpisode(_message.Message):
+    __slots__ = ("episode", "first_step", "steps")
+    EPISODE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_STEP_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    episode: _agent_pb2.Episode
+    first_step: int
+    steps: _containers.RepeatedCompositeFieldContainer[CommittedStep]
+    def __init__(self, episode: _Optional[_Union[_agent_pb2.Episode, _Mapping]] = ..., first_step: _Optional[int] = ..., steps: _Optional[_Iterable[_Union[CommittedStep, _Mapping]]] = ...) -> None: ...

@@ -60,6 +60,11 @@ class AgentServiceStub(object):
                 request_serializer=shelm_dot_v1_dot_agent__pb2.EndEpisodeRequest.SerializeToString,
                 response_deserializer=shelm_dot_v1_dot_agent__pb2.EndEpisodeResponse.FromString,
                 _registered_method=True)
+        self.DeleteEpisode = channel.unary_unary(
+                '/shelm.v1.AgentService/DeleteEpisode',
+                request_serializer=shelm_dot_v1_dot_agent__pb2.DeleteEpisodeRequest.SerializeToString,
+                response_deserializer=shelm_dot_v1_dot_agent__pb2.DeleteEpisodeResponse.FromString,
+                _registered_method=True)
         self.GetEpisode = channel.unary_unary(
                 '/shelm.v1.AgentService/GetEpisode',
                 request_serializer=shelm_dot_v1_dot_agent__pb2.GetEpisodeRequest.SerializeToString,
@@ -138,8 +143,16 @@ class AgentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def EndEpisode(self, request, context):
-        """Says that no step will follow. Idempotent. The memory stays readable until the episode expires; committed steps can
-        still be retried, a new step gives FAILED_PRECONDITION.
+        """Says that no step will follow. Idempotent. The memory stays readable until the episode expires, and for ever where the
+        server keeps an archive; committed steps can still be retried until it expires, a new step gives FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteEpisode(self, request, context):
+        """Deletes an episode, whether it runs or has ended: its words, its recorded frames, and what the archive has of all episodes of
+        that name. Idempotent. A later step of it gives NOT_FOUND, and step 0 begins a new episode.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -153,8 +166,8 @@ class AgentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListEpisodes(self, request, context):
-        """Lists the episodes that have not expired, a page at a time, in no particular order. An episode that is created or
-        expires while pages are read may be missed; none is returned twice within a page.
+        """Lists the episodes that have not expired, or those in the archive, a page at a time, in no particular order. An episode that
+        is created or expires while pages are read may be missed; none is returned twice within a page.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -230,6 +243,11 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.EndEpisode,
                     request_deserializer=shelm_dot_v1_dot_agent__pb2.EndEpisodeRequest.FromString,
                     response_serializer=shelm_dot_v1_dot_agent__pb2.EndEpisodeResponse.SerializeToString,
+            ),
+            'DeleteEpisode': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteEpisode,
+                    request_deserializer=shelm_dot_v1_dot_agent__pb2.DeleteEpisodeRequest.FromString,
+                    response_serializer=shelm_dot_v1_dot_agent__pb2.DeleteEpisodeResponse.SerializeToString,
             ),
             'GetEpisode': grpc.unary_unary_rpc_method_handler(
                     servicer.GetEpisode,
@@ -408,6 +426,33 @@ class AgentService(object):
             '/shelm.v1.AgentService/EndEpisode',
             shelm_dot_v1_dot_agent__pb2.EndEpisodeRequest.SerializeToString,
             shelm_dot_v1_dot_agent__pb2.EndEpisodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteEpisode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shelm.v1.AgentService/DeleteEpisode',
+            shelm_dot_v1_dot_agent__pb2.DeleteEpisodeRequest.SerializeToString,
+            shelm_dot_v1_dot_agent__pb2.DeleteEpisodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

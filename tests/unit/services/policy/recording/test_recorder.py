@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from services.policy.recording.recorder import FRAMES, Recorder
-from services.policy.recording.recordings import Recorded, Recordings, check_place
+from services.policy.recording.recordings import Recorded, Recordings
 
 FRAME = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
 
@@ -106,12 +106,11 @@ def test_only_old_recordings_are_swept(tmp_path: Path) -> None:
     assert recordings.sweep(time.time() + 60) == 0
 
 
-@pytest.mark.parametrize("place", ["", "frames", "/data/frames", "s3://bucket", "s3://bucket/some/prefix"])
-def test_places_that_can_be(place: str) -> None:
-    assert check_place(place) == place
-
-
-@pytest.mark.parametrize("place", ["s3://", "s3:///", "http://host/x", "file:///x", "gs://bucket"])
-def test_places_that_cannot_be(place: str) -> None:
-    with pytest.raises(ValueError, match="expected"):
-        check_place(place)
+def test_the_frames_of_an_episode_are_deleted_and_no_others(tmp_path: Path) -> None:
+    recordings = Recordings(str(tmp_path))
+    for name in ("episode", "other"):
+        for step in range(2):
+            recordings.write(name, step, FRAME)
+    assert recordings.delete("episode") == 2
+    assert recordings.delete("episode") == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]

@@ -1,0 +1,1 @@
+"""Ended episodes, kept in a folder or an S3 bucket for as long as their operator wants."""

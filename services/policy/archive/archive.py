@@ -1,0 +1,88 @@
+"""`Archive`: one compact file per ended episode, SHARD/EPISODE/CREATED.gz below the place that SHELM_ARCHIVE names.
+
+Contract: SHARD is a hash of the name, so that no folder grows large; CREATED is the time in microseconds, so that episodes
+of one name that lived one after the other all stay, of which the newest is read. Writing an episode again replaces its file.
+Blocking: for threads.
+
+Failure policy: as `services.policy.places`; a file that is no whole episode is logged, and treated as if it were not there.
+"""
+
+import hashlib
+import logging
+import re
+from collections.abc import Iterator, Sequence
+
+from services.policy.places import Place, episode_of, folder_of
+from services.protocol.archive import pack_episode, unpack_episode
+from services.protocol.values import CommittedStep, EpisodeState
+
+log = logging.getLogger(__name__)
+Episode = tuple[EpisodeState, int, list[CommittedStep]]  # the number of its first step, its steps
+_SHARD, _FILE = re.compile(r"[0-9a-f]{3}"), re.compile(r"\d+\.gz")
+
+
+class Archive:
+    """The archive at one place; see `services.policy.places.check_place`."""
+
+    def __init__(self, place: str) -> None:
+        self._place = Place(place)
+
+    def write(self, state: EpisodeState, first: int, steps: Sequence[CommittedStep]) -> None:
+        """Archives an episode. first: number of the first of `steps`, which follow one another."""
+        self._place.write(_path(state), pack_episode(state, first, steps))
+
+    def read(self, episode_id: str) -> Episode | None:
+        """The newest episode of a name."""
+        for name in reversed(self._files(episode_id)):
+            if episode := self._unpacked(f"{_folder(episode_id)}/{name}"):
+                return episode
+        return None
+
+    def remove(self, state: EpisodeState) -> None:
+        """Deletes this episode."""
+        self._place.remove(_path(state))
+
+    def delete(self, episode_id: str) -> int:
+        """Deletes all episodes of a name; returns how many."""
+        return sum(self._place.remove(f"{_folder(episode_id)}/{name}") for name in self._files(episode_id))
+
+    def page(self, token: str, size: int) -> tuple[str, list[EpisodeState]]:
+        """Some episodes, the newest of each name, and the token of the next page. An empty token begins, and ends."""
+        found: list[EpisodeState] = []
+        for place in self._places(after=token):
+            if episode := self.read(episode_of(place.partition("/")[2])):
+                found.append(episode[0])
+            if len(found) == size:
+                return place, found
+        return "", found
+
+    def _places(self, after: str) -> Iterator[str]:
+        """SHARD/EPISODE of all names after the one of a token, in a fixed order."""
+        start = after.partition("/")[0]
+        for shard in self._place.names():
+            if _SHARD.fullmatch(shard) and shard >= start:
+                yield from (place for name in self._place.names(shard) if (place := f"{shard}/{name}") > after)
+
+    def _files(self, episode_id: str) -> list[str]:
+        """The files of a name, the oldest first."""
+        found = [name for name in self._place.names(_folder(episode_id)) if _FILE.fullmatch(name)]
+        return sorted(found, key=lambda name: int(name.removesuffix(".gz")))
+
+    def _unpacked(self, path: str) -> Episode | None:
+        data = self._place.read(path)
+        if data is None:
+            return None
+        try:
+            return unpack_episode(data)
+        except ValueError as error:
+            log.error("%s of the archive cannot be read: %s", path, error)
+            return None
+
+
+def _folder(episode_id: str) -> str:
+    shard = hashlib.blake2b(episode_id.encode(), digest_size=2).hexdigest()[:3]
+    return f"{shard}/{folder_of(episode_id)}"
+
+
+def _path(state: EpisodeState) -> str:
+    return f"{_folder(state.episode_id)}/{state.created_us}.gz"

@@ -1,0 +1,128 @@
+"""`Archiver`: copies episodes that have ended from Redis to the archive, in the background.
+
+Contract: an episode that has ended stays in Redis as long as a running one until its copy is written whole, then for
+SHELM_ENDED_TTL. `put` never waits; what is lost with a process, or while the archive is away, is found again by a sweep over
+Redis. Every replica archives, and may archive an episode twice, which writes the same file. An episode that is deleted
+meanwhile is not brought back.
+
+Failure policy: an episode that cannot be archived is counted (`shelm_episodes_archived_total{outcome="failed"|"damaged"}`)
+and logged, at most one line in ten seconds; the sweep tries it again.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+
+from prometheus_client import Counter, Gauge
+
+from services.policy.archive.archive import Archive
+from services.protocol.values import CommittedStep, EpisodeState
+from services.store.episodes import EpisodeStore
+
+log = logging.getLogger(__name__)
+WORKERS = 4  # S3 takes tens of milliseconds a file
+MOST = 10_000  # names that wait; a sweep finds the others again
+READ = 1000  # steps at once
+SWEEP_EVERY, SHARE = 60.0, 100.0  # seconds; minimum ratio of the time between two sweeps to the time of one
+FRESH = 5.0  # seconds after its end in which a sweep leaves an episode to the replica that has ended it
+FLUSH_SECONDS = 5.0
+LOG_EVERY = 10.0
+OUTCOMES = Counter("shelm_episodes_archived", "Episodes that have ended, by what became of their copy", ["outcome"])
+WAITING = Gauge("shelm_archive_waiting", "Episodes that have ended and wait to be archived by this process")
+
+
+class DamagedError(Exception):
+    """What Redis has of an episode is not all of it."""
+
+
+class Archiver:
+    """Archives the episodes of one store. sweep_every: seconds."""
+
+    def __init__(self, store: EpisodeStore, archive: Archive, *, sweep_every: float = SWEEP_EVERY) -> None:
+        self._store, self._archive, self._sweep_every = store, archive, sweep_every
+        self._names: asyncio.Queue[str] = asyncio.Queue(MOST)
+        self._waiting: set[str] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._quiet_until = 0.0
+
+    def start(self) -> None:
+        """Starts its tasks."""
+        self._tasks = [asyncio.create_task(work()) for work in [self._work] * WORKERS + [self._sweep]]
+
+    def put(self, episode_id: str) -> None:
+        """Hands over an episode that has ended."""
+        if episode_id not in self._waiting:
+            with contextlib.suppress(asyncio.QueueFull):
+                self._names.put_nowait(episode_id)
+                self._waiting.add(episode_id)
+                WAITING.set(len(self._waiting))
+
+    async def close(self, seconds: float = FLUSH_SECONDS) -> None:
+        """Archives what waits, but for no longer than `seconds`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._names.join(), seconds)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _work(self) -> None:
+        while True:
+            name = await self._names.get()
+            self._waiting.discard(name)  # what changes from now on needs another copy
+            WAITING.set(len(self._waiting))
+            try:
+                await self._copy(name)
+            except DamagedError as error:
+                self._failed("damaged", name, error)
+            except Exception as error:  # S3's client raises many kinds; the next episode gets its chance
+                self._failed("failed", name, error)
+            finally:
+                self._names.task_done()
+
+    async def _copy(self, episode_id: str) -> None:
+        state, steps = await self._read(episode_id)
+        if state is None or not state.ended:
+            return
+        await asyncio.to_thread(self._archive.write, state, state.committed + 1 - len(steps), steps)
+        OUTCOMES.labels("written").inc()
+        if not await self._store.archived(state) and await self._store.lately_deleted(episode_id):
+            await asyncio.to_thread(self._archive.remove, state)
+
+    async def _read(self, episode_id: str) -> tuple[EpisodeState | None, list[CommittedStep]]:
+        steps: list[CommittedStep] = []
+        numbers: list[int] = []
+        while True:
+            state, found = await self._store.steps(episode_id, first=numbers[-1] + 1 if numbers else 0, limit=READ)
+            numbers += [number for number, _ in found]
+            steps += [step for _, step in found]
+            if state is None or len(found) < READ:
+                break
+        if state and numbers != list(range(state.committed + 1 - len(numbers), state.committed + 1)):
+            raise DamagedError(f"{len(numbers)} steps are stored, and step {state.committed} is the last")
+        return state, steps
+
+    async def _sweep(self) -> None:
+        while True:
+            started = time.monotonic()
+            try:
+                await self._look()
+            except Exception as error:  # Redis is away; the next sweep may find it
+                log.warning("episodes that wait for the archive were not looked for: %s", error)
+            await asyncio.sleep(max(self._sweep_every, SHARE * (time.monotonic() - started)))
+
+    async def _look(self) -> None:
+        cursor, first = 0, True
+        while first or cursor:
+            cursor, states = await self._store.page(cursor, 1000)
+            first = False
+            before = time.time_ns() // 1000 - int(FRESH * 1e6)
+            for state in states:
+                if state.ended and not state.archived and state.updated_us < before:
+                    self.put(state.episode_id)
+
+    def _failed(self, outcome: str, name: str, error: Exception) -> None:
+        OUTCOMES.labels(outcome).inc()
+        if time.monotonic() >= self._quiet_until:
+            self._quiet_until = time.monotonic() + LOG_EVERY
+            log.warning("episode %r is not archived: %s: %s", name, type(error).__name__, error)

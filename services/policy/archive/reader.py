@@ -1,0 +1,79 @@
+"""`Episodes`: reads episodes wherever they are, in Redis or in the archive alone.
+
+Contract: as `EpisodeStore.read` and `steps`. Redis is asked first; the archive only where Redis has no episode of that name.
+
+Failure policy: ARCHIVE_UNAVAILABLE if the archive cannot be read, ARCHIVE_OFF if there is none and it is asked for.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from shelm.v1 import errors_pb2
+
+from services.policy.archive.archive import Archive, Episode
+from services.protocol.reasons import failure
+from services.protocol.values import CommittedStep, EpisodeState
+from services.store.episodes import EpisodeStore, Numbered
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+class Episodes:
+    """archive: None if there is none."""
+
+    def __init__(self, store: EpisodeStore, archive: Archive | None) -> None:
+        self._store, self._archive = store, archive
+
+    async def read(self, episode_id: str, step: int | None = None) -> tuple[EpisodeState | None, CommittedStep | None]:
+        """Reads the episode and, if `step` is given, that committed step."""
+        state, record = await self._store.read(episode_id, step)
+        if state or not self._archive:
+            return state, record
+        found = await self._archived(episode_id)
+        if found is None:
+            return None, None
+        return found[0], next((one for number, one in _numbered(found) if number == step), None)
+
+    async def steps(self, episode_id: str, *, first: int, limit: int) -> tuple[EpisodeState | None, list[Numbered]]:
+        """Reads the episode and up to `limit` committed steps from `first` on, oldest first."""
+        state, steps = await self._store.steps(episode_id, first=first, limit=limit)
+        if state or not self._archive:
+            return state, steps
+        found = await self._archived(episode_id)
+        if found is None:
+            return None, []
+        return found[0], [one for one in _numbered(found) if one[0] >= first][:limit]
+
+    async def archived_page(self, token: str, size: int) -> tuple[str, list[EpisodeState]]:
+        """Some archived episodes and the token of the next page; an empty token begins, and ends."""
+        archive = self._archive
+        if archive is None:
+            text = "this server keeps no archive; its operator turns it on with SHELM_ARCHIVE"
+            raise failure(errors_pb2.ERROR_REASON_ARCHIVE_OFF, text)
+        return await _reading(lambda: archive.page(token, size))
+
+    async def delete_archived(self, episode_id: str) -> bool:
+        """Deletes what the archive has of a name; returns whether it had anything."""
+        archive = self._archive
+        return bool(archive and await _reading(lambda: archive.delete(episode_id)))
+
+    async def _archived(self, episode_id: str) -> Episode | None:
+        archive = self._archive
+        return await _reading(lambda: archive.read(episode_id)) if archive else None
+
+
+def _numbered(episode: Episode) -> list[Numbered]:
+    _, first, steps = episode
+    return list(enumerate(steps, first))
+
+
+async def _reading(work: Callable[[], Result]) -> Result:
+    try:
+        return await asyncio.to_thread(work)
+    except Exception as error:  # S3's client raises many kinds
+        log.warning("the archive cannot be reached: %s: %s", type(error).__name__, error)
+        text = "the archive cannot be reached; retry later"
+        raise failure(errors_pb2.ERROR_REASON_ARCHIVE_UNAVAILABLE, text, retry_after=1.0) from error

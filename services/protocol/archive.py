@@ -1,0 +1,48 @@
+"""A whole episode <-> a file of the archive: a gzipped `shelm.internal.v1.ArchivedEpisode`."""
+
+import gzip
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from google.protobuf.message import DecodeError
+
+from agent.history import empty_history
+from services.protocol.agent_api import episode_message
+from services.protocol.steps import read_step, step_message
+from services.protocol.stubs import episode_pb2
+from services.protocol.values import CommittedStep, EpisodeState
+
+
+def pack_episode(state: EpisodeState, first: int, steps: Sequence[CommittedStep]) -> bytes:
+    """The file. first: number of the first of `steps`, which follow one another. Equal episodes give equal bytes."""
+    episode = episode_message(replace(state, ttl_ms=0, archived=True))
+    message = episode_pb2.ArchivedEpisode(episode=episode, first_step=first, steps=[step_message(one) for one in steps])
+    return gzip.compress(message.SerializeToString(deterministic=True), compresslevel=6, mtime=0)
+
+
+def unpack_episode(data: bytes) -> tuple[EpisodeState, int, list[CommittedStep]]:
+    """The reverse: the episode, the number of its first step, its steps; ValueError if the bytes are no such file."""
+    try:
+        message = episode_pb2.ArchivedEpisode.FromString(gzip.decompress(data))
+    except (OSError, EOFError, zlib.error, DecodeError) as error:
+        raise ValueError(f"no archived episode: {error}") from None
+    if not message.episode.episode_id:
+        raise ValueError("no archived episode: it has no name")
+    episode, steps = message.episode, [read_step(one) for one in message.steps]
+    state = EpisodeState(
+        episode_id=episode.episode_id,
+        agent=episode.agent,
+        agent_digest=episode.agent_digest,
+        seed=episode.seed,
+        deterministic=episode.deterministic,
+        committed=episode.committed_step if episode.HasField("committed_step") else -1,
+        history_digest=steps[-1].history_digest if steps else empty_history(episode.agent_digest),
+        length=episode.memory_length,
+        ended=episode.ended,
+        total_reward=episode.total_reward if episode.HasField("total_reward") else None,
+        created_us=episode.create_time.ToMicroseconds(),
+        updated_us=episode.update_time.ToMicroseconds(),
+        archived=True,
+    )
+    return state, message.first_step, steps

@@ -1,0 +1,60 @@
+"""`Pressure`: how full Redis is, so that no episode begins that might have no room to end.
+
+Contract: `full` is true from the mark on, a share of Redis's own limit (maxmemory). Of a cluster the fullest primary counts.
+A Redis without a limit is never full. Failure policy: while Redis cannot be asked, the last answer stands.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+from prometheus_client import Gauge
+
+from services.runtime.errors import ServiceError
+from services.store.redis import memory_of_each, store_errors
+
+log = logging.getLogger(__name__)
+EVERY = 1.0  # seconds
+USED = Gauge("shelm_store_used_bytes", "Memory that Redis uses; of a cluster, its fullest primary")
+LIMIT = Gauge("shelm_store_limit_bytes", "Memory that Redis may use (maxmemory); 0: no limit")
+FULL = Gauge("shelm_store_full", "1 while no episode may begin, because Redis is nearly full")
+
+
+class Pressure:
+    """Measures one store. mark: share of maxmemory, 0 .. 1."""
+
+    def __init__(self, client: Any, *, mark: float) -> None:
+        self._client, self._mark = client, mark
+        self._task: asyncio.Task[None] | None = None
+        self.full = False
+
+    def start(self) -> None:
+        """Measures from now on."""
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Measures no more."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def measure(self) -> None:
+        """Asks Redis once; raises STORE_UNAVAILABLE."""
+        with store_errors():
+            nodes = await memory_of_each(self._client)
+        used, limit = max(nodes, key=lambda node: node[0] / node[1] if node[1] else 0.0)
+        full = bool(limit) and used >= self._mark * limit
+        if full != self.full:
+            log.warning("Redis uses %d of %d bytes: episodes may %sbegin", used, limit, "not " if full else "")
+        self.full = full
+        USED.set(used)
+        LIMIT.set(limit)
+        FULL.set(full)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.measure()
+            except ServiceError:  # health says so
+                log.debug("Redis was not asked for its memory", exc_info=True)
+            await asyncio.sleep(EVERY)
