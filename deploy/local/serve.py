@@ -11,7 +11,10 @@ from deploy.local.stack import CannotRun, Stack
 
 def main() -> int:
     """Serves; returns 0 after an orderly end, 1 if the services cannot run."""
-    stack = Stack(Path(os.environ.get("SHELM_RUN_DIR", ".run")), inspector=True)
+    folder = Path(os.environ.get("SHELM_RUN_DIR", ".run"))
+    # Whoever tries agents on one machine wants to look at episodes long after they have ended.
+    kept = {} if "SHELM_ARCHIVE" in os.environ else {"SHELM_ARCHIVE": str(folder.resolve() / "archive")}
+    stack = Stack(folder, kept, inspector=True)
 
     def end(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -163,5 +163,17 @@ MEMORY = [
         [(f"{HITS} / ({HITS} + {rate('shelm_retrieval_cache_misses_total', AGENT, 'agent')})", "{{agent}}")],
     ),
     Panel("Watchers", "short", [("sum(shelm_watchers)", "WatchMemory")]),
+    Panel(
+        "Redis memory",
+        "bytes",
+        [("max(shelm_store_used_bytes)", "used"), ("max(shelm_store_limit_bytes)", "limit")],
+        description="Near the limit no episode may begin.",
+    ),
+    Panel(
+        "Episodes archived",
+        "reqps",
+        [(rate("shelm_episodes_archived_total", by="outcome"), "{{outcome}}")],
+        description="The sum of shelm_archive_waiting says how many wait.",
+    ),
     Panel("Frames recorded", "reqps", [(rate("shelm_frames_recorded_total", by="outcome"), "{{outcome}}")]),
 ]

@@ -6,6 +6,7 @@ Contract: read-only. Every /api request uses the viewer's own token; nothing is 
   /healthz                                  200 while this process runs, whether or not the API can be reached
   /api/agents                               all agents
   /api/episodes                             the list, as events: listing.py
+  /api/archive?after=                       a page of archived episodes
   /api/episodes/{id}                        one episode
   /api/episodes/{id}/memory?from=&limit=    steps
   /api/episodes/{id}/live?from=             steps as they are committed, as events: events.py
@@ -44,6 +45,7 @@ from services.runtime.auth import is_loopback
 from services.runtime.errors import ServiceError, invalid
 
 STATIC = Path(__file__).parent / "static"
+ARCHIVE_PAGE = 50  # episodes
 SEND_TIMEOUT = 30.0  # seconds
 EXPLAIN_TIMEOUT = 120.0  # seconds; an explanation runs the memory many times
 NO_FRAME = ("RECORDING_OFF", "FRAME_NOT_RECORDED", "UNIMPLEMENTED", "STEP_TOO_OLD")
@@ -69,6 +71,13 @@ class Inspector:
         # So that an invalid token is reported as an HTTP status, not as an event.
         await self._api.call("ListEpisodes", agent_pb2.ListEpisodesRequest(page_size=1), viewer)
         return self._events(self._listings.events(viewer))
+
+    async def archive(self, request: Request) -> Response:
+        """Returns a page of archived episodes, and the token of the next one."""
+        token = request.query_params.get("after", "")
+        wanted = agent_pb2.ListEpisodesRequest(page_size=ARCHIVE_PAGE, page_token=token, archived=True)
+        reply = await self._api.call("ListEpisodes", wanted, await self._viewer(request))
+        return _json({"episodes": [episode_json(one) for one in reply.episodes], "next": reply.next_page_token})
 
     async def episode(self, request: Request) -> Response:
         """Returns one episode."""
@@ -144,6 +153,7 @@ def create_app(settings: InspectorSettings) -> ASGIApp:
         Mount("/static", StaticFiles(directory=STATIC)),
         Route("/api/agents", inspector.agents),
         Route("/api/episodes", inspector.list_live),
+        Route("/api/archive", inspector.archive),
         Route(one, inspector.episode),
         Route(f"{one}/memory", inspector.memory),
         Route(f"{one}/live", inspector.live),

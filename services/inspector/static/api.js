@@ -74,6 +74,10 @@ export async function getFrame(id, step, signal) {
   return ["RECORDING_OFF", "UNIMPLEMENTED"].includes(response.headers.get("X-Reason")) ? false : null;
 }
 
+// A page of archived episodes: {episodes, next}; next is empty on the last page.
+export const getArchive = async (after, signal) =>
+  (await request(`${path("archive")}?after=${encodeURIComponent(after)}`, signal)).json();
+
 export async function getMemory(id, from, limit, signal) {
   return (await request(`${path("episodes", id, "memory")}?from=${from}&limit=${limit}`, signal)).json();
 }

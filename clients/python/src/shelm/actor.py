@@ -20,6 +20,7 @@ from shelm.requests import Requests, end_request
 from shelm.results import Act, EpisodeInfo
 from shelm.steps import Cursors
 from shelm.transport import Transport
+from shelm.v1 import agent_pb2
 
 
 class Actor(Reader):
@@ -97,6 +98,13 @@ class Actor(Reader):
         response = self._transport.call("EndEpisode", end_request(episode_id, total_reward), retry=retry)
         self._cursors.forget(episode_id)
         return episode_from(response.episode)
+
+    def delete_episode(self, episode_id: str) -> bool:
+        """Deletes an episode: its words, its recorded frames, and what the archive has of it. Returns False if there was none."""
+        request = agent_pb2.DeleteEpisodeRequest(episode_id=episode_id)
+        response = self._transport.call("DeleteEpisode", request)
+        self._cursors.forget(episode_id)
+        return bool(response.deleted)
 
     def _act_all(self, batch: Batch) -> dict[str, Act | ShelmError]:
         attempts = self._transport.attempts()

@@ -74,6 +74,7 @@ def episode_from(episode: agent_pb2.Episode) -> EpisodeInfo:
         update_time=_time(episode.update_time) if episode.HasField("update_time") else None,
         expire_time=_time(episode.expire_time) if episode.HasField("expire_time") else None,
         total_reward=episode.total_reward if episode.HasField("total_reward") else None,
+        archived=episode.archived,
     )
 
 

@@ -39,11 +39,11 @@ class Reader:
         response = self._transport.call("GetEpisode", agent_pb2.GetEpisodeRequest(episode_id=episode_id))
         return episode_from(response.episode)
 
-    def list_episodes(self) -> Iterator[EpisodeInfo]:
-        """Yields the episodes that have not expired, in no particular order."""
+    def list_episodes(self, *, archived: bool = False) -> Iterator[EpisodeInfo]:
+        """Yields the episodes that have not expired, or those in the server's archive, in no particular order."""
         page_token = ""
         while True:
-            request = agent_pb2.ListEpisodesRequest(page_size=PAGE, page_token=page_token)
+            request = agent_pb2.ListEpisodesRequest(page_size=PAGE, page_token=page_token, archived=archived)
             page = self._transport.call("ListEpisodes", request)
             for episode in page.episodes:
                 yield episode_from(episode)

@@ -170,8 +170,11 @@ class EpisodeInfo:
     create_time: datetime | None
     update_time: datetime | None
     expire_time: datetime | None
+    """When the server forgets it; None if the archive alone has it."""
     total_reward: float | None = None
     """Sum of the rewards that the client sent when it ended the episode; None if it sent none."""
+    archived: bool = False
+    """The server's archive has a copy of it."""
 
 
 @dataclass(frozen=True)

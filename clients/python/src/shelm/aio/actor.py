@@ -19,6 +19,7 @@ from shelm.convert import act_from, episode_from
 from shelm.errors import ShelmError
 from shelm.requests import Requests, end_request
 from shelm.results import Act, EpisodeInfo
+from shelm.v1 import agent_pb2
 
 
 class AsyncActor(AsyncReader):
@@ -98,6 +99,16 @@ class AsyncActor(AsyncReader):
         response = await self._transport.call("EndEpisode", end_request(episode_id, total_reward), retry=retry)
         self._cursors.forget(episode_id)
         return episode_from(response.episode)
+
+    async def delete_episode(self, episode_id: str) -> bool:
+        """Deletes an episode: its words, its recorded frames, and what the archive has of it.
+
+        Returns False if there was none.
+        """
+        request = agent_pb2.DeleteEpisodeRequest(episode_id=episode_id)
+        response = await self._transport.call("DeleteEpisode", request)
+        self._cursors.forget(episode_id)
+        return bool(response.deleted)
 
     async def _act_all(self, batch: Batch) -> dict[str, Act | ShelmError]:
         attempts = self._transport.attempts()

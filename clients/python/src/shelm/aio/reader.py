@@ -38,11 +38,11 @@ class AsyncReader:
         response = await self._transport.call("GetEpisode", agent_pb2.GetEpisodeRequest(episode_id=episode_id))
         return episode_from(response.episode)
 
-    async def list_episodes(self) -> AsyncIterator[EpisodeInfo]:
-        """Yields the episodes that have not expired, in no particular order."""
+    async def list_episodes(self, *, archived: bool = False) -> AsyncIterator[EpisodeInfo]:
+        """Yields the episodes that have not expired, or those in the server's archive, in no particular order."""
         page_token = ""
         while True:
-            request = agent_pb2.ListEpisodesRequest(page_size=PAGE, page_token=page_token)
+            request = agent_pb2.ListEpisodesRequest(page_size=PAGE, page_token=page_token, archived=archived)
             page = await self._transport.call("ListEpisodes", request)
             for episode in page.episodes:
                 yield episode_from(episode)
