@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.deployment import Deployment
+from support.deployment import Deployment, Standalone
 from support.frames import Frame
 from support.gateway import play
 from support.process import Process
@@ -169,3 +169,28 @@ def test_a_bad_setting_or_a_taken_address_stops_the_start_with_its_name(
         assert process._child.wait(60) == status
         assert "SHELM_INSPECTOR_LISTEN" in log.read_text()
         assert "Traceback" not in log.read_text()
+
+
+def test_a_server_without_an_archive_says_so(beside: tuple[Process, str]) -> None:
+    reply = httpx.get(f"{beside[1]}/api/archive", timeout=30)
+    assert (reply.status_code, reply.json()["reason"]) == (412, "ARCHIVE_OFF")
+
+
+def test_archived_episodes_are_listed_and_shown(
+    tmp_path_factory: pytest.TempPathFactory, name: str, frames: tuple[Frame, ...]
+) -> None:
+    folder = tmp_path_factory.mktemp("archive")
+    settings = {"SHELM_ARCHIVE": str(folder / "archive"), "SHELM_ENDED_TTL": "1"}
+    with Standalone(folder / "run", settings).running() as running:
+        answers = play(running.gateway, name, frames[:3])
+        running.gateway.end(name, total_reward=0.5)
+        for _, url in started(tmp_path_factory, {"SHELM_INSPECTOR_TARGET": running.target}):
+            wait_for("it is archived", lambda url=url: httpx.get(f"{url}/api/archive").json()["episodes"], seconds=30)  # type: ignore[misc]
+            with running.redis() as client:
+                wait_for("Redis has forgotten it", lambda client=client: not client.keys("*:episode"), seconds=30)  # type: ignore[misc]
+            page = httpx.get(f"{url}/api/archive").json()
+            assert [(one["episode_id"], one["total_reward"]) for one in page["episodes"]] == [(name, 0.5)]
+            assert page["next"] == ""
+            steps = httpx.get(f"{url}/api/episodes/{name}/memory").json()
+            assert [one["tokens"][0]["text"] for one in steps] == [one.tokens[0].text for one in answers]
+            assert httpx.get(f"{url}/api/archive?after=..").status_code == 400
