@@ -34,7 +34,7 @@ from services.store.pressure import Pressure
 from services.store.redis import connect_redis
 
 DAY = 86_400.0
-SPEED, SCALE = 3600.0, 200.0
+SPEED, SCALE = 1800.0, 150.0
 LIMIT = 640 * 2**20  # bytes: maxmemory of deploy/k8s/base/redis.conf
 TICK = 0.02  # seconds of real time
 STEPS = 13
@@ -62,14 +62,16 @@ class Month:
         self._store = EpisodeStore(client, ttl=EPISODE_TTL / SPEED, ended_ttl=ENDED_TTL / SPEED, retained=10_000)
         self._pressure = Pressure(client, mark=MARK)
         self._running: list[Life] = []
-        self._due: deque[tuple[float, str, int]] = deque()  # when to read which ended episode, and its last step
+        # When to read which episode that takes no more steps, its last step, and when it expires.
+        self._due: deque[tuple[float, str, int, float]] = deque()
         self.counts: Counter[str] = Counter()
-        self.share = 0.0
+        self.share, self._last = 0.0, 0.0
 
     async def day(self, number: int, times: float, bar: Any) -> dict[str, Any]:
         """Plays one day; times: how much traffic."""
         self.counts.clear()
         self.share, began = 0.0, time.monotonic()
+        self._last = began
         while (passed := (time.monotonic() - began) * SPEED) < DAY:
             started = time.monotonic()
             rhythm = 1 + 0.5 * math.sin(2 * math.pi * passed / DAY)
@@ -87,7 +89,9 @@ class Month:
         await self._pressure.measure()
         found = await self._client.info("memory")
         self.share = max(self.share, found["used_memory"] / found["maxmemory"])
-        expected = self._rate * times * TICK * SPEED / SCALE
+        now = time.monotonic()
+        expected = self._rate * times * (now - self._last) * SPEED / SCALE
+        self._last = now
         arrived = self._poisson(expected)
         if self._pressure.full:  # what policy does
             self.counts["refused"] += arrived
@@ -99,6 +103,7 @@ class Month:
 
     async def _step(self) -> None:
         """Commits the next step of every running episode; ends those that have taken their last."""
+        began = time.monotonic()
         commits = [(life.state, life.state.committed + 1, self._record(life.state)) for life in self._running]
         outcomes = await self._store.commit_all(commits) if commits else []
         for life, (state, step, record), outcome in zip(self._running, commits, outcomes, strict=True):
@@ -110,11 +115,10 @@ class Month:
         self._running = [life for life in self._running if life.state.committed < life.last]
         await asyncio.gather(*(self._end(life) for life in done if not life.abandoned))
         self.counts["abandoned"] += sum(life.abandoned for life in done)
-        now = time.monotonic()
         for life in done:
             if self._random.random() < READ:
-                left = EPISODE_TTL if life.abandoned else ENDED_TTL
-                self._due.append((now + LATE * left / SPEED, life.state.episode_id, life.last))
+                left = (EPISODE_TTL if life.abandoned else ENDED_TTL) / SPEED
+                self._due.append((began + LATE * left, life.state.episode_id, life.last, began + left))
 
     async def _end(self, life: Life) -> None:
         if await self._store.end(life.state.episode_id) is None:
@@ -126,12 +130,14 @@ class Month:
         now = time.monotonic()
         due = [one for one in self._due if one[0] <= now]
         self._due = deque(one for one in self._due if one[0] > now)
-        for _, name, last in due:
-            self.counts["read"] += 1
+        for _, name, last, expires in due:
             try:
                 state, steps = await self._store.steps(name, first=0, limit=1000)
             except ServiceError:
                 state, steps = None, []
+            if time.monotonic() >= expires:  # this program was late: nothing can be said
+                continue
+            self.counts["read"] += 1
             if state is None or [number for number, _ in steps] != list(range(last + 1)):
                 self.counts["unreadable"] += 1
 

@@ -5,6 +5,9 @@ KEYS: the episode's hash, its stream. Times are microseconds since 1970, time to
 
 from services.store.keys import STEP_FIELD
 
+# The first line of scripts that free memory soon or now: Redis runs them even if it has none left.
+_ALSO_WHEN_FULL = "#!lua flags=allow-oom"
+
 # ARGV of creation, from index `at` on: now, ttl, agent, agent digest, seed, deterministic, digest of the empty history.
 _CREATION = """
 local function create_if_missing(at)
@@ -58,7 +61,9 @@ return {{'OK', step}}
 )
 
 # ARGV: now, time to live from now on, total reward or nothing. The first reward that is told stays, even after the end.
-END = """
+END = (
+    _ALSO_WHEN_FULL
+    + """
 if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
 if redis.call('HGET', KEYS[1], 'ended') == '0' then
   redis.call('HSET', KEYS[1], 'ended', '1', 'updated_us', ARGV[1])
@@ -68,19 +73,26 @@ end
 if ARGV[3] ~= '' then redis.call('HSETNX', KEYS[1], 'total_reward', ARGV[3]) end
 return redis.call('HGETALL', KEYS[1])
 """
+)
 
 # ARGV: when the episode was created, time to live from now on. Returns 1 if it is that episode, and so is marked.
-ARCHIVED = """
+ARCHIVED = (
+    _ALSO_WHEN_FULL
+    + """
 if redis.call('HGET', KEYS[1], 'created_us') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'archived', '1')
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
 return 1
 """
+)
 
 # ARGV: seconds that the deletion is remembered, so that an archiver that has just read the episode does not bring it back.
-DELETE = """
+DELETE = (
+    _ALSO_WHEN_FULL
+    + """
 local deleted = redis.call('DEL', KEYS[1], KEYS[2])
 if tonumber(ARGV[1]) > 0 then redis.call('SET', KEYS[3], '1', 'EX', ARGV[1]) end
 return deleted
 """
+)

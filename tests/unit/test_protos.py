@@ -42,6 +42,7 @@ METHODS = {
     "ActStream",
     "CreateEpisode",
     "EndEpisode",
+    "DeleteEpisode",
     "GetEpisode",
     "ListEpisodes",
     "GetMemory",
