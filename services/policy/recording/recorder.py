@@ -59,7 +59,7 @@ class Recorder:
         try:
             return await asyncio.to_thread(self._recordings.read, episode_id, step)
         except Exception as error:  # S3's client raises many kinds
-            log.warning("step %d of %r cannot be read: %s: %s", step, episode_id, type(error).__name__, error)
+            log.warning("step %d of %r cannot be read: %s", step, episode_id, type(error).__name__, exc_info=error)
             text = "the recorded frames cannot be reached; retry later"
             raise failure(errors_pb2.ERROR_REASON_RECORDINGS_UNAVAILABLE, text, retry_after=1.0) from error
 
