@@ -1,5 +1,7 @@
 """Builds the server of the public API; its backends may run in other processes or in this one."""
 
+import asyncio
+
 from pydantic import Field, field_validator
 from shelm.v1 import agent_pb2_grpc
 
@@ -97,10 +99,13 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
         max_watchers=settings.max_watchers,
     )
 
+    async def models_missing() -> list[str]:
+        return await triton.missing(model_name("policy", bundle.digest) for bundle in bundles) if triton else []
+
     async def ready() -> list[str]:
-        await store.ping()
-        models = await triton.missing(model_name("policy", bundle.digest) for bundle in bundles) if triton else []
-        return [*models, *await backends_ready()]
+        # At the same time: a Redis that does not answer must not keep the health of replicas from being seen.
+        answers = await asyncio.gather(store.missing(), models_missing(), backends_ready())
+        return [problem for answer in answers for problem in answer]
 
     server = PolicyServer(
         settings,

@@ -37,16 +37,17 @@ from services.protocol.fields import (
     check_step,
 )
 from services.protocol.reasons import failure
-from services.protocol.status import item_status
+from services.protocol.status import failed_item, item_status
 from services.protocol.values import EpisodeState
 from services.runtime import traces
 from services.runtime.errors import Context, ServiceError, deadline_of, invalid
 from services.runtime.logs import in_episode
-from services.runtime.telemetry import agent_labels, refused
+from services.runtime.telemetry import agent_labels
 from services.store.episodes import EpisodeStore, new_episode
 
 log = logging.getLogger(__name__)
 WATCH_WAIT = 0.5  # seconds between checks whether a watched episode has ended
+WATCH_STEPS = 100  # read at once
 STREAM_DEPTH = 64  # requests of one stream that run at once
 
 # Scope that a caller's token needs; methods not named need `act`.
@@ -184,9 +185,11 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
             deterministic=request.deterministic,
         )
         state = await self._store.create(wanted)
-        for name in ("agent_digest", "seed", "deterministic"):
+        if request.agent not in ("", state.agent, state.agent_digest):  # the default of this replica is not asked for
+            raise errors.episode_exists(request.episode_id, "agent")
+        for name in ("seed", "deterministic"):
             if getattr(state, name) != getattr(wanted, name):
-                raise errors.episode_exists(request.episode_id, name.removesuffix("_digest"))
+                raise errors.episode_exists(request.episode_id, name)
         return agent_pb2.CreateEpisodeResponse(episode=episode_message(state))
 
     async def EndEpisode(  # noqa: N802
@@ -223,9 +226,14 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     ) -> agent_pb2.ListEpisodesResponse:
         """A page of the episodes."""
         size = check_page_size(request.page_size, "page_size")
-        cursor, states = await self._store.page(check_page_token(request.page_token), size)
-        token = str(cursor) if cursor else ""
-        return agent_pb2.ListEpisodesResponse(episodes=[episode_message(state) for state in states], next_page_token=token)
+        cursor, found = await self._store.page(check_page_token(request.page_token), size)
+        reply = agent_pb2.ListEpisodesResponse(next_page_token=str(cursor) if cursor else "")
+        for one in found:
+            if isinstance(one, EpisodeState):
+                reply.episodes.append(episode_message(one))
+            else:
+                reply.damaged.add(episode_id=one.metadata["episode_id"], status=item_status(one))
+        return reply
 
     async def GetMemory(  # noqa: N802
         self, request: agent_pb2.GetMemoryRequest, context: Context
@@ -243,26 +251,27 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     async def WatchMemory(  # noqa: N802
         self, request: agent_pb2.WatchMemoryRequest, context: Context
     ) -> AsyncIterator[agent_pb2.WatchMemoryResponse]:
-        """The words of steps as they are committed, until the episode ends."""
+        """The words of steps as they are committed, until the episode ends, expires, or gives its name to another."""
         first = check_step(request.from_step, "from_step")
-        state: EpisodeState | None = await self._read(request.episode_id)
+        incarnation = (await self._read(request.episode_id)).incarnation
         if self._watchers >= self._max_watchers:
             text = f"{self._max_watchers} watchers are connected already; retry later"
             raise failure(errors_pb2.ERROR_REASON_TOO_MANY_WATCHERS, text, retry_after=5)
         self._watchers += 1
         WATCHERS.inc()
         try:
-            while state:
-                steps = await self._store.watch(request.episode_id, first=first, wait=WATCH_WAIT)
-                state, _ = await self._store.read(request.episode_id)
-                for step, record in steps:
-                    if state:
-                        yield agent_pb2.WatchMemoryResponse(
-                            step=memory_step_message(state, step, record, window=self._window(state))
-                        )
-                    first = step + 1
-                if state and state.ended and first > state.committed:
+            while True:
+                state, steps = await self._store.steps(request.episode_id, first=first, limit=WATCH_STEPS)
+                if state is None or state.incarnation != incarnation:
                     return
+                for step, record in steps:
+                    message = memory_step_message(state, step, record, window=self._window(state))
+                    yield agent_pb2.WatchMemoryResponse(step=message)
+                    first = step + 1
+                if first > state.committed:
+                    if state.ended:
+                        return
+                    await self._store.wait_for_step(request.episode_id, first, seconds=WATCH_WAIT)
         finally:
             self._watchers -= 1
             WATCHERS.dec()
@@ -308,12 +317,4 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
 
 
 def _failed(error: BaseException, method: str, place: str) -> agent_pb2.ActResult:
-    """The result of an item that failed, which is counted and logged. place: of the item within the request."""
-    if isinstance(error, ServiceError):
-        told = error.within(place)
-    else:
-        log.error("an item of %s failed", method, exc_info=error)
-        text = "internal error; the server's log tells more"
-        told = failure(errors_pb2.ERROR_REASON_INTERNAL, text)
-    refused(f"/shelm.v1.AgentService/{method}", told)
-    return agent_pb2.ActResult(status=item_status(told))
+    return agent_pb2.ActResult(status=failed_item(error, f"/shelm.v1.AgentService/{method}", place))

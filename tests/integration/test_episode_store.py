@@ -89,7 +89,8 @@ def record(step: int, *, word: int | None = None, words: int = 2) -> CommittedSt
 
 
 def state_of(name: str = "episode", **changes: Any) -> EpisodeState:
-    return replace(new_episode(name, agent="tiny", agent_digest=AGENT, seed=5), **changes)
+    """Always of one incarnation, unless it is among the changes."""
+    return replace(new_episode(name, agent="tiny", agent_digest=AGENT, seed=5), **{"incarnation": "first", **changes})
 
 
 async def commit(store: EpisodeStore, state: EpisodeState, step: int, taken: CommittedStep | None = None) -> Any:
@@ -317,33 +318,36 @@ async def test_steps_are_read_from_any_one_on(store: EpisodeStore) -> None:
 
 
 @pytest.mark.parametrize("first", [0, 2])
-async def test_watching_gives_committed_steps_at_once_and_later_ones_as_they_come(store: EpisodeStore, first: int) -> None:
+async def test_waiting_for_a_step_ends_at_once_if_it_is_there_and_else_when_it_comes(
+    store: EpisodeStore, first: int
+) -> None:
     state = await with_steps(store, 3)
-    assert [step for step, _ in await store.watch("episode", first=first, wait=5)] == list(range(first, 3))
-    waiting = asyncio.create_task(store.watch("episode", first=3, wait=5))
+    async with asyncio.timeout(3):
+        await store.wait_for_step("episode", first, seconds=30)
+    waiting = asyncio.create_task(store.wait_for_step("episode", 3, seconds=30))
     await asyncio.sleep(0.05)
     assert not waiting.done()
     await commit(store, state, 3)
     async with asyncio.timeout(3):
-        assert [step for step, _ in await waiting] == [3]
+        await waiting
 
 
-async def test_watching_gives_up_after_its_wait(store: EpisodeStore) -> None:
+async def test_waiting_for_a_step_ends_after_its_time(store: EpisodeStore) -> None:
     await with_steps(store, 1)
-    assert await store.watch("episode", first=1, wait=0.1) == []
+    async with asyncio.timeout(3):
+        await store.wait_for_step("episode", 1, seconds=0.1)
 
 
 async def test_a_store_that_is_away_says_so() -> None:
     client = connect_redis(f"redis://127.0.0.1:{free_port()}/0", timeout=0.5)
     store, reader = EpisodeStore(client, ttl=TTL, retained=RETAINED), HistoryReader(client)
     attempts = (
-        store.ping(),
         commit(store, state_of(), 0),
         store.create(state_of()),
         store.end("episode"),
         store.read("episode"),
         store.steps("episode", first=0, limit=1),
-        store.watch("episode", first=0, wait=0.1),
+        store.wait_for_step("episode", 0, seconds=0.1),
         store.page(0, 10),
         reader.last_words("episode", step=1, steps=1, digest=b""),
     )
@@ -352,6 +356,8 @@ async def test_a_store_that_is_away_says_so() -> None:
             await attempt
         assert (away.value.code, away.value.reason) == (grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
         assert away.value.retry_after
+        assert "127.0.0.1" not in away.value.message, "what the client library says is for the log"
+    assert "ConnectionError" in str(await store.missing())
     await client.aclose()
 
 
@@ -374,7 +380,6 @@ async def test_words_of_an_earlier_moment_are_read_too(store: EpisodeStore, clie
 @pytest.mark.parametrize(
     ("name", "step", "steps"),
     [
-        ("episode", 8, 6),  # the first of them is no longer retained
         ("episode", 9, 5),  # the last of them is not committed
         ("episode", 7, 2),  # the digest is that of a later moment
         ("unknown", 1, 1),

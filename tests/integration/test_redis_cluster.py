@@ -35,7 +35,7 @@ async def store(cluster: RedisClusterProcesses) -> AsyncIterator[EpisodeStore]:
 
 
 async def test_commit_read_watch_and_history_of_an_episode(cluster: RedisClusterProcesses, store: EpisodeStore) -> None:
-    await store.ping()
+    assert await store.missing() == []
     state = new_episode(f"e:{uuid.uuid4().hex}", agent="a", agent_digest=DIGEST)
     first = CommittedStep(
         words=(Word(5, "key", 0.5),),
@@ -53,7 +53,7 @@ async def test_commit_read_watch_and_history_of_an_episode(cluster: RedisCluster
     assert known is not None
     assert (known.committed, step) == (0, first)
     assert (await store.steps(state.episode_id, first=0, limit=10))[1] == [(0, first)]
-    assert await store.watch(state.episode_id, first=0, wait=0.1) == [(0, first)]
+    await store.wait_for_step(state.episode_id, 0, seconds=5)
     client = connect_redis(cluster.url, timeout=5)
     words = await HistoryReader(client).last_words(state.episode_id, step=1, steps=1, digest=first.history_digest)
     await client.aclose()
