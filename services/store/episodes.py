@@ -28,7 +28,7 @@ from services.store.keys import entry_id, episode_key, episode_of_key, history_k
 from services.store.readiness import why_not_ready
 from services.store.records import FIELDS, Numbered, check_whole, fields_of, pairs, read_entry, read_record, read_state
 from services.store.redis import run_scripts, scan_page
-from services.store.scripts import COMMIT, CREATE, END, PROBE
+from services.store.scripts import COMMIT, CREATE, END
 
 
 def new_episode(
@@ -72,7 +72,7 @@ class Refused:
 
 
 CommitOutcome = Committed | AlreadyCommitted | Refused
-PROBE_TTL_MS = 60_000
+PROBE_TTL_MS = 10_000
 MOST_STEPS = 2**53  # of an episode
 Commit = tuple[EpisodeState, int, CommittedStep]  # an episode's state before a step, the step, what to store
 Known = tuple[EpisodeState | None, CommittedStep | None]
@@ -90,15 +90,13 @@ class EpisodeStore:
         self._commit = client.register_script(COMMIT)
         self._create = client.register_script(CREATE)
         self._end = client.register_script(END)
-        self._probe = client.register_script(PROBE)
 
     async def missing(self) -> list[str]:
         """Why this Redis cannot take commits; empty if it can. Commits a step on keys of its own, at every primary."""
         probe = new_episode("probe", agent="", agent_digest="")
         now, _, *rest = self._creation(probe)
-        return await why_not_ready(
-            self._client, self._probe, [0, probe.history_digest, b"", b"", 1, 1, now, PROBE_TTL_MS, *rest]
-        )
+        arguments = [0, probe.history_digest, b"", b"", 1, 1, now, PROBE_TTL_MS, *rest]
+        return await why_not_ready(self._client, self._commit, probe.incarnation, arguments)
 
     async def commit(self, state: EpisodeState, step: int, record: CommittedStep) -> CommitOutcome:
         """Appends `record` as `step`; creates the episode at step 0."""

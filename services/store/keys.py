@@ -17,9 +17,9 @@ def history_key(episode_id: str) -> str:
     return f"{PREFIX}{{{episode_id}}}:history"
 
 
-def probe_keys(number: int) -> list[str]:
+def probe_keys(number: int, name: str) -> list[str]:
     """Keys on which a commit is tried; no episode has them. Different numbers lie in different slots of a cluster."""
-    return [f"{PREFIX}{{probe-{number}}}:probe", f"{PREFIX}{{probe-{number}}}:probe-history"]
+    return [f"{PREFIX}{{probe-{number}}}:{part}:{name}" for part in ("probe", "probe-history")]
 
 
 def episode_of_key(key: str) -> str:

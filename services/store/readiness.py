@@ -9,7 +9,6 @@ is told any of this.
 import asyncio
 import logging
 from collections.abc import Sequence
-from itertools import count, islice
 from typing import Any
 
 from redis.asyncio.cluster import RedisCluster
@@ -22,13 +21,14 @@ _WANTED = "noeviction"
 _unknown: set[str] = set()  # places whose policy is not told, which has been logged
 
 
-async def why_not_ready(client: Any, probe: Any, arguments: Sequence[Any]) -> list[str]:
-    """What keeps Redis from taking commits. probe: a registered script of two keys of its own, with these arguments."""
+async def why_not_ready(client: Any, commit: Any, name: str, arguments: Sequence[Any]) -> list[str]:
+    """What keeps Redis from taking commits. Runs the commit's script, with these arguments, on new keys of this name."""
     try:
         if isinstance(client, RedisCluster):
             await client.initialize()
         answers = await asyncio.gather(
-            *(probe(keys=keys, args=arguments) for keys in _keys_everywhere(client)), return_exceptions=True
+            *(commit(keys=probe_keys(number, name), args=arguments) for number in _everywhere(client)),
+            return_exceptions=True,
         )
     except Exception as error:
         answers = [error]
@@ -75,15 +75,15 @@ def _eviction(place: str, memory: Any) -> str:
     return f"redis: maxmemory-policy{place} is {policy}, so episodes lose steps without a word; set it to {_WANTED}"
 
 
-def _keys_everywhere(client: Any) -> list[list[str]]:
-    """Keys to write to: one pair, or in a cluster one pair at each primary that holds keys."""
+def _everywhere(client: Any) -> list[int]:
+    """Numbers of keys to write to: one, or in a cluster one for each primary that holds keys."""
     if not isinstance(client, RedisCluster):
-        return [probe_keys(0)]
+        return [0]
     owners = {str(nodes[0].name) for nodes in client.nodes_manager.slots_cache.values()}
-    found: dict[str, list[str]] = {}
-    for keys in map(probe_keys, islice(count(), TRIED)):
-        if node := client.get_node_from_key(keys[0]):
-            found.setdefault(str(node.name), keys)
+    found: dict[str, int] = {}
+    for number in range(TRIED):
+        if node := client.get_node_from_key(probe_keys(number, "")[0]):
+            found.setdefault(str(node.name), number)
         if len(found) == len(owners):
             break
     return list(found.values())

@@ -67,9 +67,6 @@ return {{'OK', step}}
 """
 )
 
-# What a commit needs, on keys that hold nothing: whether this Redis lets us write.
-PROBE = "redis.call('DEL', KEYS[1])" + COMMIT
-
 # ARGV: now, ttl, total reward or nothing. The first reward that is told stays, also if the episode had ended before.
 END = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
