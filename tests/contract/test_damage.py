@@ -95,7 +95,9 @@ def test_a_list_names_damaged_episodes_apart(deployment: Deployment, name: str) 
 
 def everything(gateway: Gateway) -> tuple[list[str], dict[str, agent_pb2.Status]]:
     """The names of all episodes, and what is said of damaged ones."""
-    names, damaged, token = [], {}, ""
+    names: list[str] = []
+    damaged: dict[str, agent_pb2.Status] = {}
+    token = ""
     while True:
         reply = gateway.call("ListEpisodes", agent_pb2.ListEpisodesRequest(page_size=1000, page_token=token))
         names += [one.episode_id for one in reply.episodes]
