@@ -52,9 +52,14 @@ class PublicApi:
         episode: agent_pb2.Episode = (await self.call("GetEpisode", request, authorization)).episode
         return episode
 
-    async def memory(self, episode_id: str, first: int, limit: int, authorization: str) -> list[agent_pb2.MemoryStep]:
-        """Returns up to `limit` committed steps from `first` on, without steps that are no longer retained."""
-        request = agent_pb2.GetMemoryRequest(episode_id=episode_id, from_step=first, limit=limit)
+    async def memory(
+        self, episode_id: str, first: int, limit: int, authorization: str, *, incarnation: str = ""
+    ) -> list[agent_pb2.MemoryStep]:
+        """Returns up to `limit` committed steps from `first` on, without steps that are no longer retained.
+
+        incarnation: of the episode that is meant; NOT_FOUND if another has its name.
+        """
+        request = agent_pb2.GetMemoryRequest(episode_id=episode_id, from_step=first, limit=limit, incarnation=incarnation)
         return list((await self.call("GetMemory", request, authorization)).steps)
 
     async def close(self) -> None:

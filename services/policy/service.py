@@ -242,11 +242,10 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         limit = check_page_size(request.limit, "limit")
         first = check_step(request.from_step, "from_step")
         state, steps = await self._store.steps(check_episode_id(request.episode_id), first=first, limit=limit)
-        if state is None:
+        if state is None or request.incarnation not in ("", state.incarnation):
             raise errors.episode_not_found(request.episode_id)
-        return agent_pb2.GetMemoryResponse(
-            steps=[memory_step_message(state, *one, window=self._window(state)) for one in steps]
-        )
+        messages = [memory_step_message(state, *one, window=self._window(state)) for one in steps]
+        return agent_pb2.GetMemoryResponse(steps=messages, incarnation=state.incarnation)
 
     async def WatchMemory(  # noqa: N802
         self, request: agent_pb2.WatchMemoryRequest, context: Context
@@ -254,6 +253,8 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         """The words of steps as they are committed, until the episode ends, expires, or gives its name to another."""
         first = check_step(request.from_step, "from_step")
         incarnation = (await self._read(request.episode_id)).incarnation
+        if request.incarnation not in ("", incarnation):
+            raise errors.episode_not_found(request.episode_id)
         if self._watchers >= self._max_watchers:
             text = f"{self._max_watchers} watchers are connected already; retry later"
             raise failure(errors_pb2.ERROR_REASON_TOO_MANY_WATCHERS, text, retry_after=5)
@@ -266,7 +267,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
                     return
                 for step, record in steps:
                     message = memory_step_message(state, step, record, window=self._window(state))
-                    yield agent_pb2.WatchMemoryResponse(step=message)
+                    yield agent_pb2.WatchMemoryResponse(step=message, incarnation=incarnation)
                     first = step + 1
                 if first > state.committed:
                     if state.ended:

@@ -181,7 +181,7 @@ class ActStreamResponse(_message.Message):
     def __init__(self, result: _Optional[_Union[ActResult, _Mapping]] = ...) -> None: ...
 
 class Episode(_message.Message):
-    __slots__ = ("episode_id", "agent", "agent_digest", "seed", "deterministic", "committed_step", "ended", "create_time", "update_time", "expire_time", "memory_length", "total_reward")
+    __slots__ = ("episode_id", "agent", "agent_digest", "seed", "deterministic", "committed_step", "ended", "create_time", "update_time", "expire_time", "memory_length", "total_reward", "incarnation")
     EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
     AGENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -194,6 +194,7 @@ class Episode(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     MEMORY_LENGTH_FIELD_NUMBER: _ClassVar[int]
     TOTAL_REWARD_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
     episode_id: str
     agent: str
     agent_digest: str
@@ -206,7 +207,8 @@ class Episode(_message.Message):
     expire_time: _timestamp_pb2.Timestamp
     memory_length: int
     total_reward: float
-    def __init__(self, episode_id: _Optional[str] = ..., agent: _Optional[str] = ..., agent_digest: _Optional[str] = ..., seed: _Optional[int] = ..., deterministic: bool = ..., committed_step: _Optional[int] = ..., ended: bool = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., memory_length: _Optional[int] = ..., total_reward: _Optional[float] = ...) -> None: ...
+    incarnation: str
+    def __init__(self, episode_id: _Optional[str] = ..., agent: _Optional[str] = ..., agent_digest: _Optional[str] = ..., seed: _Optional[int] = ..., deterministic: bool = ..., committed_step: _Optional[int] = ..., ended: bool = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., memory_length: _Optional[int] = ..., total_reward: _Optional[float] = ..., incarnation: _Optional[str] = ...) -> None: ...
 
 class CreateEpisodeRequest(_message.Message):
     __slots__ = ("episode_id", "agent", "seed", "deterministic")
@@ -279,20 +281,24 @@ class DamagedEpisode(_message.Message):
     def __init__(self, episode_id: _Optional[str] = ..., status: _Optional[_Union[Status, _Mapping]] = ...) -> None: ...
 
 class GetMemoryRequest(_message.Message):
-    __slots__ = ("episode_id", "from_step", "limit")
+    __slots__ = ("episode_id", "from_step", "limit", "incarnation")
     EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
     FROM_STEP_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
     episode_id: str
     from_step: int
     limit: int
-    def __init__(self, episode_id: _Optional[str] = ..., from_step: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+    incarnation: str
+    def __init__(self, episode_id: _Optional[str] = ..., from_step: _Optional[int] = ..., limit: _Optional[int] = ..., incarnation: _Optional[str] = ...) -> None: ...
 
 class GetMemoryResponse(_message.Message):
-    __slots__ = ("steps",)
+    __slots__ = ("steps", "incarnation")
     STEPS_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
     steps: _containers.RepeatedCompositeFieldContainer[MemoryStep]
-    def __init__(self, steps: _Optional[_Iterable[_Union[MemoryStep, _Mapping]]] = ...) -> None: ...
+    incarnation: str
+    def __init__(self, steps: _Optional[_Iterable[_Union[MemoryStep, _Mapping]]] = ..., incarnation: _Optional[str] = ...) -> None: ...
 
 class MemoryStep(_message.Message):
     __slots__ = ("step", "tokens", "action", "in_window", "time", "value")
@@ -311,18 +317,22 @@ class MemoryStep(_message.Message):
     def __init__(self, step: _Optional[int] = ..., tokens: _Optional[_Iterable[_Union[Token, _Mapping]]] = ..., action: _Optional[_Union[Action, _Mapping]] = ..., in_window: bool = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[float] = ...) -> None: ...
 
 class WatchMemoryRequest(_message.Message):
-    __slots__ = ("episode_id", "from_step")
+    __slots__ = ("episode_id", "from_step", "incarnation")
     EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
     FROM_STEP_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
     episode_id: str
     from_step: int
-    def __init__(self, episode_id: _Optional[str] = ..., from_step: _Optional[int] = ...) -> None: ...
+    incarnation: str
+    def __init__(self, episode_id: _Optional[str] = ..., from_step: _Optional[int] = ..., incarnation: _Optional[str] = ...) -> None: ...
 
 class WatchMemoryResponse(_message.Message):
-    __slots__ = ("step",)
+    __slots__ = ("step", "incarnation")
     STEP_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
     step: MemoryStep
-    def __init__(self, step: _Optional[_Union[MemoryStep, _Mapping]] = ...) -> None: ...
+    incarnation: str
+    def __init__(self, step: _Optional[_Union[MemoryStep, _Mapping]] = ..., incarnation: _Optional[str] = ...) -> None: ...
 
 class ExplainStepRequest(_message.Message):
     __slots__ = ("episode_id", "step", "observation", "max_steps")
