@@ -3,9 +3,10 @@
 Contract: every call carries the authorization header of the viewer for whom it is made, and no other.
 
 Failure policy: a failed call raises the ServiceError that the API returned; if the API cannot be reached, the error is
-UNAVAILABLE with reason API_UNAVAILABLE. Calls are not retried here; the page retries.
+UNAVAILABLE with reason API_UNAVAILABLE, whatever gRPC raises. Calls are not retried here; the page retries.
 """
 
+import logging
 from typing import Any
 
 import grpc
@@ -15,7 +16,9 @@ from shelm.v1 import agent_pb2, agent_pb2_grpc, errors_pb2
 
 from services.protocol.reasons import failure
 from services.runtime.errors import DETAILS_KEY, ServiceError, from_status
+from services.runtime.logs import Sparse
 
+_log = Sparse(logging.getLogger(__name__))
 _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
@@ -39,6 +42,9 @@ class PublicApi:
             )
         except grpc.aio.AioRpcError as error:
             raise error_of(error) from None
+        except Exception as error:
+            _log.error(type(error).__name__, f"a call of the public API failed: {type(error).__name__}: {error}", error)
+            raise _unreachable() from error
 
     async def episode(self, episode_id: str, authorization: str) -> agent_pb2.Episode:
         """Returns the metadata of one episode."""
@@ -46,9 +52,14 @@ class PublicApi:
         episode: agent_pb2.Episode = (await self.call("GetEpisode", request, authorization)).episode
         return episode
 
-    async def memory(self, episode_id: str, first: int, limit: int, authorization: str) -> list[agent_pb2.MemoryStep]:
-        """Returns up to `limit` committed steps from `first` on, without steps that are no longer retained."""
-        request = agent_pb2.GetMemoryRequest(episode_id=episode_id, from_step=first, limit=limit)
+    async def memory(
+        self, episode_id: str, first: int, limit: int, authorization: str, *, incarnation: str = ""
+    ) -> list[agent_pb2.MemoryStep]:
+        """Returns up to `limit` committed steps from `first` on, without steps that are no longer retained.
+
+        incarnation: of the episode that is meant; NOT_FOUND if another has its name.
+        """
+        request = agent_pb2.GetMemoryRequest(episode_id=episode_id, from_step=first, limit=limit, incarnation=incarnation)
         return list((await self.call("GetMemory", request, authorization)).steps)
 
     async def close(self) -> None:
@@ -64,8 +75,12 @@ def error_of(error: grpc.aio.AioRpcError) -> ServiceError:
         return from_status(status_pb2.Status.FromString(details))
     code = error.code()
     if code is grpc.StatusCode.UNAVAILABLE:
-        return failure(errors_pb2.ERROR_REASON_API_UNAVAILABLE, "the public API cannot be reached", retry_after=1)
+        return _unreachable()
     return ServiceError(code, "", error.details() or code.name)
+
+
+def _unreachable() -> ServiceError:
+    return failure(errors_pb2.ERROR_REASON_API_UNAVAILABLE, "the public API cannot be reached", retry_after=1)
 
 
 def _metadata(authorization: str) -> tuple[tuple[str, str], ...]:

@@ -30,11 +30,10 @@ async def episode_events(
     api: PublicApi, watches: Watches, episode: agent_pb2.Episode, first: int, authorization: str
 ) -> AsyncGenerator[bytes, None]:
     """Yields the events of an episode that this viewer may read, from step `first` on."""
-    name = episode.episode_id
     try:
         async with contextlib.AsyncExitStack() as stack:
             watch = None if episode.ended else await stack.enter_async_context(watches.join(episode, authorization))
-            reader = _Reader(api, name, first, authorization)
+            reader = _Reader(api, episode, first, authorization)
             async for part in _past(reader, watch):
                 yield part
             yield event("caught_up", "null")
@@ -48,7 +47,7 @@ async def episode_events(
                 await watch.reach(reader.next)
             if watch and watch.error:
                 raise watch.error
-        yield event("end", await _ending(api, name, authorization))
+        yield event("end", await _ending(api, episode, authorization))
     except ServiceError as error:
         yield event("error", to_text(error_json(error)))
 
@@ -56,13 +55,14 @@ async def episode_events(
 class _Reader:
     """The position of one viewer in an episode."""
 
-    def __init__(self, api: PublicApi, name: str, first: int, authorization: str) -> None:
-        self._api, self._name, self._authorization = api, name, authorization
+    def __init__(self, api: PublicApi, episode: agent_pb2.Episode, first: int, authorization: str) -> None:
+        self._api, self._episode, self._authorization = api, episode, authorization
         self.next = first
 
     async def page(self) -> list[str]:
         """Returns the next steps, read with GetMemory; empty if there are none."""
-        steps = await self._api.memory(self._name, self.next, PAGE, self._authorization)
+        name, incarnation = self._episode.episode_id, self._episode.incarnation
+        steps = await self._api.memory(name, self.next, PAGE, self._authorization, incarnation=incarnation)
         if steps:
             self.next = steps[-1].step + 1
         return [to_text(step_json(step)) for step in steps]
@@ -86,9 +86,10 @@ async def _past(reader: _Reader, watch: Watch | None) -> AsyncGenerator[bytes, N
         yield _steps(lines)
 
 
-async def _ending(api: PublicApi, name: str, authorization: str) -> str:
+async def _ending(api: PublicApi, episode: agent_pb2.Episode, authorization: str) -> str:
     try:
-        return to_text(episode_json(await api.episode(name, authorization)))
+        now = await api.episode(episode.episode_id, authorization)
+        return to_text(episode_json(now)) if now.incarnation == episode.incarnation else "null"
     except ServiceError as error:
         if error.code is grpc.StatusCode.NOT_FOUND:
             return "null"

@@ -33,14 +33,16 @@ LOOK = 3.0  # seconds between two checks whether an episode without new steps ha
 
 
 class Watch:
-    """Reads one episode from step `first` on. pace: seconds between two reads."""
+    """Reads the steps that follow in an episode. pace: seconds between two reads."""
 
-    def __init__(self, api: PublicApi, episode_id: str, first: int, authorization: str, pace: Callable[[], float]) -> None:
+    def __init__(self, api: PublicApi, episode: agent_pb2.Episode, authorization: str, pace: Callable[[], float]) -> None:
         self.error: ServiceError | None = None
         self.done = False
         self.viewers = 0
-        self._api, self._episode_id, self._authorization = api, episode_id, authorization
-        self._next = first  # the step after the newest one received
+        self._api, self._authorization = api, authorization
+        self._episode_id, self._incarnation = episode.episode_id, episode.incarnation
+        # The step after the newest one received.
+        self._next = episode.committed_step + 1 if episode.HasField("committed_step") else 0
         self._recent: deque[tuple[int, str]] = deque(maxlen=RECENT)
         self._changed = asyncio.Event()
         self._task = asyncio.create_task(self._run(pace))
@@ -78,7 +80,9 @@ class Watch:
     async def _read(self, pace: Callable[[], float]) -> None:
         looked, ended = time.monotonic(), False
         while True:
-            steps = await self._api.memory(self._episode_id, self._next, RECENT, self._authorization)
+            steps = await self._api.memory(
+                self._episode_id, self._next, RECENT, self._authorization, incarnation=self._incarnation
+            )
             self._take(steps)
             if ended and not steps:
                 return
@@ -104,7 +108,7 @@ class Watches:
 
     def __init__(self, api: PublicApi) -> None:
         self._api = api
-        self._watches: dict[str, Watch] = {}
+        self._watches: dict[tuple[str, str], Watch] = {}  # by name and incarnation
 
     def __len__(self) -> int:
         """Number of episodes that are currently watched."""
@@ -113,11 +117,10 @@ class Watches:
     @contextlib.asynccontextmanager
     async def join(self, episode: agent_pb2.Episode, authorization: str) -> AsyncGenerator[Watch, None]:
         """Returns the watch of an episode that this viewer has just read."""
-        name = episode.episode_id
+        name = episode.episode_id, episode.incarnation
         watch = self._watches.get(name)
         if watch is None or watch.done:
-            first = episode.committed_step + 1 if episode.HasField("committed_step") else 0
-            watch = self._watches[name] = Watch(self._api, name, first, authorization, self._pace)
+            watch = self._watches[name] = Watch(self._api, episode, authorization, self._pace)
         watch.viewers += 1
         try:
             yield watch

@@ -37,11 +37,13 @@ async def main() -> None:
     bundles = settings.load_bundles()
     agents = [load_agent(bundle, settings, settings.slots, triton) for bundle in bundles]
     export_slots({agent_labels(one.bundle.name, one.bundle.digest): one.engine.counts for one in agents})
-    servicer = MemoryServicer(agents, HistoryReader(connect_redis(settings.redis_url, timeout=settings.redis_timeout)))
+    histories = HistoryReader(connect_redis(settings.redis_url, timeout=settings.redis_timeout))
+    servicer = MemoryServicer(agents, histories)
 
     async def ready() -> list[str]:
-        # Local models are loaded before serving starts; steps without a rebuild work without Redis.
-        return await triton.missing(model_name("memory", bundle.digest) for bundle in bundles) if triton else []
+        # Local models are loaded before serving starts.
+        models = await triton.missing(model_name("memory", bundle.digest) for bundle in bundles) if triton else []
+        return [*models, *await histories.missing()]
 
     server = GrpcServer(
         settings,

@@ -23,13 +23,12 @@ from agent.memory.slots import SlotCounts, SlotMiss
 from agent.vocabulary import load_vocabulary
 from services.agent_settings import AgentSettings
 from services.memory.engine import LocalMemory, MemoryEngine
-from services.protocol.status import agent_not_loaded, item_status
+from services.protocol.status import agent_not_loaded, failed_item
 from services.protocol.stubs import memory_pb2, memory_pb2_grpc
 from services.runtime import traces
 from services.runtime.batching import outcome_of, together
 from services.runtime.errors import Context, ServiceError, check_deadline, deadline_of, invalid
 from services.runtime.logs import in_episode
-from services.runtime.telemetry import refused
 from services.triton.client import Triton
 from services.triton.memory import TritonMemory
 from services.triton.models import model_name
@@ -211,11 +210,8 @@ def _remembered(outcome: MemoryVector | BaseException) -> Remembered | BaseExcep
 
 
 def _result(index: int, outcome: Remembered | BaseException) -> memory_pb2.RememberResult:
-    if isinstance(outcome, ServiceError):
-        refused(REMEMBER, outcome)
-        return memory_pb2.RememberResult(status=item_status(outcome.within(f"items[{index}]")))
     if isinstance(outcome, BaseException):
-        raise outcome
+        return memory_pb2.RememberResult(status=failed_item(outcome, REMEMBER, f"items[{index}]"))
     answer, rebuilt = outcome
     vector = answer.vector.astype("<f4", copy=False).tobytes()
     remembered = memory_pb2.Remembered(vector=vector, history_digest=answer.history_digest, rebuilt=rebuilt)

@@ -2,16 +2,17 @@
 
 Contract: nothing is visible before the commit, and the commit is atomic, so the process may die between any two lines and
 the client may retry at any replica. A normal Act makes one Redis call, the commit at its end: the state of the episode is
-cached from its last commit, and the commit checks that it is still current. Acts of one episode run one after the other in
-this process; between processes the commit decides.
+cached from its last commit, and the commit checks that it is still current. The cached state is a guess, which may only lead
+to a committed step: whatever else comes of it is dropped, and decided on the state that Redis has now. Acts of one episode
+run one after the other in this process; between processes the commit decides.
 
 A batch of Acts is one unit of work: its items share the decoding, the calls, the forward passes and the trip to Redis, and
 each is committed on its own and has its own outcome. A unit takes only locks that are free at once; an item whose episode is
 busy runs alone beside it, so a batch never waits for an episode while it holds others.
 
 Failure policy: every error is a ServiceError with a reason of errors.proto; an item of a unit fails alone. If another
-replica has committed steps in the meantime, the cached state is dropped and the Act runs once more; if that happens again,
-the error is COMMIT_CONFLICT, which the client may retry.
+replica has changed the episode in the meantime, the Act runs once more, from the state that it reads then; if that happens
+again, the error is COMMIT_CONFLICT, which the client may retry.
 """
 
 import asyncio
@@ -21,6 +22,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
+
+import grpc
 
 from agent.frame import Observation
 from services.policy import errors
@@ -37,6 +40,13 @@ from services.store.episodes import AlreadyCommitted, Commit, CommitOutcome, Com
 
 COMMITS = 8  # trips to Redis at once
 PATIENCE = 0.002  # seconds that a commit waits for the trip before it, so that more commits share a trip
+# Errors that say nothing of the episode.
+PASSING = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.INTERNAL,
+}
 Outcome = ActAnswer | BaseException
 _Known = tuple[EpisodeState | None, CommittedStep | None]  # an episode, and the step asked for if it is stored
 _Found = tuple[EpisodeState, CommittedStep | None]
@@ -150,7 +160,7 @@ class Actor:
             return [error] * len(calls)
 
     async def _run(self, calls: Sequence[ActCall], deadline: float | None, timer: StageTimer) -> list[Outcome]:
-        """Tries each call at most twice; again if another replica has committed steps of its episode."""
+        """Tries each call at most twice; again if it was tried on a guess that failed, or the episode has changed."""
         outcomes = await self._attempt(calls, deadline, timer)
         if again := [i for i, outcome in enumerate(outcomes) if outcome is None]:
             for i in again:
@@ -164,10 +174,11 @@ class Actor:
         return [outcome for outcome in outcomes if outcome is not None]
 
     async def _attempt(self, calls: Sequence[ActCall], deadline: float | None, timer: StageTimer) -> list[Outcome | None]:
-        """One try, from cached or stored states; None if another replica has changed the episode in the meantime."""
+        """One try, from cached or stored states; None to try again, on stored states alone."""
         outcomes: list[Outcome | None] = [None] * len(calls)
         ready: dict[int, tuple[_Found, PolicyAgent]] = {}
-        for i, found in enumerate(await self._look_up(calls, timer)):
+        known, guesses = await self._look_up(calls, timer)
+        for i, found in enumerate(known):
             try:
                 ready[i] = self._checked(calls[i], found)
             except Exception as error:
@@ -186,13 +197,16 @@ class Actor:
         timers = [timer] if len(turns) == 1 else [timer.branch() for _ in turns]  # agents run at the same time
         taken = await together(
             [
-                self._take(self._agents.pinned(digest), list(some.values()), deadline, one)
+                outcome_of(self._take(self._agents.pinned(digest), list(some.values()), deadline, one))
                 for (digest, some), one in zip(turns.items(), timers, strict=True)
             ]
         )
         for some, answers in zip(turns.values(), taken, strict=True):
-            for i, answer in zip(some, answers, strict=True):
+            for i, answer in zip(some, [answers] * len(some) if isinstance(answers, Exception) else answers, strict=True):
                 outcomes[i] = answer
+        for i in guesses:
+            if _is_final(outcomes[i]):
+                outcomes[i] = None
         return outcomes
 
     async def _take(
@@ -245,17 +259,17 @@ class Actor:
             return None
         raise errors.of_commit(outcome.reason, state.episode_id, step, outcome.committed)
 
-    async def _look_up(self, calls: Sequence[ActCall], timer: StageTimer) -> list[_Known | Exception]:
-        """The state of each episode (cached, or from Redis), and the stored step if it is committed already."""
+    async def _look_up(self, calls: Sequence[ActCall], timer: StageTimer) -> tuple[list[_Known | Exception], list[int]]:
+        """The state of each episode, and the stored step if it is committed already; which of them are guesses."""
         known = [self._known.get(call.episode_id) for call in calls]
         found: list[_Known | Exception] = [(state, None) for state in known]
-        unknown = [i for i, state in enumerate(known) if state is None or calls[i].step != state.committed + 1]
+        unknown = {i for i, state in enumerate(known) if state is None or calls[i].step != state.committed + 1}
         if unknown:
             with timer.stage("read"):
                 read = await self._store.read_all([(calls[i].episode_id, calls[i].step) for i in unknown])
             for i, one in zip(unknown, read, strict=True):
                 found[i] = one
-        return found
+        return found, [i for i in range(len(calls)) if i not in unknown]
 
     def _checked(self, call: ActCall, found: _Known | Exception) -> tuple[_Found, PolicyAgent]:
         """The state, of a new episode if there is none yet and this is its first step, and its agent."""
@@ -286,6 +300,11 @@ def _of_computing(outcome: Computed | BaseException) -> BaseException | None:
     if isinstance(outcome, ServiceError) and outcome.reason == "HISTORY_MISMATCH":
         return None
     return outcome if isinstance(outcome, BaseException) else None
+
+
+def _is_final(outcome: object) -> bool:
+    """Whether an outcome is a refusal that no retry of the client would change."""
+    return isinstance(outcome, ServiceError) and outcome.code not in PASSING
 
 
 def _turn(call: ActCall, state: EpisodeState, observation: Observation) -> Turn:

@@ -122,10 +122,13 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
         max_watchers=settings.max_watchers,
     )
 
+    async def models_missing() -> list[str]:
+        return await triton.missing(model_name("policy", bundle.digest) for bundle in bundles) if triton else []
+
     async def ready() -> list[str]:
-        await store.ping()
-        models = await triton.missing(model_name("policy", bundle.digest) for bundle in bundles) if triton else []
-        return [*models, *await backends_ready()]
+        # At the same time: a Redis that does not answer must not keep the health of replicas from being seen.
+        answers = await asyncio.gather(store.missing(), models_missing(), backends_ready())
+        return [problem for answer in answers for problem in answer]
 
     server = PolicyServer(
         settings,

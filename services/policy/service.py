@@ -41,17 +41,18 @@ from services.protocol.fields import (
     check_step,
 )
 from services.protocol.reasons import failure
-from services.protocol.status import item_status
+from services.protocol.status import failed_item, item_status
 from services.protocol.values import EpisodeState
 from services.runtime import traces
 from services.runtime.errors import Context, ServiceError, deadline_of, invalid
 from services.runtime.logs import in_episode
-from services.runtime.telemetry import agent_labels, refused
+from services.runtime.telemetry import agent_labels
 from services.store.episodes import EpisodeStore, new_episode
 from services.store.pressure import Pressure
 
 log = logging.getLogger(__name__)
 WATCH_WAIT = 0.5  # seconds between checks whether a watched episode has ended
+WATCH_STEPS = 100  # read at once
 STREAM_DEPTH = 64  # requests of one stream that run at once
 
 # Scope that a caller's token needs; methods not named need `act`.
@@ -195,9 +196,11 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         if self._pressure.full and (await self._store.read(wanted.episode_id))[0] is None:
             raise errors.store_full(wanted.episode_id)
         state = await self._store.create(wanted)
-        for name in ("agent_digest", "seed", "deterministic"):
+        if request.agent not in ("", state.agent, state.agent_digest):  # the default of this replica is not asked for
+            raise errors.episode_exists(request.episode_id, "agent")
+        for name in ("seed", "deterministic"):
             if getattr(state, name) != getattr(wanted, name):
-                raise errors.episode_exists(request.episode_id, name.removesuffix("_digest"))
+                raise errors.episode_exists(request.episode_id, name)
         return agent_pb2.CreateEpisodeResponse(episode=episode_message(state))
 
     async def EndEpisode(  # noqa: N802
@@ -254,9 +257,14 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         if request.archived:
             token, states = await self._episodes.archived_page(check_archive_token(request.page_token), size)
             return agent_pb2.ListEpisodesResponse(episodes=[episode_message(one) for one in states], next_page_token=token)
-        cursor, states = await self._store.page(check_page_token(request.page_token), size)
-        token = str(cursor) if cursor else ""
-        return agent_pb2.ListEpisodesResponse(episodes=[episode_message(state) for state in states], next_page_token=token)
+        cursor, found = await self._store.page(check_page_token(request.page_token), size)
+        reply = agent_pb2.ListEpisodesResponse(next_page_token=str(cursor) if cursor else "")
+        for one in found:
+            if isinstance(one, EpisodeState):
+                reply.episodes.append(episode_message(one))
+            else:
+                reply.damaged.add(episode_id=one.metadata["episode_id"], status=item_status(one))
+        return reply
 
     async def GetMemory(  # noqa: N802
         self, request: agent_pb2.GetMemoryRequest, context: Context
@@ -265,23 +273,25 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         limit = check_page_size(request.limit, "limit")
         first = check_step(request.from_step, "from_step")
         state, steps = await self._episodes.steps(check_episode_id(request.episode_id), first=first, limit=limit)
-        if state is None:
+        if state is None or request.incarnation not in ("", state.incarnation):
             raise errors.episode_not_found(request.episode_id)
-        return agent_pb2.GetMemoryResponse(
-            steps=[memory_step_message(state, *one, window=self._window(state)) for one in steps]
-        )
+        messages = [memory_step_message(state, *one, window=self._window(state)) for one in steps]
+        return agent_pb2.GetMemoryResponse(steps=messages, incarnation=state.incarnation)
 
     async def WatchMemory(  # noqa: N802
         self, request: agent_pb2.WatchMemoryRequest, context: Context
     ) -> AsyncIterator[agent_pb2.WatchMemoryResponse]:
-        """The words of steps as they are committed, until the episode ends."""
+        """The words of steps as they are committed, until the episode ends, expires, or gives its name to another."""
         first = check_step(request.from_step, "from_step")
-        state: EpisodeState | None = await self._read(request.episode_id)
-        if state and not state.ttl_ms:  # in the archive alone, so nothing will follow
+        begun = await self._read(request.episode_id)
+        incarnation = begun.incarnation
+        if request.incarnation not in ("", incarnation):
+            raise errors.episode_not_found(request.episode_id)
+        if not begun.ttl_ms:  # in the archive alone, so nothing will follow
             _, kept = await self._episodes.steps(request.episode_id, first=first, limit=MAX_STEP)
             for step, record in kept:
-                message = memory_step_message(state, step, record, window=self._window(state))
-                yield agent_pb2.WatchMemoryResponse(step=message)
+                message = memory_step_message(begun, step, record, window=self._window(begun))
+                yield agent_pb2.WatchMemoryResponse(step=message, incarnation=incarnation)
             return
         if self._watchers >= self._max_watchers:
             text = f"{self._max_watchers} watchers are connected already; retry later"
@@ -289,17 +299,18 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         self._watchers += 1
         WATCHERS.inc()
         try:
-            while state:
-                steps = await self._store.watch(request.episode_id, first=first, wait=WATCH_WAIT)
-                state, _ = await self._store.read(request.episode_id)
-                for step, record in steps:
-                    if state:
-                        yield agent_pb2.WatchMemoryResponse(
-                            step=memory_step_message(state, step, record, window=self._window(state))
-                        )
-                    first = step + 1
-                if state and state.ended and first > state.committed:
+            while True:
+                state, steps = await self._store.steps(request.episode_id, first=first, limit=WATCH_STEPS)
+                if state is None or state.incarnation != incarnation:
                     return
+                for step, record in steps:
+                    message = memory_step_message(state, step, record, window=self._window(state))
+                    yield agent_pb2.WatchMemoryResponse(step=message, incarnation=incarnation)
+                    first = step + 1
+                if first > state.committed:
+                    if state.ended:
+                        return
+                    await self._store.wait_for_step(request.episode_id, first, seconds=WATCH_WAIT)
         finally:
             self._watchers -= 1
             WATCHERS.dec()
@@ -345,12 +356,4 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
 
 
 def _failed(error: BaseException, method: str, place: str) -> agent_pb2.ActResult:
-    """The result of an item that failed, which is counted and logged. place: of the item within the request."""
-    if isinstance(error, ServiceError):
-        told = error.within(place)
-    else:
-        log.error("an item of %s failed", method, exc_info=error)
-        text = "internal error; the server's log tells more"
-        told = failure(errors_pb2.ERROR_REASON_INTERNAL, text)
-    refused(f"/shelm.v1.AgentService/{method}", told)
-    return agent_pb2.ActResult(status=item_status(told))
+    return agent_pb2.ActResult(status=failed_item(error, f"/shelm.v1.AgentService/{method}", place))

@@ -107,6 +107,7 @@ def episode_message(state: EpisodeState) -> agent_pb2.Episode:
         expire_time=timestamp(time.time_ns() // 1000 + state.ttl_ms * 1000) if state.ttl_ms else None,
         memory_length=state.length,
         total_reward=state.total_reward,
+        incarnation=state.incarnation,
         archived=state.archived,
     )
 

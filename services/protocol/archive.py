@@ -43,6 +43,7 @@ def unpack_episode(data: bytes) -> tuple[EpisodeState, int, list[CommittedStep]]
         total_reward=episode.total_reward if episode.HasField("total_reward") else None,
         created_us=episode.create_time.ToMicroseconds(),
         updated_us=episode.update_time.ToMicroseconds(),
+        incarnation=episode.incarnation,
         archived=True,
     )
     return state, message.first_step, steps

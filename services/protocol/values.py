@@ -57,7 +57,10 @@ class CommittedStep:
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeState:
-    """The state of an episode, without its words."""
+    """The state of an episode, without its words.
+
+    incarnation: tells this episode from those that had its name before or will have it later.
+    """
 
     episode_id: str
     agent: str
@@ -72,6 +75,7 @@ class EpisodeState:
     created_us: int = 0
     updated_us: int = 0
     ttl_ms: int = 0  # until it expires; 0 of one that the archive alone has
+    incarnation: str = ""
     archived: bool = False  # the archive has a copy
 
 

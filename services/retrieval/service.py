@@ -17,14 +17,14 @@ from agent.frame import Frame, Observation
 from agent.vocabulary import Vocabulary, Word, load_vocabulary
 from services.agent_settings import AgentSettings
 from services.protocol.image import InvalidFrame, decode_frame, read_image
-from services.protocol.status import agent_not_loaded, item_status
+from services.protocol.status import agent_not_loaded, failed_item
 from services.protocol.steps import token_messages
 from services.protocol.stubs import retrieval_pb2, retrieval_pb2_grpc
 from services.runtime import traces
 from services.runtime.batching import Queue, in_thread, make_batcher, together
 from services.runtime.cache_metrics import export_cache
-from services.runtime.errors import Context, ServiceError, deadline_of, invalid
-from services.runtime.telemetry import agent_labels, refused
+from services.runtime.errors import Context, deadline_of, invalid
+from services.runtime.telemetry import agent_labels
 from services.triton.client import Triton
 from services.triton.models import model_name
 from services.triton.retrieval import triton_retrieval
@@ -102,9 +102,8 @@ class RetrievalServicer(retrieval_pb2_grpc.RetrievalServiceServicer):
             frame = _decode(image, f"frames[{index}]", size.height, size.width)
             observation = Observation(frame, fingerprint) if fingerprint else Observation.of(frame)
             words = await agent.queue.submit(observation, deadline=deadline)
-        except ServiceError as error:
-            refused(RETRIEVE, error)
-            return retrieval_pb2.RetrieveResult(status=item_status(error))
+        except Exception as error:
+            return retrieval_pb2.RetrieveResult(status=failed_item(error, RETRIEVE))
         return retrieval_pb2.RetrieveResult(words=retrieval_pb2.RetrievedWords(tokens=token_messages(words)))
 
     async def GetVocabulary(  # noqa: N802

@@ -5,6 +5,8 @@ event of the call names its episode and step; where traces are on, its trace and
 """
 
 import logging
+import time
+from collections.abc import Hashable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -18,6 +20,30 @@ _episode: ContextVar[tuple[str, int] | None] = ContextVar("episode", default=Non
 def in_episode(episode_id: str, step: int) -> None:
     """From now on, log events of this asyncio task name this episode and step."""
     _episode.set((episode_id, step))
+
+
+class Sparse:
+    """Logs what may fail a thousand times a second: each kind of event at most once in `every` seconds.
+
+    most: kinds that are told apart; beyond them all begin afresh, so that kinds named by clients take no memory.
+    """
+
+    def __init__(self, log: logging.Logger, *, every: float = 10.0, most: int = 1000) -> None:
+        self._log, self._every, self._most = log, every, most
+        self._kinds: dict[Hashable, tuple[float, int]] = {}  # until when it is quiet, and how many were held back
+
+    def error(self, kind: Hashable, text: str, error: BaseException | None = None) -> None:
+        """Logs an event with the traceback of `error`, unless one of its kind was logged just now."""
+        now = time.monotonic()
+        quiet_until, held = self._kinds.get(kind, (0.0, 0))
+        if now < quiet_until:
+            self._kinds[kind] = quiet_until, held + 1
+            return
+        if len(self._kinds) >= self._most:
+            self._kinds.clear()
+        self._kinds[kind] = now + self._every, 0
+        more = f" (and {held} more since the last such line)" if held else ""
+        self._log.error("%s%s", text, more, exc_info=error)
 
 
 def configure_logging(service: str, level: str, log_format: LogFormat = "text") -> None:

@@ -74,7 +74,7 @@ def load_settings(kind: type[Settings]) -> Settings:
     except ValidationError as error:
         for problem in error.errors():
             name = "SHELM_" + "_".join(str(part) for part in problem["loc"]).upper()
-            print(f"{name}: {problem['msg']}, got {problem.get('input')!r}", file=sys.stderr)
+            print(f"{name}: {problem['msg']}, got {_masked_malformed(str(problem.get('input')))!r}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -84,4 +84,11 @@ def describe(settings: BaseSettings) -> str:
 
 
 def _masked(value: str) -> str:
-    return re.sub(r"(?<=[?&]password=)[^&]*", "***", re.sub(r"//[^/]*@", "//***@", value))
+    """Without what may be a password: all between // and the last @, since a password may hold any sign, an @ as well."""
+    return re.sub(r"(?<=[?&]password=)[^&]*", "***", re.sub(r"//.*@", "//***@", value, flags=re.DOTALL))
+
+
+def _masked_malformed(value: str) -> str:
+    """The same for what should have been an address and may lack its //."""
+    shown = _masked(value)
+    return shown if shown != value else re.sub(r"^.*@", "***@", value, flags=re.DOTALL)

@@ -21,6 +21,7 @@ FAULTS = frozenset(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         grpc.StatusCode.DEADLINE_EXCEEDED,
         grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.DATA_LOSS,
     }
 )
 

@@ -2,28 +2,33 @@
 
 Contract: `commit` appends a step if and only if it is the next one of an episode that has not ended and whose history is the
 one that the step was computed from; otherwise it changes nothing and returns what is committed. It may be repeated. Policy
-is the only writer.
+is the only writer. A name may be used again when its episode is gone; a commit for the earlier one is refused.
 
 Failure policy: STORE_UNAVAILABLE if Redis cannot be reached. After a commit without an answer it is unknown whether the step
-was stored; committing the same step again tells.
+was stored; committing the same step again tells. EPISODE_DAMAGED if what is stored is not whole, in the outcome of that
+episode alone where several are asked for.
 """
 
 import hashlib
+import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import grpc
+
 from agent.history import empty_history
-from services.protocol.steps import read_stored_step, stored_step
+from services.protocol.steps import stored_step
 from services.protocol.values import CommittedStep, EpisodeState
 from services.runtime.batching import outcome_of, together
-from services.store.keys import STEP_FIELD, deletion_key, entry_id, episode_key, episode_of_key, history_key
-from services.store.redis import run_scripts, scan_page, store_errors
+from services.runtime.errors import ServiceError
+from services.store.errors import episode_damaged, store_error, store_errors
+from services.store.keys import deletion_key, entry_id, episode_key, episode_of_key, history_key
+from services.store.readiness import why_not_ready
+from services.store.records import FIELDS, Numbered, check_whole, fields_of, pairs, read_entry, read_record, read_state
+from services.store.redis import FreeingScript, run_scripts, scan_page
 from services.store.scripts import ARCHIVED, COMMIT, CREATE, DELETE, END
-
-DELETION_SECONDS = 3600
-Numbered = tuple[int, CommittedStep]  # the step's number first
 
 
 def new_episode(
@@ -39,6 +44,7 @@ def new_episode(
         seed=seed,
         deterministic=deterministic,
         history_digest=empty_history(agent_digest),
+        incarnation=secrets.token_hex(8),
     )
 
 
@@ -57,13 +63,18 @@ class AlreadyCommitted:
 
 @dataclass(frozen=True)
 class Refused:
-    """Nothing changed. reason: NOT_FOUND, TOO_OLD, GAP, ENDED or STALE (the step was computed from another state)."""
+    """Nothing changed. reason: NOT_FOUND, TOO_OLD, GAP, ENDED, or STALE: the step was computed from another state, or for
+    another episode of this name; `committed` is of the one that is stored.
+    """
 
     reason: str
     committed: int
 
 
 CommitOutcome = Committed | AlreadyCommitted | Refused
+PROBE_TTL_MS = 10_000
+DELETION_SECONDS = 3600
+MOST_STEPS = 2**53  # of an episode
 Commit = tuple[EpisodeState, int, CommittedStep]  # an episode's state before a step, the step, what to store
 Known = tuple[EpisodeState | None, CommittedStep | None]
 
@@ -85,14 +96,16 @@ class EpisodeStore:
         self._archive = archive
         self._commit = client.register_script(COMMIT)
         self._create = client.register_script(CREATE)
-        self._end = client.register_script(END)
-        self._archived = client.register_script(ARCHIVED)
-        self._delete = client.register_script(DELETE)
+        self._end = FreeingScript(client, END)
+        self._archived = FreeingScript(client, ARCHIVED)
+        self._delete = FreeingScript(client, DELETE)
 
-    async def ping(self) -> None:
-        """Raises STORE_UNAVAILABLE if Redis does not answer."""
-        with store_errors():
-            await self._client.ping()
+    async def missing(self) -> list[str]:
+        """Why this Redis cannot take commits; empty if it can. Commits a step on keys of its own, at every primary."""
+        probe = new_episode("probe", agent="", agent_digest="")
+        now, _, *rest = self._creation(probe)
+        arguments = [0, probe.history_digest, b"", b"", 1, 1, now, PROBE_TTL_MS, *rest]
+        return await why_not_ready(self._client, self._commit, probe.incarnation, arguments)
 
     async def commit(self, state: EpisodeState, step: int, record: CommittedStep) -> CommitOutcome:
         """Appends `record` as `step`; creates the episode at step 0."""
@@ -105,13 +118,15 @@ class EpisodeStore:
         """Commits steps of several episodes in one trip to Redis, each atomically and with its own outcome."""
         runs = [(_keys(state.episode_id), self._commit_arguments(state, step, record)) for state, step, record in commits]
         answers = await run_scripts(self._client, self._commit, runs)
-        return [_commit_outcome(answer) for answer in answers]
+        asked = zip(commits, answers, strict=True)
+        return [_commit_outcome(state.episode_id, step, answer) for (state, step, _), answer in asked]
 
     async def create(self, state: EpisodeState) -> EpisodeState:
         """Creates the episode; if one of that name exists, returns it unchanged."""
-        with store_errors():
-            values = await self._create(keys=_keys(state.episode_id), args=self._creation(state))
-        return _state(state.episode_id, _pairs(values), self._ttl_ms)
+        keys, creation = _keys(state.episode_id), self._creation(state)
+        with store_errors(state.episode_id):
+            values = await self._create(keys=keys, args=creation)
+        return read_state(state.episode_id, pairs(values), self._ttl_ms)
 
     async def end(self, episode_id: str, total_reward: float | None = None) -> tuple[EpisodeState, bool] | None:
         """Marks the episode as ended. The first `total_reward` (finite) that is given is kept.
@@ -119,36 +134,40 @@ class EpisodeStore:
         Returns the episode, and whether this call ended it; None if there is no such episode.
         """
         now, reward = _now_us(), "" if total_reward is None else repr(total_reward)
-        left = self._ttl_ms if self._archive else self._ended_ttl_ms
-        with store_errors():
-            values = await self._end(keys=_keys(episode_id), args=[now, left, reward])
+        keys, left = _keys(episode_id), self._ttl_ms if self._archive else self._ended_ttl_ms
+        with store_errors(episode_id):
+            values = await self._end(keys, [now, left, reward])
         if not values:
             return None
-        state = _state(episode_id, _pairs(values), self._ttl_ms)
+        state = read_state(episode_id, pairs(values), self._ttl_ms)
         return state, state.updated_us == now  # written only when it had not ended before
 
     async def archived(self, state: EpisodeState) -> bool:
         """Marks an ended episode as archived, so that it expires early; False if there is no such episode any more."""
         keys = _keys(state.episode_id)
-        with store_errors():
-            return bool(await self._archived(keys=keys, args=[state.created_us, self._ended_ttl_ms]))
+        with store_errors(state.episode_id):
+            return bool(await self._archived(keys, [state.incarnation, self._ended_ttl_ms]))
 
     async def delete(self, episode_id: str) -> bool:
-        """Deletes the episode; returns whether there was one."""
+        """Deletes the episode, damaged or not; returns whether there was one."""
         keys = [*_keys(episode_id), deletion_key(episode_id)]
         with store_errors():
-            return bool(await self._delete(keys=keys, args=[DELETION_SECONDS if self._archive else 0]))
+            return bool(await self._delete(keys, [DELETION_SECONDS if self._archive else 0]))
 
     async def lately_deleted(self, episode_id: str) -> bool:
         """Whether an episode of that name was deleted in the last `DELETION_SECONDS`; known where there is an archive."""
         with store_errors():
             return bool(await self._client.exists(deletion_key(episode_id)))
 
-    async def read(self, episode_id: str, step: int | None = None) -> tuple[EpisodeState | None, CommittedStep | None]:
+    async def read(self, episode_id: str, step: int | None = None) -> Known:
         """Reads the episode and, if `step` is given, that committed step, in one transaction."""
-        entry = entry_id(step or 0)
-        state, found = await self._look(episode_id, entry, entry)
-        return state, found[0][1] if found and step is not None else None
+        if step is None:
+            (known,) = await self._states([episode_id])
+            if isinstance(known, ServiceError):
+                raise known
+            return known, None
+        state, found = await self._look(episode_id, range(step, step + 1), None)
+        return state, found[0][1] if found else None
 
     async def read_all(self, wanted: Sequence[tuple[str, int]]) -> list[Known | Exception]:
         """Does the same as `read` for several (episode, step) at once; an episode that cannot be read has its error."""
@@ -156,45 +175,52 @@ class EpisodeStore:
 
     async def steps(self, episode_id: str, *, first: int, limit: int) -> tuple[EpisodeState | None, list[Numbered]]:
         """Reads the episode and up to `limit` committed steps from `first` on, oldest first, in one transaction."""
-        return await self._look(episode_id, entry_id(first), "+", count=limit)
+        return await self._look(episode_id, range(first, MOST_STEPS), limit)
 
-    async def _look(
-        self, episode_id: str, low: str, high: str, count: int | None = None
-    ) -> tuple[EpisodeState | None, list[Numbered]]:
-        """The episode and at most `count` of the steps whose entries lie between `low` and `high`."""
-        with store_errors():
+    async def _look(self, episode_id: str, wanted: range, limit: int | None) -> tuple[EpisodeState | None, list[Numbered]]:
+        """The episode and those of the wanted steps that are committed and retained, at most `limit`."""
+        episode, history = _keys(episode_id)
+        with store_errors(episode_id):
             async with self._client.pipeline(transaction=True) as pipe:
-                pipe.hgetall(episode_key(episode_id))
-                pipe.pttl(episode_key(episode_id))
-                pipe.xrange(history_key(episode_id), low, high, count)
-                values, ttl_ms, entries = await pipe.execute()
-        if not values:
+                pipe.hmget(episode, FIELDS)
+                pipe.pttl(episode)
+                pipe.xrange(history, entry_id(wanted.start), entry_id(wanted.stop - 1), limit)
+                pipe.xrange(history, "-", "+", 1)
+                values, ttl_ms, entries, oldest = await pipe.execute()
+        if not any(values):
             return None, []
-        return _state(episode_id, values, ttl_ms), [_numbered(*entry) for entry in entries]
+        state = read_state(episode_id, fields_of(values), ttl_ms)
+        check_whole(state, wanted, limit, entries, oldest)
+        return state, [read_entry(episode_id, *entry) for entry in entries]
 
-    async def watch(self, episode_id: str, *, first: int, wait: float) -> list[Numbered]:
-        """Returns the committed steps from `first` on; waits up to `wait` seconds if there is none yet."""
-        with store_errors():
-            # XREAD returns what comes after an id; a step's id is its number + 1.
-            after = f"{first}-{2**64 - 1}" if first else "0-0"
-            found = await self._client.xread({history_key(episode_id): after}, count=100, block=int(wait * 1000))
-        entries = (found or {}).values() if isinstance(found, dict) else [pair[1] for pair in found or []]
-        return [_numbered(*entry) for group in entries for entry in _flat(group)]
+    async def wait_for_step(self, episode_id: str, step: int, *, seconds: float) -> None:
+        """Returns when this step or a later one is stored, at once if one is, or after some seconds."""
+        key, before = history_key(episode_id), f"{step}-{2**64 - 1}" if step else "0-0"
+        with store_errors(episode_id):
+            # XREAD waits for what comes after an id; a step's id is its number + 1.
+            await self._client.xread({key: before}, count=1, block=int(seconds * 1000))
 
-    async def page(self, cursor: int, size: int) -> tuple[int, list[EpisodeState]]:
-        """Returns the next cursor and some episodes; cursor 0 begins, and a returned 0 ends."""
+    async def page(self, cursor: int, size: int) -> tuple[int, list[EpisodeState | ServiceError]]:
+        """Returns the next cursor and some episodes, or the error of each that is damaged; cursor 0 begins, and a returned 0
+        ends.
+        """
         with store_errors():
             cursor, keys = await scan_page(self._client, cursor, match=episode_key("*"), count=max(size, 10))
-            names = sorted({episode_of_key(key.decode()) for key in keys})
-            if not names:
-                return cursor, []
+        # No name of ours is replaced here; what somebody else's key becomes names nothing.
+        names = sorted({episode_of_key(key.decode(errors="replace")) for key in keys})
+        return cursor, [state for state in await self._states(names) if state is not None]
+
+    async def _states(self, names: Sequence[str]) -> list[EpisodeState | ServiceError | None]:
+        """What is known of each episode; its error if it is damaged, None if there is none."""
+        if not names:
+            return []
+        with store_errors():
             async with self._client.pipeline(transaction=False) as pipe:
                 for name in names:
-                    pipe.hgetall(episode_key(name))
+                    pipe.hmget(episode_key(name), FIELDS)
                     pipe.pttl(episode_key(name))
-                answers = await pipe.execute()
-        found = zip(names, answers[::2], answers[1::2], strict=True)
-        return cursor, [_state(name, values, ttl_ms) for name, values, ttl_ms in found if values]
+                answers = await pipe.execute(raise_on_error=False)
+        return [_state_or_error(*one) for one in zip(names, answers[::2], answers[1::2], strict=True)]
 
     def _commit_arguments(self, state: EpisodeState, step: int, record: CommittedStep) -> list[Any]:
         before, after = state.history_digest, record.history_digest
@@ -203,22 +229,39 @@ class EpisodeStore:
     def _creation(self, state: EpisodeState) -> list[Any]:
         empty = empty_history(state.agent_digest)
         flag = int(state.deterministic)
-        return [_now_us(), self._ttl_ms, state.agent, state.agent_digest, state.seed, flag, empty]
+        now = _now_us()
+        return [now, self._ttl_ms, state.agent, state.agent_digest, state.seed, flag, empty, state.incarnation]
 
 
-def _commit_outcome(answer: Any) -> CommitOutcome | Exception:
-    """What the script's answer says; an error stays one."""
+def _commit_outcome(episode_id: str, step: int, answer: Any) -> CommitOutcome | Exception:
+    """What the script's answer says; an error is the outcome of this step alone."""
     if isinstance(answer, Exception):
-        return answer
+        return store_error(answer, episode_id)
     kind, committed, *rest = answer
     if kind == b"OK":
         return Committed()
+    if kind == b"DAMAGED":
+        return episode_damaged(episode_id, "its steps are not those that were committed")
     if kind == b"COMMITTED":
         try:
-            return AlreadyCommitted(int(committed), read_stored_step(rest[0]))
-        except Exception as error:  # what is stored is damaged: the other steps of the trip are not
+            return AlreadyCommitted(int(committed), read_record(episode_id, step, rest[0]))
+        except ServiceError as error:
             return error
     return Refused(kind.decode(), int(committed))
+
+
+def _state_or_error(episode_id: str, values: Any, ttl_ms: Any) -> EpisodeState | ServiceError | None:
+    """An episode's state from the answers to HMGET and PTTL. Raises STORE_UNAVAILABLE, which is nobody's alone."""
+    for answer in (values, ttl_ms):
+        if isinstance(answer, Exception):
+            error = store_error(answer, episode_id)
+            if error.code is grpc.StatusCode.UNAVAILABLE:
+                raise error
+            return error
+    try:
+        return read_state(episode_id, fields_of(values), ttl_ms) if any(values) else None
+    except ServiceError as error:
+        return error
 
 
 def _keys(episode_id: str) -> list[str]:
@@ -227,39 +270,3 @@ def _keys(episode_id: str) -> list[str]:
 
 def _now_us() -> int:
     return time.time_ns() // 1000
-
-
-def _pairs(flat: list[bytes]) -> dict[bytes, bytes]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
-def _step(fields: dict[bytes, bytes]) -> CommittedStep:
-    return read_stored_step(fields[STEP_FIELD.encode()])
-
-
-def _numbered(entry: bytes, fields: dict[bytes, bytes]) -> Numbered:
-    return int(entry.split(b"-")[0]) - 1, _step(fields)
-
-
-def _flat(group: Any) -> Any:
-    """RESP3 wraps a stream's entries in one more list than RESP2."""
-    return group[0] if group and isinstance(group[0], list) else group
-
-
-def _state(episode_id: str, values: dict[bytes, bytes], ttl_ms: int) -> EpisodeState:
-    return EpisodeState(
-        episode_id=episode_id,
-        agent=values[b"agent"].decode(),
-        agent_digest=values[b"agent_digest"].decode(),
-        seed=int(values[b"seed"]),
-        deterministic=values[b"deterministic"] == b"1",
-        committed=int(values[b"committed"]),
-        history_digest=values[b"history"],
-        length=int(values[b"length"]),
-        ended=values[b"ended"] == b"1",
-        total_reward=float(values[b"total_reward"]) if b"total_reward" in values else None,
-        created_us=int(values[b"created_us"]),
-        updated_us=int(values[b"updated_us"]),
-        ttl_ms=ttl_ms,
-        archived=b"archived" in values,
-    )

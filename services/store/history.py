@@ -1,7 +1,7 @@
 """Reads the committed words of an episode from Redis, to rebuild its memory state.
 
-Failure policy: STORE_UNAVAILABLE if Redis cannot be reached. HISTORY_MISMATCH if the stored history is not the one with
-the given digest (another replica has committed steps, or old steps were dropped): the caller must read the episode again.
+Failure policy: STORE_UNAVAILABLE if Redis cannot be reached. HISTORY_MISMATCH if the episode is not, or no longer, at the
+step and history that the caller names: it must read the episode again. EPISODE_DAMAGED if it is, and words are missing.
 """
 
 from typing import Any
@@ -9,9 +9,10 @@ from typing import Any
 from shelm.v1 import errors_pb2
 
 from services.protocol.reasons import failure
-from services.protocol.steps import read_stored_step
-from services.store.keys import STEP_FIELD, entry_id, history_key
-from services.store.redis import store_errors
+from services.store.errors import episode_damaged, store_errors
+from services.store.keys import entry_id, episode_key, history_key
+from services.store.readiness import why_not_readable
+from services.store.records import read_entry
 
 
 class HistoryReader:
@@ -20,13 +21,23 @@ class HistoryReader:
     def __init__(self, client: Any) -> None:
         self._client = client
 
+    async def missing(self) -> list[str]:
+        """Why histories cannot be read; empty if they can."""
+        return await why_not_readable(self._client)
+
     async def last_words(self, episode_id: str, *, step: int, steps: int, digest: bytes) -> list[int]:
         """Vocabulary rows of the `steps` steps before `step`, oldest first, of the history with this digest."""
-        with store_errors():
-            key, first, last = history_key(episode_id), entry_id(step - steps), entry_id(step - 1)
-            entries: list[Any] = await self._client.xrange(key, first, last) or []
-        committed = [read_stored_step(fields[STEP_FIELD.encode()]) for _, fields in entries]
-        if len(committed) != steps or committed[-1].history_digest != digest:
-            text = f"the committed history of {episode_id!r} before step {step} is not the one asked for"
-            raise failure(errors_pb2.ERROR_REASON_HISTORY_MISMATCH, text)
-        return [word.row for one in committed for word in one.words]
+        episode, history = episode_key(episode_id), history_key(episode_id)
+        with store_errors(episode_id):
+            async with self._client.pipeline(transaction=True) as pipe:
+                pipe.hmget(episode, "committed", "history")
+                pipe.xrange(history, entry_id(step - steps), entry_id(step - 1))
+                (committed, newest), entries = await pipe.execute()
+        stored = [read_entry(episode_id, *entry) for entry in entries]
+        whole = [number for number, _ in stored] == list(range(step - steps, step))
+        if whole and stored[-1][1].history_digest == digest:
+            return [word.row for _, one in stored for word in one.words]
+        if (committed, newest) == (b"%d" % (step - 1), digest):
+            raise episode_damaged(episode_id, f"steps before step {step} are missing")
+        text = f"the committed history of {episode_id!r} before step {step} is not the one asked for"
+        raise failure(errors_pb2.ERROR_REASON_HISTORY_MISMATCH, text)

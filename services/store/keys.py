@@ -22,6 +22,11 @@ def deletion_key(episode_id: str) -> str:
     return f"{PREFIX}{{{episode_id}}}:deleted"
 
 
+def probe_keys(number: int, name: str) -> list[str]:
+    """Keys on which a commit is tried; no episode has them. Different numbers lie in different slots of a cluster."""
+    return [f"{PREFIX}{{probe-{number}}}:{part}:{name}" for part in ("probe", "probe-history")]
+
+
 def episode_of_key(key: str) -> str:
     """The reverse of `episode_key`."""
     return key.removeprefix(PREFIX + "{").removesuffix("}:episode")

@@ -1,7 +1,7 @@
 """`Pressure`: how full Redis is, so that no episode begins that might have no room to end.
 
 Contract: `full` is true from the mark on, a share of Redis's own limit (maxmemory). Of a cluster the fullest primary counts.
-A Redis without a limit is never full. Failure policy: while Redis cannot be asked, the last answer stands.
+A Redis without a limit is never full. Failure policy: while Redis cannot be asked, or does not tell, the last answer stands.
 """
 
 import asyncio
@@ -10,8 +10,7 @@ from typing import Any
 
 from prometheus_client import Gauge
 
-from services.runtime.errors import ServiceError
-from services.store.redis import memory_of_each, store_errors
+from services.store.redis import memory_of_each
 
 log = logging.getLogger(__name__)
 EVERY = 1.0  # seconds
@@ -39,9 +38,12 @@ class Pressure:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def measure(self) -> None:
-        """Asks Redis once; raises STORE_UNAVAILABLE."""
-        with store_errors():
+        """Asks Redis once."""
+        try:
             nodes = await memory_of_each(self._client)
+        except Exception:  # away, which health says, or without the right to ask
+            log.debug("Redis was not asked for its memory", exc_info=True)
+            return
         used, limit = max(nodes, key=lambda node: node[0] / node[1] if node[1] else 0.0)
         full = bool(limit) and used >= self._mark * limit
         if full != self.full:
@@ -53,8 +55,5 @@ class Pressure:
 
     async def _run(self) -> None:
         while True:
-            try:
-                await self.measure()
-            except ServiceError:  # health says so
-                log.debug("Redis was not asked for its memory", exc_info=True)
+            await self.measure()
             await asyncio.sleep(EVERY)

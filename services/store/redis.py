@@ -1,32 +1,37 @@
-"""The Redis client of every service, and its errors as ServiceError.
+"""The Redis client of every service: one Redis or a Redis Cluster behind the same methods.
 
-Failure policy: any failure to reach Redis, and any state in which it cannot write (loading, read-only, out of memory), is
-UNAVAILABLE with reason STORE_UNAVAILABLE; the next call connects again.
+Failure policy: a call raises what the client library raises; services.store.errors makes a ServiceError of it. After a
+failure the next call connects again. An address that cannot be used is a ValueError whose text holds nothing of the address.
 """
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import redis.asyncio
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError, SlotNotCoveredError
+from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from shelm.v1 import errors_pb2
-
-from services.protocol.reasons import failure
-from services.runtime.errors import ServiceError
 
 Run = tuple[Sequence[str], Sequence[Any]]  # keys and arguments of a script
 CLUSTER = "cluster+"  # before redis:// or rediss://: the address is one node of a Redis Cluster
 
 
 def check_redis_url(value: str) -> str:
-    """A validator for the address of a Redis."""
-    redis.asyncio.connection.parse_url(value.removeprefix(CLUSTER))  # ValueError
+    """A validator for the address of a Redis. ValueError says what to write; it never holds a part of the address."""
+    try:
+        redis.asyncio.connection.parse_url(value.removeprefix(CLUSTER))
+        parts = urlsplit(value)
+        # An @ behind the host: a password with a raw / ? or # has ended the host too early, and names a part of it.
+        cut = "@" in parts.path + parts.fragment or ("@" in parts.query and "=" not in parts.query)
+    except ValueError:
+        cut = True
+    if cut and not value.startswith("unix:"):
+        form = f"[{CLUSTER}]redis[s]://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]"
+        raise ValueError(f"expected {form}, with / ? # and @ of a password written as %2F %3F %23 and %40")
     return value
 
 
@@ -37,6 +42,8 @@ def connect_redis(url: str, *, timeout: float, max_connections: int = 256) -> An
     """
     common: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
     common["max_connections"] = max_connections
+    # RESP2, which needs no HELLO: Redis before 6 and some proxies have none. We use nothing of RESP3.
+    common["protocol"] = 2
     # One quick retry hides a connection that Redis closed while it was idle. Every command of ours may be repeated.
     retry = Retry(ExponentialBackoff(cap=0.05, base=0.01), 1)
     if url.startswith(CLUSTER):
@@ -73,28 +80,41 @@ async def memory_of_each(client: Any) -> list[tuple[int, int]]:
     return [(int(node["used_memory"]), int(node.get("maxmemory", 0))) for node in nodes]
 
 
+class FreeingScript:
+    """A script that frees memory now or soon: it is to run even where none is left, which Redis can do from version 7 on."""
+
+    def __init__(self, client: Any, script: str) -> None:
+        self._plain = client.register_script(script)
+        self._flagged: Any = client.register_script(f"#!lua flags=allow-oom\n{script}")
+
+    async def __call__(self, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        """Runs it; returns its answer, or raises what Redis says."""
+        if self._flagged:
+            try:
+                return await self._flagged(keys=keys, args=arguments)
+            except ResponseError as error:
+                if "compiling script" not in str(error):
+                    raise
+                self._flagged = None  # an older Redis, which takes the flags for Lua
+        return await self._plain(keys=keys, args=arguments)
+
+
 async def run_scripts(client: Any, script: Any, runs: Sequence[Run]) -> list[Any]:
-    """Runs one script (of `register_script`) for several keys and arguments; the answer, or the error, of each.
+    """Runs one script (of `register_script`) for several keys and arguments; the answer of each, or what it raised.
 
     Several runs share one trip, or one per node of a cluster. Each is atomic by itself; together they are not.
     """
-    if len(runs) == 1:
-        try:
-            with store_errors():
-                return [await script(*runs[0])]
-        except ServiceError as error:
-            return [error]
     try:
-        with store_errors():
-            answers = await _pipelined(client, script, runs)
-            if any(isinstance(answer, NoScriptError) for answer in answers):  # a Redis that is new or was flushed
-                await client.script_load(script.script)
-                missing = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-                for i, answer in zip(missing, await _pipelined(client, script, [runs[i] for i in missing]), strict=True):
-                    answers[i] = answer
-    except ServiceError as error:
+        if len(runs) == 1:
+            return [await script(*runs[0])]
+        answers = await _pipelined(client, script, runs)
+        if missing := [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]:
+            await client.script_load(script.script)  # a Redis that is new or was flushed
+            for i, answer in zip(missing, await _pipelined(client, script, [runs[i] for i in missing]), strict=True):
+                answers[i] = answer
+    except Exception as error:
         return [error] * len(runs)
-    return [_store_error(answer) if isinstance(answer, Exception) else answer for answer in answers]
+    return answers
 
 
 async def _pipelined(client: Any, script: Any, runs: Sequence[Run]) -> list[Any]:
@@ -104,21 +124,3 @@ async def _pipelined(client: Any, script: Any, runs: Sequence[Run]) -> list[Any]
             pipe.evalsha(script.sha, len(keys), *keys, *arguments)
         answers: list[Any] = await pipe.execute(raise_on_error=False)
         return answers
-
-
-def _store_error(error: Exception) -> Exception:
-    try:
-        with store_errors():
-            raise error
-    except Exception as one:
-        return one
-
-
-@contextlib.contextmanager
-def store_errors() -> Iterator[None]:
-    """Raises Redis's errors as STORE_UNAVAILABLE."""
-    try:
-        yield
-    except (RedisError, RedisClusterException, SlotNotCoveredError, OSError) as error:
-        text = f"the episode store is unavailable: {error or type(error).__name__}; retry the same step"
-        raise failure(errors_pb2.ERROR_REASON_STORE_UNAVAILABLE, text, retry_after=0.5) from error

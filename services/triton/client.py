@@ -5,7 +5,7 @@ disconnects cancels it. The channel reconnects automatically, so a restarted Tri
 
 Failure policy: if Triton or a model cannot be reached, the error is UNAVAILABLE (MODEL_UNAVAILABLE) with push-back; if a
 model failed on the request, it is INTERNAL (MODEL_FAILED), with the details in the log only; if too many requests are in
-flight, it is RESOURCE_EXHAUSTED.
+flight, it is RESOURCE_EXHAUSTED. Whatever else the client library raises is MODEL_UNAVAILABLE, logged with its traceback.
 """
 
 import asyncio
@@ -25,8 +25,10 @@ from services.agent_settings import AgentSettings
 from services.protocol.reasons import failure
 from services.runtime import telemetry, traces
 from services.runtime.errors import ServiceError, deadline_passed, queue_full
+from services.runtime.logs import Sparse
 
 log = logging.getLogger(__name__)
+_log = Sparse(log)
 Row = Mapping[str, NDArray[Any]]  # tensors by name, without the batch dimension
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -54,7 +56,7 @@ class Triton:
     async def _ready(self, model: str) -> str:
         try:
             ready = await self._client.is_model_ready(model, client_timeout=READY_TIMEOUT)
-        except (InferenceServerException, grpc.RpcError) as error:
+        except Exception as error:  # a readiness check that fails is an answer: not ready
             return f"triton {self.target}: {_code(error).name}"
         return "" if ready else f"triton {self.target}: model {model} is not ready"
 
@@ -65,11 +67,12 @@ class Triton:
         left = self._timeout if deadline is None else deadline - time.monotonic()
         if left <= 0:
             raise deadline_passed()
+        tensors = [_tensor(*named) for named in row.items()]
         self._in_flight += 1
         try:
-            result = await self._client.infer(model, [_tensor(*named) for named in row.items()], client_timeout=left)
-        except (InferenceServerException, grpc.RpcError) as error:
-            raise self._error(model, error) from None
+            result = await self._client.infer(model, tensors, client_timeout=left)
+        except Exception as error:
+            raise self._error(model, error) from error
         finally:
             self._in_flight -= 1
         names = [output.name for output in result.get_response().outputs]
@@ -82,6 +85,8 @@ class Triton:
         if code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT):
             log.error("model %s failed: %s", model, error)
             return failure(errors_pb2.ERROR_REASON_MODEL_FAILED, f"model {model} failed")
+        if not isinstance(error, (InferenceServerException, grpc.RpcError)):
+            _log.error(type(error).__name__, f"a call of Triton failed: {type(error).__name__}: {error}", error)
         text = f"the model server cannot be reached: {code.name}"
         return failure(errors_pb2.ERROR_REASON_MODEL_UNAVAILABLE, text, retry_after=RETRY_AFTER)
 
@@ -142,8 +147,8 @@ def _tensor(name: str, value: NDArray[Any]) -> Any:
 
 
 def _code(error: Exception) -> grpc.StatusCode:
-    """Returns the gRPC code of a tritonclient exception, whose status is text such as "StatusCode.UNAVAILABLE"."""
-    if isinstance(error, grpc.RpcError):
+    """Returns the gRPC code of an exception; tritonclient's have a status such as "StatusCode.UNAVAILABLE", others none."""
+    if isinstance(error, grpc.aio.AioRpcError):
         return error.code()
-    text = str(error.status() or "").rpartition(".")[2]  # type: ignore[attr-defined]
+    text = str(error.status() or "").rpartition(".")[2] if isinstance(error, InferenceServerException) else ""
     return next((code for code in grpc.StatusCode if code.name == text), grpc.StatusCode.UNKNOWN)

@@ -159,7 +159,7 @@ def test_a_nearly_full_redis_begins_no_episode_and_lets_running_ones_end(
 ) -> None:
     gateway = keeping.gateway
     play(gateway, name, frames[:2])
-    stored.config_set("maxmemory", int(1.05 * stored.info("memory")["used_memory"]))  # type: ignore[index]
+    stored.config_set("maxmemory", int(1.05 * stored.info("memory")["used_memory"]))
     new = f"{name}:new"
 
     wait_for("the server has noticed", lambda: not may_begin(gateway), seconds=20)

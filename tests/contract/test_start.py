@@ -71,6 +71,14 @@ def test_a_setting_that_cannot_work_is_named_on_one_line(name: str, value: str) 
     assert name in line or (name == "SHELM_AGENTS" and value in line)
 
 
+@pytest.mark.parametrize("service", ["policy", "memory"])
+def test_a_redis_address_that_cannot_be_used_is_named_without_its_password(service: str) -> None:
+    (line,) = start(service, {"SHELM_REDIS_URL": "redis://:first@second/third@redis:6379/0"})
+    assert line.startswith("SHELM_REDIS_URL")
+    assert "%2F" in line
+    assert not [part for part in ("first", "second", "third") if part in line]
+
+
 @pytest.mark.parametrize(
     ("service", "name"),
     [("policy", "SHELM_LISTEN"), ("retrieval", "SHELM_RETRIEVAL_LISTEN"), ("memory", "SHELM_MEMORY_LISTEN")],

@@ -55,6 +55,27 @@ def test_redis_may_die_and_return_without_a_restart_of_the_service(
     assert cramped.pids()["standalone"] == service
 
 
+@pytest.mark.parametrize(
+    ("setting", "bad", "good", "reason"),
+    [
+        ("maxmemory-policy", "allkeys-lru", "noeviction", "allkeys-lru"),
+        ("maxmemory", "1", "0", "used memory"),
+        ("min-replicas-to-write", "1", "0", "replicas"),
+    ],
+)
+def test_a_redis_that_cannot_commit_or_may_evict_is_not_ready_and_the_log_says_why(
+    cramped: Standalone, setting: str, bad: str, good: str, reason: str
+) -> None:
+    with cramped.redis() as client:
+        client.config_set(setting, bad)
+        try:
+            wait_for("health says NOT_SERVING", lambda: not cramped.gateway.serving(SERVICE), seconds=20)
+            assert reason in cramped.logs()
+        finally:
+            client.config_set(setting, good)
+    wait_for("health says SERVING", lambda: cramped.gateway.serving(SERVICE), seconds=20)
+
+
 @pytest.mark.parametrize("deployment", RESTARTED, indirect=True)
 @pytest.mark.parametrize("part", ["retrieval", "memory"])
 def test_while_a_model_service_is_away_acts_are_unavailable_and_then_go_on(

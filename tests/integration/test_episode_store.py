@@ -1,22 +1,18 @@
 """`EpisodeStore` and `HistoryReader` against a real Redis: every outcome of a commit."""
 
 import asyncio
-import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
 
 import grpc
 import pytest
-import redis
 import redis.asyncio
+from support.stored import AGENT, TTL, commit, record, state_of, with_steps
 
-from agent.history import empty_history, extend_history
-from agent.vocabulary import Word
-from deploy.local.redis_server import redis_command
+from agent.history import empty_history
 from deploy.local.stack import free_port
-from services.protocol.values import CommittedStep, EpisodeState
+from services.protocol.values import EpisodeState
 from services.runtime.errors import ServiceError
 from services.store.episodes import (
     AlreadyCommitted,
@@ -29,83 +25,12 @@ from services.store.history import HistoryReader
 from services.store.keys import episode_key, history_key
 from services.store.redis import connect_redis
 
-AGENT = "a" * 64
-TTL = 600.0
 RETAINED = 5
-STARTS_WITHIN = 20.0
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis process of these tests alone."""
-    port = free_port()
-    server = subprocess.Popen(redis_command(port, tmp_path_factory.mktemp("redis")), stdout=subprocess.DEVNULL)
-    try:
-        client = redis.Redis(port=port)
-        end = time.monotonic() + STARTS_WITHIN
-        while not answers(client):
-            assert time.monotonic() < end, "Redis did not start"
-            time.sleep(0.02)
-        client.close()
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        server.kill()
-        server.wait()
-
-
-def answers(client: redis.Redis) -> bool:
-    try:
-        return bool(client.ping())
-    except redis.exceptions.RedisError:
-        return False
-
-
-@pytest.fixture
-async def client(redis_url: str) -> AsyncIterator["redis.asyncio.Redis"]:
-    """A connection to an empty Redis."""
-    client = connect_redis(redis_url, timeout=5)
-    await client.flushall()
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture
 def store(client: "redis.asyncio.Redis") -> EpisodeStore:
     return EpisodeStore(client, ttl=TTL, retained=RETAINED)
-
-
-def record(step: int, *, word: int | None = None, words: int = 2) -> CommittedStep:
-    """A step with words that its number determines, and an action."""
-    first = 10 * step if word is None else word
-    return CommittedStep(
-        words=tuple(Word(first + i, f"word-{first + i}", 0.5) for i in range(words)),
-        action=step % 7,
-        value=0.25,
-        log_prob=-0.5,
-        frame_fingerprint=bytes([step] * 16),
-        history_digest=b"",
-        time_us=1_000_000 + step,
-    )
-
-
-def state_of(name: str = "episode", **changes: Any) -> EpisodeState:
-    return replace(new_episode(name, agent="tiny", agent_digest=AGENT, seed=5), **changes)
-
-
-async def commit(store: EpisodeStore, state: EpisodeState, step: int, taken: CommittedStep | None = None) -> Any:
-    """Commits a step as the policy service does; (outcome, the state after it)."""
-    taken = taken or record(step)
-    after = extend_history(state.history_digest, [word.row for word in taken.words])
-    outcome = await store.commit(state, step, replace(taken, history_digest=after))
-    return outcome, replace(state, history_digest=after, committed=step, length=state.length + len(taken.words))
-
-
-async def with_steps(store: EpisodeStore, count: int, name: str = "episode") -> EpisodeState:
-    state = state_of(name)
-    for step in range(count):
-        outcome, state = await commit(store, state, step)
-        assert outcome == Committed()
-    return state
 
 
 async def unchanged(client: "redis.asyncio.Redis", name: str = "episode") -> tuple[Any, Any]:
@@ -297,7 +222,7 @@ async def test_pages_find_every_episode_and_nothing_else(store: EpisodeStore, cl
     cursor, found, pages = 0, [], 0
     while pages == 0 or cursor:
         cursor, states = await store.page(cursor, 20)
-        page = [state.episode_id for state in states]
+        page = [state.episode_id for state in states if isinstance(state, EpisodeState)]
         assert len(set(page)) == len(page)
         found += page
         pages += 1
@@ -317,33 +242,36 @@ async def test_steps_are_read_from_any_one_on(store: EpisodeStore) -> None:
 
 
 @pytest.mark.parametrize("first", [0, 2])
-async def test_watching_gives_committed_steps_at_once_and_later_ones_as_they_come(store: EpisodeStore, first: int) -> None:
+async def test_waiting_for_a_step_ends_at_once_if_it_is_there_and_else_when_it_comes(
+    store: EpisodeStore, first: int
+) -> None:
     state = await with_steps(store, 3)
-    assert [step for step, _ in await store.watch("episode", first=first, wait=5)] == list(range(first, 3))
-    waiting = asyncio.create_task(store.watch("episode", first=3, wait=5))
+    async with asyncio.timeout(3):
+        await store.wait_for_step("episode", first, seconds=30)
+    waiting = asyncio.create_task(store.wait_for_step("episode", 3, seconds=30))
     await asyncio.sleep(0.05)
     assert not waiting.done()
     await commit(store, state, 3)
     async with asyncio.timeout(3):
-        assert [step for step, _ in await waiting] == [3]
+        await waiting
 
 
-async def test_watching_gives_up_after_its_wait(store: EpisodeStore) -> None:
+async def test_waiting_for_a_step_ends_after_its_time(store: EpisodeStore) -> None:
     await with_steps(store, 1)
-    assert await store.watch("episode", first=1, wait=0.1) == []
+    async with asyncio.timeout(3):
+        await store.wait_for_step("episode", 1, seconds=0.1)
 
 
 async def test_a_store_that_is_away_says_so() -> None:
     client = connect_redis(f"redis://127.0.0.1:{free_port()}/0", timeout=0.5)
     store, reader = EpisodeStore(client, ttl=TTL, retained=RETAINED), HistoryReader(client)
     attempts = (
-        store.ping(),
         commit(store, state_of(), 0),
         store.create(state_of()),
         store.end("episode"),
         store.read("episode"),
         store.steps("episode", first=0, limit=1),
-        store.watch("episode", first=0, wait=0.1),
+        store.wait_for_step("episode", 0, seconds=0.1),
         store.page(0, 10),
         reader.last_words("episode", step=1, steps=1, digest=b""),
     )
@@ -352,6 +280,8 @@ async def test_a_store_that_is_away_says_so() -> None:
             await attempt
         assert (away.value.code, away.value.reason) == (grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
         assert away.value.retry_after
+        assert "127.0.0.1" not in away.value.message, "what the client library says is for the log"
+    assert "ConnectionError" in str(await store.missing())
     await client.aclose()
 
 
@@ -374,7 +304,6 @@ async def test_words_of_an_earlier_moment_are_read_too(store: EpisodeStore, clie
 @pytest.mark.parametrize(
     ("name", "step", "steps"),
     [
-        ("episode", 8, 6),  # the first of them is no longer retained
         ("episode", 9, 5),  # the last of them is not committed
         ("episode", 7, 2),  # the digest is that of a later moment
         ("unknown", 1, 1),

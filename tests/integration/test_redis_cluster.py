@@ -1,14 +1,23 @@
 """Episodes in a real Redis Cluster of three nodes: every call of the store that a single Redis serves."""
 
+import asyncio
+import threading
+import time
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
+import grpc
 import pytest
+import redis
 from support.redis_cluster import RedisClusterProcesses
+from support.stored import record, state_of
 
 from agent.history import extend_history
 from agent.vocabulary import Word
-from services.protocol.values import CommittedStep
+from services.protocol.values import CommittedStep, EpisodeState
+from services.runtime.errors import ServiceError
 from services.store.episodes import AlreadyCommitted, Committed, EpisodeStore, Refused, new_episode
 from services.store.history import HistoryReader
 from services.store.redis import connect_redis
@@ -35,7 +44,7 @@ async def store(cluster: RedisClusterProcesses) -> AsyncIterator[EpisodeStore]:
 
 
 async def test_commit_read_watch_and_history_of_an_episode(cluster: RedisClusterProcesses, store: EpisodeStore) -> None:
-    await store.ping()
+    assert await store.missing() == []
     state = new_episode(f"e:{uuid.uuid4().hex}", agent="a", agent_digest=DIGEST)
     first = CommittedStep(
         words=(Word(5, "key", 0.5),),
@@ -53,7 +62,7 @@ async def test_commit_read_watch_and_history_of_an_episode(cluster: RedisCluster
     assert known is not None
     assert (known.committed, step) == (0, first)
     assert (await store.steps(state.episode_id, first=0, limit=10))[1] == [(0, first)]
-    assert await store.watch(state.episode_id, first=0, wait=0.1) == [(0, first)]
+    await store.wait_for_step(state.episode_id, 0, seconds=5)
     client = connect_redis(cluster.url, timeout=5)
     words = await HistoryReader(client).last_words(state.episode_id, step=1, steps=1, digest=first.history_digest)
     await client.aclose()
@@ -72,9 +81,51 @@ async def test_pages_go_through_all_nodes_and_name_every_episode_once(store: Epi
     cursor, pages = 0, 0
     while True:
         cursor, states = await store.page(cursor, 10)
-        found += [state.episode_id for state in states if state.episode_id.startswith(prefix)]
+        found += [state.episode_id for state in states if isinstance(state, EpisodeState)]
         pages += 1
         if cursor == 0:
             break
-    assert sorted(found) == sorted(names)
+    assert sorted(name for name in found if name.startswith(prefix)) == sorted(names)
     assert pages >= 3
+
+
+async def test_while_connections_are_cut_a_commit_succeeds_or_says_to_retry(
+    cluster: RedisClusterProcesses, store: EpisodeStore
+) -> None:
+    """redis-py's cluster client then lets AttributeError and TypeError through."""
+    stop = threading.Event()
+
+    def cut() -> None:
+        nodes = [redis.Redis(port=port) for port in cluster.ports]
+        while not stop.wait(0.02):
+            for node in nodes:
+                node.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        for node in nodes:
+            node.close()
+
+    async def play(number: int) -> Counter[str]:
+        found: Counter[str] = Counter()
+        while time.monotonic() < until:
+            state = state_of(f"cut-{number}-{uuid.uuid4().hex}")
+            (outcome,) = await store.commit_all([(state, 0, replace(record(0), history_digest=b"d" * 16))])
+            if isinstance(outcome, ServiceError):
+                assert (outcome.code, outcome.reason) == (grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
+            else:
+                assert not isinstance(outcome, Exception), outcome
+            found[type(outcome).__name__] += 1
+        return found
+
+    cutting = threading.Thread(target=cut)
+    until = time.monotonic() + 3
+    cutting.start()
+    try:
+        found = sum(await asyncio.gather(*(play(number) for number in range(16))), Counter())
+    finally:
+        stop.set()
+        cutting.join()
+    assert found["Committed"] > 0
+    for _ in range(20):  # and the client is as good as new
+        if not await store.missing():
+            break
+        await asyncio.sleep(0.1)
+    assert await store.missing() == []

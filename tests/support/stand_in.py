@@ -180,12 +180,12 @@ class StandIn(agent_pb2_grpc.AgentServiceServicer):
     def GetMemory(self, request: agent_pb2.GetMemoryRequest, context: Any) -> agent_pb2.GetMemoryResponse:
         with self._scripted("GetMemory", request, context):
             self._episode(request.episode_id)
-            return agent_pb2.GetMemoryResponse(steps=self._steps(request)[: self.page])
+            return agent_pb2.GetMemoryResponse(steps=self._steps(request)[: self.page], incarnation="first")
 
     def WatchMemory(self, request: agent_pb2.WatchMemoryRequest, context: Any) -> Iterator[agent_pb2.WatchMemoryResponse]:
         with self._scripted("WatchMemory", request, context):
             for step in self._steps(request)[: self.page]:
-                yield agent_pb2.WatchMemoryResponse(step=step)
+                yield agent_pb2.WatchMemoryResponse(step=step, incarnation="first")
 
     def _steps(self, request: Any) -> list[agent_pb2.MemoryStep]:
         answers = [answer for _, answer in self.committed[request.episode_id]][request.from_step :]

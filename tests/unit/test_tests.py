@@ -10,7 +10,10 @@ UNIT = REPOSITORY / "tests" / "unit"
 FILES = sorted(UNIT.rglob("test_*.py"))
 MOVED = {("clients", "python"): ("clients", "python", "src", "shelm")}  # the one package that lies deeper
 # What starts a Redis, a service or a browser.
-STARTERS = {"support.deployment", "support.newcomer", "support.pods", "support.redis_cluster", "deploy.local.redis_server"}
+STARTERS = {
+    *("support.deployment", "support.newcomer", "support.pods", "support.redis_cluster", "support.stored"),
+    "deploy.local.redis_server",
+}
 FIXTURES = {"deployment", "gateway", "replica", "cramped"}
 
 

@@ -18,6 +18,7 @@ from prometheus_client import Counter, Gauge
 
 from services.policy.archive.archive import Archive
 from services.protocol.values import CommittedStep, EpisodeState
+from services.runtime.errors import ServiceError
 from services.store.episodes import EpisodeStore
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,8 @@ class Archiver:
                 await self._copy(name)
             except DamagedError as error:
                 self._failed("damaged", name, error)
+            except ServiceError as error:
+                self._failed("damaged" if error.reason == "EPISODE_DAMAGED" else "failed", name, error)
             except Exception as error:  # S3's client raises many kinds; the next episode gets its chance
                 self._failed("failed", name, error)
             finally:
@@ -118,7 +121,7 @@ class Archiver:
             first = False
             before = time.time_ns() // 1000 - int(FRESH * 1e6)
             for state in states:
-                if state.ended and not state.archived and state.updated_us < before:
+                if isinstance(state, EpisodeState) and state.ended and not state.archived and state.updated_us < before:
                     self.put(state.episode_id)
 
     def _failed(self, outcome: str, name: str, error: Exception) -> None:

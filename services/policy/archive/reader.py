@@ -15,7 +15,8 @@ from shelm.v1 import errors_pb2
 from services.policy.archive.archive import Archive, Episode
 from services.protocol.reasons import failure
 from services.protocol.values import CommittedStep, EpisodeState
-from services.store.episodes import EpisodeStore, Numbered
+from services.store.episodes import EpisodeStore
+from services.store.records import Numbered
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")

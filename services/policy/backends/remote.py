@@ -1,9 +1,10 @@
 """Retrieval and memory at one address each, over gRPC. Concurrent callers share a call.
 
-Failure policy: a service that cannot be reached is RETRIEVAL_UNAVAILABLE or MEMORY_UNAVAILABLE; the channel reconnects
-automatically. Errors of single items are raised unchanged.
+Failure policy: a service that cannot be reached is RETRIEVAL_UNAVAILABLE or MEMORY_UNAVAILABLE, whatever gRPC raises; the
+channel reconnects automatically. Errors of single items are raised unchanged.
 """
 
+import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -13,7 +14,7 @@ import grpc
 import numpy as np
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from numpy.typing import NDArray
-from shelm.v1 import errors_pb2
+from shelm.v1 import agent_pb2, errors_pb2
 
 from agent.frame import Observation
 from agent.history import MemoryStep, MemoryVector
@@ -27,7 +28,9 @@ from services.protocol.stubs import memory_pb2, memory_pb2_grpc, retrieval_pb2, 
 from services.runtime import traces
 from services.runtime.batching import Queue, make_batcher
 from services.runtime.errors import ServiceError, deadline_passed, queue_full
+from services.runtime.logs import Sparse
 
+_log = Sparse(logging.getLogger(__name__))
 PATIENCE = 0.01  # seconds that a step waits for the answer of the call before it, so that more steps share a call
 CALL_TIMEOUT = 30.0  # seconds, for callers without a deadline of their own
 ENCODE_TIMEOUT = 300.0  # the same where many histories are computed
@@ -43,6 +46,10 @@ def unavailable(name: str, text: str) -> ServiceError:
         "memory": errors_pb2.ERROR_REASON_MEMORY_UNAVAILABLE,
     }
     return failure(reasons[name], text, retry_after=0.5)
+
+
+def _code(error: Exception) -> grpc.StatusCode:
+    return error.code() if isinstance(error, grpc.aio.AioRpcError) else grpc.StatusCode.UNKNOWN
 
 
 def connect(target: str, max_message_bytes: int) -> grpc.aio.Channel:
@@ -71,8 +78,8 @@ class _Remote:
         """Empty if the service is ready."""
         try:
             reply = await self._health.Check(health_pb2.HealthCheckRequest(service=self._service), timeout=1.0)
-        except grpc.aio.AioRpcError as error:
-            return [f"{self._name}: {error.code().name}"]
+        except Exception as error:  # a readiness check that fails is an answer: not ready
+            return [f"{self._name}: {_code(error).name}"]
         return [] if reply.status == health_pb2.HealthCheckResponse.SERVING else [f"{self._name}: not serving"]
 
     async def _call(
@@ -84,17 +91,27 @@ class _Remote:
             metadata += self._tracer.outgoing() if places is None else self._tracer.carry(places)
         try:
             return await call(request, timeout=seconds, metadata=metadata)
-        except grpc.aio.AioRpcError as error:
+        except Exception as error:
             raise self._error(error) from error
 
-    def _error(self, error: grpc.aio.AioRpcError) -> ServiceError:
-        code = error.code()
+    def _error(self, error: Exception) -> ServiceError:
+        code = _code(error)
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
             return deadline_passed()
         if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
             return queue_full(self._name)
+        if not isinstance(error, grpc.aio.AioRpcError):
+            kind = type(error).__name__
+            _log.error((self._name, kind), f"a call of {self._name} failed: {kind}: {error}", error)
         text = f"the {self._name} service is unavailable ({code.name}); retry the same step"
         return unavailable(self._name, text)
+
+    def _item_error(self, status: agent_pb2.Status) -> ServiceError:
+        """The error of one item. An internal one is the service's: the step may succeed at its next try."""
+        error = item_error(status)
+        if error.code is not grpc.StatusCode.INTERNAL:
+            return error
+        return unavailable(self._name, f"the {self._name} service failed; retry the same step")
 
 
 class RemoteRetrieval(_Remote):
@@ -131,7 +148,7 @@ class RemoteRetrieval(_Remote):
             reply = await self._call(self._stub.Retrieve, request, _timeout(items[i][2] for i in places), places)
             for i, one in zip(places, reply.results, strict=True):
                 good = one.WhichOneof("outcome") == "words"
-                results[i] = read_tokens(one.words.tokens) if good else item_error(one.status)
+                results[i] = read_tokens(one.words.tokens) if good else self._item_error(one.status)
         return [results[i] for i in range(len(items))]
 
 
@@ -176,7 +193,13 @@ class RemoteMemory(_Remote):
     async def _remember(self, items: list[_Stepped]) -> list[Remembered | Exception]:
         request = memory_pb2.RememberRequest(items=[_item(digest, step) for digest, step, _ in items])
         reply = await self._call(self._stub.Remember, request, _timeout(item[2] for item in items), range(len(items)))
-        return [_remembered(result) for result in reply.results]
+        return [self._remembered(result) for result in reply.results]
+
+    def _remembered(self, result: memory_pb2.RememberResult) -> Remembered | Exception:
+        if result.WhichOneof("outcome") != "remembered":
+            return self._item_error(result.status)
+        vector = np.frombuffer(result.remembered.vector, "<f4")
+        return MemoryVector(vector, result.remembered.history_digest), result.remembered.rebuilt
 
 
 def _timeout(deadlines: Iterable[float | None]) -> float:
@@ -193,10 +216,3 @@ def _item(agent_digest: str, step: MemoryStep) -> memory_pb2.RememberItem:
         word_ids=step.vocabulary_rows,
         history_digest=step.history_digest,
     )
-
-
-def _remembered(result: memory_pb2.RememberResult) -> Remembered | Exception:
-    if result.WhichOneof("outcome") != "remembered":
-        return item_error(result.status)
-    vector = np.frombuffer(result.remembered.vector, "<f4")
-    return MemoryVector(vector, result.remembered.history_digest), result.remembered.rebuilt

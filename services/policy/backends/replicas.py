@@ -149,7 +149,7 @@ class Replicas(Generic[Backend]):
         self._looked_up = loop.time()
         try:
             found = {address for host in self._hosts for address in await _addresses(host)}
-        except OSError as error:
+        except Exception as error:  # the resolver's, or the codec's where a name cannot be one
             log.warning("%s: %s", self._name, error)
             return
         if found != self._replicas.keys():

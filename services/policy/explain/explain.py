@@ -95,7 +95,9 @@ class Explainer:
         part = agent.bundle.manifest.memory
         reach = history_reach(part.layers, part.window)
         first = reach_from_step(step, tokens_per_step=agent.k, reach=reach)
-        _, steps = await self._episodes.steps(state.episode_id, first=first, limit=step - first + 1)
+        now, steps = await self._episodes.steps(state.episode_id, first=first, limit=step - first + 1)
+        if now is None or now.incarnation != state.incarnation:  # read before it expired, and another has its name
+            raise errors.commit_conflict(state.episode_id, step)
         if [number for number, _ in steps] != list(range(first, step + 1)):
             raise errors.reach_not_retained(state.episode_id, step, first, state.committed)
         return first, history_of(steps, reach=reach)

@@ -65,7 +65,7 @@ class Recorder:
         try:
             return await asyncio.to_thread(work)
         except Exception as error:  # S3's client raises many kinds
-            log.warning("%s cannot be reached: %s: %s", what, type(error).__name__, error)
+            log.warning("%s cannot be reached: %s", what, type(error).__name__, exc_info=error)
             text = "the recorded frames cannot be reached; retry later"
             raise failure(errors_pb2.ERROR_REASON_RECORDINGS_UNAVAILABLE, text, retry_after=1.0) from error
 

@@ -120,6 +120,7 @@ def test_a_watch_that_breaks_goes_on_at_the_next_step(client: Client, stand_in: 
         client.act(frame(number), "a")
     stand_in.after["WatchMemory"].append(Failure(grpc.StatusCode.UNAVAILABLE))
     assert [step.step for step in client.watch_memory("a")] == [0, 1, 2, 3]
+    assert [request.incarnation for request in stand_in.requests["WatchMemory"]] == ["", "first"]
     assert [request.from_step for request in stand_in.requests["WatchMemory"]] == [0, 2]
 
 

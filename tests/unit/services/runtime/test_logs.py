@@ -1,10 +1,14 @@
 """How a record is written to standard error."""
 
 import json
+import logging
 import subprocess
 import sys
 
+import pytest
 from support.process import REPOSITORY, environment_with
+
+from services.runtime.logs import Sparse
 
 PROGRAM = """
 import logging, warnings
@@ -39,3 +43,21 @@ def test_text_is_for_people() -> None:
     said = stderr("text")
     assert "test ERROR ours: it failed\nTraceback" in said
     assert "not told" not in said
+
+
+def test_what_happens_again_and_again_is_logged_once_and_then_with_how_many_there_were(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("services.runtime.logs.time.monotonic", lambda: now)
+    sparse = Sparse(logging.getLogger("ours"), every=10, most=3)
+    for _ in range(5):
+        sparse.error("one", "one failed")
+    sparse.error("other", "other failed")
+    assert [record.getMessage() for record in caplog.records] == ["one failed", "other failed"]
+    now = 111.0
+    sparse.error("one", "one failed")
+    assert caplog.records[-1].getMessage() == "one failed (and 4 more since the last such line)"
+    for kind in range(1000):
+        sparse.error(kind, "many kinds")
+    assert len(sparse._kinds) <= 3

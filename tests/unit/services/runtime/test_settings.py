@@ -106,6 +106,22 @@ def test_passwords_are_masked(url: str, monkeypatch: pytest.MonkeyPatch) -> None
     assert "max_batch=64" in text
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["redis://:s3c/s3c@redis:6379", "redis://user:1/s3c@s3c@redis", "redis:/:s3c@redis", "cluster+redis://:s3c#@redis"],
+)
+def test_an_address_that_cannot_be_used_is_named_without_its_password(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SHELM_REDIS_URL", url)
+    with pytest.raises(SystemExit):
+        load_settings(PolicyServerSettings)
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("SHELM_REDIS_URL: ")
+    assert "redis" in line.partition("got ")[2]
+    assert "s3c" not in line
+
+
 def test_what_is_no_password_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     text = described(monkeypatch, SHELM_REDIS_URL="redis://redis:6379/0", SHELM_AGENTS="models/a@b")
     assert "redis_url=redis://redis:6379/0" in text

@@ -52,11 +52,13 @@ class AsyncReader:
 
     async def memory(self, episode_id: str, from_step: int = 0) -> AsyncIterator[MemoryStep]:
         """Yields the remembered words of each step from `from_step` to the last committed one, oldest first; raises
-        EpisodeNotFound.
+        EpisodeNotFound, also if the episode expires while it is read.
         """
+        request = agent_pb2.GetMemoryRequest(episode_id=episode_id)
         while True:
-            request = agent_pb2.GetMemoryRequest(episode_id=episode_id, from_step=natural("from_step", from_step))
+            request.from_step = natural("from_step", from_step)
             response = await self._transport.call("GetMemory", request)
+            request.incarnation = response.incarnation  # the next page is of the same episode
             if not response.steps:
                 return
             for step in response.steps:
@@ -66,17 +68,18 @@ class AsyncReader:
     async def watch_memory(self, episode_id: str, from_step: int = 0) -> AsyncIterator[MemoryStep]:
         """Yields the words of each step as it is committed, until the episode ends or expires.
 
-        Close the iterator to stop earlier. A broken stream is reopened at the next step, with a new retry budget if it had
-        been working.
+        Close the iterator to stop earlier. A broken stream is reopened at the next step of the same episode, with a new
+        retry budget if it had been working.
         """
         attempts = self._transport.attempts()
+        request = agent_pb2.WatchMemoryRequest(episode_id=episode_id)
         while True:
             opened = time.monotonic()
-            request = agent_pb2.WatchMemoryRequest(episode_id=episode_id, from_step=natural("from_step", from_step))
+            request.from_step = natural("from_step", from_step)
             try:
                 async with self._transport.stream("WatchMemory", request) as responses:
                     async for response in responses:
-                        from_step = response.step.step + 1
+                        from_step, request.incarnation = response.step.step + 1, response.incarnation
                         opened = NEVER  # the stream works
                         yield memory_step_from(response.step)
                 return

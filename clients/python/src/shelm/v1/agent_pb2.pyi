@@ -181,7 +181,7 @@ class ActStreamResponse(_message.Message):
     def __init__(self, result: _Optional[_Union[ActResult, _Mapping]] = ...) -> None: ...
 
 class Episode(_message.Message):
-    __slots__ = ("episode_id", "agent", "agent_digest", "seed", "deterministic", "committed_step", "ended", "create_time", "update_time", "expire_time", "memory_length", "total_reward", "archived")
+    __slots__ = ("episode_id", "agent", "agent_digest", "seed", "deterministic", "committed_step", "ended", "create_time", "update_time", "expire_time", "memory_length", "total_reward", "incarnation", "archived")
     EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
     AGENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -194,6 +194,7 @@ class Episode(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     MEMORY_LENGTH_FIELD_NUMBER: _ClassVar[int]
     TOTAL_REWARD_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
     ARCHIVED_FIELD_NUMBER: _ClassVar[int]
     episode_id: str
     agent: str
@@ -207,8 +208,9 @@ class Episode(_message.Message):
     expire_time: _timestamp_pb2.Timestamp
     memory_length: int
     total_reward: float
+    incarnation: str
     archived: bool
-    def __init__(self, episode_id: _Optional[str] = ..., agent: _Optional[str] = ..., agent_digest: _Optional[str] = ..., seed: _Optional[int] = ..., deterministic: bool = ..., committed_step: _Optional[int] = ..., ended: bool = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., memory_length: _Optional[int] = ..., total_reward: _Optional[float] = ..., archived: bool = ...) -> None: ...
+    def __init__(self, episode_id: _Optional[str] = ..., agent: _Optional[str] = ..., agent_digest: _Optional[str] = ..., seed: _Optional[int] = ..., deterministic: bool = ..., committed_step: _Optional[int] = ..., ended: bool = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., memory_length: _Optional[int] = ..., total_reward: _Optional[float] = ..., incarnation: _Optional[str] = ..., archived: bool = ...) -> None: ...
 
 class CreateEpisodeRequest(_message.Message):
     __slots__ = ("episode_id", "agent", "seed", "deterministic")
@@ -277,28 +279,42 @@ class ListEpisodesRequest(_message.Message):
     def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., archived: bool = ...) -> None: ...
 
 class ListEpisodesResponse(_message.Message):
-    __slots__ = ("episodes", "next_page_token")
+    __slots__ = ("episodes", "next_page_token", "damaged")
     EPISODES_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    DAMAGED_FIELD_NUMBER: _ClassVar[int]
     episodes: _containers.RepeatedCompositeFieldContainer[Episode]
     next_page_token: str
-    def __init__(self, episodes: _Optional[_Iterable[_Union[Episode, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    damaged: _containers.RepeatedCompositeFieldContainer[DamagedEpisode]
+    def __init__(self, episodes: _Optional[_Iterable[_Union[Episode, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., damaged: _Optional[_Iterable[_Union[DamagedEpisode, _Mapping]]] = ...) -> None: ...
+
+class DamagedEpisode(_message.Message):
+    __slots__ = ("episode_id", "status")
+    EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    episode_id: str
+    status: Status
+    def __init__(self, episode_id: _Optional[str] = ..., status: _Optional[_Union[Status, _Mapping]] = ...) -> None: ...
 
 class GetMemoryRequest(_message.Message):
-    __slots__ = ("episode_id", "from_step", "limit")
+    __slots__ = ("episode_id", "from_step", "limit", "incarnation")
     EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
     FROM_STEP_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
     episode_id: str
     from_step: int
     limit: int
-    def __init__(self, episode_id: _Optional[str] = ..., from_step: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+    incarnation: str
+    def __init__(self, episode_id: _Optional[str] = ..., from_step: _Optional[int] = ..., limit: _Optional[int] = ..., incarnation: _Optional[str] = ...) -> None: ...
 
 class GetMemoryResponse(_message.Message):
-    __slots__ = ("steps",)
+    __slots__ = ("steps", "incarnation")
     STEPS_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
     steps: _containers.RepeatedCompositeFieldContainer[MemoryStep]
-    def __init__(self, steps: _Optional[_Iterable[_Union[MemoryStep, _Mapping]]] = ...) -> None: ...
+    incarnation: str
+    def __init__(self, steps: _Optional[_Iterable[_Union[MemoryStep, _Mapping]]] = ..., incarnation: _Optional[str] = ...) -> None: ...
 
 class MemoryStep(_message.Message):
     __slots__ = ("step", "tokens", "action", "in_window", "time", "value")
@@ -317,18 +333,22 @@ class MemoryStep(_message.Message):
     def __init__(self, step: _Optional[int] = ..., tokens: _Optional[_Iterable[_Union[Token, _Mapping]]] = ..., action: _Optional[_Union[Action, _Mapping]] = ..., in_window: bool = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[float] = ...) -> None: ...
 
 class WatchMemoryRequest(_message.Message):
-    __slots__ = ("episode_id", "from_step")
+    __slots__ = ("episode_id", "from_step", "incarnation")
     EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
     FROM_STEP_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
     episode_id: str
     from_step: int
-    def __init__(self, episode_id: _Optional[str] = ..., from_step: _Optional[int] = ...) -> None: ...
+    incarnation: str
+    def __init__(self, episode_id: _Optional[str] = ..., from_step: _Optional[int] = ..., incarnation: _Optional[str] = ...) -> None: ...
 
 class WatchMemoryResponse(_message.Message):
-    __slots__ = ("step",)
+    __slots__ = ("step", "incarnation")
     STEP_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
     step: MemoryStep
-    def __init__(self, step: _Optional[_Union[MemoryStep, _Mapping]] = ...) -> None: ...
+    incarnation: str
+    def __init__(self, step: _Optional[_Union[MemoryStep, _Mapping]] = ..., incarnation: _Optional[str] = ...) -> None: ...
 
 class ExplainStepRequest(_message.Message):
     __slots__ = ("episode_id", "step", "observation", "max_steps")

@@ -136,7 +136,7 @@ class AgentServiceServicer(object):
 
     def CreateEpisode(self, request, context):
         """Creates an episode before its first step, to choose agent, seed or deterministic actions. Idempotent: repeating it with the same
-        values returns the episode, other values give ALREADY_EXISTS.
+        values returns the episode, other values give ALREADY_EXISTS. Replicas may have different default agents: a default is not a value.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -167,7 +167,8 @@ class AgentServiceServicer(object):
 
     def ListEpisodes(self, request, context):
         """Lists the episodes that have not expired, or those in the archive, a page at a time, in no particular order. An episode that
-        is created or expires while pages are read may be missed; none is returned twice within a page.
+        is created or expires while pages are read may be missed; none is returned twice within a page. One whose stored form is
+        damaged is named apart and hides no other.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -181,7 +182,8 @@ class AgentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchMemory(self, request, context):
-        """Sends the words of an episode as they are committed, from `from_step` on, and ends when the episode ends or expires.
+        """Sends the words of an episode as they are committed, from `from_step` on, and ends when the episode ends or expires. Another
+        episode that takes the name afterwards is not sent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,6 +42,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_API_UNAVAILABLE: _ClassVar[ErrorReason]
     ERROR_REASON_TOO_MANY_VIEWERS: _ClassVar[ErrorReason]
     ERROR_REASON_OPEN_API: _ClassVar[ErrorReason]
+    ERROR_REASON_EPISODE_DAMAGED: _ClassVar[ErrorReason]
     ERROR_REASON_STORE_FULL: _ClassVar[ErrorReason]
     ERROR_REASON_ARCHIVE_UNAVAILABLE: _ClassVar[ErrorReason]
     ERROR_REASON_ARCHIVE_OFF: _ClassVar[ErrorReason]
@@ -79,6 +80,7 @@ ERROR_REASON_HISTORY_MISMATCH: ErrorReason
 ERROR_REASON_API_UNAVAILABLE: ErrorReason
 ERROR_REASON_TOO_MANY_VIEWERS: ErrorReason
 ERROR_REASON_OPEN_API: ErrorReason
+ERROR_REASON_EPISODE_DAMAGED: ErrorReason
 ERROR_REASON_STORE_FULL: ErrorReason
 ERROR_REASON_ARCHIVE_UNAVAILABLE: ErrorReason
 ERROR_REASON_ARCHIVE_OFF: ErrorReason
