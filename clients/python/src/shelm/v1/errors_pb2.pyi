@@ -42,6 +42,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_API_UNAVAILABLE: _ClassVar[ErrorReason]
     ERROR_REASON_TOO_MANY_VIEWERS: _ClassVar[ErrorReason]
     ERROR_REASON_OPEN_API: _ClassVar[ErrorReason]
+    ERROR_REASON_SERVER_STOPPING: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 ERROR_REASON_INVALID_FIELD: ErrorReason
 ERROR_REASON_MALFORMED_MESSAGE: ErrorReason
@@ -76,6 +77,7 @@ ERROR_REASON_HISTORY_MISMATCH: ErrorReason
 ERROR_REASON_API_UNAVAILABLE: ErrorReason
 ERROR_REASON_TOO_MANY_VIEWERS: ErrorReason
 ERROR_REASON_OPEN_API: ErrorReason
+ERROR_REASON_SERVER_STOPPING: ErrorReason
 RULE_FIELD_NUMBER: _ClassVar[int]
 rule: _descriptor.FieldDescriptor
 
