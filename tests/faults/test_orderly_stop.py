@@ -10,12 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 from faults_episodes import Outcome, Plan, Player
 from faults_serve import Serve
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from shelm import ShelmError, transport
 from shelm.v1 import agent_pb2
 from support.deployment import Standalone
 from support.errors import Code, refusal_of_call, refused
@@ -43,21 +41,6 @@ def standalone(tmp_path: Path, _no_settings: None) -> Iterator[Standalone]:
     with Standalone(tmp_path, settings).running() as running:
         assert isinstance(running, Standalone)
         yield running
-
-
-@pytest.fixture
-def errors_met(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, str]]:
-    """Code and reason of every error that any attempt of a client in this process has met."""
-    met: Counter[tuple[str, str]] = Counter()
-    read = transport.error_from_call
-
-    def counting(failure: grpc.RpcError, *, target: str) -> ShelmError:
-        error = read(failure, target=target)
-        met[error.code.name, error.reason] += 1
-        return error
-
-    monkeypatch.setattr(transport, "error_from_call", counting)
-    return met
 
 
 def test_of_thousands_of_acts_at_once_none_is_dropped_without_a_word(
