@@ -10,6 +10,7 @@ from faults_episodes import Outcome, Plan, plans, play_undisturbed
 from faults_replicas import Replica
 from faults_serve import Serve, serving
 from shelm import ShelmError, transport
+from shelm.status import error_from_call
 from support.deployment import RedisProcess
 from support.frames import Frame
 
@@ -75,10 +76,9 @@ def replicas(tmp_path_factory: pytest.TempPathFactory, replica_redis: RedisProce
 def errors_met(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, str]]:
     """Code and reason of every error that any attempt of a client in this process has met."""
     met: Counter[tuple[str, str]] = Counter()
-    read = transport.error_from_call
 
     def counting(failure: grpc.RpcError, *, target: str) -> ShelmError:
-        error = read(failure, target=target)
+        error = error_from_call(failure, target=target)
         met[error.code.name, error.reason] += 1
         return error
 

@@ -1,9 +1,9 @@
 """A relay between client and server that can lose, hold or delay what passes through it.
 
 Contract: it forwards bytes both ways. After `lose_replies` what the server sends is thrown away, after `lose_requests`
-what the client sends, after `silence` both; `delay` makes every piece late; `tear` ends connections after a few more bytes, in
-the middle of a message; `half_open` ends them towards the server only; `hold` forwards nothing until `release`. `cut` ends all
-connections at once and forwards again for those that come after.
+what the client sends, after `silence` both; `delay` makes every piece late; `tear` ends connections in the middle of a
+message; `half_open` ends them towards the server only; `hold` forwards nothing until `release`. `cut` ends all connections
+at once and forwards again for those that come after.
 """
 
 import asyncio

@@ -263,7 +263,13 @@ def test_a_call_that_ends_because_its_client_is_closed_is_not_repeated(target: s
     client = Client(target, retry_for=60)
     client.ping()
     arrived, failed = threading.Event(), []
-    stand_in.take = lambda request: (arrived.set(), time.sleep(1))[1]  # type: ignore[assignment, method-assign]
+
+    def hang(_request: agent_pb2.ActRequest) -> agent_pb2.ActResponse:
+        arrived.set()
+        time.sleep(1)
+        return agent_pb2.ActResponse()
+
+    stand_in.take = hang  # type: ignore[assignment, method-assign]
 
     def act() -> None:
         try:

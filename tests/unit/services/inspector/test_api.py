@@ -8,7 +8,7 @@ from services.inspector.api import error_of
 
 def failed(code: grpc.StatusCode) -> grpc.aio.AioRpcError:
     """A call that ended with a code and nothing else."""
-    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), details="gone")
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), "gone", None)
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
