@@ -3,6 +3,7 @@
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from faults_episodes import Outcome, Plan, Player
@@ -25,7 +26,7 @@ def test_a_short_soak_ends_every_episode_and_loses_nothing(serve: Serve) -> None
 def test_a_step_that_differs_is_counted(
     serve: Serve, episode_plans: list[Plan], undisturbed: list[list[Outcome]], name: str, change: str
 ) -> None:
-    wrong = {"words": ((0, "nothing"),), "action": -1, "numbers": (9.0,) * len(undisturbed[0][0].numbers)}
+    wrong: dict[str, Any] = {"words": ((0, "nothing"),), "action": -1, "numbers": (9.0,) * len(undisturbed[0][0].numbers)}
     with serve.client() as client:
         player, tally = Player(client, name, episode_plans[0]).play(3), Tally()
         expected: Sequence[Outcome] = undisturbed[0][:3]
