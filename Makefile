@@ -13,9 +13,14 @@ JOBS ?= 2
 BUNDLE ?= models/minigrid-memory
 REPOSITORY ?= .run/triton/repository
 RESULTS ?= docs/results/raw/performance
+FAULTS ?= docs/results/raw/faults
+SECONDS ?= 300
+EPISODES ?= 64
+EVERY ?= 2
+KINDS ?= kill
 DEVICE ?= cpu
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-fast lint lint-code lint-types lint-imports lint-contracts lint-page format triton-setup peers-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos released client train curves study results lock clean
+.PHONY: help setup demo serve test test-fast test-faults soak lint lint-code lint-types lint-imports lint-contracts lint-page format triton-setup peers-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos released client train curves study results lock clean
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -43,6 +48,14 @@ test: setup  ## Run every test that a clean machine can run
 
 test-fast: setup  ## Run the unit tests that start nothing and take no time, while one writes
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not slow" tests/unit
+
+test-faults: setup  ## Run the fault suite with many deaths at every fail point, then see that it notices planted faults
+	FAULT_HITS=20 $(BIN)/python -m pytest tests/faults
+	$(BIN)/python tests/faults/mutations.py
+
+soak: setup  ## Play episodes while processes are killed at random (SECONDS=300 EPISODES=64 EVERY=2 KINDS="kill silence stop")
+	PYTHONPATH=.:tests $(BIN)/python tests/faults/soak.py --seconds $(SECONDS) --episodes $(EPISODES) --every $(EVERY) \
+		--kinds $(KINDS) --json $(FAULTS)/soak.json
 
 triton-setup: .triton/.ready  ## Make .triton: a Triton Inference Server for the CPU and what the models need inside it
 

@@ -23,14 +23,15 @@ const service = new AgentService(TARGET, grpc.credentials.createInsecure());
 const metadata = new grpc.Metadata();
 if (process.env.SHELM_TOKEN) metadata.set("authorization", `Bearer ${process.env.SHELM_TOKEN}`);
 
-// Calls a method, and retries while the server is unavailable or overloaded.
+// Calls a method, and retries while the server is unavailable or overloaded. CANCELLED: the server stopped or dropped the call.
 async function call(method, request) {
   for (let attempt = 1; ; attempt++) {
     try {
       const deadline = Date.now() + 10_000;
       return await promisify(service[method].bind(service))(request, metadata, { deadline });
     } catch (error) {
-      const passing = [grpc.status.UNAVAILABLE, grpc.status.DEADLINE_EXCEEDED].includes(error.code);
+      const { UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED } = grpc.status;
+      const passing = [UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED].includes(error.code);
       if (!passing || attempt === ATTEMPTS) throw error;
       await new Promise((resolve) => setTimeout(resolve, 200 * 2 ** attempt));
     }

@@ -7,6 +7,7 @@ import importlib.util
 import platform
 import shutil
 import stat
+import sys
 from pathlib import Path
 
 
@@ -27,9 +28,14 @@ def _from_wheel() -> str:
 
 
 def redis_command(port: int, folder: Path) -> list[str]:
-    """Returns the command of a server on loopback that keeps every acknowledged commit (AOF, fsync before each reply)."""
+    """Returns the command of a server on loopback that keeps every acknowledged commit (AOF, fsync before each reply).
+
+    It is refused while another server, started in the same way, has its files in this folder: each would append to the
+    other's log, and the next rewrite of it would lose the steps of one of them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     return [
+        *(sys.executable, str(Path(__file__).with_name("folder_lock.py")), str(folder)),
         find_redis_server(),
         *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)),
         *("--appendonly", "yes", "--appendfsync", "always", "--save", ""),

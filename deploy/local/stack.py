@@ -1,10 +1,11 @@
 """The three services, Redis and the inspector as separate processes under supervisor, on loopback.
 
 Contract: `Stack.start` returns when the public API is ready; a service that exits is restarted, with back-off; `stop` ends
-all processes. Each service's pid is in `<folder>/<service>.pid`, its output in `<folder>/<service>.log`.
+all processes. Each service's pid is in `<folder>/<service>.pid`, its output in `<folder>/<service>.log`. One stack has one
+folder: from before anything in it is touched until its last process has ended, however it ends, the folder is locked.
 
-Failure policy: a service that exits because of its settings (exit status 2) or an address in use raises `CannotRun` with the
-service's own output; nothing is left running.
+Failure policy: a service that exits because of its settings (exit status 2), an address in use or a folder in use raises
+`CannotRun` with one line or the service's own output; nothing is left running, and no process of others is touched.
 """
 
 import contextlib
@@ -25,6 +26,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from supervisor.xmlrpc import SupervisorTransport
 
+from deploy.local.folder_lock import FolderInUse, holds_lock, lock_folder
 from deploy.local.redis_server import redis_command
 
 START_TIMEOUT = 180.0  # seconds; the first start converts the language model's weights
@@ -33,9 +35,11 @@ FAILED_STARTS = 3  # number of failed starts before giving up
 _RANDOM = random.SystemRandom()  # not the global generator, because programs that seed it equally would get the same ports
 INSPECTOR = "127.0.0.1:8080"  # default; another port is used if it is taken
 REFUSED = 2  # exit status of a service whose settings are wrong
+# minfds: the descriptors below it are closed in every process, so the folder's lock, which lies above, is inherited.
 _CONFIG = """[supervisord]
 nodaemon=true
 silent=true
+minfds=64
 logfile={folder}/supervisord.log
 pidfile={folder}/supervisord.pid
 childlogdir={folder}
@@ -115,6 +119,7 @@ class Stack:
             env.setdefault("SHELM_INSPECTOR_TARGET", _reached(env["SHELM_LISTEN"]))
         self.environment = env
         self._process: subprocess.Popen[bytes] | None = None
+        self._lock: int | None = None
 
     @property
     def target(self) -> str:
@@ -140,14 +145,14 @@ class Stack:
         self._check_free("SHELM_LISTEN")
         if self.inspector:
             self._check_free("SHELM_INSPECTOR_LISTEN")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        config = self.folder / "supervisord.conf"
-        config.write_text(self._config())
-        command = [sys.executable, str(Path(__file__).with_name("supervise.py")), str(config)]
-        for pid_file in self.folder.glob("*.pid"):  # of an earlier run: these ids may belong to other processes now
-            pid_file.unlink()
-        self._process = subprocess.Popen(command, env=self.environment)
+        self._lock = self._lock_folder()
         try:
+            config = self.folder / "supervisord.conf"
+            config.write_text(self._config())
+            command = [sys.executable, str(Path(__file__).with_name("supervise.py")), str(config)]
+            for pid_file in self.folder.glob("*.pid"):  # of an earlier run: these ids may belong to other processes now
+                pid_file.unlink()
+            self._process = subprocess.Popen(command, env=self.environment, pass_fds=[self._lock])
             self._wait_ready()
         except BaseException:
             self.stop()
@@ -160,18 +165,36 @@ class Stack:
 
     def stop(self) -> None:
         """Ends every process, including those that a killed process manager has left behind."""
-        if self._process is None:
-            return
-        self._process.send_signal(signal.SIGTERM)  # does nothing if it has ended
+        if self._process is not None:
+            self._end(self._process)
+        if self._lock is not None:
+            os.close(self._lock)
+        self._process = self._lock = None
+
+    def _end(self, process: "subprocess.Popen[bytes]") -> None:
+        process.send_signal(signal.SIGTERM)  # does nothing if it has ended
         try:
-            self._process.wait(STOP_TIMEOUT)
+            process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.returncode != 0:
-            for pid_file in self.folder.glob("*.pid"):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid_file.read_text()), signal.SIGKILL)
+            process.kill()
+            process.wait()
+        if process.returncode != 0:
+            self._kill_left_behind()
+
+    def _kill_left_behind(self) -> None:
+        assert self._lock is not None
+        for pid_file in self.folder.glob("*.pid"):
+            with contextlib.suppress(ProcessLookupError, ValueError):
+                pid = int(pid_file.read_text())
+                if holds_lock(pid, self.folder, self._lock):  # otherwise the id belongs to a process of others by now
+                    os.kill(pid, signal.SIGKILL)
+
+    def _lock_folder(self) -> int:
+        try:
+            return lock_folder(self.folder, seconds=STOP_TIMEOUT)
+        except FolderInUse as error:
+            text = f"SHELM_RUN_DIR={self.folder}: {error}; stop that stack, or give this one a folder of its own"
+            raise CannotRun(text) from None
 
     def __enter__(self) -> "Stack":
         self.start()

@@ -2,8 +2,8 @@
 
 Contract: every call carries the authorization header of the viewer for whom it is made, and no other.
 
-Failure policy: a failed call raises the ServiceError that the API returned; if the API cannot be reached, the error is
-UNAVAILABLE with reason API_UNAVAILABLE, whatever gRPC raises. Calls are not retried here; the page retries.
+Failure policy: a failed call raises the ServiceError that the API returned; if the API cannot be reached, or drops the call,
+the error is UNAVAILABLE with reason API_UNAVAILABLE, whatever gRPC raises. Calls are not retried here; the page retries.
 """
 
 import logging
@@ -74,7 +74,7 @@ def error_of(error: grpc.aio.AioRpcError) -> ServiceError:
     if isinstance(details, bytes):
         return from_status(status_pb2.Status.FromString(details))
     code = error.code()
-    if code is grpc.StatusCode.UNAVAILABLE:
+    if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:  # CANCELLED: the API's server stopped or dropped it
         return _unreachable()
     return ServiceError(code, "", error.details() or code.name)
 

@@ -15,6 +15,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 Context = grpc.aio.ServicerContext[Any, Any]
 DETAILS_KEY = "grpc-status-details-bin"
+STOPPING_RETRY = 0.5  # seconds; by then a server that stops has seen no call for a while, and closed its connections
 
 
 def deadline_of(context: Context) -> float | None:
@@ -59,6 +60,12 @@ def queue_full(name: str, retry_after: float = 0.1) -> ServiceError:
     """RESOURCE_EXHAUSTED with push-back."""
     text = f"the {name} queue is full; retry after {retry_after:.1f} s"
     return ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after=retry_after)
+
+
+def server_stopping() -> ServiceError:
+    """UNAVAILABLE with push-back: the server ends, and takes no new work while what is under way ends."""
+    text = f"the server is stopping; retry after {STOPPING_RETRY:.1f} s, at another replica or at the one that follows"
+    return ServiceError(grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING", text, retry_after=STOPPING_RETRY)
 
 
 def deadline_passed() -> ServiceError:

@@ -1,8 +1,11 @@
-"""The interceptor around every call: authentication, error translation, metrics, traces.
+"""The interceptor around every call: authentication, error translation, metrics, traces, and the end of a server's life.
 
 Contract: a `ServiceError` ends the call with its details; any other exception is logged with its traceback and ends the call
 with INTERNAL and nothing but a reference to the log. Messages are read here, after authentication: one that is not the
 method's message is INVALID_ARGUMENT. Health and reflection need no token.
+
+Once `drain` has begun every new call is refused with SERVER_STOPPING, calls under way end as if nothing had happened, and
+streams end with SERVER_STOPPING after the answers to what they have received.
 """
 
 import logging
@@ -15,6 +18,7 @@ from google.protobuf.message import DecodeError
 
 from services.runtime import traces
 from services.runtime.auth import Token, authorize
+from services.runtime.drain import Drain
 from services.runtime.errors import ServiceError, abort
 from services.runtime.telemetry import CALLS, FAULTS, refused
 
@@ -29,14 +33,18 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
         self._domain, self._tokens, self._scopes = domain, tokens, scopes
         self._tracer = traces.tracer()
         self._wrapped: dict[str, Any] = {}  # handlers by method
+        self.drain = Drain()
 
     async def intercept_service(self, continuation: Callable[..., Awaitable[Any]], details: Any) -> Any:
         """Wraps the handler of a method, once."""
         method = details.method
         if method not in self._wrapped:
             handler = await continuation(details)
-            if handler is None or method.startswith(_OPEN):
+            if handler is None:
                 return handler
+            if method.startswith(_OPEN):
+                self._wrapped[method] = self._open(handler, method)
+                return self._wrapped[method]
             self._wrapped[method] = (self._streaming if handler.response_streaming else self._unary)(handler, method)
         return self._wrapped[method]
 
@@ -46,7 +54,8 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
         async def call(request: bytes, context: Any) -> Any:
             try:
                 self._check(method, context)
-                reply = await handler.unary_unary(_parse(handler, request), context)
+                with self.drain.running():
+                    reply = await handler.unary_unary(_parse(handler, request), context)
             except Exception as error:
                 await self._fail(method, context, error)
             calls.inc()
@@ -60,8 +69,6 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
         return grpc.unary_unary_rpc_method_handler(traced if tracer else call, None, handler.response_serializer)
 
     def _streaming(self, handler: Any, method: str) -> Any:
-        inner = handler.stream_stream if handler.request_streaming else handler.unary_stream
-        parse = _parse_all if handler.request_streaming else _parse
         make = grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
         calls = CALLS.labels(method, "OK")
 
@@ -70,13 +77,34 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
                 self._tracer.listen(_metadata(context))  # no span of its own: it may last for days
             try:
                 self._check(method, context)
-                async for reply in inner(parse(handler, request), context):
-                    yield reply
+                with self.drain.running():
+                    async for reply in self._replies(handler, request, context):
+                        yield reply
             except Exception as error:
                 await self._fail(method, context, error)
             calls.inc()
 
         return make(call, None, handler.response_serializer)
+
+    def _replies(self, handler: Any, request: Any, context: Any) -> AsyncIterator[Any]:
+        """What a stream answers. While the server drains no more requests are read; those that it has got are answered."""
+        if handler.request_streaming:
+            replies: AsyncIterator[Any] = handler.stream_stream(self.drain.until(_parse_all(handler, request)), context)
+            return replies
+        return self.drain.until(handler.unary_stream(_parse(handler, request), context))
+
+    def _open(self, handler: Any, method: str) -> Any:
+        """Health and reflection, which go on while the server drains. A watch of health ends when all else has ended."""
+        if not handler.response_streaming or handler.request_streaming:
+            return handler
+
+        async def watch(request: Any, context: Any) -> None:
+            try:
+                await self.drain.until_done(handler.unary_stream(request, context))
+            except ServiceError as error:
+                await self._fail(method, context, error)
+
+        return grpc.unary_stream_rpc_method_handler(watch, handler.request_deserializer, handler.response_serializer)
 
     def _check(self, method: str, context: Any) -> None:
         if self._tokens:

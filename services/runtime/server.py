@@ -2,7 +2,9 @@
 
 Contract: health (grpc.health.v1) is served for every service and for the empty name; it follows `ready`, which is
 asked every half second and returns what is missing, so NOT_SERVING has a reason in the log. On SIGTERM or SIGINT
-health turns NOT_SERVING, running calls get `stop_grace` seconds, and the process ends with 0.
+health turns NOT_SERVING, then new calls are refused with SERVER_STOPPING while running ones end, within `stop_grace`
+seconds; only then are the connections closed, and the process ends with 0. Calls beyond what a service takes at once are
+refused by that service in its own words: gRPC itself, which drops calls without a word, takes far more (MOST_PENDING).
 
 Failure policy: an address in use, or one beyond loopback without tokens, stops the start with one line.
 """
@@ -31,6 +33,10 @@ Settings = TypeVar("Settings", bound=ServerSettings)
 Ready = Callable[[], Awaitable[list[str]]]  # what is missing; empty: ready
 Add = Callable[[grpc.aio.Server], None]
 READY_EVERY = 0.5  # seconds
+MOST_PENDING = (
+    16_384  # calls received that wait to be taken up; a few KB each. gRPC drops some beyond, all beyond twice as many
+)
+LAST_REPLIES = 1.0  # seconds that gRPC gets to send the last replies
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -66,8 +72,11 @@ class GrpcServer:
             ("grpc.max_receive_message_length", size),
             ("grpc.max_send_message_length", size),
             ("grpc.so_reuseport", 0),
+            ("grpc.server.max_pending_requests", MOST_PENDING),
+            ("grpc.server.max_pending_requests_hard_limit", 2 * MOST_PENDING),
         ]
         guard = Guard(domain=domain, tokens=tokens, scopes=scopes or {})
+        self._drain = guard.drain
         self._server = grpc.aio.server(interceptors=[guard], options=options)
         for add in services.values():
             add(self._server)
@@ -90,11 +99,14 @@ class GrpcServer:
         return port
 
     async def stop(self) -> None:
-        """Accepts no new calls, waits for running ones for `stop_grace` seconds, stops."""
+        """Says NOT_SERVING, refuses new calls while running ones end, for `stop_grace` seconds at most, then closes."""
         if self._monitor:
             self._monitor.cancel()
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(self._settings.stop_grace)
+        telemetry.READY.labels(self._service).set(0)
+        self._drain.begin()
+        await self._drain.finish(self._settings.stop_grace)
+        await self._server.stop(min(LAST_REPLIES, self._settings.stop_grace))
 
     async def _watch_ready(self) -> None:
         while True:

@@ -67,7 +67,7 @@ class Player:
         self.acts.append(act)
         return act
 
-    def play(self, until: int | None = None, *, before: Callable[[int], None] | None = None) -> "Player":
+    def play(self, until: int | None = None, *, before: Callable[[int], object] | None = None) -> "Player":
         """All steps that are left, or those before step `until`; `before` is called ahead of each with its number."""
         while len(self.outcomes) < (len(self.plan.frames) if until is None else until):
             if before:

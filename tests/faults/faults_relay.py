@@ -1,13 +1,17 @@
-"""A relay between client and server that can lose what passes through it.
+"""A relay between client and server that can lose, hold or delay what passes through it.
 
 Contract: it forwards bytes both ways. After `lose_replies` what the server sends is thrown away, after `lose_requests`
-what the client sends; `cut` ends all connections at once and forwards again for those that come after.
+what the client sends, after `silence` both; `delay` makes every piece late; `tear` ends connections in the middle of a
+message; `half_open` ends them towards the server only; `hold` forwards nothing until `release`. `cut` ends all connections
+at once and forwards again for those that come after.
 """
 
 import asyncio
 import contextlib
+import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from typing import Any
 
 
 class Relay:
@@ -18,9 +22,13 @@ class Relay:
         self._port = int(port)
         self._loop = asyncio.new_event_loop()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._to_server: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._losing_replies = self._losing_requests = False
-        self._lost = 0
+        self._delay, self._tear_after = 0.0, -1
+        self._open = asyncio.Event()
+        self._open.set()
+        self._lost = self._held = 0
         self._server: asyncio.Server | None = None
         self._thread = threading.Thread(target=self._loop.run_forever)
 
@@ -35,14 +43,19 @@ class Relay:
         """Bytes thrown away so far."""
         return self._lost
 
+    @property
+    def held(self) -> int:
+        """Bytes that waited for `release` so far."""
+        return self._held
+
     def start(self) -> None:
         """Listens."""
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+        self._in_loop(self._listen())
 
     def stop(self) -> None:
         """Ends everything."""
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
+        self._in_loop(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -55,9 +68,37 @@ class Relay:
         """From now on nothing gets to the server."""
         self._losing_requests = True
 
+    def silence(self) -> None:
+        """From now on nothing passes, and no connection ends."""
+        self._losing_replies = self._losing_requests = True
+
+    def delay(self) -> None:
+        """From now on every piece is late, each by another time."""
+        self._delay = 0.1
+
+    def tear(self) -> None:
+        """Every connection ends after a few more bytes."""
+        self._tear_after = 100
+
+    def half_open(self) -> None:
+        """Ends the connections towards the server; the clients are told nothing."""
+        self._losing_requests = True
+        self._in_loop(self._half_open())
+
+    def hold(self) -> None:
+        """From now on nothing passes until `release`."""
+        self._loop.call_soon_threadsafe(self._open.clear)
+
+    def release(self) -> None:
+        """What was held passes, and all that follows."""
+        self._loop.call_soon_threadsafe(self._open.set)
+
     def cut(self) -> None:
         """Ends all connections; later ones are good again."""
-        asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result(10)
+        self._in_loop(self._cut())
+
+    def _in_loop(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -65,6 +106,7 @@ class Relay:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         their_reader, their_writer = await asyncio.open_connection(self._host, self._port)
         self._writers |= {writer, their_writer}
+        self._to_server.add(their_writer)
         for task in (
             asyncio.create_task(self._forward(reader, their_writer, replies=False)),
             asyncio.create_task(self._forward(their_reader, writer, replies=True)),
@@ -78,16 +120,32 @@ class Relay:
                 if self._losing_replies if replies else self._losing_requests:
                     self._lost += len(data)
                     continue
+                if not self._open.is_set():
+                    self._held += len(data)
+                    await self._open.wait()
+                if self._delay:
+                    await asyncio.sleep(random.uniform(0, self._delay))
+                if self._tear_after >= 0:
+                    writer.write(data[: self._tear_after])
+                    break
                 writer.write(data)
                 await writer.drain()
-        writer.close()
+        if not (replies and self._losing_requests):  # half open: the client is not told that the server is gone
+            writer.close()
+
+    async def _half_open(self) -> None:
+        for writer in self._to_server:
+            writer.transport.abort()
 
     async def _cut(self) -> None:
         for writer in self._writers:
             writer.transport.abort()
         self._writers.clear()
+        self._to_server.clear()
+        self._open.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._losing_replies = self._losing_requests = False
+        self._delay, self._tear_after = 0.0, -1
 
     async def _close(self) -> None:
         assert self._server is not None

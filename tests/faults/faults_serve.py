@@ -32,15 +32,17 @@ RETRY_SECONDS = 120.0
 class Serve:
     """One `make serve` on free ports."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
-        """folder: the run directory. settings: SHELM_* variables."""
+    def __init__(self, folder: Path, *, label: str = "", **settings: str) -> None:
+        """folder: the run directory. label: name of the files with its output, if not the folder's. settings: SHELM_*
+        variables.
+        """
         self.folder = folder
         self.target = f"127.0.0.1:{free_port()}"
         addresses = {"SHELM_LISTEN": self.target, "SHELM_INSPECTOR_LISTEN": f"127.0.0.1:{free_port()}"}
         # Without policy's own cache every Act needs every service, so that the loss of any of them is noticed.
         self._settings = {"SHELM_RUN_DIR": str(folder), "SHELM_POLICY_CACHE_FRAMES": "0", **addresses, **settings}
-        self.errors_path = folder.parent / f"{folder.name}.stderr"
-        self.output_path = folder.parent / f"{folder.name}.stdout"
+        self.errors_path = folder.parent / f"{label or folder.name}.stderr"
+        self.output_path = folder.parent / f"{label or folder.name}.stdout"
         with self.errors_path.open("wb") as errors, self.output_path.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "deploy.local.serve"],
@@ -146,12 +148,17 @@ class Serve:
         except (psutil.Error, OSError):
             return False
 
-    def stop(self) -> None:
-        """Ends everything."""
+    def end(self) -> None:
+        """Ends serve in good order; what it leaves behind stays."""
         if self.alive:
             self.process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(STOP_SECONDS)
+        self.process.poll()
+
+    def stop(self) -> None:
+        """Ends everything."""
+        self.end()
         for process in self.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()

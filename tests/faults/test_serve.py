@@ -4,14 +4,19 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
 from faults_serve import START_SECONDS, STOP_SECONDS, Serve, serving
+from support.frames import Frame
 from support.waiting import wait_for
+
+from deploy.local.redis_server import redis_command
+from deploy.local.stack import free_port
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -101,6 +106,66 @@ def test_an_address_that_is_none_is_said_in_one_line(run: Run, address: str) -> 
     assert wait_ended(serve, 60) == 1
     [line] = serve.errors.splitlines()
     assert line.startswith(f"SHELM_LISTEN={address}: ")
+
+
+def test_a_second_stack_in_the_same_folder_is_refused_in_one_line_and_the_first_goes_on(
+    tmp_path: Path, frames: Sequence[Frame]
+) -> None:
+    with serving(tmp_path / "run") as first, first.client() as client:
+        client.act(frames[0], "episode")
+        before, files = first.pids(), {path.name: path.read_bytes() for path in first.folder.glob("*.[cp]*")}
+        second = Serve(first.folder, label="second")
+        try:
+            assert wait_ended(second, 60) == 1
+            [line] = second.errors.splitlines()
+            assert line.startswith(f"SHELM_RUN_DIR={first.folder}: ")
+            assert f"in use by process {first.process.pid}" in line
+            assert not second.output
+        finally:
+            second.end()
+        assert first.pids() == before
+        assert {path.name: path.read_bytes() for path in first.folder.glob("*.[cp]*")} == files
+        assert client.act(frames[1], "episode").step == 1
+
+
+def test_a_stack_waits_for_what_a_killed_one_has_left_and_then_knows_its_episodes(
+    run: Run, tmp_path: Path, frames: Sequence[Frame]
+) -> None:
+    first = run()
+    first.wait_started()
+    with first.client() as client:
+        client.act(frames[0], "episode")
+    redis = psutil.Process(first.pid("redis"))
+    redis.suspend()  # it outlives the others
+    first.process.kill()
+    first.process.wait()
+    second = Serve(first.folder, label="second")
+    try:
+        wait_for("what is left has been met", lambda: not redis.is_running() or second.alive, seconds=5)
+        assert not second.output
+        assert redis.status() == psutil.STATUS_STOPPED
+        redis.resume()
+        second.wait_started()
+        with second.client() as client:
+            assert client.resume("episode") == 1
+    finally:
+        second.stop()
+
+
+def test_a_second_redis_on_the_files_of_another_is_refused(tmp_path: Path) -> None:
+    command = redis_command(free_port(), tmp_path / "redis")
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        wait_for("the first runs", lambda: "-server" in psutil.Process(first.pid).name(), seconds=30)
+        second = subprocess.run(
+            redis_command(free_port(), tmp_path / "redis"), capture_output=True, text=True, timeout=60, check=False
+        )
+        assert second.returncode == 2
+        assert second.stderr == f"{tmp_path / 'redis'}: the folder is in use by process {first.pid}\n"
+        assert first.poll() is None
+    finally:
+        first.kill()
+        first.wait()
 
 
 BAD_SETTINGS = [

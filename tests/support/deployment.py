@@ -183,9 +183,14 @@ class Standalone(Deployment):
     def redis_url(self) -> str:
         return self.redis_process.url
 
-    def pids(self) -> dict[str, int]:
+    @property
+    def process(self) -> Process:
+        """The server."""
         assert self._process is not None
-        return {"redis": self.redis_process.process.pid, "standalone": self._process.pid}
+        return self._process
+
+    def pids(self) -> dict[str, int]:
+        return {"redis": self.redis_process.process.pid, "standalone": self.process.pid}
 
     def start(self) -> None:
         self.redis_process.start()

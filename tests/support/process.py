@@ -31,6 +31,11 @@ class Process:
         """Whether it still runs."""
         return self._child.poll() is None
 
+    @property
+    def exit_status(self) -> int | None:
+        """How it has ended; None while it runs."""
+        return self._child.poll()
+
     def stop(self) -> None:
         """Ends it in good order if it can, and in any case."""
         if self.alive:

@@ -25,7 +25,7 @@ class FieldViolation(NamedTuple):
 
 
 class ShelmError(Exception):
-    """A call failed. Raised itself only for codes that have no class of their own (INTERNAL, CANCELLED, ...)."""
+    """A call failed. Raised itself only for codes that have no class of their own (INTERNAL, DATA_LOSS, ...)."""
 
     advice: str = "see the server's log"
     default_code: ClassVar[grpc.StatusCode] = grpc.StatusCode.UNKNOWN
@@ -169,7 +169,7 @@ class Overloaded(ShelmError):
 
 
 class Unavailable(ShelmError):
-    """UNAVAILABLE: the server, or something behind it, is away."""
+    """UNAVAILABLE, or a CANCELLED that nobody here asked for: the server, or something behind it, is away or stops."""
 
     advice = "check that the server runs and that the target is right, then call again with the same frame"
     default_code = grpc.StatusCode.UNAVAILABLE

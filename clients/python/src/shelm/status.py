@@ -56,10 +56,15 @@ BY_CODE: dict[grpc.StatusCode, type[errors.ShelmError]] = {
     grpc.StatusCode.OUT_OF_RANGE: errors.StepTooOld,
     grpc.StatusCode.RESOURCE_EXHAUSTED: errors.Overloaded,
     grpc.StatusCode.UNAVAILABLE: errors.Unavailable,
+    grpc.StatusCode.CANCELLED: errors.Unavailable,  # not by the caller: the server dropped the call, or stopped
     grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
     grpc.StatusCode.UNAUTHENTICATED: errors.Unauthenticated,
     grpc.StatusCode.PERMISSION_DENIED: errors.PermissionDenied,
 }
+
+
+# Codes that may help to repeat a call where the server gave no reason.
+PASSING = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 
 
 def error_from_call(failure: grpc.RpcError, *, target: str) -> errors.ShelmError:
@@ -68,7 +73,7 @@ def error_from_call(failure: grpc.RpcError, *, target: str) -> errors.ShelmError
     trailers = dict(list(call.trailing_metadata() or ()))  # as pairs: the keys() of an older grpc.aio's metadata are wrong
     status = _parse(trailers.get("grpc-status-details-bin", b""))
     message = call.details() or call.code().name
-    if call.code() is grpc.StatusCode.UNAVAILABLE and not status.details:
+    if call.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED} and not status.details:
         message = f"no answer from {target}: {message}"
     return _error(call.code(), message, status.details, pushback=trailers.get("grpc-retry-pushback-ms"))
 
@@ -97,7 +102,7 @@ def _retryable(code: grpc.StatusCode, reason: str, retry_after: float | None) ->
         return RULES[reason].retryable
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:  # without either it is gRPC itself: a message too large, for ever
         return bool(reason) or retry_after is not None
-    return code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+    return code in PASSING
 
 
 def _pushback(value: Any) -> tuple[bool, float | None]:

@@ -34,9 +34,11 @@ class Transport:
         """Stores the address of the server and the settings of the connection."""
         self._settings = settings
         self._connection = Connection(settings)
+        self._closed = False
 
     def close(self) -> None:
-        """Closes the channel; running calls fail."""
+        """Closes the channel; running calls fail and are not retried."""
+        self._closed = True
         self._connection.close()
 
     def attempts(self, *, retry: bool = True) -> Attempts:
@@ -64,7 +66,7 @@ class Transport:
         try:
             yield call
         except grpc.RpcError as failure:
-            raise error_from_call(failure, target=self._settings.target) from None
+            raise self._error(failure) from None
         finally:
             call.cancel()
 
@@ -82,4 +84,10 @@ class Transport:
         try:
             return method(request, timeout=timeout, metadata=self._settings.metadata)
         except grpc.RpcError as failure:
-            raise error_from_call(failure, target=self._settings.target) from None
+            raise self._error(failure) from None
+
+    def _error(self, failure: grpc.RpcError) -> ShelmError:
+        error = error_from_call(failure, target=self._settings.target)
+        if self._closed:
+            error.retryable = False
+        return error

@@ -1,6 +1,7 @@
 """The client against the stand-in server of support/stand_in.py: steps, episodes, batches, reading."""
 
 import threading
+import time
 from collections.abc import Iterator
 
 import grpc
@@ -244,3 +245,41 @@ def test_ping_gives_seconds_or_says_where_nobody_answers(client: Client) -> None
     assert 0 < client.ping() < 5
     with Client("127.0.0.1:1") as nobody, pytest.raises(errors.Unavailable, match=r"no answer from 127\.0\.0\.1:1"):
         nobody.ping()
+
+
+def test_a_call_that_the_server_cancels_is_repeated(client: Client, stand_in: StandIn) -> None:
+    stand_in.before["Act"] += [Failure(grpc.StatusCode.CANCELLED)] * 2
+    assert client.act(frame(0), "a").step == 0
+    assert len(stand_in.requests["Act"]) == 3
+
+
+def test_a_watch_that_the_server_cancels_is_opened_again_at_the_next_step(client: Client, stand_in: StandIn) -> None:
+    client.act(frame(0), "a")
+    stand_in.before["WatchMemory"].append(Failure(grpc.StatusCode.CANCELLED))
+    assert next(iter(client.watch_memory("a"))).step == 0
+
+
+def test_a_call_that_ends_because_its_client_is_closed_is_not_repeated(target: str, stand_in: StandIn) -> None:
+    client = Client(target, retry_for=60)
+    client.ping()
+    arrived, failed = threading.Event(), []
+
+    def hang(_request: agent_pb2.ActRequest) -> agent_pb2.ActResponse:
+        arrived.set()
+        time.sleep(1)
+        return agent_pb2.ActResponse()
+
+    stand_in.take = hang  # type: ignore[assignment, method-assign]
+
+    def act() -> None:
+        try:
+            client.act(frame(0), "a")
+        except errors.ShelmError as error:
+            failed.append(error)
+
+    acting = threading.Thread(target=act)
+    acting.start()
+    arrived.wait(10)
+    client.close()
+    acting.join(10)
+    assert [(error.code, error.retryable, error.attempts) for error in failed] == [(grpc.StatusCode.CANCELLED, False, 1)]

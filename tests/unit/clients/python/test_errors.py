@@ -29,6 +29,8 @@ CONTRACT = [
     (Code.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS", errors.Overloaded, True),
     (Code.RESOURCE_EXHAUSTED, "", errors.Overloaded, False),  # gRPC's own: a message larger than allowed
     (Code.UNAVAILABLE, "STORE_UNAVAILABLE", errors.Unavailable, True),
+    (Code.UNAVAILABLE, "SERVER_STOPPING", errors.Unavailable, True),
+    (Code.CANCELLED, "", errors.Unavailable, True),  # by the server: it dropped the call, or stopped
     (Code.DEADLINE_EXCEEDED, "DEADLINE", errors.DeadlineExceeded, True),
     (Code.UNAUTHENTICATED, "UNAUTHENTICATED", errors.Unauthenticated, False),
     (Code.PERMISSION_DENIED, "PERMISSION_DENIED", errors.PermissionDenied, False),

@@ -33,9 +33,11 @@ class AsyncTransport:
         """Stores the address of the server and the settings of the connection."""
         self._settings = settings
         self._connection = AsyncConnection(settings)
+        self._closed = False
 
     async def close(self) -> None:
-        """Closes the channel; running calls fail."""
+        """Closes the channel; running calls fail and are not retried."""
+        self._closed = True
         await self._connection.close()
 
     def attempts(self, *, retry: bool = True) -> AsyncAttempts:
@@ -63,7 +65,7 @@ class AsyncTransport:
         try:
             yield call
         except grpc.RpcError as failure:
-            raise error_from_call(failure, target=self._settings.target) from None
+            raise self._error(failure) from None
         finally:
             call.cancel()
 
@@ -81,4 +83,10 @@ class AsyncTransport:
         try:
             return await method(request, timeout=timeout, metadata=self._settings.metadata)
         except grpc.RpcError as failure:
-            raise error_from_call(failure, target=self._settings.target) from None
+            raise self._error(failure) from None
+
+    def _error(self, failure: grpc.RpcError) -> ShelmError:
+        error = error_from_call(failure, target=self._settings.target)
+        if self._closed:
+            error.retryable = False
+        return error

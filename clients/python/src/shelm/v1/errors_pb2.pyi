@@ -44,6 +44,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_OPEN_API: _ClassVar[ErrorReason]
     ERROR_REASON_EPISODE_DAMAGED: _ClassVar[ErrorReason]
     ERROR_REASON_STORE_FULL: _ClassVar[ErrorReason]
+    ERROR_REASON_SERVER_STOPPING: _ClassVar[ErrorReason]
     ERROR_REASON_ARCHIVE_UNAVAILABLE: _ClassVar[ErrorReason]
     ERROR_REASON_ARCHIVE_OFF: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
@@ -82,6 +83,7 @@ ERROR_REASON_TOO_MANY_VIEWERS: ErrorReason
 ERROR_REASON_OPEN_API: ErrorReason
 ERROR_REASON_EPISODE_DAMAGED: ErrorReason
 ERROR_REASON_STORE_FULL: ErrorReason
+ERROR_REASON_SERVER_STOPPING: ErrorReason
 ERROR_REASON_ARCHIVE_UNAVAILABLE: ErrorReason
 ERROR_REASON_ARCHIVE_OFF: ErrorReason
 RULE_FIELD_NUMBER: _ClassVar[int]

@@ -52,6 +52,12 @@ def test_every_public_method_is_there_with_the_same_parameters() -> None:
     assert other == sync
 
 
+async def test_a_call_that_the_server_cancels_is_repeated(client: AsyncClient, stand_in: StandIn) -> None:
+    stand_in.before["Act"].append(Failure(grpc.StatusCode.CANCELLED))
+    assert (await client.act(frame(0), "a")).step == 0
+    assert len(stand_in.requests["Act"]) == 2
+
+
 async def test_a_lost_reply_is_asked_for_again_and_counted_once(client: AsyncClient, stand_in: StandIn) -> None:
     stand_in.after["Act"].append(UNAVAILABLE)
     first, second = await client.act(frame(0), "a"), await client.act(frame(1), "a")
