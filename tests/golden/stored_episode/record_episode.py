@@ -1,8 +1,9 @@
 """Records an episode as Redis holds it, and what the server answers about it: `record_episode.py TARGET REDIS_URL OUT`.
 
-The file beside this one was recorded with the code at commit 4c542ab, before the stored messages had a package of their own.
-Record another one (under another name) whenever what is stored changes its form: tests/contract/test_stored_episode.py plays
-every file of this folder, so an episode of any earlier version is continued, read and explained by the code of today.
+`first.json` was recorded with the code at commit 4c542ab, before the stored messages had a package of their own,
+`incarnation.json` when episodes got an incarnation. Record another one (under another name) whenever what is stored
+changes its form: tests/contract/test_stored_episode.py plays every file of this folder, so an episode of any earlier version
+is continued, read and explained by the code of today.
 """
 
 import base64
