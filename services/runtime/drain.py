@@ -1,8 +1,8 @@
 """`Drain`: the last seconds of a server, in which what is under way ends and new work is refused in words.
 
 Contract: `with drain` stands around each call; until `begin` it only counts them. From then on it refuses them with
-SERVER_STOPPING, and streams inside `until` end with it. `finish` returns when no call is under way and none has come for `QUIET` seconds, so that none is in the pipes when
-the connections are closed, or after the seconds that it is given.
+SERVER_STOPPING, and streams inside `until` end with it. `finish` returns when no call is under way and none has come for
+`QUIET` seconds, so that none is in the pipes when the connections are closed, or after the seconds that it is given.
 """
 
 import asyncio
