@@ -1,14 +1,13 @@
 """`Drain`: the last seconds of a server, in which what is under way ends and new work is refused in words.
 
-Contract: until `begin`, `running` only counts. From then on it refuses with SERVER_STOPPING, and streams inside `until` end
-with it. `finish` returns when no call is under way and none has come for `QUIET` seconds, so that none is in the pipes when
-the connections are closed, or after the seconds that it is given.
+Contract: `with drain` stands around each call; until `begin` it only counts them. From then on it refuses them with
+SERVER_STOPPING, and streams inside `until` end with it. `finish` returns when no call is under way and none has come for
+`QUIET` seconds, so that none is in the pipes when the connections are closed, or after the seconds that it is given.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable
 from typing import TypeVar
 
 from services.runtime.errors import server_stopping
@@ -25,17 +24,16 @@ class Drain:
         self._running, self._latest = 0, 0.0
         self._begun, self._done = asyncio.Event(), asyncio.Event()
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Around each call; ServiceError if it came too late."""
         if self._begun.is_set():
             self._latest = time.monotonic()
             raise server_stopping()
         self._running += 1
-        try:
-            yield
-        finally:
-            self._running -= 1
+
+    def __exit__(self, *_: object) -> None:
+        """The call has ended."""
+        self._running -= 1
 
     def until(self, items: AsyncIterator[Item]) -> AsyncIterator[Item]:
         """The items that come before the server stops, then ServiceError."""

@@ -54,7 +54,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
         async def call(request: bytes, context: Any) -> Any:
             try:
                 self._check(method, context)
-                with self.drain.running():
+                with self.drain:
                     reply = await handler.unary_unary(_parse(handler, request), context)
             except Exception as error:
                 await self._fail(method, context, error)
@@ -77,7 +77,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
                 self._tracer.listen(_metadata(context))  # no span of its own: it may last for days
             try:
                 self._check(method, context)
-                with self.drain.running():
+                with self.drain:
                     async for reply in self._replies(handler, request, context):
                         yield reply
             except Exception as error:

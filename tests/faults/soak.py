@@ -166,32 +166,36 @@ def soak(arguments: argparse.Namespace, serve: Serve) -> dict[str, Any]:
             threads.submit(play_for_ever, serve, i, plan, expected, over=over.is_set, tally=tally)
             for i, (plan, expected) in enumerate(zip(episodes, undisturbed, strict=True))
         ]
-        while time.monotonic() - began < arguments.seconds and serve.alive:
-            time.sleep(arguments.every)
-            attack(serve, tally, draw, arguments.kinds)
-            tally.resident_mb.append(resident(serve))
-        under_attack = time.monotonic() - began
-        over.set()
+        try:
+            while time.monotonic() - began < arguments.seconds and serve.alive:
+                time.sleep(arguments.every)
+                attack(serve, tally, draw, arguments.kinds)
+                tally.resident_mb.append(resident(serve))
+        finally:
+            over.set()
+        under_attack, answered = time.monotonic() - began, len(tally.seconds)
         unfinished = len(wait(running, LONGEST).not_done)
         tally.failed += [str(one.exception()) for one in running if one.done() and one.exception()]
-    return result(
-        arguments, tally, seconds=under_attack, ending=time.monotonic() - began - under_attack, unfinished=unfinished
-    )
+    ending = time.monotonic() - began - under_attack
+    times = {"under_attack": round(under_attack, 1), "until_all_had_ended": round(ending, 1)}
+    return result(arguments, tally, times, answered=answered, unfinished=unfinished)
 
 
-def result(arguments: argparse.Namespace, tally: Tally, *, seconds: float, ending: float, unfinished: int) -> dict[str, Any]:
+def result(
+    arguments: argparse.Namespace, tally: Tally, times: dict[str, float], *, answered: int, unfinished: int
+) -> dict[str, Any]:
     """What is kept."""
     settings = {name: getattr(arguments, name) for name in ("seconds", "episodes", "steps", "every", "seed", "kinds")}
     waits = np.percentile(tally.seconds or [0.0], [50, 95, 99, 100]).round(3).tolist()
     return {
         "settings": settings,
-        "seconds_under_attack": round(seconds, 1),
-        "seconds_until_all_had_ended": round(ending, 1),
+        "seconds": times,
         "attacks": dict(sorted(tally.attacks.items())),
         "episodes": {"ended": tally.episodes, "failed": len(tally.failed), "unfinished": unfinished},
         "failures": tally.failed[:20],
         "steps": {
             "committed": tally.steps,
+            "answered_under_attack": answered,
             **{name: getattr(tally, name) for name in ("replayed", "rebuilt", "lost", "doubled", "differing")},
         },
         "errors_that_were_retried": dict(sorted(tally.errors.items())),

@@ -25,7 +25,7 @@ async def test_before_the_drain_every_item_of_a_stream_passes() -> None:
 async def test_a_call_that_comes_during_the_drain_is_refused_with_the_time_to_wait() -> None:
     drain = Drain()
     drain.begin()
-    with pytest.raises(ServiceError) as refused, drain.running():
+    with pytest.raises(ServiceError) as refused, drain:
         pytest.fail("it was let in")
     assert (refused.value.reason, refused.value.retry_after) == ("SERVER_STOPPING", STOPPING_RETRY)
 
@@ -34,7 +34,7 @@ async def test_the_drain_lasts_until_the_last_call_has_ended() -> None:
     drain, release = Drain(), asyncio.Event()
 
     async def call() -> None:
-        with drain.running():
+        with drain:
             await release.wait()
 
     running = asyncio.create_task(call())
@@ -54,7 +54,7 @@ async def test_the_drain_goes_on_while_calls_come_and_not_longer_than_it_may() -
     finished = asyncio.create_task(drain.finish(5 * QUIET))
     began = time.monotonic()
     while not finished.done():
-        with pytest.raises(ServiceError), drain.running():
+        with pytest.raises(ServiceError), drain:
             pass
         await asyncio.sleep(QUIET / 4)
     assert time.monotonic() - began > 2 * QUIET
