@@ -6,6 +6,13 @@ import { link, reward } from "./format.js";
 
 const COLUMNS = ["Episode", "Agent", "Steps", "Began", "Reward"];
 
+function row(one) {
+  const steps = one.committed_step === null ? 0 : one.committed_step + 1;
+  const texts = [one.agent, steps, new Date(one.create_time).toLocaleString(), reward(one)];
+  return h("tr", {}, h("th", { scope: "row" }, h("a", { href: link(one.episode_id) }, one.episode_id)),
+    texts.map((text) => h("td", {}, String(text))));
+}
+
 export async function show(main, signal) {
   const body = h("tbody"), note = h("p", { class: "note" });
   const table = h("table", { class: "episodes" },
@@ -14,13 +21,6 @@ export async function show(main, signal) {
   let after = "";
   main.append(h("h1", {}, "Archive"), note,
     h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Archived episodes" }, table), more);
-
-  function row(one) {
-    const steps = one.committed_step === null ? 0 : one.committed_step + 1;
-    const texts = [one.agent, steps, new Date(one.create_time).toLocaleString(), reward(one)];
-    return h("tr", {}, h("th", { scope: "row" }, h("a", { href: link(one.episode_id) }, one.episode_id)),
-      texts.map((text) => h("td", {}, String(text))));
-  }
 
   async function next() {
     more.disabled = true;

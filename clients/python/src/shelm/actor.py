@@ -100,7 +100,10 @@ class Actor(Reader):
         return episode_from(response.episode)
 
     def delete_episode(self, episode_id: str) -> bool:
-        """Deletes an episode: its words, its recorded frames, and what the archive has of it. Returns False if there was none."""
+        """Deletes an episode: its words, its recorded frames, and what the archive has of it.
+
+        Returns False if there was none.
+        """
         request = agent_pb2.DeleteEpisodeRequest(episode_id=episode_id)
         response = self._transport.call("DeleteEpisode", request)
         self._cursors.forget(episode_id)
