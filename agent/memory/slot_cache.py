@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from agent.memory.ring_kernel import attend_rings, usable
+
 COPIED = 2**18  # bytes of one slot in one layer, up to which copying several slots together beats many small products
 
 
@@ -43,6 +45,7 @@ class SlotCache:
         self._layers = [_Layer(one, one[0].flatten(0, 1), one[1].flatten(0, 1)) for one in self._store]
         self._written: set[int] = set()
         self._copied = self.slot_bytes // layers <= COPIED or self._store.device.type != "cpu"
+        self._in_kernel = self._store.device.type != "cpu" and usable(self._store.device, dtype)
 
     def clear(self, slot: int) -> None:
         """Empties one slot: sets it to zeros, as before the first word of an episode."""
@@ -106,9 +109,12 @@ class SlotCache:
         """Attends from each row to its slot's whole ring; returns (rows * heads, q, head_dim).
 
         queries: (rows * heads, q, head_dim), scaled. bias: (rows * heads, q, capacity), added to the scores; None: nothing.
-        runs: those of the slots, in the same order; without runs, and where slots are small, the rings are copied.
+        runs: those of the slots, in the same order; without runs, and where slots are small, the rings are copied, unless
+        the device has a kernel that reads them in place.
         """
         rings, heads = self._layers[layer], self.heads
+        if self._in_kernel:
+            return attend_rings(queries, rings.keys, rings.values, slots, bias, heads=heads)
         if len(runs) == 1:
             first = slice(runs[0].slot * heads, (runs[0].slot + runs[0].rows) * heads)
             return attend(queries, rings.keys[first], rings.values[first], bias)
