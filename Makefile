@@ -43,8 +43,8 @@ serve: setup  ## Start the services and a Redis in the foreground (SHELM_LISTEN,
 	@exec $(BIN)/python -m deploy.local.serve
 
 # Files in their own order: those that start services come first, so that none of them is left for the end.
-test: setup  ## Run every test that a clean machine can run
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+test: setup  ## Run every test that a clean machine can run, but for the longest ones of make test-faults
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-fast: setup  ## Run the unit tests that start nothing and take no time, while one writes
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not slow" tests/unit

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agent.frame import Frame
+from agent.memory.attention import attend
 from agent.memory.llama import Llama
 from agent.memory.ring_transformer import RingTransformer, merged
-from agent.memory.slot_cache import attend
 from agent.memory.transformer_xl.model import Layer, TransformerXL, sinusoids
 from agent.vocabulary import Vocabulary
 

@@ -1,6 +1,6 @@
 """Attention over the rings of memory slots in one pass, for GPUs: a kernel in the Triton language.
 
-Contract: `attend_rings` gives what `agent.memory.slot_cache.attend` gives on copies of the rings, up to rounding, and makes
+Contract: `attend_rings` gives what `agent.memory.attention.attend` gives on copies of the rings, up to rounding, and makes
 no copies: every program reads the keys and values of one head of one slot where they lie, once. With few rows a ring is
 split among several programs, whose parts are joined afterwards. Positions, their term of the scores, and what is hidden are
 in `bias`, as in the plain path.
@@ -18,6 +18,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from agent.memory.attention import attend
 
 log = logging.getLogger(__name__)
 BLOCK = 64  # positions of a ring that a program reads at once for one query; for several fewer, as registers are few
@@ -133,8 +135,6 @@ def usable(device: torch.device, dtype: torch.dtype) -> bool:
 
 def _difference(device: torch.device, dtype: torch.dtype) -> float:
     """The largest difference between kernel and plain path for rings of which one part is hidden."""
-    from agent.memory.slot_cache import attend
-
     draws = torch.Generator().manual_seed(0)
 
     def drawn(*shape: int) -> Tensor:

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from agent.history import history_reach
+from agent.memory.attention import attend
 from agent.memory.language_model import LanguageModel, Rebuilding
-from agent.memory.slot_cache import Run, SlotCache, attend
+from agent.memory.slot_cache import Run, SlotCache
 
 REBUILD_CHUNK = 128  # positions projected and attended at once; bounds the scores to (rows, heads, 128, window + 127)
 Relation = TypeVar("Relation")

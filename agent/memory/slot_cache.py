@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from agent.memory.attention import attend
 from agent.memory.ring_kernel import attend_rings, usable
 
 COPIED = 2**18  # bytes of one slot in one layer, up to which copying several slots together beats many small products
@@ -148,20 +148,6 @@ class Run:
     row: int
     slot: int
     rows: int
-
-
-def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
-    """Softmax attention of scaled queries; rows and heads are one dimension.
-
-    queries: (rows * heads, q, head_dim). keys, values: (rows * heads, n, head_dim). bias: (rows * heads, q, n), added to the
-    scores; None: nothing.
-    """
-    if queries.dtype != torch.float32 or queries.device.type != "cpu":
-        return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, scale=1.0)
-    # The library's kernel for the CPU is slower for the few queries of a step: it is made for many.
-    transposed = keys.transpose(1, 2)
-    scores = torch.bmm(queries, transposed) if bias is None else torch.baddbmm(bias, queries, transposed)
-    return torch.bmm(scores.softmax(-1), values)
 
 
 def reachable(queries: Tensor, keys: Tensor, *, window: int, empty_visible: bool) -> Tensor:

@@ -1,7 +1,8 @@
 """An episode that an earlier version has stored is continued, read and explained by this one.
 
 Each file of tests/golden/stored_episode is what Redis held of an episode, and what the server of that version answered about
-it (record_episode.py beside the files). Words and actions must be the same; numbers may differ by rounding.
+it (record_episode.py beside the files). Words and actions must be the same; numbers may differ by rounding,
+also of the language model's weights, which were float32 and are float16.
 """
 
 import base64
@@ -20,7 +21,7 @@ from services.store.keys import episode_key, history_key
 
 FILES = sorted((Path(__file__).parents[1] / "golden" / "stored_episode").glob("*.json"))
 NAME = "golden:stored"
-ROUNDING = 1e-4
+ROUNDING = 1e-3
 
 
 def message(value: Any) -> Any:
@@ -38,7 +39,7 @@ def close(found: Any, expected: Any) -> bool:
     if isinstance(expected, list):
         return len(found) == len(expected) and all(map(close, found, expected))
     if isinstance(expected, float):
-        return bool(found == pytest.approx(expected, abs=ROUNDING))
+        return bool(found == pytest.approx(expected, rel=2 * ROUNDING, abs=ROUNDING))
     return bool(found == expected)
 
 

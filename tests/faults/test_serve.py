@@ -128,6 +128,7 @@ def test_a_second_stack_in_the_same_folder_is_refused_in_one_line_and_the_first_
         assert client.act(frames[1], "episode").step == 1
 
 
+@pytest.mark.long
 def test_a_stack_waits_for_what_a_killed_one_has_left_and_then_knows_its_episodes(
     run: Run, tmp_path: Path, frames: Sequence[Frame]
 ) -> None:

@@ -17,6 +17,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 4.0
 LEAST_KILLS = 5
 
 
+@pytest.mark.long
 def test_concurrent_episodes_end_as_undisturbed_while_services_are_killed_at_random(
     serve: Serve, episode_plans: list[Plan], undisturbed: list[list[Outcome]], name: str
 ) -> None:

@@ -53,6 +53,7 @@ def test_words_actions_and_values_in_training_are_those_that_are_served(
         "language_model": manifest["memory"]["source"],
         **{name: manifest["memory"][name] for name in ("layers", "window")},
         "k": manifest["retrieval"]["k"],
+        "dtype": "auto",  # the default of both
     }
     engines = load_engines(run, num_envs=4)
     environment = MemoryVecEnv(Replay(frames, 4), engines.memory())

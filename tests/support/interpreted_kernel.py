@@ -10,8 +10,9 @@ from itertools import product
 
 import torch
 
+from agent.memory.attention import attend
 from agent.memory.ring_kernel import BLOCK, attend_rings, usable
-from agent.memory.slot_cache import SlotCache, attend
+from agent.memory.slot_cache import SlotCache
 
 
 def difference(
