@@ -129,7 +129,7 @@ class SlotsMachine(RuleBasedStateMachine):
         self.running.append((self.slots.encoding([flat(one) for one in whole]), whole))  # type: ignore[arg-type]
 
     @precondition(lambda self: self.running)
-    @rule(which=st.integers(0, 3), chunks=st.integers(1, 9))
+    @rule(which=st.integers(0, 3), chunks=st.integers(1, 3))
     def go_on(self, which: int, chunks: int) -> None:
         """Some chunks of what is running; its answers, if it ends."""
         work, whole = self.running.pop(which % len(self.running))
