@@ -241,12 +241,11 @@ def test_every_outcome_is_that_of_the_model(redis_url: str, loop: asyncio.Abstra
     clients = [connect_redis(redis_url, timeout=5) for _ in range(2)]
     for client in clients:
         client.connection_pool.connection_class = Losing
+    # A function that makes the machine is as good as its class, says hypothesis's documentation.
     few = settings(max_examples=80, stateful_step_count=35, deadline=None, derandomize=True, report_multiple_bugs=False)
     seen: set[str] = set()
     try:
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
-            lambda: StoreMachine(loop, clients, seen), settings=few
-        )
+        run_state_machine_as_test(lambda: StoreMachine(loop, clients, seen), settings=few)  # type: ignore[arg-type]
     finally:
         for client in clients:
             loop.run_until_complete(client.aclose())

@@ -57,7 +57,7 @@ class SlotsMachine(RuleBasedStateMachine):
         self.subject = subject
         self.slots = driver(subject, SLOTS, host * subject.model.new_cache(1).slot_bytes).slots
         self.histories: dict[str, list[Words]] = {}
-        self.running: list[tuple[Any, list[Words]]] = []  # a rebuild or an encoding, and the whole histories after it
+        self.running: list[tuple[Any, list[list[Words]]]] = []  # a rebuild or an encoding, and the whole histories after it
 
     def words(self, seed: int) -> Words:
         return some_words(1, self.subject.k, seed)[0]
@@ -124,7 +124,7 @@ class SlotsMachine(RuleBasedStateMachine):
             whole = [[*self.history(step.episode_id), step.vocabulary_rows] for step in steps]
             words = [flat(history[:-1][-self.slots.reach - more :]) for history in whole]
             work = self.slots.rebuilding([Rebuild(*pair) for pair in zip(steps, words, strict=True)])
-            self.running.append((work, whole))  # type: ignore[arg-type]
+            self.running.append((work, whole))
             for batch in others:
                 if self.running and self.running[-1][0] is work:
                     self.chunks(-1, 1)
@@ -133,7 +133,7 @@ class SlotsMachine(RuleBasedStateMachine):
     @rule(seeds=st.lists(SEEDS, min_size=1, max_size=3), steps=st.integers(1, 12))
     def begin_encodings(self, seeds: list[int], steps: int) -> None:
         whole = [some_words(steps + i, self.subject.k, seed) for i, seed in enumerate(seeds)]
-        self.running.append((self.slots.encoding([flat(one) for one in whole]), whole))  # type: ignore[arg-type]
+        self.running.append((self.slots.encoding([flat(one) for one in whole]), whole))
 
     @precondition(lambda self: self.running)
     @rule(which=st.integers(0, 3), count=st.integers(1, 3))
@@ -187,4 +187,4 @@ MODELS = [(causal_lm, 2, 0), (llama, 1, 0), (llama, 1, 1), (llama, 4, 0), (trans
 def test_every_vector_is_that_of_the_plain_model(make: Make, k: int, host: int) -> None:
     """host: states that find room in the host's memory when they lose their slots."""
     few = settings(max_examples=12, stateful_step_count=30, deadline=None, derandomize=True, report_multiple_bugs=False)
-    run_state_machine_as_test(lambda: SlotsMachine(make(WINDOW, k), host), settings=few)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(lambda: SlotsMachine(make(WINDOW, k), host), settings=few)  # type: ignore[arg-type]
