@@ -125,8 +125,8 @@ class EpisodeStore:
         """Creates the episode; if one of that name exists, returns it unchanged."""
         keys, creation = _keys(state.episode_id), self._creation(state)
         with store_errors(state.episode_id):
-            values = await self._create(keys=keys, args=creation)
-        return read_state(state.episode_id, pairs(values), self._ttl_ms)
+            ttl_ms, values = await self._create(keys=keys, args=creation)
+        return read_state(state.episode_id, pairs(values), ttl_ms)
 
     async def end(self, episode_id: str, total_reward: float | None = None) -> tuple[EpisodeState, bool] | None:
         """Marks the episode as ended. The first `total_reward` (finite) that is given is kept.
@@ -136,14 +136,15 @@ class EpisodeStore:
         now, reward = _now_us(), "" if total_reward is None else repr(total_reward)
         keys, left = _keys(episode_id), self._ttl_ms if self._archive else self._ended_ttl_ms
         with store_errors(episode_id):
-            values = await self._end(keys, [now, left, reward])
-        if not values:
+            answer = await self._end(keys, [now, left, reward])
+        if not answer:
             return None
-        state = read_state(episode_id, pairs(values), self._ttl_ms)
+        ttl_ms, values = answer
+        state = read_state(episode_id, pairs(values), ttl_ms)
         return state, state.updated_us == now  # written only when it had not ended before
 
     async def archived(self, state: EpisodeState) -> bool:
-        """Marks an ended episode as archived, so that it expires early; False if there is no such episode any more."""
+        """Marks an ended episode as archived, so that it expires early; False if there is no such one any more."""
         keys = _keys(state.episode_id)
         with store_errors(state.episode_id):
             return bool(await self._archived(keys, [state.incarnation, self._ended_ttl_ms]))

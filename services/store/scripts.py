@@ -22,7 +22,7 @@ CREATE = (
     _CREATION
     + """
 create_if_missing(1)
-return redis.call('HGETALL', KEYS[1])
+return {redis.call('PTTL', KEYS[1]), redis.call('HGETALL', KEYS[1])}
 """
 )
 
@@ -33,7 +33,7 @@ COMMIT = (
 local step = tonumber(ARGV[1])
 local function entry_of(number) return string.format('%d-0', number + 1) end
 
-if step == 0 then create_if_missing(7) end
+if step == 0 and ARGV[2] == ARGV[13] then create_if_missing(7) end  -- the digest before it is that of no steps
 local known = redis.call('HMGET', KEYS[1],
   'committed', 'length', 'ended', 'history', 'seed', 'deterministic', 'created_us', 'incarnation')
 local committed = tonumber(known[1] or '')
@@ -76,13 +76,13 @@ if redis.call('HGET', KEYS[1], 'ended') == '0' then
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
 end
 if ARGV[3] ~= '' then redis.call('HSETNX', KEYS[1], 'total_reward', ARGV[3]) end
-return redis.call('HGETALL', KEYS[1])
+return {redis.call('PTTL', KEYS[1]), redis.call('HGETALL', KEYS[1])}
 """
 
-# ARGV: incarnation, time to live from now on. Returns 1 if it is that episode, and so is marked.
+# ARGV: incarnation, time to live from now on. Returns 1 if it is that episode and has ended, and so is marked.
 ARCHIVED = """
-local known = redis.call('HMGET', KEYS[1], 'incarnation', 'created_us')
-if (known[1] or known[2]) ~= ARGV[1] then return 0 end
+local known = redis.call('HMGET', KEYS[1], 'incarnation', 'created_us', 'ended')
+if (known[1] or known[2]) ~= ARGV[1] or known[3] ~= '1' then return 0 end
 redis.call('HSET', KEYS[1], 'archived', '1')
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('PEXPIRE', KEYS[2], ARGV[2])

@@ -100,9 +100,9 @@ def counted_errors(tally: Tally) -> Iterator[None]:
         yield
 
 
-def attack(serve: Serve, tally: Tally, draw: random.Random, kinds: list[str]) -> None:
+def attack(serve: Serve, tally: Tally, draw: random.Random, kinds: list[str], services: list[str]) -> None:
     """Does something to one process that runs."""
-    kind, service = draw.choice(kinds), draw.choice(SERVICES)
+    kind, service = draw.choice(kinds), draw.choice(services)
     try:
         process = psutil.Process(serve.pid(service))
         process.send_signal(KINDS[kind])
@@ -169,7 +169,7 @@ def soak(arguments: argparse.Namespace, serve: Serve) -> dict[str, Any]:
         try:
             while time.monotonic() - began < arguments.seconds and serve.alive:
                 time.sleep(arguments.every)
-                attack(serve, tally, draw, arguments.kinds)
+                attack(serve, tally, draw, arguments.kinds, arguments.services)
                 tally.resident_mb.append(resident(serve))
         finally:
             over.set()
@@ -185,7 +185,8 @@ def result(
     arguments: argparse.Namespace, tally: Tally, times: dict[str, float], *, answered: int, unfinished: int
 ) -> dict[str, Any]:
     """What is kept."""
-    settings = {name: getattr(arguments, name) for name in ("seconds", "episodes", "steps", "every", "seed", "kinds")}
+    named = ("seconds", "episodes", "steps", "every", "seed", "kinds", "services")
+    settings = {name: getattr(arguments, name) for name in named}
     waits = np.percentile(tally.seconds or [0.0], [50, 95, 99, 100]).round(3).tolist()
     return {
         "settings": settings,
@@ -219,6 +220,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=48, help="of one episode (%(default)s)")
     parser.add_argument("--every", type=float, default=2.0, help="seconds between attacks (%(default)s)")
     parser.add_argument("--kinds", nargs="+", default=["kill"], choices=KINDS, help="of attacks (%(default)s)")
+    parser.add_argument("--services", nargs="+", default=list(SERVICES), choices=SERVICES, help="under attack (all)")
     parser.add_argument("--seed", type=int, default=0, help="of the attacks (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here")
     arguments = parser.parse_args()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from faults_episodes import Outcome, Plan, Player
-from faults_serve import Serve
+from faults_serve import SERVICES, Serve
 from soak import Tally, compare, soak, violations
 
 pytest_plugins = ("faults_fixtures",)
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.timeout(240)
 
 
 def test_a_short_soak_ends_every_episode_and_loses_nothing(serve: Serve) -> None:
-    kinds = ["kill", "silence", "stop"]
-    found = soak(Namespace(seconds=8.0, episodes=8, steps=12, every=2.0, kinds=kinds, seed=1), serve)
+    what = {"kinds": ["kill", "silence", "stop"], "services": list(SERVICES)}
+    found = soak(Namespace(seconds=8.0, episodes=8, steps=12, every=2.0, seed=1, **what), serve)
     assert violations(found) == []
     assert found["episodes"]["ended"] >= 8
     assert sum(found["attacks"].values()) >= 3
