@@ -1,20 +1,18 @@
 """The end of an episode, on a real Redis: how long it stays, how it gets into the archive, how it is deleted."""
 
 import asyncio
-import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 import redis.asyncio
+from support.stored import AGENT, TTL
 
 from agent.history import extend_history
 from agent.vocabulary import Word
-from deploy.local.redis_server import redis_command
 from deploy.local.stack import free_port
 from services.policy.archive.archive import Archive
 from services.policy.archive.archiver import READ, Archiver
@@ -26,43 +24,14 @@ from services.store.keys import deletion_key, episode_key, history_key
 from services.store.pressure import Pressure
 from services.store.redis import FreeingScript, connect_redis
 
-AGENT = "a" * 64
-TTL, ENDED_TTL = 600.0, 60.0
-STARTS_WITHIN = 20.0
+ENDED_TTL = 60.0
 
 
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis process of these tests alone."""
-    port = free_port()
-    server = subprocess.Popen(redis_command(port, tmp_path_factory.mktemp("redis")), stdout=subprocess.DEVNULL)
-    try:
-        client, end = redis.Redis(port=port), time.monotonic() + STARTS_WITHIN
-        while not answers(client):
-            assert time.monotonic() < end, "Redis did not start"
-            time.sleep(0.02)
-        client.close()
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        server.kill()
-        server.wait()
-
-
-def answers(client: redis.Redis) -> bool:
-    try:
-        return bool(client.ping())
-    except redis.exceptions.RedisError:
-        return False
-
-
-@pytest.fixture
-async def client(redis_url: str) -> AsyncIterator["redis.asyncio.Redis"]:
-    """A connection to an empty Redis."""
-    client = connect_redis(redis_url, timeout=5)
-    await client.flushall()
-    yield client
+@pytest.fixture(autouse=True)
+async def _no_limit(client: "redis.asyncio.Redis") -> AsyncIterator[None]:
+    """Takes away again what a test has made of Redis's memory."""
+    yield
     await client.config_set("maxmemory", 0)
-    await client.aclose()
 
 
 @pytest.fixture
