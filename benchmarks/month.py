@@ -87,8 +87,7 @@ class Month:
 
     async def _tick(self, times: float) -> None:
         await self._pressure.measure()
-        found = await self._client.info("memory")
-        self.share = max(self.share, found["used_memory"] / found["maxmemory"])
+        self.share = max(self.share, self._pressure.share)
         now = time.monotonic()
         expected = self._rate * times * (now - self._last) * SPEED / SCALE
         self._last = now

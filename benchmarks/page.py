@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+
+from training.report.plots import save_plot
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE, RAW, PLOTS = DOCS / "performance.md", DOCS / "results/raw/performance", DOCS / "results/plots"
@@ -201,13 +201,12 @@ DRAWN = {"reference": plot_reference, "load": plot_load, "peers": plot_peers}
 
 def draw(name: str, file: Path) -> None:
     """Draws one plot as SVG."""
-    style: Any = {"svg.hashsalt": "shelm", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
-    with mpl.rc_context(style):
-        figure = Figure(figsize=(6.8, 3.6), layout="constrained")
-        axes = figure.add_subplot()
+
+    def legend_too(axes: Axes) -> None:
         DRAWN[name](axes)
         axes.legend(frameon=False)
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+
+    save_plot(file, legend_too)
 
 
 def markdown(rows: Iterable[Row]) -> str:

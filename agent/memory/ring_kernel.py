@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -123,7 +124,7 @@ def usable(device: torch.device, dtype: torch.dtype) -> bool:
     if not interpreted and (device.type != "cuda" or not torch.cuda.is_available()):
         return False
     try:
-        wrong = _difference(device, dtype)
+        wrong = max(difference(dtype, device=device, count=count, capacity=2 * BLOCK + 3, size=64) for count in (1, 5))
     except Exception as error:  # a compiler raises many kinds
         log.warning("the kernel over memory slots cannot run on %s: %s: %s", device, type(error).__name__, error)
         return False
@@ -133,20 +134,30 @@ def usable(device: torch.device, dtype: torch.dtype) -> bool:
     return True
 
 
-def _difference(device: torch.device, dtype: torch.dtype) -> float:
-    """The largest difference between kernel and plain path for rings of which one part is hidden."""
-    draws = torch.Generator().manual_seed(0)
+def difference(
+    dtype: torch.dtype,
+    *,
+    count: int,
+    capacity: int,
+    size: int,
+    heads: int = 2,
+    slots: Sequence[int] = (3, 0, 4),
+    bias: bool = True,
+    device: torch.device | str = "cpu",
+) -> float:
+    """The largest difference of kernel and plain path on random numbers; of biased scores the first half is hidden."""
+    draws = torch.Generator().manual_seed(count + capacity)
 
     def drawn(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=draws).to(device=device, dtype=dtype)
 
-    heads, capacity, size, slots = 2, 2 * BLOCK + 3, 64, torch.tensor([3, 0, 4], device=device)
-    worst = 0.0
-    for count in (1, 5):
-        queries, bias = drawn(3 * heads, count, size) / size**0.5, drawn(3 * heads, count, capacity)
-        bias[:, :, 7:20] = torch.finfo(dtype).min / 2
-        rings = drawn(2, 5, heads, capacity, size)
-        found = attend_rings(queries, rings[0].flatten(0, 1), rings[1].flatten(0, 1), slots, bias, heads=heads)
-        keys, values = (one.index_select(0, slots).flatten(0, 1) for one in rings)
-        worst = max(worst, float((found - attend(queries, keys, values, bias)).abs().max()))
-    return worst
+    rows, at = len(slots) * heads, torch.tensor(slots, device=device)
+    queries, rings = drawn(rows, count, size) / size**0.5, drawn(2, max(slots) + 1, heads, capacity, size)
+    added = drawn(rows, count, capacity) if bias else None
+    if added is not None:
+        added[:, :, : capacity // 2] = torch.finfo(dtype).min / 2
+    keys, values = (one.index_select(0, at).flatten(0, 1) for one in rings)
+    plain = attend(queries, keys, values, added)
+    found = attend_rings(queries, rings[0].flatten(0, 1), rings[1].flatten(0, 1), at, added, heads=heads)
+    assert found.dtype == dtype
+    return float((found - plain).abs().max())

@@ -6,13 +6,21 @@ other servers than Amazon's). Blocking: for threads.
 Failure policy: what the file system or S3 says is raised as it is; a file or folder that is not there is None or empty.
 """
 
+import asyncio
 import contextlib
+import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import fsspec  # type: ignore[import-untyped]
+from shelm.v1.errors_pb2 import ErrorReason
 
+from services.protocol.reasons import failure
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 S3 = "s3://"
 # A worker that waits for a server that is away holds up the files behind it.
 _S3_OPTIONS = {
@@ -43,6 +51,18 @@ def folder_of(episode_id: str) -> str:
 def episode_of(folder: str) -> str:
     """The reverse of `folder_of`."""
     return folder.replace("%2E", ".", 1) if folder.startswith("%2E") else folder
+
+
+async def reached(work: Callable[[], Result], name: str, reason: ErrorReason, *, doing: str = "") -> Result:
+    """Runs blocking work on a place in a thread; raises `reason`, retryable, for whatever it raises.
+
+    name: of the place, for the caller. doing: what was tried, for the log.
+    """
+    try:
+        return await asyncio.to_thread(work)
+    except Exception as error:  # S3's client raises many kinds
+        log.warning("%s cannot be reached: %s", doing or name, type(error).__name__, exc_info=error)
+        raise failure(reason, f"{name} cannot be reached; retry later", retry_after=1.0) from error
 
 
 class Place:

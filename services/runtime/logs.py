@@ -34,6 +34,13 @@ class Sparse:
 
     def error(self, kind: Hashable, text: str, error: BaseException | None = None) -> None:
         """Logs an event with the traceback of `error`, unless one of its kind was logged just now."""
+        self._event(logging.ERROR, kind, text, error)
+
+    def warning(self, kind: Hashable, text: str) -> None:
+        """Does the same with a warning."""
+        self._event(logging.WARNING, kind, text, None)
+
+    def _event(self, level: int, kind: Hashable, text: str, error: BaseException | None) -> None:
         now = time.monotonic()
         quiet_until, held = self._kinds.get(kind, (0.0, 0))
         if now < quiet_until:
@@ -43,7 +50,7 @@ class Sparse:
             self._kinds.clear()
         self._kinds[kind] = now + self._every, 0
         more = f" (and {held} more since the last such line)" if held else ""
-        self._log.error("%s%s", text, more, exc_info=error)
+        self._log.log(level, "%s%s", text, more, exc_info=error)
 
 
 def configure_logging(service: str, level: str, log_format: LogFormat = "text") -> None:

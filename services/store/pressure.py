@@ -10,7 +10,7 @@ from typing import Any
 
 from prometheus_client import Gauge
 
-from services.store.redis import memory_of_each
+from services.store.redis import memory_reports
 
 log = logging.getLogger(__name__)
 EVERY = 1.0  # seconds
@@ -25,7 +25,7 @@ class Pressure:
     def __init__(self, client: Any, *, mark: float) -> None:
         self._client, self._mark = client, mark
         self._task: asyncio.Task[None] | None = None
-        self.full = False
+        self.full, self.share = False, 0.0  # of the limit that is used
 
     def start(self) -> None:
         """Measures from now on."""
@@ -39,12 +39,11 @@ class Pressure:
 
     async def measure(self) -> None:
         """Asks Redis once."""
-        try:
-            nodes = await memory_of_each(self._client)
-        except Exception:  # away, which health says, or without the right to ask
-            log.debug("Redis was not asked for its memory", exc_info=True)
+        reports = [report for report in (await memory_reports(self._client)).values() if "used_memory" in report]
+        nodes = [(int(report["used_memory"]), int(report.get("maxmemory", 0))) for report in reports]
+        if not nodes:  # away, which health says, or without the right to ask
             return
-        used, limit = max(nodes, key=lambda node: node[0] / node[1] if node[1] else 0.0)
+        self.share, used, limit = max((used / limit if limit else 0.0, used, limit) for used, limit in nodes)
         full = bool(limit) and used >= self._mark * limit
         if full != self.full:
             log.warning("Redis uses %d of %d bytes: episodes may %sbegin", used, limit, "not " if full else "")

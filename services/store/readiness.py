@@ -14,6 +14,7 @@ from typing import Any
 from redis.asyncio.cluster import RedisCluster
 
 from services.store.keys import history_key, probe_keys
+from services.store.redis import memory_reports
 
 log = logging.getLogger(__name__)
 TRIED = 10_000  # names, to find one for each primary of a cluster
@@ -47,21 +48,9 @@ async def why_not_readable(client: Any) -> list[str]:
 
 async def _evictions(client: Any) -> list[str]:
     """The primaries that may evict."""
-    if not isinstance(client, RedisCluster):
-        problems = [_eviction("", await _memory(client))]
-    else:
-        problems = [
-            _eviction(f" of {node.name}", await _memory(client, target_nodes=node)) for node in client.get_primaries()
-        ]
+    reports = await memory_reports(client)
+    problems = [_eviction(f" of {name}" if name else "", report) for name, report in reports.items()]
     return [problem for problem in problems if problem]
-
-
-async def _memory(client: Any, **where: Any) -> Any:
-    try:
-        return await client.info("memory", **where)
-    except Exception as error:  # not allowed, or not known to a proxy; what Redis must do it has just done
-        log.debug("INFO memory: %s", error)
-        return {}
 
 
 def _eviction(place: str, memory: Any) -> str:

@@ -4,6 +4,7 @@ Failure policy: a call raises what the client library raises; services.store.err
 failure the next call connects again. An address that cannot be used is a ValueError whose text holds nothing of the address.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+log = logging.getLogger(__name__)
 Run = tuple[Sequence[str], Sequence[Any]]  # keys and arguments of a script
 CLUSTER = "cluster+"  # before redis:// or rediss://: the address is one node of a Redis Cluster
 
@@ -70,14 +72,19 @@ async def scan_page(client: Any, cursor: int, *, match: str, count: int) -> tupl
     return (at + 1 if at + 1 < len(nodes) else 0), keys
 
 
-async def memory_of_each(client: Any) -> list[tuple[int, int]]:
-    """Bytes that are used and that may be used (0: no limit) of a Redis, or of each primary of a cluster."""
-    if isinstance(client, RedisCluster):
-        found = await client.info("memory", target_nodes=RedisCluster.PRIMARIES)
-        nodes = list(found.values()) if all(isinstance(one, dict) for one in found.values()) else [found]
-    else:
-        nodes = [await client.info("memory")]
-    return [(int(node["used_memory"]), int(node.get("maxmemory", 0))) for node in nodes]
+async def memory_reports(client: Any) -> dict[str, Any]:
+    """What INFO tells of the memory of a Redis, named "", or of each known primary of a cluster; {} where it is not told."""
+    if not isinstance(client, RedisCluster):
+        return {"": await _memory(client)}
+    return {str(node.name): await _memory(client, target_nodes=node) for node in client.get_primaries()}
+
+
+async def _memory(client: Any, **where: Any) -> Any:
+    try:
+        return await client.info("memory", **where)
+    except Exception as error:  # away, not allowed, or not known to a proxy
+        log.debug("INFO memory: %s", error)
+        return {}
 
 
 class FreeingScript:

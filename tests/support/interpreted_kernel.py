@@ -10,28 +10,8 @@ from itertools import product
 
 import torch
 
-from agent.memory.attention import attend
-from agent.memory.ring_kernel import BLOCK, attend_rings, usable
+from agent.memory.ring_kernel import BLOCK, difference, usable
 from agent.memory.slot_cache import SlotCache
-
-
-def difference(
-    dtype: torch.dtype, *, count: int, capacity: int, slots: list[int], heads: int = 2, size: int = 16, bias: bool = True
-) -> float:
-    """The largest difference of kernel and plain path on random numbers."""
-    draws = torch.Generator().manual_seed(count + capacity)
-    rows = len(slots) * heads
-    queries = (torch.randn(rows, count, size, generator=draws) / size**0.5).to(dtype)
-    rings = torch.randn(2, 6, heads, capacity, size, generator=draws).to(dtype)
-    added = torch.randn(rows, count, capacity, generator=draws).to(dtype) if bias else None
-    if added is not None:
-        added[:, :, : capacity // 2] = torch.finfo(dtype).min / 2  # hidden, whole parts among them
-    at = torch.tensor(slots)
-    keys, values = (one.index_select(0, at).flatten(0, 1) for one in rings)
-    plain = attend(queries, keys, values, added)
-    found = attend_rings(queries, rings[0].flatten(0, 1), rings[1].flatten(0, 1), at, added, heads=heads)
-    assert found.dtype == dtype
-    return float((found - plain).abs().max())
 
 
 def of_the_cache() -> float:
@@ -58,7 +38,7 @@ def main() -> None:
     float32, found = torch.float32, dict[str, float]()
     for count, capacity, bias in product((1, 2, 3, 9), (1, 7, BLOCK, 2 * BLOCK + 3), (False, True)):
         name = f"{count} queries, {capacity} positions{', bias' if bias else ''}"
-        found[name] = difference(float32, count=count, capacity=capacity, slots=[5, 0, 3], bias=bias)
+        found[name] = difference(float32, count=count, capacity=capacity, size=16, slots=[5, 0, 3], bias=bias)
     found["one row in many parts, odd size"] = difference(float32, count=1, capacity=200, slots=[1], heads=1, size=24)
     found["the cache"] = of_the_cache()
     found["bfloat16"] = difference(torch.bfloat16, count=2, capacity=70, slots=[0, 2], size=32)

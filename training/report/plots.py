@@ -4,7 +4,7 @@ Colours are those of Okabe and Ito, which can be distinguished with any kind of 
 bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,21 @@ POINTS = 80  # of a line; more cannot be seen at this size
 
 def learning_curves(methods: dict[str, list[Result]], file: Path) -> None:
     """Draws one plot of one environment, whose id is the title; methods: results by method."""
-    style: Any = {"svg.hashsalt": "shelm", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
-    with mpl.rc_context(style):
-        figure = Figure(figsize=(6.8, 3.6), layout="constrained")
-        axes = figure.add_subplot()
+
+    def curves(axes: Axes) -> None:
         for method, results in methods.items():
             _curves(axes, results, colour=COLOURS[method], name=NAMES[method])
         _frame(axes, next(iter(methods.values()))[0].curve_of)
+
+    save_plot(file, curves)
+
+
+def save_plot(file: Path, draw: Callable[[Axes], None]) -> None:
+    """Saves as SVG what `draw` draws, in the style of all plots of this repository."""
+    style: Any = {"svg.hashsalt": "shelm", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
+    with mpl.rc_context(style):
+        figure = Figure(figsize=(6.8, 3.6), layout="constrained")
+        draw(figure.add_subplot())
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
 
 

@@ -19,6 +19,7 @@ from prometheus_client import Counter, Gauge
 from services.policy.archive.archive import Archive
 from services.protocol.values import CommittedStep, EpisodeState
 from services.runtime.errors import ServiceError
+from services.runtime.logs import Sparse
 from services.store.episodes import EpisodeStore
 
 log = logging.getLogger(__name__)
@@ -28,13 +29,8 @@ READ = 1000  # steps at once
 SWEEP_EVERY, SHARE = 60.0, 100.0  # seconds; minimum ratio of the time between two sweeps to the time of one
 FRESH = 5.0  # seconds after its end in which a sweep leaves an episode to the replica that has ended it
 FLUSH_SECONDS = 5.0
-LOG_EVERY = 10.0
 OUTCOMES = Counter("shelm_episodes_archived", "Episodes that have ended, by what became of their copy", ["outcome"])
 WAITING = Gauge("shelm_archive_waiting", "Episodes that have ended and wait to be archived by this process")
-
-
-class DamagedError(Exception):
-    """What Redis has of an episode is not all of it."""
 
 
 class Archiver:
@@ -45,7 +41,7 @@ class Archiver:
         self._names: asyncio.Queue[str] = asyncio.Queue(MOST)
         self._waiting: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
-        self._quiet_until = 0.0
+        self._sparse = Sparse(log)
 
     def start(self) -> None:
         """Starts its tasks."""
@@ -74,8 +70,6 @@ class Archiver:
             WAITING.set(len(self._waiting))
             try:
                 await self._copy(name)
-            except DamagedError as error:
-                self._failed("damaged", name, error)
             except ServiceError as error:
                 self._failed("damaged" if error.reason == "EPISODE_DAMAGED" else "failed", name, error)
             except Exception as error:  # S3's client raises many kinds; the next episode gets its chance
@@ -93,17 +87,15 @@ class Archiver:
             await asyncio.to_thread(self._archive.remove, state)
 
     async def _read(self, episode_id: str) -> tuple[EpisodeState | None, list[CommittedStep]]:
-        steps: list[CommittedStep] = []
-        numbers: list[int] = []
-        while True:
-            state, found = await self._store.steps(episode_id, first=numbers[-1] + 1 if numbers else 0, limit=READ)
-            numbers += [number for number, _ in found]
+        """The episode with all its steps, which the store has found whole; None if it is gone, or another has its name."""
+        begun, found = await self._store.steps(episode_id, first=0, limit=READ)
+        steps = [step for _, step in found]
+        while begun and len(found) == READ:
+            state, found = await self._store.steps(episode_id, first=found[-1][0] + 1, limit=READ)
+            if state is None or state.incarnation != begun.incarnation:
+                return None, []
             steps += [step for _, step in found]
-            if state is None or len(found) < READ:
-                break
-        if state and numbers != list(range(state.committed + 1 - len(numbers), state.committed + 1)):
-            raise DamagedError(f"{len(numbers)} steps are stored, and step {state.committed} is the last")
-        return state, steps
+        return begun, steps
 
     async def _sweep(self) -> None:
         while True:
@@ -126,6 +118,4 @@ class Archiver:
 
     def _failed(self, outcome: str, name: str, error: Exception) -> None:
         OUTCOMES.labels(outcome).inc()
-        if time.monotonic() >= self._quiet_until:
-            self._quiet_until = time.monotonic() + LOG_EVERY
-            log.warning("episode %r is not archived: %s: %s", name, type(error).__name__, error)
+        self._sparse.warning("archive", f"episode {name!r} is not archived: {type(error).__name__}: {error}")

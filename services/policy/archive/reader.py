@@ -5,21 +5,16 @@ Contract: as `EpisodeStore.read` and `steps`. Redis is asked first; the archive 
 Failure policy: ARCHIVE_UNAVAILABLE if the archive cannot be read, ARCHIVE_OFF if there is none and it is asked for.
 """
 
-import asyncio
-import logging
-from collections.abc import Callable
-from typing import TypeVar
-
 from shelm.v1 import errors_pb2
 
 from services.policy.archive.archive import Archive, Episode
+from services.policy.places import reached
 from services.protocol.reasons import failure
 from services.protocol.values import CommittedStep, EpisodeState
 from services.store.episodes import EpisodeStore
 from services.store.records import Numbered
 
-log = logging.getLogger(__name__)
-Result = TypeVar("Result")
+PLACE, UNAVAILABLE = "the archive", errors_pb2.ERROR_REASON_ARCHIVE_UNAVAILABLE
 
 
 class Episodes:
@@ -54,27 +49,18 @@ class Episodes:
         if archive is None:
             text = "this server keeps no archive; its operator turns it on with SHELM_ARCHIVE"
             raise failure(errors_pb2.ERROR_REASON_ARCHIVE_OFF, text)
-        return await _reading(lambda: archive.page(token, size))
+        return await reached(lambda: archive.page(token, size), PLACE, UNAVAILABLE)
 
     async def delete_archived(self, episode_id: str) -> bool:
         """Deletes what the archive has of a name; returns whether it had anything."""
         archive = self._archive
-        return bool(archive and await _reading(lambda: archive.delete(episode_id)))
+        return bool(archive and await reached(lambda: archive.delete(episode_id), PLACE, UNAVAILABLE))
 
     async def _archived(self, episode_id: str) -> Episode | None:
         archive = self._archive
-        return await _reading(lambda: archive.read(episode_id)) if archive else None
+        return await reached(lambda: archive.read(episode_id), PLACE, UNAVAILABLE) if archive else None
 
 
 def _numbered(episode: Episode) -> list[Numbered]:
     _, first, steps = episode
     return list(enumerate(steps, first))
-
-
-async def _reading(work: Callable[[], Result]) -> Result:
-    try:
-        return await asyncio.to_thread(work)
-    except Exception as error:  # S3's client raises many kinds
-        log.warning("the archive cannot be reached: %s: %s", type(error).__name__, error)
-        text = "the archive cannot be reached; retry later"
-        raise failure(errors_pb2.ERROR_REASON_ARCHIVE_UNAVAILABLE, text, retry_after=1.0) from error

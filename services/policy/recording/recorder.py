@@ -14,15 +14,13 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
-from typing import TypeVar
 
 from prometheus_client import Counter
 from shelm.v1 import errors_pb2
 
 from agent.frame import Frame
+from services.policy.places import reached
 from services.policy.recording.recordings import Recorded, Recordings
-from services.protocol.reasons import failure
 
 log = logging.getLogger(__name__)
 WORKERS = 4  # S3 takes tens of milliseconds a frame
@@ -32,7 +30,7 @@ LOG_EVERY = 10.0  # seconds
 SWEEP_EVERY = (1.0, 3600.0)  # seconds, at least and at most; a tenth of the retention in between
 FRAMES = Counter("shelm_frames_recorded", "Frames of committed steps, by what became of their recording", ["outcome"])
 _Item = tuple[str, int, Frame]
-Result = TypeVar("Result")
+PLACE, UNAVAILABLE = "the recorded frames", errors_pb2.ERROR_REASON_RECORDINGS_UNAVAILABLE
 
 
 class Recorder:
@@ -59,19 +57,13 @@ class Recorder:
 
     async def read(self, episode_id: str, step: int) -> Recorded | None:
         """A recorded frame; None if there is none."""
-        return await self._reached(lambda: self._recordings.read(episode_id, step), f"step {step} of {episode_id!r}")
-
-    async def _reached(self, work: Callable[[], Result], what: str) -> Result:
-        try:
-            return await asyncio.to_thread(work)
-        except Exception as error:  # S3's client raises many kinds
-            log.warning("%s cannot be reached: %s", what, type(error).__name__, exc_info=error)
-            text = "the recorded frames cannot be reached; retry later"
-            raise failure(errors_pb2.ERROR_REASON_RECORDINGS_UNAVAILABLE, text, retry_after=1.0) from error
+        doing = f"step {step} of {episode_id!r}"
+        return await reached(lambda: self._recordings.read(episode_id, step), PLACE, UNAVAILABLE, doing=doing)
 
     async def delete(self, episode_id: str) -> int:
         """Deletes the frames of an episode; returns how many. Frames of it that still wait are written afterwards."""
-        return await self._reached(lambda: self._recordings.delete(episode_id), f"the frames of {episode_id!r}")
+        doing = f"the frames of {episode_id!r}"
+        return await reached(lambda: self._recordings.delete(episode_id), PLACE, UNAVAILABLE, doing=doing)
 
     async def close(self, seconds: float = FLUSH_SECONDS) -> None:
         """Waits until the frames that wait are written, but no longer than `seconds`."""
