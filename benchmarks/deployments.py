@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import psutil  # type: ignore[import-untyped]
 import redis
-import tritonclient.grpc as triton
 from numpy.typing import NDArray
 from prometheus_client.parser import text_string_to_metric_families
 from shelm import Client
@@ -30,8 +29,6 @@ from shelm.gym import minigrid_env
 
 from deploy.local.redis_server import redis_command
 from deploy.local.stack import Stack, free_port
-from services.triton.repository import main as write_models
-from tools.local_triton import TritonServer
 
 REPOSITORY = Path(__file__).parents[1]
 BUNDLE = "models/minigrid-memory"
@@ -82,6 +79,8 @@ def _batches(address: str) -> Readings:
 
 
 def _triton_batches(target: str) -> Readings:
+    import tritonclient.grpc as triton  # here and below, because a machine for the rest may lack it
+
     with triton.InferenceServerClient(target) as client:
         stats = client.get_inference_statistics().model_stats
     return {"triton " + one.name.rpartition("_")[0]: (one.inference_count, one.execution_count) for one in stats}
@@ -134,6 +133,9 @@ def behind_triton(
     folder: Path, redis_at: tuple[str, int], settings: Settings, *, bundle: str = BUNDLE, device: str = "cpu"
 ) -> Iterator[Deployment]:
     """Runs the three services with their models in a Triton; needs `make triton-setup`."""
+    from services.triton.repository import main as write_models
+    from tools.local_triton import TritonServer
+
     repository, port = folder / "repository", free_port()
     write_models([bundle, "--out", str(repository), "--device", device])
     server = TritonServer(repository, port=port, folder=folder, environment=REPOSITORY / ".triton")

@@ -13,7 +13,7 @@ have one caller at a time.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TypeVar
 
 import torch
@@ -74,6 +74,10 @@ class LanguageModel(ABC):
         """
         with torch.inference_mode():
             return self.step_inputs(cache, slots, lengths, self.embeddings[words.to(self.device)])
+
+    def stepper(self, cache: SlotCache) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+        """Returns `step` for one cache that is used for long: a model may prepare what pays only then."""
+        return lambda slots, lengths, words: self.step(cache, slots, lengths, words)
 
     @abstractmethod
     def step_inputs(self, cache: SlotCache, slots: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor:

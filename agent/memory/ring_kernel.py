@@ -35,12 +35,13 @@ def _kernel() -> Any:
     import triton
     from triton import language as tl
 
+    # Without annotations: Triton reads them, and knows its own alone.
     @triton.jit  # type: ignore[untyped-decorator]
-    def attend_part(  # noqa: PLR0917 - Triton passes arguments by position
-        queries: Any, keys: Any, values: Any, slots: Any, bias: Any, out: Any, peaks: Any, sums: Any,
-        count: Any, capacity: Any, heads: Any, size: Any, part_length: Any,
+    def attend_part(  # type: ignore[no-untyped-def]  # noqa: ANN202, PLR0917 - Triton passes arguments by position
+        queries, keys, values, slots, bias, out, peaks, sums,  # noqa: ANN001
+        count, capacity, heads, size, part_length,  # noqa: ANN001
         has_bias: tl.constexpr, queried: tl.constexpr, width: tl.constexpr, block: tl.constexpr,
-    ) -> None:  # fmt: skip
+    ):  # fmt: skip
         """One part of one head's ring for all its queries; programs are (rows * heads, parts)."""
         row, part = tl.program_id(0), tl.program_id(1)
         parts = tl.num_programs(1)
@@ -99,7 +100,16 @@ def attend_rings(queries: Tensor, keys: Tensor, values: Tensor, slots: Tensor, b
     peaks, sums = out.new_empty(rows, parts, count), out.new_empty(rows, parts, count)
     queried = _power_of_two(count)
     _kernel()[rows, parts](
-        *(queries.contiguous(), keys, values, slots, queries if bias is None else bias.contiguous(), out, peaks, sums),
+        *(
+            queries.contiguous(),
+            keys,
+            values,
+            slots.contiguous(),
+            queries if bias is None else bias.contiguous(),
+            out,
+            peaks,
+            sums,
+        ),
         *(count, capacity, heads, size, length),
         has_bias=bias is not None,
         queried=queried,
@@ -151,7 +161,8 @@ def difference(
     def drawn(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=draws).to(device=device, dtype=dtype)
 
-    rows, at = len(slots) * heads, torch.tensor(slots, device=device)
+    # A column, as a caller may have it: the kernel reads addresses, so how a tensor lies in memory matters.
+    rows, at = len(slots) * heads, torch.tensor([(slot, -1) for slot in slots], device=device)[:, 0]
     queries, rings = drawn(rows, count, size) / size**0.5, drawn(2, max(slots) + 1, heads, capacity, size)
     added = drawn(rows, count, capacity) if bias else None
     if added is not None:

@@ -9,12 +9,13 @@ downstream must clone the result first.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
+from agent.cuda_graphs import graphed
 from agent.history import history_reach
 from agent.memory.attention import attend
 from agent.memory.language_model import LanguageModel, Rebuilding
@@ -69,6 +70,13 @@ class RingTransformer(nn.Module, LanguageModel, Generic[Relation]):
         for _, block in self.blocks():
             block.halve()
         self.halved = True
+
+    def stepper(self, cache: SlotCache) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+        """Implements `LanguageModel.stepper`: on a GPU, CUDA graphs. A step that is repeated writes what it wrote before."""
+        if self.device.type == "cpu":
+            return super().stepper(cache)
+        step = graphed(lambda rows: self.step(cache, rows[:, 0], rows[:, 1], rows[:, 2:]), self.device)
+        return lambda slots, lengths, words: step(torch.cat([slots[:, None], lengths[:, None], words], 1))  # in one copy
 
     @torch.inference_mode()
     def step_inputs(self, cache: SlotCache, slots: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor:

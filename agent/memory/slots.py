@@ -90,6 +90,7 @@ class MemorySlots:
             tokens_per_step=language_model.tokens_per_step, vocabulary_size=vocabulary_size, agent_digest=agent_digest
         )
         self._cache = language_model.new_cache(slots)
+        self._step = language_model.stepper(self._cache)
         self._slots: OrderedDict[str, _Slot] = OrderedDict()  # least recently used first
         self._free = list(range(slots))[::-1]
         self._host: OrderedDict[str, tuple[_Slot, Tensor]] = OrderedDict()  # least recently used first
@@ -251,8 +252,7 @@ class MemorySlots:
             return []
         k = self._model.tokens_per_step
         try:
-            vectors = self._model.step(
-                self._cache,
+            vectors = self._step(
                 torch.tensor([slot.index for slot in forward.slots]),
                 torch.tensor([step.step * k for step in forward.steps]),
                 torch.tensor([step.vocabulary_rows for step in forward.steps], dtype=torch.int64),

@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from agent.bundle import AgentBundle, PolicyPart
+from agent.cuda_graphs import graphed
 from agent.frame import Frame
 from agent.policy.heads import row_sizes
 
@@ -112,19 +113,29 @@ class PolicyEngine:
 
     def __init__(self, model: ActorCritic, device: str) -> None:
         self._model, self._device = model.to(device), device
+        self._encode = graphed(self._encoded, torch.device(device))
+        self._decide = graphed(self._decided, torch.device(device))
 
     @torch.inference_mode()
     def encode(self, frames: Sequence[Frame]) -> list[Features]:
         """Returns the CNN features, float32 (features,), of each frame uint8 (height, width, 3)."""
-        batch = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous()
-        return list(self._model.encode(batch.to(self._device)).cpu().numpy())
+        return list(self._encode(torch.from_numpy(np.stack(frames)).to(self._device)).cpu().numpy())
 
     @torch.inference_mode()
     def decide(self, pairs: Sequence[tuple[Features, Vector]]) -> list[tuple[Parameters, float]]:
         """Returns (parameters of the action distribution, value) for each pair (features, memory vector)."""
-        features, memory = (torch.from_numpy(np.stack(part)).to(self._device) for part in zip(*pairs, strict=True))
-        parameters, values = self._model.decide(features, memory)
-        return list(zip(parameters.cpu().numpy(), values.tolist(), strict=True))
+        features, memory = (torch.from_numpy(np.stack(part)) for part in zip(*pairs, strict=True))
+        decided = self._decide(torch.cat([features, memory], 1).to(self._device)).cpu()
+        return list(zip(decided[:, :-1].contiguous().numpy(), decided[:, -1].tolist(), strict=True))
+
+    def _encoded(self, frames: Tensor) -> Tensor:
+        return self._model.encode(frames.permute(0, 3, 1, 2).contiguous())
+
+    def _decided(self, joint: Tensor) -> Tensor:
+        """Features beside memory vectors -> parameters beside values: one tensor each, so one copy to and from a device."""
+        memory = len(self._model.memory_mean)
+        parameters, values = self._model.decide(joint[:, :-memory], joint[:, -memory:])
+        return torch.cat([parameters, values[:, None]], 1)
 
 
 def load_actor_critic(bundle: AgentBundle) -> ActorCritic:

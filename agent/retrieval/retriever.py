@@ -24,11 +24,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from agent.cuda_graphs import graphed
 from agent.frame import Frame, Observation
 from agent.retrieval.image_tower import image_tower
 from agent.retrieval.preprocess import Mode, Preprocessing
 from agent.retrieval.ranking import normalised_vocabulary, ranked, top_keys
 from agent.vocabulary import Vocabulary, Word
+
+GRAPHED = 16  # frames, up to which launching a tower's operations takes longer on a GPU than computing them
 
 
 def check_frame(frame: NDArray[Any], index: int) -> None:
@@ -67,6 +70,7 @@ class TokenRetriever:
         self.embeddings = self._normalised.embeddings
         self.cache_frames, self.hits, self.misses = cache_frames, 0, 0
         self._cache: OrderedDict[bytes, list[Word]] = OrderedDict()
+        self._best = graphed(lambda pixels: top_keys(self._similarities(pixels), self.k), self.device, most=GRAPHED)
 
     def retrieve(self, frames: Sequence[Frame]) -> list[list[Word]]:
         """Returns the k words of each frame uint8 (height, width, 3), most similar first; frame sizes may differ within a
@@ -101,13 +105,17 @@ class TokenRetriever:
     @torch.inference_mode()
     def similarities(self, frames: list[Frame]) -> Tensor:
         """Returns the cosine similarity of frames of one size to every word: float32 (frames, rows) on the device."""
-        features = self.visual(self.preprocess(frames).to(self.dtype))
+        return self._similarities(self.preprocess(frames))
+
+    def _similarities(self, pixels: Tensor) -> Tensor:
+        features = self.visual(pixels.to(self.dtype))
         if isinstance(features, tuple):  # CoCa's tower also returns its patch tokens
             features = features[0]
         return normalize(features.float(), dim=-1) @ self.embeddings.T
 
+    @torch.inference_mode()
     def _words(self, frames: list[Frame]) -> list[list[Word]]:
-        rows, similarities = ranked(top_keys(self.similarities(frames), self.k))
+        rows, similarities = ranked(self._best(self.preprocess(frames)))
         return [
             [Word(row, self.words[row], value) for row, value in zip(best, values, strict=True)]
             for best, values in zip(rows.tolist(), similarities.tolist(), strict=True)

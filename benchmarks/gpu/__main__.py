@@ -1,11 +1,12 @@
 """One GPU against its own limits, and against float32 on the CPU: `python -m benchmarks.gpu --json FILE [--quick]`.
 
 1. `limits`: measured copy bandwidth (bytes per second, reads and writes) and rate of a large matrix product.
-2. `agreement`: shares of the shipped agent's frames on which words and greedy actions are those of float32 on the CPU
+2. `fast_paths`: the kernel over memory slots and CUDA graphs against the plain ways (benchmarks.gpu.fast_paths).
+3. `agreement`: shares of the shipped agent's frames on which words and greedy actions are those of float32 on the CPU
    (benchmarks.agreement).
-3. `engines`: retrieval, memory, policy, and the whole pipeline without services, at batches of 1 to 512 and windows of 63
+4. `engines`: retrieval, memory, policy, and the whole pipeline without services, at batches of 1 to 512 and windows of 63
    and 511, with the shares of the roofline (benchmarks.gpu.roofline).
-4. `services`: one process and a Redis, in a closed loop, for both the paper's sizes and the shipped agent; with `--triton`
+5. `services`: one process and a Redis, in a closed loop, for both the paper's sizes and the shipped agent; with `--triton`
    also with all models in a Triton.
 
 The paper's sizes have random weights and `--dtype bfloat16`. The JSON file is written after every row, so that a run that is
@@ -27,12 +28,14 @@ from tqdm import tqdm
 from agent.bundle import AgentBundle, load_bundle
 from agent.engines.dtype import resolve_dtype
 from benchmarks.bundles import paper_bundle
-from benchmarks.gpu import engines, roofline
+from benchmarks.gpu import engines, fast_paths, roofline
 from benchmarks.report import options, table, write
 
 ROOT = Path(__file__).parents[2]
 WINDOWS, BATCHES, REPEATS = (63, 511), (1, 2, 4, 8, 16, 32, 64, 128, 256, 512), 100
 QUICK_WINDOWS, QUICK_BATCHES, QUICK_REPEATS = (15,), (1, 4), 3
+PARTS = ("fast_paths", "engines", "agreement", "services")
+COMPARED = (1, 16, 64, 256)
 EPISODES, SECONDS, FRAMES = (1, 64, 512), 440.0, 200
 
 
@@ -43,13 +46,13 @@ class Run:
         self.result: dict[str, Any] = {**settings, "left_out": {}}
         self._path, self._end = path, time.monotonic() + seconds
 
-    def part(self, name: str, rows: Callable[[], Iterable[Any]], total: int | None = None) -> None:
+    def part(self, name: str, rows: Callable[[], Iterable[Any]]) -> None:
         """Adds the rows of a part, as long as there is time; a part that cannot run here is named with the reason."""
         self.result[name] = found = list[Any]()
         try:
             if time.monotonic() > self._end:
                 raise TimeoutError("no time was left")
-            for row in tqdm(rows(), desc=name, total=total, unit="row"):
+            for row in tqdm(rows(), desc=name, unit="row"):
                 found.append(row)
                 self.write()
                 if time.monotonic() > self._end:
@@ -80,6 +83,17 @@ def agreement(device: str, frames: int) -> Iterable[dict[str, Any]]:
     return compare(load_bundle(ROOT / "models/minigrid-memory"), paths(device, GPU_PAIRS), frames)
 
 
+def ways(bundles: list[AgentBundle], setup: engines.Setup) -> Iterable[dict[str, Any]]:
+    """Compares the fast ways with the plain ones, for each window."""
+    if setup.device != "cpu":  # where the kernel needs Triton's interpreter, as the unit tests have it
+        yield from fast_paths.kernel_differences(setup.device)
+    batches = tuple(batch for batch in COMPARED if batch <= max(setup.batches))
+    for bundle in bundles:
+        window = bundle.manifest.memory.window
+        yield from fast_paths.kernel_times(setup.device, resolve_dtype(setup.dtype, setup.device), batches, window)
+        yield from fast_paths.graph_times(engines.language_model(bundle, setup), setup.device, batches)
+
+
 def services(bundles: list[AgentBundle], chosen: Any) -> Iterable[dict[str, Any]]:
     """Measures the services; imported here, because a machine for the GPU alone may lack what they need."""
     from benchmarks.gpu.services import service_rows
@@ -103,6 +117,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--triton", action="store_true", help="also measure with Triton; needs `make triton-setup`")
     chosen = parser.parse_args()
     if chosen.device.startswith("cuda") and not torch.cuda.is_available():
@@ -116,13 +131,19 @@ def main() -> None:
     setup = engines.Setup(chosen.device, chosen.dtype, batches, repeats, **measured)
     with tempfile.TemporaryDirectory() as root:
         bundles = papers(Path(root), chosen.quick)
-        run.part("engines", lambda: engines.rows(bundles, setup), engines.total(setup, len(bundles)))
-        run.part("agreement", lambda: agreement(chosen.device, 20 if chosen.quick else FRAMES))
-        run.part("services", lambda: services([load_bundle(ROOT / "models/minigrid-memory"), bundles[-1]], chosen))
+        parts: dict[str, Callable[[], Iterable[Any]]] = {
+            "fast_paths": lambda: ways(bundles, setup),
+            "engines": lambda: engines.rows(bundles, setup),
+            "agreement": lambda: agreement(chosen.device, 20 if chosen.quick else FRAMES),
+            "services": lambda: services([load_bundle(ROOT / "models/minigrid-memory"), bundles[-1]], chosen),
+        }
+        for name in chosen.parts:
+            run.part(name, parts[name])
     heads = ("part", "window", "batch", "p50_ms", "p99_ms", "rate", "share_of_roofline", "error")
-    print(table({head: row.get(head, "") for head in heads} for row in run.result["engines"]))
-    for name in ("limits", "agreement", "left_out"):
-        print(name, run.result[name])
+    print(table({head: row.get(head, "") for head in heads} for row in run.result.get("engines", ())))
+    for name in ("limits", *chosen.parts, "left_out"):
+        if name != "engines":
+            print(name, run.result[name])
 
 
 if __name__ == "__main__":

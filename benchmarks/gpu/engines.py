@@ -58,17 +58,22 @@ def measured(setup: Setup, work: Callable[[], Any], least: Work | None, batch: i
     }
 
 
-def memory_rows(bundle: AgentBundle, setup: Setup) -> Iterator[Row]:
-    """Measures a step at every batch, on full slots."""
+def language_model(bundle: AgentBundle, setup: Setup) -> Any:
+    """Loads a bundle's language model."""
     part, dtype = bundle.manifest.memory, resolve_dtype(setup.dtype, setup.device)
     spec = LanguageModelSpec(kind=part.kind, source=part.source, layers=part.layers, window=part.window)
     ids = load_vocabulary(bundle).token_ids
-    model: Any = load_language_model(spec, lm_token_ids=ids, tokens_per_step=1, device=setup.device, dtype=dtype)
+    return load_language_model(spec, lm_token_ids=ids, tokens_per_step=1, device=setup.device, dtype=dtype)
+
+
+def memory_rows(bundle: AgentBundle, setup: Setup) -> Iterator[Row]:
+    """Measures a step at every batch, on full slots."""
+    model, window = language_model(bundle, setup), bundle.manifest.memory.window
     for batch in setup.batches:
         try:
             yield _memory_row(model, setup, batch)
         except torch.OutOfMemoryError as error:
-            yield {"part": "memory", "window": part.window, "batch": batch, "error": str(error)[:120]}
+            yield {"part": "memory", "window": window, "batch": batch, "error": str(error)[:120]}
         _free()
 
 
@@ -79,8 +84,10 @@ def _memory_row(model: Any, setup: Setup, batch: int) -> Row:
     slots, lengths = torch.arange(batch), torch.full((batch,), 4 * model.window)
     words = torch.zeros(batch, 1, dtype=torch.int64)
 
+    step = model.stepper(cache)
+
     def work() -> None:
-        model.step(cache, slots, lengths, words)
+        step(slots, lengths, words)
         lengths.add_(1)
 
     return measured(setup, work, step_work(model, batch), batch, part="memory", window=model.window)
@@ -148,8 +155,3 @@ def rows(bundles: Sequence[AgentBundle], setup: Setup) -> Iterator[Row]:
         yield from memory_rows(bundle, setup)
         for cached in (True, False):
             yield from pipeline_rows(bundle, setup, cached=cached)
-
-
-def total(setup: Setup, windows: int) -> int:
-    """Returns how many rows there will be."""
-    return len(setup.batches) * (2 + 3 * windows)  # retrieval, policy; memory and both pipelines

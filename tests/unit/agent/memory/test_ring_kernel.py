@@ -1,7 +1,8 @@
 """The kernel over the rings against the plain path.
 
-There is no GPU here: Triton's interpreter runs the kernel's own code on the CPU, so its arithmetic and its addresses are
-tried, but not its compilation.
+There is no GPU here: Triton's interpreter runs the kernel's own code on the CPU, which tries its arithmetic and its
+addresses, and Triton's compiler turns it into machine code for GPUs, which needs none. Both together are measured on a GPU
+by benchmarks.gpu.fast_paths.
 """
 
 import json
@@ -9,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 import torch
@@ -24,14 +26,25 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def differences() -> Mapping[str, float]:
     """The largest difference in each case of support.interpreted_kernel."""
+    return numbers_of("support.interpreted_kernel", TRITON_INTERPRET="1")
+
+
+def numbers_of(module: str, **variables: str) -> Mapping[str, float]:
+    """What a module prints, run in a process of its own."""
     pytest.importorskip("triton", reason="this build of torch has no Triton")
     paths = [str(REPOSITORY / "tests"), str(REPOSITORY), *sys.path]
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-m", "support.interpreted_kernel"]
+    environment = {**os.environ, **variables, "PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, "-m", module]
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+def test_the_kernel_compiles_for_gpus(tmp_path: Path) -> None:
+    sizes = numbers_of("support.compiled_kernel", TRITON_CACHE_DIR=str(tmp_path))
+    assert len(sizes) == 4
+    assert min(sizes.values()) > 1000
 
 
 def test_the_kernel_equals_the_plain_path(differences: Mapping[str, float]) -> None:
