@@ -164,8 +164,9 @@ def record_frames(count: int) -> list[NDArray[np.uint8]]:
 
 
 def _environment(checkout: Path, url: str) -> dict[str, str]:
+    inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     return {
-        "PYTHONPATH": f"{checkout}:{checkout / 'clients/python/src'}",
+        "PYTHONPATH": os.pathsep.join([str(checkout), str(checkout / "clients/python/src"), *inherited]),
         "SHELM_LISTEN": f"127.0.0.1:{free_port()}",
         "SHELM_REDIS_URL": url,
         "SHELM_AGENTS": str(REPOSITORY / BUNDLE),

@@ -158,11 +158,30 @@ def agreement() -> Iterable[Row]:
             yield row["bundle"], row["retrieval"], row["memory"], row["distinct_frames"], *shares
 
 
+def gpu_engines() -> Iterable[Row]:
+    """Engines and the whole pipeline on a GPU."""
+    yield "part", "window", "batch", "p50 ms", "p99 ms", "Acts/s", "share of the roofline"
+    for row in read("gpu")["engines"]:
+        if row["batch"] in (1, 16, 64, 256, 512):
+            share = percent(row["share_of_roofline"]) if "share_of_roofline" in row else ""
+            times = number(row["p50_ms"]), number(row["p99_ms"])
+            yield row["part"], row["window"] or "", row["batch"], *times, f"{row['rate']:,.0f}", share
+
+
+def gpu_fast_paths() -> Iterable[Row]:
+    """The kernel and CUDA graphs against the plain ways, on a GPU."""
+    yield "way", "window", "batch", "ms", "plain way, ms", "ratio", "largest difference"
+    for row in read("gpu")["fast_paths"]:
+        if "ratio" in row:
+            times = number(row["p50_ms"]), number(row["plain_p50_ms"])
+            yield row["path"], row["window"], row["batch"], *times, row["ratio"], f"{row['difference']:.0e}"
+
+
 TABLES: dict[str, Callable[[], Iterable[Row]]] = {
     one.__name__: one
     for one in (
         *(reference, reference_windows, load, load_many, open_loop, peers, overhead, stages),
-        *(rebuild, capacity, training, agreement),
+        *(rebuild, capacity, training, agreement, gpu_engines, gpu_fast_paths),
     )
 }
 
