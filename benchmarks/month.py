@@ -7,7 +7,8 @@ their clients abandon. Everything goes through `EpisodeStore` and `Pressure`, wh
 
 What is counted, by day: the largest share of the limit in use; episodes that began, that were refused because the store was
 nearly full, and that ended; reads of ended and of running episodes shortly before their time, and how many of them failed;
-commits that failed. `--surge N` adds a day of N times the traffic, in which the mark is reached.
+commits that failed. `--surge N` adds an hour of N times the traffic, in which the mark is reached; its time is smaller by
+SURGE_SPEED alone, so that no more episodes run at once than would in truth.
 """
 
 import asyncio
@@ -33,8 +34,8 @@ from services.store.episodes import Committed, EpisodeStore, new_episode
 from services.store.pressure import Pressure
 from services.store.redis import connect_redis
 
-DAY = 86_400.0
-SPEED, SCALE = 1800.0, 150.0
+DAY, HOUR = 86_400.0, 3_600.0
+SPEED, SURGE_SPEED, SCALE = 1800.0, 60.0, 150.0
 LIMIT = 640 * 2**20  # bytes: maxmemory of deploy/k8s/base/redis.conf
 TICK = 0.02  # seconds of real time
 STEPS = 13
@@ -55,11 +56,11 @@ class Life:
 
 
 class Month:
-    """The traffic. rate: episodes per simulated second, of the whole service."""
+    """The traffic. rate: episodes per simulated second, of the whole service. speed: simulated seconds in a second."""
 
-    def __init__(self, client: Any, rate: float) -> None:
-        self._client, self._rate, self._random = client, rate, random.Random(0)
-        self._store = EpisodeStore(client, ttl=EPISODE_TTL / SPEED, ended_ttl=ENDED_TTL / SPEED, retained=10_000)
+    def __init__(self, client: Any, rate: float, speed: float = SPEED) -> None:
+        self._client, self._rate, self._speed, self._random = client, rate, speed, random.Random(0)
+        self._store = EpisodeStore(client, ttl=EPISODE_TTL / speed, ended_ttl=ENDED_TTL / speed, retained=10_000)
         self._pressure = Pressure(client, mark=MARK)
         self._running: list[Life] = []
         # When to read which episode that takes no more steps, its last step, and when it expires.
@@ -67,21 +68,21 @@ class Month:
         self.counts: Counter[str] = Counter()
         self.share, self._last = 0.0, 0.0
 
-    async def day(self, number: int, times: float, bar: Any) -> dict[str, Any]:
-        """Plays one day; times: how much traffic."""
+    async def day(self, number: int, times: float, bar: Any, length: float = DAY) -> dict[str, Any]:
+        """Plays one day, or less; times: how much traffic."""
         self.counts.clear()
         self.share, began = 0.0, time.monotonic()
         self._last = began
-        while (passed := (time.monotonic() - began) * SPEED) < DAY:
+        while (passed := (time.monotonic() - began) * self._speed) < length:
             started = time.monotonic()
             rhythm = 1 + 0.5 * math.sin(2 * math.pi * passed / DAY)
             await self._tick(times * rhythm)
             wait = TICK - (time.monotonic() - started)
             self.counts["late ticks"] += wait < 0
             await asyncio.sleep(max(0.0, wait))
-            bar.update(min(DAY, (time.monotonic() - began) * SPEED) / DAY + number - bar.n)
+            bar.update(min(length, (time.monotonic() - began) * self._speed) / length + number - bar.n)
         kinds = ("began", "refused", "ended", "abandoned", "read", "unreadable", "commits", "failed", "late ticks")
-        return {"day": number, "traffic": times, "largest_share": round(self.share, 4)} | {
+        return {"day": number, "traffic": times, "hours": length / 3600, "largest_share": round(self.share, 4)} | {
             kind: self.counts[kind] for kind in kinds
         }
 
@@ -89,7 +90,7 @@ class Month:
         await self._pressure.measure()
         self.share = max(self.share, self._pressure.share)
         now = time.monotonic()
-        expected = self._rate * times * (now - self._last) * SPEED / SCALE
+        expected = self._rate * times * (now - self._last) * self._speed / SCALE
         self._last = now
         arrived = self._poisson(expected)
         if self._pressure.full:  # what policy does
@@ -116,7 +117,7 @@ class Month:
         self.counts["abandoned"] += sum(life.abandoned for life in done)
         for life in done:
             if self._random.random() < READ:
-                left = (EPISODE_TTL if life.abandoned else ENDED_TTL) / SPEED
+                left = (EPISODE_TTL if life.abandoned else ENDED_TTL) / self._speed
                 self._due.append((began + LATE * left, life.state.episode_id, life.last, began + left))
 
     async def _end(self, life: Life) -> None:
@@ -171,12 +172,15 @@ async def simulate(url: str, days: int, rate: float, surge: float, path: Path | 
     await client.config_set("maxmemory", base + int(LIMIT / SCALE))  # what an empty Redis needs does not shrink
     await client.config_set("hz", 500)  # how often it looks for expired keys; by default 10 times a second
     month, rows = Month(client, rate), list[dict[str, Any]]()
-    plan = [1.0] * days + ([surge, 1.0] if surge else [])
-    with tqdm(total=len(plan), unit="day") as bar:
-        for number, times in enumerate(plan):
-            rows.append(await month.day(number, times, bar))
-            facts = {"speed": SPEED, "scale": SCALE, "limit": LIMIT, "rate": rate, "mark": MARK, "ended_ttl": ENDED_TTL}
-            write({**facts, "episode_ttl": EPISODE_TTL, "rows": rows}, path)
+    facts = {"speed": SPEED, "surge_speed": SURGE_SPEED, "scale": SCALE, "limit": LIMIT, "rate": rate, "mark": MARK}
+    facts |= {"ended_ttl": ENDED_TTL, "episode_ttl": EPISODE_TTL}
+    with tqdm(total=days + bool(surge), unit="day") as bar:
+        for number in range(days):
+            rows.append(await month.day(number, 1.0, bar))
+            write({**facts, "rows": rows}, path)
+        if surge:
+            rows.append(await Month(client, rate, SURGE_SPEED).day(days, surge, bar, HOUR))
+            write({**facts, "rows": rows}, path)
     await client.aclose()
     return rows
 
@@ -186,9 +190,9 @@ def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--days", type=int)
     parser.add_argument("--rate", type=float, default=291 / STEPS, help="episodes per simulated second")
-    parser.add_argument("--surge", type=float, default=8.0, help="times the traffic on one more day; 0: none")
+    parser.add_argument("--surge", type=float, default=8.0, help="times the traffic in one more hour; 0: none")
     chosen = parser.parse_args()
-    days = chosen.days or (1 if chosen.quick else 30)
+    days = chosen.days if chosen.days is not None else 1 if chosen.quick else 30
     with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder)) as (url, _):
         rows = asyncio.run(simulate(url, days, chosen.rate, chosen.surge, chosen.json))
     print(table(rows))
