@@ -108,7 +108,7 @@ async def _lives(plan: Plan, soak: lives.Lives, watch: Watch, done: Write) -> No
         found = trends(watch.series)
         facts = {"seconds": round(time.monotonic() - began, 1), "counts": dict(soak.counts), "failures": soak.failures}
         times = {"episode_ttl": lives.EPISODE_TTL, "ended_ttl": lives.ENDED_TTL, "slots": lives.SLOTS}
-        watched = {"ended_processes": watch.ended, "trends": found, "growing": growing(found), "series": watch.series}
+        watched = {"ended_processes": watch.ended, "trends": found, "growing": growing(watch.series), "series": watch.series}
         return {"at_once": plan.lives_at_once, **times, **facts, "archive": archive, **watched}
 
     async def checkpoints() -> None:

@@ -34,7 +34,7 @@ def run(deployment: Deployment, redis_url: str, images: Images, *, episodes: int
         "cpu_seconds": cpu,
         "ended_processes": watch.ended,
         "trends": found,
-        "growing": growing(found),
+        "growing": growing(watch.series),
         "series": {**watch.series, "load": by_second(tally)},
     }
 

@@ -97,7 +97,7 @@ def run(deployment: Deployment, redis_url: str, images: Images, *, episodes: int
         "failed": dict(found.tally.failed),
         "ended_processes": watch.ended,
         "trends": trend,
-        "growing": growing(trend),
+        "growing": growing(watch.series),
         "series": {**watch.series, "load": by_second(found.tally)},
     }
 

@@ -16,11 +16,15 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]
 import redis
 
+from services.store.keys import deletion_key
+
 MB = 1e6
-PROCESS, STORE = ("pss_mb", "rss_mb", "descriptors", "threads"), ("keys", "used_mb", "clients")
+PROCESS, STORE = ("pss_mb", "rss_mb", "descriptors", "threads"), ("keys", "deletions", "used_mb", "clients")
 ALLOWED = 0.02  # growth over the second half as a share, of what may be called flat
-# What one thing more or less does not make a leak.
-SMALLEST = {"pss_mb": 4.0, "rss_mb": 4.0, "used_mb": 2.0, "descriptors": 4.0, "threads": 2.0, "keys": 20.0, "clients": 4.0}
+LEAST = 60  # samples; a shorter run is still warming up, and is not judged
+# What one thing more or less does not make a leak. Not judged: pss_mb, which changes with what other programs on the machine
+# share, and deletions, which Redis remembers for an hour, longer than any run here.
+SMALLEST = {"rss_mb": 4.0, "used_mb": 2.0, "descriptors": 4.0, "threads": 2.0, "keys": 20.0, "clients": 4.0}
 Series = dict[str, Any]
 
 
@@ -63,7 +67,9 @@ class Watch:
         found = {name: self._process(name, process) for name, process in self._processes.items() if name not in self.ended}
         # Its type says that it may be awaited, which is for the asyncio client.
         info: Any = self._redis.info()
-        store = int(self._redis.dbsize()), round(info["used_memory"] / MB, 2), info["connected_clients"]  # type: ignore[arg-type]
+        deletions = sum(1 for _ in self._redis.scan_iter(deletion_key("*"), count=1000))
+        keys: Any = self._redis.dbsize()
+        store = keys - deletions, deletions, round(info["used_memory"] / MB, 2), info["connected_clients"]
         if None in found.values():
             return  # the others would be one value ahead
         self.series["second"].append(now)
@@ -112,11 +118,13 @@ def trends(series: Series) -> dict[str, dict[str, dict[str, float]]]:
     }
 
 
-def growing(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
+def growing(series: Series) -> list[str]:
     """Returns what is not flat: a growth over the second half of more than ALLOWED, and of more than SMALLEST."""
+    if len(series["second"]) < LEAST:
+        return []
     return [
         f"{name} {quantity} grew by {of['growth']:.1f} ({100 * of['share']:.1f} %)"
-        for name, quantities in found.items()
+        for name, quantities in trends(series).items()
         for quantity, of in quantities.items()
-        if of["growth"] > max(SMALLEST[quantity], ALLOWED * of["level"])
+        if quantity in SMALLEST and of["growth"] > max(SMALLEST[quantity], ALLOWED * of["level"])
     ]
