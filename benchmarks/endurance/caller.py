@@ -30,6 +30,7 @@ class Tally:
 
     accepted: list[float] = field(default_factory=list)
     whole: list[float] = field(default_factory=list)
+    in_policy: list[float] = field(default_factory=list)  # of `accepted`, from where policy has begun with the Act
     answered_at: list[float] = field(default_factory=list)
     refused: int = 0  # Acts that were refused at least once
     recovered: int = 0  # of these, answered in the end
@@ -67,6 +68,7 @@ class Caller:
                     return None
             else:
                 self._answered(began, tried, refused)
+                self.tally.in_policy.append(answer.timing.total_us / 1e6)
                 return answer
 
     async def end(self, name: str) -> None:

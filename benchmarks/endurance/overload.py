@@ -70,6 +70,7 @@ def row(tally: Tally, episodes: int, took: float) -> Row:
         "acts": acts,
         "rate": round(acts / took, 1),
         "accepted": {**percentiles_ms(tally.accepted), "longest_ms": round(1000 * max(tally.accepted, default=0.0), 1)},
+        "in_policy": percentiles_ms(tally.in_policy),
         "with_waiting": {**percentiles_ms(tally.whole), "longest_ms": round(1000 * max(tally.whole, default=0.0), 1)},
         "refused_share": round(len(tally.waits) / max(1, began), 4),
         "refused": tally.refused,
