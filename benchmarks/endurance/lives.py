@@ -204,9 +204,9 @@ class Lives:
     async def _listing(self) -> None:
         async for _ in self._client.list_episodes():
             self.counts["listed episodes"] += 1
-        async with aclosing(self._client.list_episodes(archived=True)) as page:
-            async for _ in page:
-                break
+        pages: Any = self._client.list_episodes(archived=True)  # a generator, which its type does not say
+        async with aclosing(pages):
+            await anext(pages, None)
 
     async def archive_holds(self) -> dict[str, int]:
         """Waits until all ended episodes are archived; compares names, and returns how many are there, missing, too many."""
@@ -239,7 +239,8 @@ class Lives:
 
     async def _watch(self, client: AsyncClient, name: str, *, steps: int = 10_000) -> Words:
         words: Words = []
-        async with aclosing(client.watch_memory(name)) as watch:
+        watch: Any = client.watch_memory(name)  # a generator, which its type does not say
+        async with aclosing(watch):
             async for step in watch:
                 words.append([token.id for token in step.tokens])
                 if len(words) == steps:
@@ -272,7 +273,7 @@ class Lives:
 def violations(found: dict[str, Any]) -> list[str]:
     """Returns what must not be and is."""
     failed, archive = found["counts"].get("failed", 0), found["archive"]
-    wrong = [f"{failed} lives failed"] * bool(failed)
+    wrong: list[str] = [f"{failed} lives failed"] * bool(failed)
     wrong += [f"{name} ended" for name in found["ended_processes"]]
     wrong += [f"{archive[name]} episodes {name} in the archive" for name in ("missing", "unexpected") if archive[name]]
-    return wrong + found["growing"]
+    return [*wrong, *found["growing"]]

@@ -101,4 +101,4 @@ def violations(found: Row) -> list[str]:
         found["refused"] != found["recovered"]
     )
     wrong += ["refusals without advice"] * (found["refusals"] != found["refusals_with_advice"])
-    return wrong + found["growing"]
+    return [*wrong, *found["growing"]]
