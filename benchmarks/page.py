@@ -10,7 +10,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -234,11 +234,11 @@ def markdown(rows: Iterable[Row]) -> str:
     return "\n".join([head, "|" + " --- |" * (head.count("|") - 1), *rest])
 
 
-def filled(page: str) -> str:
+def filled(page: str, tables: Mapping[str, Callable[[], Iterable[Row]]] = TABLES) -> str:
     """Returns the page with its tables made anew."""
 
     def made(found: re.Match[str]) -> str:
-        return f"<!-- table: {found[1]} -->\n\n{markdown(TABLES[found[1]]())}\n\n<!-- end -->"
+        return f"<!-- table: {found[1]} -->\n\n{markdown(tables[found[1]]())}\n\n<!-- end -->"
 
     return re.sub(r"<!-- table: (\w+) -->.*?<!-- end -->", made, page, flags=re.DOTALL)
 

@@ -50,8 +50,10 @@ def machine() -> dict[str, Any]:
 def write(result: dict[str, Any], path: Path | None) -> None:
     """Writes a result with the machine and the command that made it."""
     # Of a path only its name: where this machine keeps its files is nobody's business.
-    command = [Path(word).name if word.startswith("/") else word for word in sys.argv]
-    whole = {"command": [Path(command[0]).stem, *command[1:]], "machine": machine(), **result}
+    words = [Path(word).name if word.startswith("/") else word for word in sys.argv[1:]]
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.stem == "__main__" else program.stem  # of a package that of its folder
+    whole = {"command": [name, *words], "machine": machine(), **result}
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(whole, indent=1) + "\n")

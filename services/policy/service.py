@@ -7,6 +7,7 @@ fail alone.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 
 from shelm.v1 import agent_pb2, agent_pb2_grpc, errors_pb2
@@ -224,9 +225,10 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     ) -> agent_pb2.DeleteEpisodeResponse:
         """Deletes an episode everywhere. If a part cannot be reached, the call fails, and is to be repeated."""
         name = check_episode_id(request.episode_id)
-        deleted = await self._store.delete(name)
-        self._forget(name)
-        archived = await self._episodes.delete_archived(name)
+        async with self._archiver.alone(name) if self._archiver else nullcontext():
+            deleted = await self._store.delete(name)
+            self._forget(name)
+            archived = await self._episodes.delete_archived(name)
         recorded = await self._frames.delete(name)
         return agent_pb2.DeleteEpisodeResponse(deleted=deleted or archived or recorded)
 

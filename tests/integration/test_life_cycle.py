@@ -1,14 +1,17 @@
 """The end of an episode, on a real Redis: how long it stays, how it gets into the archive, how it is deleted."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock, MagicMock
 
 import pytest
 import redis.asyncio
+from shelm.v1 import agent_pb2
 from support.stored import AGENT, TTL
 
 from agent.history import extend_history
@@ -17,6 +20,7 @@ from deploy.local.stack import free_port
 from services.policy.archive.archive import Archive
 from services.policy.archive.archiver import READ, Archiver
 from services.policy.archive.reader import Episodes
+from services.policy.service import AgentServicer
 from services.protocol.values import CommittedStep, EpisodeState
 from services.runtime.errors import ServiceError
 from services.store.episodes import Committed, EpisodeStore, new_episode
@@ -219,6 +223,50 @@ async def test_a_deleted_episode_is_gone_and_not_brought_back_by_an_archiver_tha
     assert await client.exists(history_key("episode"), deletion_key("episode")) == 1  # that it was deleted
     assert archive.read("episode") is None
     await archiver.close()
+
+
+async def test_deleting_waits_for_a_copy_that_is_being_written_so_that_nothing_is_left_when_it_returns(
+    store: EpisodeStore, archive: Archive
+) -> None:
+    await play(store, "episode", 2)
+    await store.end("episode")
+    writing, go_on = threading.Event(), threading.Event()
+
+    class Slow(Archive):
+        def write(self, *episode: Any) -> None:
+            writing.set()
+            assert go_on.wait(20)
+            super().write(*episode)
+
+    slow = Slow(str(archive._place._root))
+    archiver = Archiver(store, slow)
+    archiver.start()
+    archiver.put("episode")
+    assert await asyncio.to_thread(writing.wait, 20)
+    servicer = deleting(store, slow, archiver)
+    deletion = asyncio.create_task(servicer.DeleteEpisode(agent_pb2.DeleteEpisodeRequest(episode_id="episode"), MagicMock()))
+    done, _ = await asyncio.wait([deletion], timeout=0.5)
+    assert not done, "a copy that is written now would be read after the episode is said to be gone"
+    go_on.set()
+    assert (await deletion).deleted
+    assert archive.read("episode") is None
+    await archiver.close()
+
+
+def deleting(store: EpisodeStore, archive: Archive, archiver: Archiver) -> AgentServicer:
+    """A servicer of which nothing but DeleteEpisode works."""
+    needed = {name: AsyncMock() for name in ("agents", "pressure", "memory", "explainer")}
+    frames = AsyncMock(**{"delete.return_value": False})
+    return AgentServicer(
+        store=store,
+        episodes=Episodes(store, archive),
+        archiver=archiver,
+        actor=MagicMock(),
+        frames=frames,
+        max_batch_items=1,
+        max_watchers=1,
+        **needed,
+    )
 
 
 async def test_deleting_says_whether_there_was_one(store: EpisodeStore) -> None:

@@ -3,7 +3,8 @@
 Contract: an episode that has ended stays in Redis as long as a running one until its copy is written whole, then for
 SHELM_ENDED_TTL. `put` never waits; what is lost with a process, or while the archive is away, is found again by a sweep over
 Redis. Every replica archives, and may archive an episode twice, which writes the same file. An episode that is deleted
-meanwhile is not brought back.
+meanwhile is not brought back: who deletes it holds `alone` meanwhile, so that no copy of this process is on its way then,
+and what another replica writes after that is removed by it.
 
 Failure policy: an episode that cannot be archived is counted (`shelm_episodes_archived_total{outcome="failed"|"damaged"}`)
 and logged, at most one line in ten seconds; the sweep tries it again.
@@ -13,6 +14,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from weakref import WeakValueDictionary
 
 from prometheus_client import Counter, Gauge
 
@@ -40,6 +42,7 @@ class Archiver:
         self._store, self._archive, self._sweep_every = store, archive, sweep_every
         self._names: asyncio.Queue[str] = asyncio.Queue(MOST)
         self._waiting: set[str] = set()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: list[asyncio.Task[None]] = []
         self._sparse = Sparse(log)
 
@@ -55,6 +58,10 @@ class Archiver:
                 self._waiting.add(episode_id)
                 WAITING.set(len(self._waiting))
 
+    def alone(self, episode_id: str) -> asyncio.Lock:
+        """Held while an episode is copied: whoever else holds it can be sure that no copy of it is being written."""
+        return self._locks.setdefault(episode_id, asyncio.Lock())
+
     async def close(self, seconds: float = FLUSH_SECONDS) -> None:
         """Archives what waits, but for no longer than `seconds`."""
         with contextlib.suppress(TimeoutError):
@@ -69,7 +76,8 @@ class Archiver:
             self._waiting.discard(name)  # what changes from now on needs another copy
             WAITING.set(len(self._waiting))
             try:
-                await self._copy(name)
+                async with self.alone(name):
+                    await self._copy(name)
             except ServiceError as error:
                 self._failed("damaged" if error.reason == "EPISODE_DAMAGED" else "failed", name, error)
             except Exception as error:  # S3's client raises many kinds; the next episode gets its chance
