@@ -95,11 +95,8 @@ class Scripts:
             await self._learn_of(wrong)
         if isinstance(reached, int) and reached >= self._replicas:
             return answers
-        late = (
-            reached
-            if isinstance(reached, Exception)
-            else NotReplicated(f"{reached} replicas confirmed, not {self._replicas}")
-        )
+        few = NotReplicated(f"{reached} of {self._replicas} replicas have it")
+        late = reached if isinstance(reached, Exception) else few
         return [answer if isinstance(answer, Exception) else late for answer in answers]
 
     async def _learn_of(self, error: Exception) -> None:

@@ -23,6 +23,7 @@ class RestartedCluster:
         self._folder, self._draw = folder, random.Random(seed)
         self.processes = RedisClusterProcesses(folder, replicas=REPLICAS)
         self.restarts = 0
+        self.held_away: set[int] = set()  # nodes that are not started again
         self._done = threading.Event()
         self._keeper = threading.Thread(target=self._keep)
 
@@ -62,7 +63,7 @@ class RestartedCluster:
         left: dict[int, float] = {}
         while not self._done.wait(0.1):
             for i, process in enumerate(self.processes.processes):
-                if process.alive:
+                if process.alive or i in self.held_away:
                     continue
                 left[i] = left.get(i, self._draw.uniform(*AWAY)) - 0.1
                 if left[i] <= 0:

@@ -37,7 +37,11 @@ class RedisClusterProcesses:
     @property
     def url(self) -> str:
         """For SHELM_REDIS_URL."""
-        return f"cluster+redis://{self._hosts[0]}:{self.ports[0]}"
+        return self.url_at(0)
+
+    def url_at(self, number: int) -> str:
+        """The same, by way of another node."""
+        return f"cluster+redis://{self._hosts[number]}:{self.ports[number]}"
 
     def start(self) -> None:
         """Starts the nodes and makes a cluster of them."""
@@ -52,7 +56,9 @@ class RedisClusterProcesses:
         wait_for("the cluster is whole", lambda: all(_whole(node, len(nodes)) for node in nodes))
         for i, node in enumerate(nodes[NODES:]):
             node.execute_command("CLUSTER", "REPLICATE", nodes[i % NODES].execute_command("CLUSTER", "MYID"))
+        each = len(nodes) // NODES
         wait_for("the replicas follow", lambda: all(_follows(node) for node in nodes[NODES:]))
+        wait_for("the nodes know them", lambda: all(_knows(node, each) for node in nodes))
         for node in nodes:
             node.close()
 
@@ -91,6 +97,11 @@ def _answers(node: "redis.Redis") -> bool:
 def _whole(node: "redis.Redis", count: int) -> bool:
     state: Any = node.cluster("INFO")
     return bool(state["cluster_state"] == "ok" and int(state["cluster_known_nodes"]) == count)
+
+
+def _knows(node: "redis.Redis", each: int) -> bool:
+    shards: Any = node.execute_command("CLUSTER", "SLOTS")  # [first, last, primary, replicas ...]
+    return len(shards) == NODES and all(len(shard) == 2 + each for shard in shards)
 
 
 def _follows(node: "redis.Redis") -> bool:
