@@ -1,6 +1,6 @@
 """Redis with `appendfsync everysec`: what its death loses, what that of the machine may lose, and how an episode goes on.
 
-The first is shown by `kill -9`: the kernel has what was written. The second by the log as it would be found, without its tail.
+The first is shown by `kill -9`: the kernel has what was written. The second by the log as it would be found, cut short.
 """
 
 import os
