@@ -1,7 +1,7 @@
 """Clocks that jump by an hour, there and back, while episodes play: that of a server, and that of Redis.
 
 Times of steps follow the server's clock, and nothing else does. What is to expire follows that of Redis: after a jump
-forward it expires early, and what plays goes on, because its time to live is longer than the jump and begins anew with each step.
+forward it expires early. What plays goes on: its time to live is longer than the jump, and begins anew with each step.
 """
 
 import contextlib
