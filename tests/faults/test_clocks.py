@@ -79,7 +79,7 @@ class ClockedRedis(RedisProcess):
         """Sets its clock to so many seconds from the true time."""
         self.clock.write_text(f"{seconds:+d}")
         with redis.Redis.from_url(self.url) as client:
-            wait_for("the clock of Redis has jumped", lambda: abs(client.time()[0] - time.time() - seconds) < HOUR / 2)  # type: ignore[index]
+            wait_for("the clock of Redis has jumped", lambda: abs(client.time()[0] - time.time() - seconds) < HOUR / 2)
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_when_the_clock_of_redis_jumps_running_episodes_go_on_and_ended_ones_exp
             clocked.jump(jump)
             step(players, 2)
             with redis.Redis.from_url(clocked.url) as stored:
-                left = [stored.pttl(episode_key(player.name)) / 1000 for player in players]  # type: ignore[operator]
+                left = [stored.pttl(episode_key(player.name)) / 1000 for player in players]
             assert all(ttl - 60 < one <= ttl for one in left), "it begins anew with each step"
         with pytest.raises(EpisodeNotFound):
             client.get_episode("undisturbed-0")

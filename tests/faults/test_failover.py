@@ -43,7 +43,7 @@ def cut_off(cluster: RestartedCluster, primary: int, replica: int) -> None:
         client.config_set("primaryauth" if "primaryauth" in client.config_get("primaryauth") else "masterauth", "wrong")
     with cluster.processes.node(primary) as client:
         client.execute_command("CLIENT", "KILL", "TYPE", "replica")
-        wait_for("it has no replica", lambda: not client.info("replication")["connected_slaves"])  # type: ignore[index]
+        wait_for("it has no replica", lambda: not client.info("replication")["connected_slaves"])
 
 
 @pytest.mark.parametrize("replicas", [0, 1])

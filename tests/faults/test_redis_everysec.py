@@ -32,8 +32,7 @@ def test_killing_redis_loses_nothing(
     with serve.client() as client, ThreadPoolExecutor(EPISODES) as threads:
         players = [Player(client, f"{name}-{i}", plan) for i, plan in enumerate(episode_plans[:EPISODES])]
         for stop in (8, 16, 24, 32, 40):
-            with serve.redis() as stored:  # a new one, which has its settings from its start
-                wait_for("redis answers", lambda stored=stored: set_everysec(stored))
+            wait_for("redis takes the setting", lambda: set_everysec(serve))  # a new one, which has those of its start
             list(threads.map(lambda player, stop=stop: player.play(stop), players))
             act_under_fire(serve, "redis", players, draw)
         list(threads.map(Player.play, players))
@@ -41,10 +40,11 @@ def test_killing_redis_loses_nothing(
             player.check(expected)
 
 
-def set_everysec(client: "redis.Redis") -> bool:
+def set_everysec(serve: Serve) -> bool:
     """Whether it could be set."""
     try:
-        return bool(client.config_set("appendfsync", "everysec"))
+        with serve.redis() as stored:
+            return bool(stored.config_set("appendfsync", "everysec"))
     except redis.RedisError:
         return False
 
