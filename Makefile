@@ -19,6 +19,7 @@ EPISODES ?= 64
 EVERY ?= 2
 KINDS ?= kill
 SERVICES ?= redis retrieval memory policy
+CLUSTER ?=
 DEVICE ?= cpu
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test test-fast test-faults soak lint lint-code lint-types lint-imports lint-contracts lint-page format triton-setup peers-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos released client train curves study results lock clean
@@ -54,9 +55,9 @@ test-faults: setup  ## Run the fault suite with many deaths at every fail point,
 	FAULT_HITS=20 $(BIN)/python -m pytest tests/faults
 	$(BIN)/python tests/faults/mutations.py
 
-soak: setup  ## Play episodes while processes are killed at random (SECONDS=300 EPISODES=64 EVERY=2 KINDS="kill silence stop" SERVICES=redis)
+soak: setup  ## Play episodes while processes are killed at random (SECONDS=300 EPISODES=64 EVERY=2 KINDS="kill silence stop" SERVICES=redis CLUSTER=1)
 	PYTHONPATH=.:tests $(BIN)/python tests/faults/soak.py --seconds $(SECONDS) --episodes $(EPISODES) --every $(EVERY) \
-		--kinds $(KINDS) --services $(SERVICES) --json $(FAULTS)/soak.json
+		--kinds $(KINDS) --services $(SERVICES) $(if $(CLUSTER),--cluster) --json $(FAULTS)/soak$(if $(CLUSTER),-cluster).json
 
 triton-setup: .triton/.ready  ## Make .triton: a Triton Inference Server for the CPU and what the models need inside it
 

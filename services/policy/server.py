@@ -39,6 +39,9 @@ class PolicyServerSettings(AgentSettings):
     listen: str = Field("127.0.0.1:50051", description="HOST:PORT of the public API")
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="where the episodes are")
     redis_timeout: float = Field(2.0, gt=0, description="seconds for one answer of Redis")
+    redis_replicas: int = Field(
+        0, ge=0, description="replicas of Redis that must have a step before it is answered; 0: a failover can lose steps"
+    )
     episode_ttl: float = Field(86_400.0, gt=0, description="seconds after its last step until an episode is forgotten")
     ended_ttl: float = Field(900.0, gt=0, description="seconds after its end until Redis forgets an episode")
     archive: str = Field("", description="folder or s3://BUCKET[/PREFIX] for episodes that have ended; empty: off")
@@ -91,6 +94,8 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
         ended_ttl=min(settings.ended_ttl, settings.episode_ttl),
         archive=archive is not None,
         retained=settings.retained_steps,
+        replicas=settings.redis_replicas,
+        replica_wait=settings.redis_timeout / 2,  # the connection itself must not give up first
     )
     pressure = Pressure(client, mark=settings.admission_mark)
     labels = {bundle.digest: agent_labels(bundle.name, bundle.digest) for bundle in bundles}

@@ -27,8 +27,9 @@ from services.store.errors import episode_damaged, store_error, store_errors
 from services.store.keys import deletion_key, entry_id, episode_key, episode_of_key, history_key
 from services.store.readiness import why_not_ready
 from services.store.records import FIELDS, Numbered, check_whole, fields_of, pairs, read_entry, read_record, read_state
-from services.store.redis import FreeingScript, run_scripts, scan_page
-from services.store.scripts import ARCHIVED, COMMIT, CREATE, DELETE, END
+from services.store.redis import scan_page
+from services.store.replication import FreeingScript, NotReplicated, Scripts
+from services.store.scripts import ARCHIVED, COMMIT, CREATE, DELETE, END, STANDING
 
 
 def new_episode(
@@ -84,28 +85,41 @@ class EpisodeStore:
 
     client: of `connect_redis`. ttl: seconds that a running episode is kept after its last change. ended_ttl: the same of one
     that has ended; where there is an archive, of one that is in it. retained: steps kept per episode. archive: episodes that
-    have ended are to be archived, and stay as long as running ones until they are.
+    have ended are to be archived, and stay as long as running ones until they are. replicas: how many of Redis must
+    have a change before it is answered; replica_wait: the seconds that they have for it.
     """
 
     def __init__(
-        self, client: Any, *, ttl: float, retained: int, ended_ttl: float | None = None, archive: bool = False
+        self,
+        client: Any,
+        *,
+        ttl: float,
+        retained: int,
+        ended_ttl: float | None = None,
+        archive: bool = False,
+        replicas: int = 0,
+        replica_wait: float = 1.0,
     ) -> None:
         self._client = client
         self._ttl_ms, self._retained = int(ttl * 1000), retained
         self._ended_ttl_ms = self._ttl_ms if ended_ttl is None else int(ended_ttl * 1000)
         self._archive = archive
-        self._commit = client.register_script(COMMIT)
-        self._create = client.register_script(CREATE)
-        self._end = FreeingScript(client, END)
-        self._archived = FreeingScript(client, ARCHIVED)
-        self._delete = FreeingScript(client, DELETE)
+        self._scripts, self._replicas = Scripts(client, replicas=replicas, seconds=replica_wait), replicas
+        self._commit = self._scripts.register(COMMIT)
+        self._create = self._scripts.register(CREATE)
+        self._standing = self._scripts.register(STANDING)
+        self._end = FreeingScript(self._scripts, END)
+        self._archived = FreeingScript(self._scripts, ARCHIVED)
+        self._delete = FreeingScript(self._scripts, DELETE)
 
     async def missing(self) -> list[str]:
         """Why this Redis cannot take commits; empty if it can. Commits a step on keys of its own, at every primary."""
         probe = new_episode("probe", agent="", agent_digest="")
         now, _, *rest = self._creation(probe)
         arguments = [0, probe.history_digest, b"", b"", 1, 1, now, PROBE_TTL_MS, *rest]
-        return await why_not_ready(self._client, self._commit, probe.incarnation, arguments)
+        return await why_not_ready(
+            self._client, lambda keys: self._scripts.one(self._commit, keys, arguments), probe.incarnation
+        )
 
     async def commit(self, state: EpisodeState, step: int, record: CommittedStep) -> CommitOutcome:
         """Appends `record` as `step`; creates the episode at step 0."""
@@ -117,7 +131,7 @@ class EpisodeStore:
     async def commit_all(self, commits: Sequence[Commit]) -> list[CommitOutcome | Exception]:
         """Commits steps of several episodes in one trip to Redis, each atomically and with its own outcome."""
         runs = [(_keys(state.episode_id), self._commit_arguments(state, step, record)) for state, step, record in commits]
-        answers = await run_scripts(self._client, self._commit, runs)
+        answers = await self._scripts.run(self._commit, runs)
         asked = zip(commits, answers, strict=True)
         return [_commit_outcome(state.episode_id, step, answer) for (state, step, _), answer in asked]
 
@@ -125,7 +139,7 @@ class EpisodeStore:
         """Creates the episode; if one of that name exists, returns it unchanged."""
         keys, creation = _keys(state.episode_id), self._creation(state)
         with store_errors(state.episode_id):
-            ttl_ms, values = await self._create(keys=keys, args=creation)
+            ttl_ms, values = await self._scripts.one(self._create, keys, creation)
         return read_state(state.episode_id, pairs(values), ttl_ms)
 
     async def end(self, episode_id: str, total_reward: float | None = None) -> tuple[EpisodeState, bool] | None:
@@ -171,8 +185,21 @@ class EpisodeStore:
         return state, found[0][1] if found else None
 
     async def read_all(self, wanted: Sequence[tuple[str, int]]) -> list[Known | Exception]:
-        """Does the same as `read` for several (episode, step) at once; an episode that cannot be read has its error."""
-        return await together([outcome_of(self.read(*one)) for one in wanted])
+        """Does the same as `read` for several (episode, step) at once; an episode that cannot be read has its error.
+
+        A step that is found is one that no failover loses, as far as commits are such: it may be told to a client.
+        """
+        return await together([outcome_of(self._read_standing(*one)) for one in wanted])
+
+    async def _read_standing(self, episode_id: str, step: int) -> Known:
+        """Reads an episode and a step. Where replicas are waited for, the step is there once they have what was read."""
+        state, found = await self.read(episode_id, step)
+        if self._replicas and state and found:
+            with store_errors(episode_id):
+                answer = await self._scripts.one(self._standing, _keys(episode_id), [state.incarnation, step])
+                if not answer:
+                    raise NotReplicated("a step was read at a primary that has been replaced since")
+        return state, found
 
     async def steps(self, episode_id: str, *, first: int, limit: int) -> tuple[EpisodeState | None, list[Numbered]]:
         """Reads the episode and up to `limit` committed steps from `first` on, oldest first, in one transaction."""

@@ -8,7 +8,7 @@ is told any of this.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from redis.asyncio.cluster import RedisCluster
@@ -22,13 +22,13 @@ _WANTED = "noeviction"
 _unknown: set[str] = set()  # places whose policy is not told, which has been logged
 
 
-async def why_not_ready(client: Any, commit: Any, name: str, arguments: Sequence[Any]) -> list[str]:
-    """What keeps Redis from taking commits. Runs the commit's script, with these arguments, on new keys of this name."""
+async def why_not_ready(client: Any, commit: Callable[[Sequence[str]], Awaitable[Any]], name: str) -> list[str]:
+    """What keeps Redis from taking commits. commit: runs its script on keys, new ones of this name."""
     try:
         if isinstance(client, RedisCluster):
             await client.initialize()
         answers = await asyncio.gather(
-            *(commit(keys=probe_keys(number, name), args=arguments) for number in _everywhere(client)),
+            *(commit(probe_keys(number, name)) for number in _everywhere(client)),
             return_exceptions=True,
         )
     except Exception as error:

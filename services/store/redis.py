@@ -14,7 +14,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 log = logging.getLogger(__name__)
@@ -85,25 +85,6 @@ async def _memory(client: Any, **where: Any) -> Any:
     except Exception as error:  # away, not allowed, or not known to a proxy
         log.debug("INFO memory: %s", error)
         return {}
-
-
-class FreeingScript:
-    """A script that frees memory now or soon: it is to run even where none is left, which Redis can do from version 7 on."""
-
-    def __init__(self, client: Any, script: str) -> None:
-        self._plain = client.register_script(script)
-        self._flagged: Any = client.register_script(f"#!lua flags=allow-oom\n{script}")
-
-    async def __call__(self, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        """Runs it; returns its answer, or raises what Redis says."""
-        if self._flagged:
-            try:
-                return await self._flagged(keys=keys, args=arguments)
-            except ResponseError as error:
-                if "compiling script" not in str(error):
-                    raise
-                self._flagged = None  # an older Redis, which takes the flags for Lua
-        return await self._plain(keys=keys, args=arguments)
 
 
 async def run_scripts(client: Any, script: Any, runs: Sequence[Run]) -> list[Any]:

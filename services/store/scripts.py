@@ -95,3 +95,9 @@ local deleted = redis.call('DEL', KEYS[1], KEYS[2])
 if tonumber(ARGV[1]) > 0 then redis.call('SET', KEYS[3], '1', 'EX', ARGV[1]) end
 return deleted
 """
+
+# ARGV: incarnation, step. Returns 1 if it is that episode and the step is committed.
+STANDING = """
+local known = redis.call('HMGET', KEYS[1], 'incarnation', 'created_us', 'committed')
+return ((known[1] or known[2]) == ARGV[1] and tonumber(known[3] or '-1') >= tonumber(ARGV[2])) and 1 or 0
+"""

@@ -6,6 +6,7 @@ directory, which their environment names, so that nothing else on the machine is
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
+import redis
 from shelm import Client
 from shelm.errors import ShelmError
 from support.process import REPOSITORY, environment_with, tail
@@ -115,6 +117,12 @@ class Serve:
     def client(self, *, retry_for: float = RETRY_SECONDS) -> Client:
         """A client with its safe retries."""
         return Client(self.target, retry_for=retry_for)
+
+    def redis(self) -> "redis.Redis":
+        """A client of its Redis."""
+        found = re.search(r"--port (\d+)", (self.folder / "supervisord.conf").read_text())
+        assert found
+        return redis.Redis(port=int(found[1]))
 
     @contextlib.contextmanager
     def held_down(self, service: str) -> Iterator[None]:

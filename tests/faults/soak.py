@@ -5,6 +5,9 @@ episode under a name of its own, while every `--every` seconds something is done
 or SIGSTOP for a while, or SIGTERM. When the time is over the running episodes are played to their end. Of each episode every
 step is compared, as the client got it and as the server remembers it, with the reference.
 
+With `--cluster` the episodes are in a Redis Cluster of three primaries, each with a replica. Its nodes are attacked as well,
+and come back with their data; it is counted how often a replica took over.
+
 Result: one JSON object with counts, and nothing lost, doubled or different, or exit status 1. It ends by itself.
 """
 
@@ -18,8 +21,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -27,8 +31,9 @@ from unittest.mock import patch
 import grpc
 import numpy as np
 import psutil  # type: ignore[import-untyped]
+from faults_cluster import RestartedCluster, clustered
 from faults_episodes import CLOSE, Outcome, Plan, Player, plans, play_undisturbed
-from faults_serve import SERVICES, Serve, serving
+from faults_serve import MODELS, SERVICES, Serve, serving
 from shelm import MemoryStep, ShelmError, transport
 from shelm.status import error_from_call
 from support.frames import collect_frames
@@ -100,11 +105,21 @@ def counted_errors(tally: Tally) -> Iterator[None]:
         yield
 
 
-def attack(serve: Serve, tally: Tally, draw: random.Random, kinds: list[str], services: list[str]) -> None:
+def targets(serve: Serve, services: list[str], cluster: RestartedCluster | None) -> dict[str, Callable[[], int]]:
+    """What may be attacked, and the process id that it has now (0: none). In a cluster "redis" means each of its nodes."""
+    plain = [service for service in services if service in MODELS or not cluster]
+    nodes = cluster.nodes if cluster and "redis" in services else []
+    found: dict[str, Callable[[], int]] = {service: partial(serve.pid, service) for service in plain}
+    return {**found, **{node: partial(cluster.pid, node) for node in nodes if cluster}}
+
+
+def attack(pids: dict[str, Callable[[], int]], tally: Tally, draw: random.Random, kinds: list[str]) -> None:
     """Does something to one process that runs."""
-    kind, service = draw.choice(kinds), draw.choice(services)
+    kind, service = draw.choice(kinds), draw.choice(list(pids))
     try:
-        process = psutil.Process(serve.pid(service))
+        if not (pid := pids[service]()):
+            raise psutil.NoSuchProcess(pid)
+        process = psutil.Process(pid)
         process.send_signal(KINDS[kind])
         if kind == "silence":
             threading.Timer(SILENCE, lambda: resume(process)).start()
@@ -124,7 +139,7 @@ def resume(process: psutil.Process) -> None:
 def resident(serve: Serve) -> float:
     """Megabytes of the three services together."""
     total = 0
-    for service in SERVICES[1:]:
+    for service in MODELS:
         try:
             total += psutil.Process(serve.pid(service)).memory_info().rss
         except psutil.Error:
@@ -154,9 +169,10 @@ def play_for_ever(
                     tally.failed.append(f"{name}: {type(error).__name__}: {error}"[:300])
 
 
-def soak(arguments: argparse.Namespace, serve: Serve) -> dict[str, Any]:
+def soak(arguments: argparse.Namespace, serve: Serve, cluster: RestartedCluster | None = None) -> dict[str, Any]:
     """The whole run."""
     draw, tally = random.Random(arguments.seed), Tally()
+    pids = targets(serve, arguments.services, cluster)
     episodes = plans(collect_frames(96), arguments.episodes, arguments.steps)
     with serve.client(retry_for=30) as client:
         undisturbed = play_undisturbed(client, episodes, "reference")
@@ -169,7 +185,7 @@ def soak(arguments: argparse.Namespace, serve: Serve) -> dict[str, Any]:
         try:
             while time.monotonic() - began < arguments.seconds and serve.alive:
                 time.sleep(arguments.every)
-                attack(serve, tally, draw, arguments.kinds, arguments.services)
+                attack(pids, tally, draw, arguments.kinds)
                 tally.resident_mb.append(resident(serve))
         finally:
             over.set()
@@ -178,7 +194,8 @@ def soak(arguments: argparse.Namespace, serve: Serve) -> dict[str, Any]:
         tally.failed += [str(one.exception()) for one in running if one.done() and one.exception()]
     ending = time.monotonic() - began - under_attack
     times = {"under_attack": round(under_attack, 1), "until_all_had_ended": round(ending, 1)}
-    return result(arguments, tally, times, answered=answered, unfinished=unfinished)
+    found = result(arguments, tally, times, answered=answered, unfinished=unfinished)
+    return {**found, "cluster": {"failovers": cluster.failovers(), "restarts": cluster.restarts}} if cluster else found
 
 
 def result(
@@ -209,7 +226,8 @@ def violations(found: dict[str, Any]) -> list[str]:
     """What must be zero and is not."""
     must = {**{name: found["steps"][name] for name in ("lost", "doubled", "differing")}, **found["episodes"]}
     ended = must.pop("ended")
-    return [f"{count} {name}" for name, count in must.items() if count] + ([] if ended else ["no episode ended"])
+    wrong = [f"{count} {name}" for name, count in must.items() if count] + ([] if ended else ["no episode ended"])
+    return wrong + (["no replica took over"] if not found.get("cluster", {}).get("failovers", 1) else [])
 
 
 def main() -> int:
@@ -222,10 +240,14 @@ def main() -> int:
     parser.add_argument("--kinds", nargs="+", default=["kill"], choices=KINDS, help="of attacks (%(default)s)")
     parser.add_argument("--services", nargs="+", default=list(SERVICES), choices=SERVICES, help="under attack (all)")
     parser.add_argument("--seed", type=int, default=0, help="of the attacks (%(default)s)")
+    parser.add_argument("--cluster", action="store_true", help="a Redis Cluster instead of one Redis, with failovers")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="shelm-soak-") as folder, serving(Path(folder) / "run") as serve:
-        found = soak(arguments, serve)
+    with ExitStack() as running:
+        folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="shelm-soak-")))
+        cluster = running.enter_context(clustered(folder / "cluster", seed=arguments.seed)) if arguments.cluster else None
+        serve = running.enter_context(serving(folder / "run", **(cluster.settings if cluster else {})))
+        found = soak(arguments, serve, cluster)
     report.write(found, arguments.json)
     for name, value in found.items():
         print(f"{name}: {value}")

@@ -46,3 +46,10 @@ def test_a_step_that_is_missing_or_too_many_is_counted(
         player.outcomes = player.outcomes[:2]
         compare(player, undisturbed[0][:2], tally)
         assert tally.doubled == 1
+
+
+@pytest.mark.parametrize(("failovers", "wrong"), [(0, ["no replica took over"]), (1, [])])
+def test_a_cluster_in_which_no_replica_took_over_shows_nothing(failovers: int, wrong: list[str]) -> None:
+    none = {"lost": 0, "doubled": 0, "differing": 0}
+    episodes = {"ended": 1, "failed": 0, "unfinished": 0}
+    assert violations({"steps": none, "episodes": episodes, "cluster": {"failovers": failovers}}) == wrong

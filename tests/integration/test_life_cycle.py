@@ -26,7 +26,8 @@ from services.runtime.errors import ServiceError
 from services.store.episodes import Committed, EpisodeStore, new_episode
 from services.store.keys import deletion_key, episode_key, history_key
 from services.store.pressure import Pressure
-from services.store.redis import FreeingScript, connect_redis
+from services.store.redis import connect_redis
+from services.store.replication import FreeingScript, Scripts
 
 ENDED_TTL = 60.0
 
@@ -306,7 +307,7 @@ async def test_an_episode_ends_and_is_deleted_while_redis_is_full(
 
 
 async def test_a_redis_that_knows_no_flags_runs_the_script_without_them(client: "redis.asyncio.Redis") -> None:
-    script = FreeingScript(client, "return KEYS[1]")
+    script = FreeingScript(Scripts(client), "return KEYS[1]")
     # What Redis 6 says to the flags: there is none here to ask, so this is what no version can compile.
     script._flagged = client.register_script("return = 1")
     for _ in range(2):

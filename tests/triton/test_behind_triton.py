@@ -4,6 +4,7 @@
 orchestrator would do.
 """
 
+import random
 import shutil
 import sys
 import threading
@@ -34,7 +35,7 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 BUNDLE = REPOSITORY / "models/minigrid-memory"
-EPISODES, STEPS = 32, 24
+EPISODES, STEPS, KILLS = 32, 24, 4
 TASK = "MiniGrid-MemoryS11-v0"
 
 
@@ -105,6 +106,28 @@ def test_episodes_end_as_if_nothing_had_happened_when_triton_is_killed_among_32(
             player.check(expected)
         # Not once per episode: where the rebuild's own reply was lost, the repeated Act found the slot rebuilt.
         assert sum(act.memory.rebuilt for player in players for act in player.acts) >= EPISODES // 2
+
+
+def test_episodes_end_as_if_nothing_had_happened_when_triton_is_killed_again_and_again(
+    behind: BehindTriton, episode_plans: list[Plan]
+) -> None:
+    """At any moment, also soon after it has come back, when the memory states are being rebuilt."""
+    draw, some = random.Random("triton"), episode_plans[:16]
+    with client(behind) as connection:
+        undisturbed = play_undisturbed(connection, some, f"calm:{uuid.uuid4().hex}")
+        name = f"killed-again:{uuid.uuid4().hex}"
+        players = [Player(connection, f"{name}-{i}", plan) for i, plan in enumerate(some)]
+        with ThreadPoolExecutor(len(players)) as threads:
+            running = [threads.submit(player.play) for player in players]
+            for _ in range(KILLS):
+                time.sleep(draw.uniform(0.05, 0.4))
+                assert not all(one.done() for one in running), "somebody still plays"
+                behind.triton.kill()
+                behind.triton.start()
+            for one in running:
+                one.result(300)
+        for player, expected in zip(players, undisturbed, strict=True):
+            player.check(expected)
 
 
 def test_triton_away_is_unavailable_and_nothing_is_committed(behind: BehindTriton, frames: Sequence[Frame]) -> None:
