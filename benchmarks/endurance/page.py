@@ -78,6 +78,17 @@ def sizes() -> Iterable[Row]:
             yield name, process, number(rss["level"]), *growth, round(files["level"]), f"{files['growth']:+.1f}"
 
 
+def month() -> Iterable[Row]:
+    """One row for all the days, and one for each of the hours."""
+    kinds = ("began", "refused", "ended", "abandoned", "failed", "read", "unreadable")
+    yield "time", "largest share of the memory", *kinds
+    files = ("30 days", "month"), ("an hour of the same traffic", "month-hour"), ("an hour of 8 times it", "month-surge")
+    for name, file in files:
+        rows = read(file)["rows"]
+        share = percent(max(row["largest_share"] for row in rows))
+        yield name, share, *(f"{sum(row[kind] for row in rows):,}" for kind in kinds)
+
+
 def slots() -> Iterable[Row]:
     """One row."""
     row = read("slots")["slots"]
@@ -116,7 +127,7 @@ def _archive(found: Any) -> str:
     return f"{found['held']:,} / {found['missing']} / {found['unexpected']}" if found else "-"
 
 
-TABLES: dict[str, Callable[[], Iterable[Row]]] = {one.__name__: one for one in (overload, sizes, slots, lives)}
+TABLES: dict[str, Callable[[], Iterable[Row]]] = {one.__name__: one for one in (overload, month, sizes, slots, lives)}
 
 
 def over_time(axes: Axes, runs: Sequence[tuple[str, Any]], quantity: str, label: str) -> None:
