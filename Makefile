@@ -24,7 +24,7 @@ TORCH_INDEX ?=
 FROM := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX) --index-strategy unsafe-best-match)
 IMAGES := $(wildcard deploy/docker/requirements-*.in)
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-serve demo serve test test-fast test-faults soak lint lint-code lint-types lint-imports lint-contracts lint-page format triton-setup peers-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos released client train curves study results lock clean
+.PHONY: help setup setup-serve demo serve test test-fast test-long test-faults soak lint lint-code lint-types lint-imports lint-contracts lint-page format triton-setup peers-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos released client train curves study results lock clean
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -57,11 +57,14 @@ serve: $(if $(wildcard .venv/.serves),setup-serve,setup)  ## Start the services 
 	@exec $(BIN)/python -m deploy.local.serve
 
 # Files in their own order: those that start services come first, so that none of them is left for the end.
-test: setup  ## Run every test that a clean machine can run, but for the longest ones of make test-faults
+test: setup  ## Run every test that a clean machine can run, but for those of make test-long
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-fast: setup  ## Run the unit tests that start nothing and take no time, while one writes
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not slow" tests/unit
+
+test-long: setup  ## Run the tests that make test leaves out, because they take most of a minute each
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m long
 
 test-faults: setup  ## Run the fault suite with many deaths at every fail point, then see that it notices planted faults
 	FAULT_HITS=20 $(BIN)/python -m pytest tests/faults
