@@ -1,4 +1,7 @@
-"""`make serve`: runs the services in the foreground until Ctrl-C or SIGTERM, and prints one line when they are ready."""
+"""`make serve`: runs the services in the foreground until Ctrl-C or SIGTERM.
+
+It prints a line for each service that is ready, then where agents act and where memories are shown.
+"""
 
 import os
 import signal
@@ -14,7 +17,7 @@ def main() -> int:
     folder = Path(os.environ.get("SHELM_RUN_DIR", ".run"))
     # Whoever tries agents on one machine wants to look at episodes long after they have ended.
     kept = {} if "SHELM_ARCHIVE" in os.environ else {"SHELM_ARCHIVE": str(folder.resolve() / "archive")}
-    stack = Stack(folder, kept, inspector=True)
+    stack = Stack(folder, kept, inspector=True, say=lambda line: print(line, flush=True))
 
     def end(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
