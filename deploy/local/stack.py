@@ -68,6 +68,10 @@ class CannotRun(RuntimeError):  # noqa: N818
     """The services cannot run; the message gives the reason."""
 
 
+class FolderTaken(CannotRun):
+    """Another stack runs in the folder."""
+
+
 def free_port() -> int:
     """Returns a port of loopback that is free and outside the range of outgoing connections."""
     while True:
@@ -206,7 +210,7 @@ class Stack:
             return lock_folder(self.folder, seconds=STOP_TIMEOUT)
         except FolderInUse as error:
             text = f"SHELM_RUN_DIR={self.folder}: {error}; stop that stack, or give this one a folder of its own"
-            raise CannotRun(text) from None
+            raise FolderTaken(text) from None
         except OSError as error:
             raise CannotRun(f"SHELM_RUN_DIR={self.folder}: {error.strerror}") from None
 
