@@ -6,7 +6,7 @@ of machine code for each case: number format of the rings, biases or none, queri
 
 import json
 
-import triton  # type: ignore[import-untyped]
+import triton
 from triton.backends.compiler import GPUTarget  # type: ignore[import-untyped]
 from triton.compiler import ASTSource  # type: ignore[import-untyped]
 

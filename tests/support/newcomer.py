@@ -22,6 +22,7 @@ from pathlib import Path
 from deploy.local.stack import free_port
 from support.fenced import Block
 from support.process import REPOSITORY, STOP_SECONDS, environment_with, tail
+from support.shown import missing
 from support.waiting import wait_for
 
 ADDRESSES = {"SHELM_LISTEN": "127.0.0.1:50051", "SHELM_INSPECTOR_LISTEN": "127.0.0.1:8080"}  # which the pages name
@@ -88,6 +89,7 @@ class Newcomer:
         self._target = self._addresses["SHELM_LISTEN"]
         self._guest = False  # the page takes a running server, and `shelm` on PATH, for granted
         self._names: dict[str, str] = {}  # of episodes: on the page -> here
+        self.missing: list[str] = []  # lines that transcripts show and that were not printed
         self._server: subprocess.Popen[bytes] | None = None
         self._log = folder / "serve.log"
         settings = {**self._addresses, "SHELM_TARGET": self._target, "PYTHONUNBUFFERED": "1"}
@@ -105,7 +107,7 @@ class Newcomer:
             return self._run(block, [str(self.clone / ".venv/bin/python"), "-c", code], seconds)
         if code.rstrip().endswith(SERVE):
             self._serve(str(block), code)
-            return ""
+            return self._log.read_text()
         if block.language == "console":
             self._serve_if_needed(code)
             return "".join(self._transcript(block, seconds))
@@ -125,6 +127,7 @@ class Newcomer:
             for page, here in self._names.items():
                 command = command.replace(page, here)
             printed = self._run(block, self._in_terminal(command), seconds)
+            self.missing += [f"{block}: {line}" for line in missing(shown, printed)]
             for page, here in zip(EPISODE.findall(shown), EPISODE.findall(printed), strict=False):
                 self._names.setdefault(page, here)
             yield printed
