@@ -14,6 +14,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from training import ppo
 from training.evaluate import evaluate
 from training.presets import METHODS
+from training.run_log import RunLog
 
 S7 = "MiniGrid-MemoryS7-v0"
 
@@ -54,7 +55,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(
 ) -> None:
     common = [*command(tmp_path, "cnn"), "--steps", "512"]
     with monkeypatch.context() as killed:
-        killed.setattr(ppo.RunLog, "save", lambda _: sys.exit("killed"))
+        killed.setattr(RunLog, "save", lambda _: sys.exit("killed"))
         with pytest.raises(SystemExit, match="killed"):
             ppo.main(common)
     with pytest.raises(SystemExit, match="holds a run already"):
@@ -65,7 +66,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(
 
 def test_a_checkpoint_is_due_after_steps_or_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[int] = []
-    monkeypatch.setattr(ppo.RunLog, "save", lambda self: saved.append(self.num_timesteps))
+    monkeypatch.setattr(RunLog, "save", lambda self: saved.append(self.num_timesteps))
     options = ["--steps", "768", "--checkpoint-every", "100000"]
     ppo.main([*command(tmp_path / "seldom", "cnn"), *options, "--checkpoint-seconds", "100000"])
     ppo.main([*command(tmp_path / "often", "cnn"), *options, "--checkpoint-seconds", "1e-9"])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from shelm import Client
 from shelm.cli import main, names
+from shelm.cli.errors import CommandError
 from shelm.errors import EpisodeNotFound, ShelmError
 from support.stand_in import StandIn, frame, serving
 
@@ -87,7 +88,7 @@ def test_last_is_the_episode_that_was_used_last_and_an_archived_one_if_no_other_
     server.live = {}
     assert names.episode_named(server, "@last") == "d"
     server.archive = None
-    with pytest.raises(names.CommandError, match="there is no episode yet"):
+    with pytest.raises(CommandError, match="there is no episode yet"):
         names.episode_named(server, "@last")
 
 
@@ -109,5 +110,5 @@ def test_agents_are_named_by_the_beginning_of_name_or_digest(typed: str, meant: 
 
 def test_a_beginning_of_several_agents_is_refused() -> None:
     server: Any = Server({}, {})
-    with pytest.raises(names.CommandError, match=r"2 agents \(red, reddish\)"):
+    with pytest.raises(CommandError, match=r"2 agents \(red, reddish\)"):
         names.agent_named(server, "re")
