@@ -194,7 +194,7 @@ def train(run: dict[str, Any]) -> None:
     try:
         environment, memory = make_environment(run)
         model = make_algorithm(run, environment)
-    except (ValueError, OSError, ImportError, RuntimeError, gymnasium.error.Error) as error:  # what libraries raise
+    except (ValueError, OSError, ImportError, RuntimeError, AssertionError, gymnasium.error.Error) as error:  # of libraries
         raise CannotTrain(str(error)) from error
     _record(run, out)
     remembers = run["method"] in ("shelm", "helm", "helmv2")
