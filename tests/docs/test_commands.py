@@ -19,6 +19,7 @@ README = REPOSITORY / "README.md"
 PAGES = [README, *GUIDES]
 OWN_ENVIRONMENT = REPOSITORY / "docs/own-environment.md"
 BLOCK_SECONDS = 240.0
+DEMO = "make demo"
 
 
 def follow(newcomer: Newcomer, page: Path) -> dict[str, str]:
@@ -60,6 +61,9 @@ def test_every_command_of_the_page_works_in_a_fresh_clone(page: Path, tmp_path: 
     if to_run(page):
         with Newcomer(tmp_path) as newcomer:
             printed = follow(newcomer, page)
+            for output in (output for code, output in printed.items() if code.strip() == DEMO):
+                (explained,) = newcomer.follow_output(output, seconds=BLOCK_SECONDS)
+                assert "without the word" in explained, "the page serves, so what the demo has kept is there"
         assert not [*newcomer.missing, *not_printed(page, printed)], "the page shows what was not printed"
         assert all(printed[block.code] for block in to_run(page) if block.language == "python"), "an example shows something"
 

@@ -27,7 +27,7 @@ from support.waiting import wait_for
 
 ADDRESSES = {"SHELM_LISTEN": "127.0.0.1:50051", "SHELM_INSPECTOR_LISTEN": "127.0.0.1:8080"}  # which the pages name
 SERVE = "make serve"
-PAGE_SERVER = "SHELM_RECORD=.run/frames make serve"  # for pages that only say that a server runs
+PAGE_SERVER = SERVE  # for pages that only say that a server runs
 EPISODE = re.compile(r"\bepisode-[0-9a-f]{32}\b")
 START_SECONDS = 180.0
 
@@ -57,7 +57,7 @@ def make_environment(clone: Path) -> None:
     (own / packages).mkdir(parents=True)
     shutil.copy(shared / "pyvenv.cfg", own)
     line = f"import site; site.addsitedir({str(shared / packages)!r})"
-    (own / packages / "shared.pth").write_text(f"{clone / 'clients/python/src'}\n{line}\n")
+    (own / packages / "shared.pth").write_text(f"{clone}\n{clone / 'clients/python/src'}\n{line}\n")
     (own / "bin").mkdir()
     for script in (shared / "bin").iterdir():
         _copy_script(script, own / "bin" / script.name, str(shared), str(own))
@@ -115,6 +115,11 @@ class Newcomer:
             self._serve_if_needed(code)
         return self._run(block, self._in_terminal(code), seconds)
 
+    def follow_output(self, printed: str, *, seconds: float) -> list[str]:
+        """Runs the commands of `shelm` that a command has printed as what to do next; returns what each printed."""
+        commands = [line.strip() for line in printed.splitlines() if re.match(r"\s+\S*shelm ", line)]
+        return [self._run(command, self._in_terminal(command), seconds) for command in commands]
+
     def _transcript(self, block: Block, seconds: float) -> Iterator[str]:
         """Runs the lines after `$ `; the names of episodes on the page stand for those printed before."""
         for part in re.split(r"^\$ ", block.code, flags=re.MULTILINE)[1:]:
@@ -134,7 +139,7 @@ class Newcomer:
         after = 'export -p > "$S/exports"; pwd > "$S/folder"'
         return ["bash", "-euo", "pipefail", "-c", f'S="{self._state}"\n{before}\n{code}\n{after}']
 
-    def _run(self, block: Block, command: list[str], seconds: float) -> str:
+    def _run(self, block: Block | str, command: list[str], seconds: float) -> str:
         child = subprocess.Popen(
             command,
             cwd=self.clone,

@@ -11,9 +11,9 @@ from compose_spec import PyCompose
 from support.compose import COMPOSE, SERVICES, VARIABLE, rendered
 from support.process import REPOSITORY
 
-from services.memory.__main__ import MemorySettings
-from services.policy.__main__ import PolicySettings
-from services.retrieval.__main__ import RetrievalSettings
+from services.memory.settings import MemorySettings
+from services.policy.settings import PolicySettings
+from services.retrieval.settings import RetrievalSettings
 from services.runtime.settings import ServerSettings, load_settings
 from tools.image_check.stages import DOCKERFILE, ancestry, command, last, read_stages
 
