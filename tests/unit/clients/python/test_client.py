@@ -108,7 +108,7 @@ def test_frames_may_travel_as_png(target: str, stand_in: StandIn) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [np.zeros((4, 5, 3)), np.zeros((3, 4, 5), np.uint8), np.zeros((0, 5, 3), np.uint8), "frame"]
+    "wrong", [np.zeros((4, 5, 3)), np.zeros((4, 5, 12), np.uint8), np.zeros((0, 5, 3), np.uint8), "frame"]
 )
 def test_a_wrong_frame_is_refused_before_it_is_sent(client: Client, stand_in: StandIn, wrong: object) -> None:
     with pytest.raises(errors.InvalidArgument, match=r"expected a uint8 array of shape \(height, width, 3\), given a "):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from shelm import Client
 from shelm.cli import main
-from support.stand_in import Failure, StandIn, serving
+from support.stand_in import MINIGRID, Failure, StandIn, serving
 
 
 @pytest.fixture
 def stand_in() -> StandIn:
-    return StandIn()
+    return StandIn(actions=MINIGRID)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_agents_and_ping_print_what_serves(
     monkeypatch.setenv("SHELM_TARGET", target)
     assert (main(["agents"]), main(["ping"])) == (0, 0)
     out = capsys.readouterr().out
-    assert "* stand-in  abc  56x56x3  3 actions" in out
+    assert "* stand-in  abc  56x56x3  7 actions" in out
     assert f"{target} serves" in out
 
 

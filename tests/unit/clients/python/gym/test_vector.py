@@ -53,7 +53,7 @@ def envs(mode: AutoresetMode) -> SyncVectorEnv:
 
 @pytest.fixture
 def stand_in() -> StandIn:
-    return StandIn()
+    return StandIn(shape=(4, 5))
 
 
 @pytest.fixture
