@@ -186,6 +186,8 @@ class StandIn(agent_pb2_grpc.AgentServiceServicer):
 
     def WatchMemory(self, request: agent_pb2.WatchMemoryRequest, context: Any) -> Iterator[agent_pb2.WatchMemoryResponse]:
         with self._scripted("WatchMemory", request, context):
+            if request.signs_of_life:
+                yield agent_pb2.WatchMemoryResponse(incarnation="first")
             for step in self._steps(request)[: self.page]:
                 yield agent_pb2.WatchMemoryResponse(step=step, incarnation="first")
 

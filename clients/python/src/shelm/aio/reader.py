@@ -21,9 +21,10 @@ from shelm.requests import Requests, natural, text
 from shelm.results import Agent, EpisodeInfo, Explanation, MemoryStep
 from shelm.v1 import agent_pb2
 
-STREAM_LIVED = 30.0  # seconds; a stream that broke later than this had been open, even if it received no step
+# Seconds; a stream that broke later than this had been working: one that brought nothing, one that gave a sign of life.
+STREAM_LIVED, SIGNED_LIVED = 30.0, 1.0
 PAGE = 1000  # episodes; the server's limit
-NEVER = float("-inf")
+AT_ONCE = -1.0
 
 
 class AsyncReader:
@@ -84,19 +85,22 @@ class AsyncReader:
         retry budget if it had been working.
         """
         attempts = self._transport.attempts()
-        request = agent_pb2.WatchMemoryRequest(episode_id=text("episode_id", episode_id))
+        request = agent_pb2.WatchMemoryRequest(episode_id=text("episode_id", episode_id), signs_of_life=True)
         while True:
-            opened = time.monotonic()
+            opened, lived = time.monotonic(), STREAM_LIVED
             request.from_step = natural("from_step", from_step)
             try:
                 async with self._transport.stream("WatchMemory", request) as responses:
                     async for response in responses:
-                        from_step, request.incarnation = response.step.step + 1, response.incarnation
-                        opened = NEVER  # the stream works
+                        request.incarnation = response.incarnation
+                        if not response.HasField("step"):
+                            lived = min(lived, SIGNED_LIVED)
+                            continue
+                        from_step, lived = response.step.step + 1, AT_ONCE
                         yield memory_step_from(response.step)
                 return
             except ShelmError as error:
-                if time.monotonic() - opened > STREAM_LIVED:
+                if time.monotonic() - opened > lived:
                     attempts = self._transport.attempts()
                 if not await attempts.wait(error):
                     raise
