@@ -50,7 +50,8 @@ for number in range(2):
 repeated = show(ActionChunkBroker(other, 1).infer({"image": frame(0), "episode_id": sys.argv[2], "step": 0}))
 first = [chunk["episode_id"], chunk["step"], int(chunk["actions"][0]), chunk["words"]]
 told = {"metadata": policy.get_server_metadata(), "shape": chunk["actions"].shape, "dtype": str(chunk["actions"].dtype)}
-told |= {"unsaid": unsaid, "episode": [first, *rest, again], "errors": errors, "new": new, "named": named, "repeated": repeated}
+told |= {"unsaid": unsaid, "episode": [first, *rest, again], "errors": errors}
+told |= {"new": new, "named": named, "repeated": repeated}
 print(json.dumps(told))
 """
 RAW = """

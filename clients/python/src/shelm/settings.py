@@ -76,5 +76,5 @@ def _check_target(target: str) -> None:
 
 def _check_seconds(name: str, value: Any, *, least: float) -> None:
     longest = sys.float_info.max if least else math.inf  # retries may go on for ever, an attempt may not
-    if not isinstance(value, Real) or not least <= value <= longest:
+    if not isinstance(value, Real) or not least <= float(value) <= longest:
         raise invalid(name, f"expected {'0 or more' if not least else 'more than 0'} seconds, given {value!r}")

@@ -34,7 +34,7 @@ async def idle(options: Sequence[Option]) -> grpc.StatusCode:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=PINGING) as channel:
-        call = channel.unary_stream("/x.Idle/Watch")(b"", timeout=4.5)
+        call = channel.unary_stream("/x.Idle/Watch", None, None)(b"", timeout=4.5)
         code = await call.code()
     await server.stop(0)
     return code

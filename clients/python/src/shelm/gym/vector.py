@@ -44,10 +44,10 @@ def play_vector(
     Every sub-environment plays an equal share, so that short episodes are not over-represented; a sub-environment that has
     played its share is still stepped, but ignored. `seed` resets the environments and seeds the sampling of episode 0;
     episode i uses seed + i, so a run with the same number of sub-environments can be reproduced exactly (environments that
-    take no seed at a reset, such as EnvPool's, are seeded where they are made). Observations are frames as in `shelm.boundary`:
-    uint8 (n, height, width, 3), or mappings that contain such under "image", "obs" or "pixels". Episodes are numbered in the
-    order in which they begin. Raises EnvironmentMismatch before the first step if the agent was made for other frames or
-    actions.
+    take no seed at a reset, such as EnvPool's, are seeded where they are made). Observations are frames as in
+    `shelm.boundary`: uint8 (n, height, width, 3), or mappings that contain such under "image", "obs" or "pixels".
+    Episodes are numbered in the order in which they begin. Raises EnvironmentMismatch before the first step if the agent was
+    made for other frames or actions.
     """
     summary, began, numbers = Summary(), time.monotonic(), count()
     comparison, size = Comparison(client, agent), _size(envs)

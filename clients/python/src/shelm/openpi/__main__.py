@@ -22,6 +22,7 @@ try:
     from shelm.openpi.wire import answer_of, pack, unpack
 
     websockets: Any = import_module("websockets.asyncio.server")
+    exceptions: Any = import_module("websockets.exceptions")
 except ImportError:  # this module is a program and is not imported by others
     raise SystemExit('shelm.openpi: msgpack or websockets is missing; pip install "shelm-client[openpi]"') from None
 
@@ -64,8 +65,9 @@ class Adapter:
         deterministic, one = self._arguments.deterministic or None, self._arguments.connection_is_episode
         episodes = Episodes(client, seeds=self._seeds, deterministic=deterministic, one=one)
         try:
-            async for message in websocket:
-                await websocket.send(await _reply(episodes, message))
+            with suppress(exceptions.ConnectionClosed):  # openpi's programs leave without a word
+                async for message in websocket:
+                    await websocket.send(await _reply(episodes, message))
         finally:
             await episodes.end()
 
