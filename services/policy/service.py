@@ -6,6 +6,8 @@ fail alone.
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -54,6 +56,7 @@ from services.store.pressure import Pressure
 log = logging.getLogger(__name__)
 WATCH_WAIT = 0.5  # seconds between checks whether a watched episode has ended
 WATCH_STEPS = 100  # read at once
+SIGN_OF_LIFE = 10.0  # seconds; proxies close streams that are silent for a minute or less
 STREAM_DEPTH = 64  # requests of one stream that run at once
 
 # Scope that a caller's token needs; methods not named need `act`.
@@ -284,6 +287,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         self, request: agent_pb2.WatchMemoryRequest, context: Context
     ) -> AsyncIterator[agent_pb2.WatchMemoryResponse]:
         """The words of steps as they are committed, until the episode ends, expires, or gives its name to another."""
+        signed = -math.inf if request.signs_of_life else math.inf  # when the last sign of life was sent
         first = check_step(request.from_step, "from_step")
         begun = await self._read(request.episode_id)
         incarnation = begun.incarnation
@@ -312,6 +316,9 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
                 if first > state.committed:
                     if state.ended:
                         return
+                    if time.monotonic() - signed >= SIGN_OF_LIFE:
+                        signed = time.monotonic()
+                        yield agent_pb2.WatchMemoryResponse(incarnation=incarnation)
                     await self._store.wait_for_step(request.episode_id, first, seconds=WATCH_WAIT)
         finally:
             self._watchers -= 1

@@ -32,6 +32,14 @@ READY_EVERY = 0.5  # seconds
 MOST_PENDING = (
     16_384  # calls received that wait to be taken up; a few KB each. gRPC drops some beyond, all beyond twice as many
 )
+# A connection without data is pinged, so that networks do not forget it and dead clients are noticed; and clients may ping
+# every 10 s, as the shortest interval of gRPC's libraries is: by itself gRPC sends away whoever pings twice in five minutes.
+KEEPALIVE = (
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+)
 LAST_REPLIES = 1.0  # seconds that gRPC gets to send the last replies
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -65,6 +73,7 @@ class GrpcServer:
             ("grpc.so_reuseport", 0),
             ("grpc.server.max_pending_requests", MOST_PENDING),
             ("grpc.server.max_pending_requests_hard_limit", 2 * MOST_PENDING),
+            *KEEPALIVE,
         ]
         guard = Guard(domain=domain, tokens=tokens, scopes=scopes or {})
         self._drain = guard.drain

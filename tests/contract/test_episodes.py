@@ -199,6 +199,20 @@ def test_watchers_of_one_episode_each_get_every_step(gateway: Gateway, name: str
     assert seen == [list(range(10))] * 3
 
 
+def test_a_watcher_who_asks_for_signs_of_life_gets_one_where_it_begins_to_wait(
+    gateway: Gateway, name: str, frames: Sequence[Frame]
+) -> None:
+    gateway.act(name, 0, frames[0])
+    watcher = gateway.watch(name, signs=True)
+    first, sign = next(watcher), next(watcher)
+    assert (first.HasField("step"), sign.HasField("step")) == (True, False)
+    assert sign.incarnation == first.incarnation
+    gateway.act(name, 1, frames[1])
+    assert next(watcher).step.step == 1
+    gateway.end(name)
+    assert not any(one.HasField("step") for one in watcher)
+
+
 def test_watching_an_ended_episode_gives_its_words_and_ends(gateway: Gateway, name: str, frames: Sequence[Frame]) -> None:
     answers = play(gateway, name, frames[:4])
     gateway.end(name)

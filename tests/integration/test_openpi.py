@@ -35,7 +35,8 @@ def error(policy, observation):
         return str(refused)
 
 policy = WebsocketClientPolicy("127.0.0.1", port)
-chunk = policy.infer({"observation/image": frame(0)})
+unsaid = error(policy, {"observation/image": frame(0)})
+chunk = policy.infer({"observation/image": frame(0), "reset": True})
 broker = ActionChunkBroker(policy, action_horizon=1)
 rest = [show(broker.infer({"image": frame(number), "state": np.zeros(8, np.float32)})) for number in (1, 2)]
 wrong = [{"image": frame(3).astype(np.float32)}, {"prompt": "go"}, {"image": frame(0), "step": "x"}]
@@ -49,7 +50,8 @@ for number in range(2):
 repeated = show(ActionChunkBroker(other, 1).infer({"image": frame(0), "episode_id": sys.argv[2], "step": 0}))
 first = [chunk["episode_id"], chunk["step"], int(chunk["actions"][0]), chunk["words"]]
 told = {"metadata": policy.get_server_metadata(), "shape": chunk["actions"].shape, "dtype": str(chunk["actions"].dtype)}
-told |= {"episode": [first, *rest, again], "errors": errors, "new": new, "named": named, "repeated": repeated}
+told |= {"unsaid": unsaid, "episode": [first, *rest, again], "errors": errors}
+told |= {"new": new, "named": named, "repeated": repeated}
 print(json.dumps(told))
 """
 RAW = """
@@ -107,7 +109,8 @@ def test_openpis_client_plays_episodes(openpi_python: Path, port: str, deploymen
     first = episode[0][0]
     assert [step for _, step, _, _ in episode] == [0, 1, 2, 3]  # an error moves nothing
     assert "given a float32 array" in told["errors"][0]
-    assert "observation: expected a uint8 array" in told["errors"][1]
+    assert "found the keys 'prompt'" in told["errors"][1]
+    assert 'send "reset": True in the first observation of each episode' in told["unsaid"]
     assert told["errors"][2]
     assert not any("Traceback" in text for text in told["errors"])
     assert (told["new"][0] != first, told["new"][1]) == (True, 0)

@@ -73,9 +73,9 @@ class Gateway:
         request = agent_pb2.GetMemoryRequest(episode_id=episode_id, from_step=from_step, limit=limit)
         return list(self.call("GetMemory", request).steps)
 
-    def watch(self, episode_id: str, *, from_step: int = 0, seconds: float = SECONDS) -> Any:
+    def watch(self, episode_id: str, *, from_step: int = 0, seconds: float = SECONDS, signs: bool = False) -> Any:
         """The words of an episode as they come: an iterator of WatchMemoryResponse with `cancel`."""
-        request = agent_pb2.WatchMemoryRequest(episode_id=episode_id, from_step=from_step)
+        request = agent_pb2.WatchMemoryRequest(episode_id=episode_id, from_step=from_step, signs_of_life=signs)
         return self.stub.WatchMemory(request, timeout=seconds, metadata=self.metadata)
 
     def agent(self, name: str = "") -> agent_pb2.Agent:

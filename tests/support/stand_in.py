@@ -6,7 +6,7 @@ the tests need of it is that calls can be made to fail by a script, before or af
 # ruff: noqa: N802, N818  the methods have gRPC's names; a Failure is a script's entry as much as an exception
 
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +23,7 @@ from shelm.observation import encode
 from shelm.v1 import agent_pb2, agent_pb2_grpc
 
 WORDS = ("doorway", "corridor", "wall", "goal")
+MINIGRID = ("left", "right", "forward", "pickup", "drop", "toggle", "done")
 
 
 @dataclass
@@ -76,7 +77,8 @@ class StandIn(agent_pb2_grpc.AgentServiceServicer):
     """Keeps what was committed and what was asked. Fails as `before` and `after` say, one entry per call of
     that method (None: it succeeds)."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shape: tuple[int, int] = (56, 56), actions: Sequence[str] = ("left", "right", "forward")) -> None:
+        self.shape, self.actions = shape, actions  # of its agent: height and width of frames; what it can do
         self.committed: dict[str, list[tuple[bytes, agent_pb2.ActResponse]]] = {}
         self.ended: set[str] = set()
         self.totals: dict[str, float] = {}
@@ -185,6 +187,8 @@ class StandIn(agent_pb2_grpc.AgentServiceServicer):
 
     def WatchMemory(self, request: agent_pb2.WatchMemoryRequest, context: Any) -> Iterator[agent_pb2.WatchMemoryResponse]:
         with self._scripted("WatchMemory", request, context):
+            if request.signs_of_life:
+                yield agent_pb2.WatchMemoryResponse(incarnation="first")
             for step in self._steps(request)[: self.page]:
                 yield agent_pb2.WatchMemoryResponse(step=step, incarnation="first")
 
@@ -220,8 +224,8 @@ class StandIn(agent_pb2_grpc.AgentServiceServicer):
             return agent_pb2.GetAgentResponse(agent=self._agent())
 
     def _agent(self) -> agent_pb2.Agent:
-        space = agent_pb2.ActionSpace(discrete=3, names=["left", "right", "forward"])
-        shape = agent_pb2.ObservationSpec(height=56, width=56)
+        space = agent_pb2.ActionSpace(discrete=len(self.actions), names=self.actions)
+        shape = agent_pb2.ObservationSpec(height=self.shape[0], width=self.shape[1])
         return agent_pb2.Agent(
             name=self.agent,
             digest="abc",

@@ -16,7 +16,7 @@ from shelm.batch import Batch
 from shelm.convert import act_from, episode_from
 from shelm.errors import ShelmError
 from shelm.reader import Reader
-from shelm.requests import Requests, end_request
+from shelm.requests import Requests, end_request, text
 from shelm.results import Act, EpisodeInfo
 from shelm.steps import Cursors
 from shelm.transport import Transport
@@ -104,7 +104,7 @@ class Actor(Reader):
 
         Returns False if there was none.
         """
-        request = agent_pb2.DeleteEpisodeRequest(episode_id=episode_id)
+        request = agent_pb2.DeleteEpisodeRequest(episode_id=text("episode_id", episode_id))
         response = self._transport.call("DeleteEpisode", request)
         self._cursors.forget(episode_id)
         return bool(response.deleted)

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from shelm.actor import Actor
+from shelm.boundary import as_reward
 from shelm.results import Act, EpisodeInfo, MemoryStep
 
 
@@ -33,15 +34,15 @@ class Episode:
         deterministic: bool | None = None,
     ) -> None:
         """Takes the arguments of `Client.create_episode`; `episode_id` None means a new random id."""
-        self.episode_id = episode_id or f"episode-{uuid.uuid4().hex}"
+        self.episode_id = f"episode-{uuid.uuid4().hex}" if episode_id in (None, "") else episode_id
         self.total_reward: float | None = None
         """Sum of the rewards so far; None until one was added. It is sent to the server when the block ends."""
         self._client = client
         self._seed, self._agent, self._deterministic = seed, agent, deterministic
 
     def add_reward(self, reward: float) -> None:
-        """Adds the reward of a step to the total reward."""
-        self.total_reward = (self.total_reward or 0.0) + float(reward)
+        """Adds the reward of a step, one finite number of any kind, to the total reward; raises InvalidArgument."""
+        self.total_reward = (self.total_reward or 0.0) + as_reward(reward)
 
     def act(self, observation: Any, *, step: int | None = None, deterministic: bool | None = None) -> Act:
         """Returns the Act for a frame, a uint8 array (height, width, 3); arguments and errors as for `Client.act`."""

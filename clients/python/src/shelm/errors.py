@@ -156,6 +156,29 @@ class AgentMismatch(FailedPrecondition):
     advice = "leave agent empty to keep the episode's own, or begin a new episode"
 
 
+class ClientClosed(ShelmError):
+    """The client was closed; nothing was sent."""
+
+    advice = "make a new client, or make the call inside the client's `with` block; episodes outlive their clients"
+    default_code = grpc.StatusCode.CANCELLED
+
+
+class OtherEventLoop(ShelmError):
+    """An AsyncClient is used in another event loop than the one of its first call; nothing was sent."""
+
+    advice = "make the AsyncClient inside the coroutine that asyncio.run runs, one for each event loop"
+    default_code = grpc.StatusCode.FAILED_PRECONDITION
+
+
+class EnvironmentMismatch(ShelmError, ValueError):
+    """Agent and environment do not fit together: other frames, other actions. Raised before the first step."""
+
+    advice = (
+        "choose an agent that was made for this environment (`shelm agents`), or wrap the environment so that both agree"
+    )
+    default_code = grpc.StatusCode.FAILED_PRECONDITION
+
+
 class StepTooOld(ShelmError):
     """OUT_OF_RANGE: the step was committed, but its answer is no longer kept."""
 
@@ -173,6 +196,12 @@ class Unavailable(ShelmError):
 
     advice = "check that the server runs and that the target is right, then call again with the same frame"
     default_code = grpc.StatusCode.UNAVAILABLE
+
+
+class ProxyError(Unavailable):
+    """Something between client and server answered, or cut the call: a proxy, a load balancer, another server."""
+
+    advice = "the client repeats such calls; if it happens often, look into the log and the timeouts of what lies in between"
 
 
 class DeadlineExceeded(ShelmError):

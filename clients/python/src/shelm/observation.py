@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from shelm.errors import FieldViolation, InvalidArgument
+from shelm.boundary import as_frame
 from shelm.v1 import agent_pb2
 
 Encoding = Literal["raw", "png"]
 
 
 def encode(observation: Any, encoding: Encoding) -> agent_pb2.Image:
-    """Returns the Image of a uint8 array (height, width, 3) in RGB order; raises InvalidArgument for anything else."""
-    frame = _checked(observation)
+    """Returns the Image of a frame in RGB order, as `shelm.boundary.as_frame` takes it; raises InvalidArgument."""
+    frame = as_frame(observation)
     height, width = frame.shape[:2]
     if encoding == "raw":
         return agent_pb2.Image(encoding=agent_pb2.ENCODING_RAW_RGB8, height=height, width=width, data=frame.tobytes())
@@ -35,21 +35,3 @@ def decode(image: agent_pb2.Image) -> NDArray[np.uint8]:
         return np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3)
     with PillowImage.open(io.BytesIO(image.data), formats=["PNG", "JPEG"]) as picture:
         return np.asarray(picture.convert("RGB"), np.uint8)
-
-
-def _checked(observation: Any) -> NDArray[np.uint8]:
-    if isinstance(observation, np.ndarray) and _is_frame(observation):
-        return observation
-    text = f"expected a uint8 array of shape (height, width, 3), given {_describe(observation)}"
-    violation = FieldViolation("observation", text)
-    raise InvalidArgument(f"observation: {text}", reason="INVALID_FIELD", field_violations=[violation])
-
-
-def _is_frame(array: np.ndarray[Any, Any]) -> bool:
-    return array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 3 and array.size > 0
-
-
-def _describe(observation: Any) -> str:
-    if isinstance(observation, np.ndarray):
-        return f"a {observation.dtype} array of shape {observation.shape}"
-    return f"a {type(observation).__name__}"

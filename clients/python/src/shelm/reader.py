@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 from shelm.convert import agent_from, episode_from, explanation_from, memory_step_from
 from shelm.errors import ShelmError
 from shelm.observation import decode
-from shelm.requests import Requests, natural
+from shelm.requests import Requests, natural, text
 from shelm.results import Agent, EpisodeInfo, Explanation, MemoryStep
 from shelm.transport import Transport
 from shelm.v1 import agent_pb2
 
-STREAM_LIVED = 30.0  # seconds; a stream that broke later than this had been open, even if it received no step
+# Seconds; a stream that broke later than this had been working: one that brought nothing, one that gave a sign of life.
+STREAM_LIVED, SIGNED_LIVED = 30.0, 1.0
 PAGE = 1000  # episodes; the server's limit
-NEVER = float("-inf")
+AT_ONCE = -1.0
 
 
 class Reader:
@@ -34,9 +35,19 @@ class Reader:
         """Sends the requests built by `requests` through `transport`."""
         self._transport, self._requests = transport, requests
 
+    @property
+    def target(self) -> str:
+        """The address of the server."""
+        return self._transport.target
+
+    @property
+    def default_agent(self) -> str:
+        """The agent of this client's new episodes, "" for the server's default."""
+        return self._requests.agent
+
     def get_episode(self, episode_id: str) -> EpisodeInfo:
         """Returns the metadata of one episode; raises EpisodeNotFound."""
-        response = self._transport.call("GetEpisode", agent_pb2.GetEpisodeRequest(episode_id=episode_id))
+        response = self._transport.call("GetEpisode", agent_pb2.GetEpisodeRequest(episode_id=text("episode_id", episode_id)))
         return episode_from(response.episode)
 
     def list_episodes(self, *, archived: bool = False) -> Iterator[EpisodeInfo]:
@@ -55,7 +66,7 @@ class Reader:
         """Yields the remembered words of each step from `from_step` to the last committed one, oldest first; raises
         EpisodeNotFound, also if the episode expires while it is read.
         """
-        request = agent_pb2.GetMemoryRequest(episode_id=episode_id)
+        request = agent_pb2.GetMemoryRequest(episode_id=text("episode_id", episode_id))
         while True:
             request.from_step = natural("from_step", from_step)
             response = self._transport.call("GetMemory", request)
@@ -73,19 +84,22 @@ class Reader:
         retry budget if it had been working.
         """
         attempts = self._transport.attempts()
-        request = agent_pb2.WatchMemoryRequest(episode_id=episode_id)
+        request = agent_pb2.WatchMemoryRequest(episode_id=text("episode_id", episode_id), signs_of_life=True)
         while True:
-            opened = time.monotonic()
+            opened, lived = time.monotonic(), STREAM_LIVED
             request.from_step = natural("from_step", from_step)
             try:
                 with self._transport.stream("WatchMemory", request) as responses:
                     for response in responses:
-                        from_step, request.incarnation = response.step.step + 1, response.incarnation
-                        opened = NEVER  # the stream works
+                        request.incarnation = response.incarnation
+                        if not response.HasField("step"):
+                            lived = min(lived, SIGNED_LIVED)
+                            continue
+                        from_step, lived = response.step.step + 1, AT_ONCE
                         yield memory_step_from(response.step)
                 return
             except ShelmError as error:
-                if time.monotonic() - opened > STREAM_LIVED:
+                if time.monotonic() - opened > lived:
                     attempts = self._transport.attempts()
                 if not attempts.wait(error):
                     raise
@@ -103,7 +117,7 @@ class Reader:
 
     def frame(self, episode_id: str, step: int) -> NDArray[np.uint8]:
         """Returns the recorded frame of a step, uint8 (height, width, 3); raises RecordingOff or FrameNotRecorded."""
-        request = agent_pb2.GetFrameRequest(episode_id=episode_id, step=natural("step", step))
+        request = agent_pb2.GetFrameRequest(episode_id=text("episode_id", episode_id), step=natural("step", step))
         response = self._transport.call("GetFrame", request)
         return decode(response.frame)
 
@@ -114,7 +128,7 @@ class Reader:
 
     def agent(self, name: str = "") -> Agent:
         """Returns one agent by name or digest, or the default for an empty name; raises AgentNotFound."""
-        response = self._transport.call("GetAgent", agent_pb2.GetAgentRequest(agent=name))
+        response = self._transport.call("GetAgent", agent_pb2.GetAgentRequest(agent=text("agent", name)))
         return agent_from(response.agent)
 
     def ping(self) -> float:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any, TypeVar
 
+from shelm.boundary import invalid
 from shelm.cursor import Cursor
-from shelm.errors import FieldViolation, InvalidArgument
 from shelm.observation import Encoding, encode
 from shelm.v1 import agent_pb2
 
@@ -19,8 +20,13 @@ class Requests:
     def __init__(self, *, agent: str, encoding: Encoding) -> None:
         """`agent` is the agent of new episodes ("" for the server's default), `encoding` is "raw" or "png"."""
         if encoding not in ("raw", "png"):
-            raise InvalidArgument(f"encoding: expected 'raw' or 'png', given {encoding!r}")
-        self._agent, self._encoding = agent, encoding
+            raise invalid("encoding", f"expected 'raw' or 'png', given {encoding!r}")
+        self._agent, self._encoding = text("agent", agent), encoding
+
+    @property
+    def agent(self) -> str:
+        """The agent of new episodes, "" for the server's default."""
+        return self._agent
 
     def image(self, observation: Any) -> agent_pb2.Image:
         """Returns the Image of a uint8 array (height, width, 3)."""
@@ -32,14 +38,14 @@ class Requests:
         """Returns the request for `step`, None meaning the cursor's."""
         step = cursor.next_step if step is None else natural("step", step)
         agent = self._agent if step == 0 and cursor.names_agent else ""  # later steps use the episode's own agent
-        request = agent_pb2.ActRequest(episode_id=episode_id, step=step, observation=frame, agent=agent)
+        request = agent_pb2.ActRequest(episode_id=text("episode_id", episode_id), step=step, observation=frame, agent=agent)
         return _with_deterministic(request, deterministic)
 
     def create(
         self, episode_id: str, agent: str | None, seed: int | None, deterministic: bool | None
     ) -> agent_pb2.CreateEpisodeRequest:
         """Returns the request for a new episode; `agent` None means the client's agent."""
-        agent = self._agent if agent is None else agent
+        agent, episode_id = text("agent", self._agent if agent is None else agent), text("episode_id", episode_id)
         seed = None if seed is None else natural("seed", seed)
         request = agent_pb2.CreateEpisodeRequest(episode_id=episode_id, agent=agent, seed=seed)
         return _with_deterministic(request, deterministic)
@@ -47,22 +53,35 @@ class Requests:
     def explain(self, episode_id: str, step: int, observation: Any, max_steps: int) -> agent_pb2.ExplainStepRequest:
         """Returns the request to explain a step; `observation` None means the frame that the server recorded."""
         frame = None if observation is None else self.image(observation)
-        step, max_steps = natural("step", step), natural("max_steps", max_steps)
+        step, max_steps, episode_id = natural("step", step), natural("max_steps", max_steps), text("episode_id", episode_id)
         return agent_pb2.ExplainStepRequest(episode_id=episode_id, step=step, observation=frame, max_steps=max_steps)
 
 
 def end_request(episode_id: str, total_reward: float | None) -> agent_pb2.EndEpisodeRequest:
     """Returns the request to end an episode; `total_reward` None omits the reward."""
     if total_reward is not None and not math.isfinite(total_reward):
-        raise _invalid("total_reward", f"expected a finite number, given {total_reward}")
-    return agent_pb2.EndEpisodeRequest(episode_id=episode_id, total_reward=total_reward)
+        raise invalid("total_reward", f"expected a finite number, given {total_reward}")
+    return agent_pb2.EndEpisodeRequest(episode_id=text("episode_id", episode_id), total_reward=total_reward)
 
 
 def natural(field: str, value: int) -> int:
-    """Returns the value; raises InvalidArgument if it does not fit into the protocol's unsigned fields."""
-    if 0 <= value < 2**64:
-        return int(value)
-    raise _invalid(field, f"expected 0 .. 2**64 - 1, given {value}")
+    """Returns the value, of any integer type; raises InvalidArgument if it does not fit into the protocol's unsigned fields,
+    and for a fraction, which would be cut.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise invalid(field, f"expected an integer, given {value!r}") from None
+    if 0 <= number < 2**64:
+        return number
+    raise invalid(field, f"expected 0 .. 2**64 - 1, given {value}")
+
+
+def text(field: str, value: str) -> str:
+    """Returns the value; raises InvalidArgument for a name that is no str, such as the number of an episode."""
+    if isinstance(value, str):
+        return str(value)
+    raise invalid(field, f'expected a str, given {value!r}; for a number write f"episode-{{number}}"')
 
 
 def _with_deterministic(request: R, deterministic: bool | None) -> R:
@@ -70,7 +89,3 @@ def _with_deterministic(request: R, deterministic: bool | None) -> R:
     if deterministic is not None:
         request.deterministic = deterministic
     return request
-
-
-def _invalid(field: str, text: str) -> InvalidArgument:
-    return InvalidArgument(f"{field}: {text}", reason="INVALID_FIELD", field_violations=[FieldViolation(field, text)])

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 from shelm.cursor import Cursor
 from shelm.primitives import Lock
+from shelm.requests import text
 
 
 class Cursors:
@@ -31,7 +32,7 @@ class Cursors:
         """Locks several episodes in sorted order, so that two batches cannot deadlock, and returns their cursors."""
         with ExitStack() as locks:
             cursors = {}
-            for episode_id in sorted(episode_ids):
+            for episode_id in sorted(text("episode_id", name) for name in episode_ids):
                 cursors[episode_id], lock = self._cursors.setdefault(episode_id, (Cursor(), Lock()))
                 locks.enter_context(lock)
             yield cursors

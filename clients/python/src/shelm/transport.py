@@ -15,7 +15,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from shelm.errors import ShelmError, Unavailable
+from shelm.errors import ClientClosed, ShelmError, Unavailable
 from shelm.primitives import Connection
 from shelm.retry import Attempts
 from shelm.settings import Settings
@@ -35,6 +35,11 @@ class Transport:
         self._settings = settings
         self._connection = Connection(settings)
         self._closed = False
+
+    @property
+    def target(self) -> str:
+        """The address of the server."""
+        return self._settings.target
 
     def close(self) -> None:
         """Closes the channel; running calls fail and are not retried."""
@@ -57,12 +62,12 @@ class Transport:
 
     def once(self, method: str, request: Message, *, timeout: float) -> Any:
         """Returns the response of a unary method, called once."""
-        return self._answer(getattr(self._connection.stub, method), request, timeout)
+        return self._answer(getattr(self._opened().stub, method), request, timeout)
 
     @contextmanager
     def stream(self, method: str, request: Message) -> Iterator[Any]:
         """Opens a server stream for `for`, without deadline or retries; leaving the block cancels the call."""
-        call = getattr(self._connection.stub, method)(request, metadata=self._settings.metadata)
+        call = getattr(self._opened().stub, method)(request, metadata=self._settings.metadata)
         try:
             yield call
         except grpc.RpcError as failure:
@@ -75,10 +80,15 @@ class Transport:
         ready.
         """
         began = time.monotonic()
-        answer = self._answer(self._connection.unary(HEALTH), WHOLE_SERVER, self._settings.timeout)
+        answer = self._answer(self._opened().unary(HEALTH), WHOLE_SERVER, self._settings.timeout)
         if answer != SERVING:
             raise Unavailable(f"{self._settings.target} answers that it is not serving", retryable=True)
         return time.monotonic() - began
+
+    def _opened(self) -> Connection:
+        if self._closed:
+            raise ClientClosed(f"the client of {self._settings.target} is closed")
+        return self._connection
 
     def _answer(self, method: Any, request: Message | bytes, timeout: float) -> Any:
         try:

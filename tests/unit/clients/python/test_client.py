@@ -108,7 +108,7 @@ def test_frames_may_travel_as_png(target: str, stand_in: StandIn) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [np.zeros((4, 5, 3)), np.zeros((3, 4, 5), np.uint8), np.zeros((0, 5, 3), np.uint8), "frame"]
+    "wrong", [np.zeros((4, 5, 3)), np.zeros((4, 5, 12), np.uint8), np.zeros((0, 5, 3), np.uint8), "frame"]
 )
 def test_a_wrong_frame_is_refused_before_it_is_sent(client: Client, stand_in: StandIn, wrong: object) -> None:
     with pytest.raises(errors.InvalidArgument, match=r"expected a uint8 array of shape \(height, width, 3\), given a "):
@@ -283,3 +283,39 @@ def test_a_call_that_ends_because_its_client_is_closed_is_not_repeated(target: s
     client.close()
     acting.join(10)
     assert [(error.code, error.retryable, error.attempts) for error in failed] == [(grpc.StatusCode.CANCELLED, False, 1)]
+
+
+CUTS = [
+    (grpc.StatusCode.INTERNAL, "Stream removed (RST_STREAM (Received RST_STREAM with error code 2))"),
+    (grpc.StatusCode.INTERNAL, "Received RST_STREAM with error code 2"),  # as an older gRPC says it
+    (grpc.StatusCode.UNKNOWN, "Stream removed (Data frame with END_STREAM flag received)"),
+    (grpc.StatusCode.UNAVAILABLE, "Received http2 header with status: 504"),
+    (grpc.StatusCode.UNAVAILABLE, "Socket closed"),
+]
+
+
+@pytest.mark.parametrize(("code", "message"), CUTS)
+def test_a_watch_that_a_proxy_cuts_goes_on_where_it_was(
+    client: Client, stand_in: StandIn, code: grpc.StatusCode, message: str
+) -> None:
+    for number in range(6):
+        client.act(frame(number), "a")
+    stand_in.after["WatchMemory"] += [Failure(code, message=message)] * 3  # each after two steps
+    assert [step.step for step in client.watch_memory("a", 1)] == [1, 2, 3, 4, 5]
+    assert [request.from_step for request in stand_in.requests["WatchMemory"]] == [1, 3, 5, 6]
+    assert {request.incarnation for request in stand_in.requests["WatchMemory"][1:]} == {"first"}
+
+
+def test_an_idle_watch_outlives_every_cut_and_a_server_that_is_away_does_not(
+    target: str, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shelm.reader.SIGNED_LIVED", -1.0)  # each sign of life is as good as a second
+    cut = Failure(grpc.StatusCode.INTERNAL, message=CUTS[0][1])
+    stand_in.after["WatchMemory"] += [cut] * 8
+    with Client(target, retry_for=0.5) as client:
+        client.create_episode("a")
+        assert list(client.watch_memory("a")) == []
+        assert len(stand_in.requests["WatchMemory"]) == 9
+        stand_in.before["WatchMemory"] += [cut] * 20
+        with pytest.raises(errors.ProxyError):
+            list(client.watch_memory("a"))

@@ -66,7 +66,7 @@ class Strict(gymnasium.Env[Any, Any]):
         self.action_space, self.given = space, list[Any]()
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        return np.zeros((4, 5, 3), np.uint8), {}
+        return np.zeros((56, 56, 3), np.uint8), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         assert self.action_space.contains(action), action

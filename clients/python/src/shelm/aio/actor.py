@@ -17,7 +17,7 @@ from shelm.aio.transport import AsyncTransport
 from shelm.batch import Batch
 from shelm.convert import act_from, episode_from
 from shelm.errors import ShelmError
-from shelm.requests import Requests, end_request
+from shelm.requests import Requests, end_request, text
 from shelm.results import Act, EpisodeInfo
 from shelm.v1 import agent_pb2
 
@@ -105,7 +105,7 @@ class AsyncActor(AsyncReader):
 
         Returns False if there was none.
         """
-        request = agent_pb2.DeleteEpisodeRequest(episode_id=episode_id)
+        request = agent_pb2.DeleteEpisodeRequest(episode_id=text("episode_id", episode_id))
         response = await self._transport.call("DeleteEpisode", request)
         self._cursors.forget(episode_id)
         return bool(response.deleted)

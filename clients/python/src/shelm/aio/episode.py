@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from shelm.aio.actor import AsyncActor
+from shelm.boundary import as_reward
 from shelm.results import Act, EpisodeInfo, MemoryStep
 
 
@@ -32,15 +33,15 @@ class AsyncEpisode:
         deterministic: bool | None = None,
     ) -> None:
         """Takes the arguments of `AsyncClient.create_episode`; `episode_id` None means a new random id."""
-        self.episode_id = episode_id or f"episode-{uuid.uuid4().hex}"
+        self.episode_id = f"episode-{uuid.uuid4().hex}" if episode_id in (None, "") else episode_id
         self.total_reward: float | None = None
         """Sum of the rewards so far; None until one was added. It is sent to the server when the block ends."""
         self._client = client
         self._seed, self._agent, self._deterministic = seed, agent, deterministic
 
     def add_reward(self, reward: float) -> None:
-        """Adds the reward of a step to the total reward."""
-        self.total_reward = (self.total_reward or 0.0) + float(reward)
+        """Adds the reward of a step, one finite number of any kind, to the total reward; raises InvalidArgument."""
+        self.total_reward = (self.total_reward or 0.0) + as_reward(reward)
 
     async def act(self, observation: Any, *, step: int | None = None, deterministic: bool | None = None) -> Act:
         """Returns the Act for a frame, a uint8 array (height, width, 3); arguments and errors as for `AsyncClient.act`."""

@@ -1,17 +1,19 @@
 """Channel, lock and sleep for asyncio tasks. `shelm.primitives` has the same for threads, under the same names.
 
-The channel is created at the first call, because it belongs to the event loop running then. A cancelled task cancels its
+The channel is created at the first call, because it belongs to the event loop running then; a call in another loop raises
+OtherEventLoop. A cancelled task cancels its
 call; the server may have committed it nevertheless.
 """
 
 from __future__ import annotations
 
-from asyncio import Lock, sleep
+from asyncio import AbstractEventLoop, Lock, get_running_loop, sleep
 from functools import cached_property
 from typing import Any
 
 import grpc
 
+from shelm.errors import OtherEventLoop
 from shelm.settings import Settings
 from shelm.v1 import agent_pb2_grpc
 
@@ -24,19 +26,33 @@ class AsyncConnection:
     def __init__(self, settings: Settings) -> None:
         """Stores the address of the server and the channel options."""
         self._settings = settings
+        self._loop: AbstractEventLoop | None = None
 
-    @cached_property
+    @property
     def stub(self) -> Any:
         """A stub with AgentService's methods."""
-        return agent_pb2_grpc.AgentServiceStub(self._channel)
+        return self._own()._stub
 
     def unary(self, method: str) -> Any:
         """Returns a unary method of any service, bytes in and bytes out."""
-        return self._channel.unary_unary(method, None, None)
+        return self._own()._channel.unary_unary(method, None, None)
 
     async def close(self) -> None:
-        """Closes the channel; running calls are cancelled."""
-        await self._channel.close(None)
+        """Closes the channel; running calls are cancelled. A channel of a loop that has ended went with it."""
+        if self._loop is get_running_loop():
+            await self._channel.close(None)
+
+    def _own(self) -> AsyncConnection:
+        """Returns this connection if it belongs to the running event loop; the first call decides which that is."""
+        running = get_running_loop()
+        self._loop = self._loop or running
+        if self._loop is not running:
+            raise OtherEventLoop(f"the AsyncClient of {self._settings.target} belongs to another event loop")
+        return self
+
+    @cached_property
+    def _stub(self) -> Any:
+        return agent_pb2_grpc.AgentServiceStub(self._channel)
 
     @cached_property
     def _channel(self) -> grpc.aio.Channel:

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from shelm.aio.primitives import Lock
 from shelm.cursor import Cursor
+from shelm.requests import text
 
 
 class AsyncCursors:
@@ -30,7 +31,7 @@ class AsyncCursors:
         """Locks several episodes in sorted order, so that two batches cannot deadlock, and returns their cursors."""
         async with AsyncExitStack() as locks:
             cursors = {}
-            for episode_id in sorted(episode_ids):
+            for episode_id in sorted(text("episode_id", name) for name in episode_ids):
                 cursors[episode_id], lock = self._cursors.setdefault(episode_id, (Cursor(), Lock()))
                 await locks.enter_async_context(lock)
             yield cursors

@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 
 from shelm.aio.primitives import AsyncConnection
 from shelm.aio.retry import AsyncAttempts
-from shelm.errors import ShelmError, Unavailable
+from shelm.errors import ClientClosed, ShelmError, Unavailable
 from shelm.settings import Settings
 from shelm.status import error_from_call
 
@@ -34,6 +34,11 @@ class AsyncTransport:
         self._settings = settings
         self._connection = AsyncConnection(settings)
         self._closed = False
+
+    @property
+    def target(self) -> str:
+        """The address of the server."""
+        return self._settings.target
 
     async def close(self) -> None:
         """Closes the channel; running calls fail and are not retried."""
@@ -56,12 +61,12 @@ class AsyncTransport:
 
     async def once(self, method: str, request: Message, *, timeout: float) -> Any:
         """Returns the response of a unary method, called once."""
-        return await self._answer(getattr(self._connection.stub, method), request, timeout)
+        return await self._answer(getattr(self._opened().stub, method), request, timeout)
 
     @asynccontextmanager
     async def stream(self, method: str, request: Message) -> AsyncIterator[Any]:
         """Opens a server stream for `async for`, without deadline or retries; leaving the block cancels the call."""
-        call = getattr(self._connection.stub, method)(request, metadata=self._settings.metadata)
+        call = getattr(self._opened().stub, method)(request, metadata=self._settings.metadata)
         try:
             yield call
         except grpc.RpcError as failure:
@@ -74,10 +79,15 @@ class AsyncTransport:
         ready.
         """
         began = time.monotonic()
-        answer = await self._answer(self._connection.unary(HEALTH), WHOLE_SERVER, self._settings.timeout)
+        answer = await self._answer(self._opened().unary(HEALTH), WHOLE_SERVER, self._settings.timeout)
         if answer != SERVING:
             raise Unavailable(f"{self._settings.target} answers that it is not serving", retryable=True)
         return time.monotonic() - began
+
+    def _opened(self) -> AsyncConnection:
+        if self._closed:
+            raise ClientClosed(f"the client of {self._settings.target} is closed")
+        return self._connection
 
     async def _answer(self, method: Any, request: Message | bytes, timeout: float) -> Any:
         try:

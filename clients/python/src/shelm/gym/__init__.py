@@ -7,7 +7,7 @@ after the running episodes have been ended.
 
 from __future__ import annotations
 
-from shelm.gym.arrays import frame_of
+from shelm.boundary import frame_of
 from shelm.gym.environments import minigrid_env
 from shelm.gym.single import play
 from shelm.gym.summary import Summary, Transition

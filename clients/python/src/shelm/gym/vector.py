@@ -12,6 +12,7 @@ ended. All three autoreset modes of gymnasium 1 are supported:
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,10 +20,11 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from shelm.boundary import as_array, as_flags, as_frames, as_reward, info_of, stack
 from shelm.client import Client
+from shelm.comparison import Comparison
 from shelm.episode import Episode
 from shelm.errors import ShelmError
-from shelm.gym.arrays import frame_of, stack
 from shelm.gym.summary import Summary, Transition
 from shelm.results import Act, Action
 
@@ -41,21 +43,25 @@ def play_vector(
 
     Every sub-environment plays an equal share, so that short episodes are not over-represented; a sub-environment that has
     played its share is still stepped, but ignored. `seed` resets the environments and seeds the sampling of episode 0;
-    episode i uses seed + i, so a run with the same number of sub-environments can be reproduced exactly. Observations are
-    uint8 arrays (n, height, width, 3), or mappings that contain one under "image" or "obs". Episodes are numbered in the
-    order in which they begin.
+    episode i uses seed + i, so a run with the same number of sub-environments can be reproduced exactly (environments that
+    take no seed at a reset, such as EnvPool's, are seeded where they are made). Observations are frames as in
+    `shelm.boundary`: uint8 (n, height, width, 3), or mappings that contain such under "image", "obs" or "pixels".
+    Episodes are numbered in the order in which they begin. Raises EnvironmentMismatch before the first step if the agent was
+    made for other frames or actions.
     """
     summary, began, numbers = Summary(), time.monotonic(), count()
+    comparison, size = Comparison(client, agent), _size(envs)
+    comparison.actions(envs)
 
     def fresh(lane: _Lane) -> None:
         number = next(numbers)
         lane.begin(number, client.episode(seed=seed + number, agent=agent or None, deterministic=deterministic))
 
     with ExitStack() as running:  # ends the episodes that are running when an exception is raised
-        lanes = [_Lane(index, (episodes + index) // envs.num_envs) for index in range(envs.num_envs)]
+        lanes = [_Lane(index, (episodes + index) // size) for index in range(size)]
         for lane in lanes:
             running.push(lane.ending)
-        for transition in _transitions(client, envs, lanes, fresh, seed):
+        for transition in _transitions(comparison, envs, lanes, fresh, seed):
             summary.add(transition)
             if on_step:
                 on_step(transition)
@@ -85,17 +91,19 @@ class _Lane:
 
 
 def _transitions(
-    client: Client, envs: Any, lanes: list[_Lane], fresh: Callable[[_Lane], None], seed: int
+    comparison: Comparison, envs: Any, lanes: list[_Lane], fresh: Callable[[_Lane], None], seed: int
 ) -> Iterator[Transition]:
-    mode, observations = _autoreset(envs), envs.reset(seed=seed)[0]
+    mode, observations = _autoreset(envs), _reset(envs, seed)
+    comparison.frame(as_frames(observations)[0])
     _begin(lanes, fresh)
     actions: dict[int, Action] = {}
     while any(lane.episode or lane.left for lane in lanes):
-        acts = _act(client, lanes, frame_of(observations))
+        acts = _act(comparison.client, lanes, as_frames(observations))
         actions |= {index: act.action for index, act in acts.items()}
         idle = next(iter(actions.values()))  # any valid action; its effect is ignored
         batch = stack([actions.get(lane.index, idle) for lane in lanes])
-        observations, rewards, terminated, truncated, infos = envs.step(batch)
+        observations, rewards, *ends, infos = envs.step(batch)
+        rewards, (terminated, truncated) = as_array(rewards), (as_flags(given, len(lanes)) for given in ends)
         done = terminated | truncated
         if mode == "NEXT_STEP":
             _begin(lanes, fresh)  # in the sub-environments that this step has reset
@@ -103,9 +111,10 @@ def _transitions(
             index = lane.index
             if lane.episode is None or index not in acts:
                 continue
-            lane.episode.add_reward(rewards[index])
-            ends = bool(terminated[index]), bool(truncated[index])
-            yield Transition(lane.number, acts[index], float(rewards[index]), *ends, _info(infos, index))
+            reward = as_reward(rewards[index])
+            lane.episode.add_reward(reward)
+            over = bool(terminated[index]), bool(truncated[index])
+            yield Transition(lane.number, acts[index], reward, *over, info_of(infos, index, len(lanes)))
             if done[index]:
                 lane.end()
         if mode == "DISABLED" and done.any():
@@ -139,13 +148,16 @@ def _autoreset(envs: Any) -> str:
     """Returns the name of the autoreset mode; if the environment does not state it, next step, as in gymnasium."""
     from gymnasium.vector import AutoresetMode
 
-    return AutoresetMode(envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)).name
+    metadata = getattr(envs, "metadata", None) or {}
+    return AutoresetMode(metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)).name
 
 
-def _info(infos: dict[str, Any], index: int) -> dict[str, Any]:
-    """Returns the infos of one sub-environment: the entries that their mask (`_key`) marks as present."""
-    return {
-        key: _info(values, index) if isinstance(values, dict) else values[index]
-        for key, values in infos.items()
-        if not key.startswith("_") and (f"_{key}" not in infos or infos[f"_{key}"][index])
-    }
+def _reset(envs: Any, seed: int) -> Any:
+    """Returns the first observations; the seed is given to environments that take one."""
+    takes_seed = "seed" in inspect.signature(envs.reset).parameters
+    return (envs.reset(seed=seed) if takes_seed else envs.reset())[0]
+
+
+def _size(envs: Any) -> int:
+    """Returns the number of sub-environments; EnvPool's say it by their length alone."""
+    return int(envs.num_envs if hasattr(envs, "num_envs") else len(envs))

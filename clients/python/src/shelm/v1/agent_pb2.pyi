@@ -332,14 +332,16 @@ class MemoryStep(_message.Message):
     def __init__(self, step: _Optional[int] = ..., tokens: _Optional[_Iterable[_Union[Token, _Mapping]]] = ..., action: _Optional[_Union[Action, _Mapping]] = ..., in_window: bool = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[float] = ...) -> None: ...
 
 class WatchMemoryRequest(_message.Message):
-    __slots__ = ("episode_id", "from_step", "incarnation")
+    __slots__ = ("episode_id", "from_step", "incarnation", "signs_of_life")
     EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
     FROM_STEP_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    SIGNS_OF_LIFE_FIELD_NUMBER: _ClassVar[int]
     episode_id: str
     from_step: int
     incarnation: str
-    def __init__(self, episode_id: _Optional[str] = ..., from_step: _Optional[int] = ..., incarnation: _Optional[str] = ...) -> None: ...
+    signs_of_life: bool
+    def __init__(self, episode_id: _Optional[str] = ..., from_step: _Optional[int] = ..., incarnation: _Optional[str] = ..., signs_of_life: bool = ...) -> None: ...
 
 class WatchMemoryResponse(_message.Message):
     __slots__ = ("step", "incarnation")

@@ -166,3 +166,18 @@ def test_a_client_may_be_made_before_its_event_loop(target: str) -> None:
             return (await client.act(frame(0), "a")).step
 
     assert asyncio.run(act()) == 0
+
+
+def test_a_client_of_one_event_loop_says_so_in_another(target: str) -> None:
+    client = AsyncClient(target)
+
+    async def act(number: int) -> int:
+        return (await client.act(frame(number), "a")).step
+
+    assert asyncio.run(act(0)) == 0
+    for call in (act(1), client.ping(), client.get_episode("a")):
+        with pytest.raises(errors.OtherEventLoop, match=r"another event loop .*; make the AsyncClient inside the coroutine"):
+            asyncio.run(call)
+    asyncio.run(client.close())
+    with pytest.raises(errors.ClientClosed):
+        asyncio.run(act(1))

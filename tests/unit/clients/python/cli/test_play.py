@@ -16,12 +16,12 @@ from shelm.cli import main
 from shelm.cli.play import GROUP
 from shelm.gym import minigrid_env
 from support.process import REPOSITORY
-from support.stand_in import Failure, StandIn, serving
+from support.stand_in import MINIGRID, Failure, StandIn, serving
 
 
 @pytest.fixture
 def stand_in() -> StandIn:
-    return StandIn()
+    return StandIn(actions=MINIGRID)
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_agents_and_ping_print_what_serves(
     monkeypatch.setenv("SHELM_TARGET", target)
     assert (main(["agents"]), main(["ping"])) == (0, 0)
     out = capsys.readouterr().out
-    assert "* stand-in  abc  56x56x3  3 actions" in out
+    assert "* stand-in  abc  56x56x3  7 actions" in out
     assert f"{target} serves" in out
 
 

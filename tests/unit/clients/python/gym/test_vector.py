@@ -3,6 +3,7 @@
 The stand-in keeps every frame, so that a test sees exactly which frames became steps of which episode.
 """
 
+import importlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,11 +11,12 @@ import grpc
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from shelm import Client, RemotePolicy, errors
 from shelm.gym import Transition, play_vector
-from support.stand_in import Failure, StandIn, frame, serving
+from support.stand_in import MINIGRID, Failure, StandIn, frame, serving
 
 
 class Counting(gymnasium.Env[Any, Any]):
@@ -53,7 +55,7 @@ def envs(mode: AutoresetMode) -> SyncVectorEnv:
 
 @pytest.fixture
 def stand_in() -> StandIn:
-    return StandIn()
+    return StandIn(shape=(4, 5))
 
 
 @pytest.fixture
@@ -149,3 +151,47 @@ def test_a_state_of_another_number_of_environments_is_refused(client: Client) ->
     _, state = policy.predict(frame(0))
     with pytest.raises(errors.InvalidArgument, match="state: expected 2 episodes"):
         policy.predict(np.stack([frame(0), frame(1)]), state)
+
+
+class Simulator:
+    """Two environments as simulators on a GPU hand them over: tensors, channels first, lists, one info for all; no seed."""
+
+    num_envs = 2
+    single_action_space = spaces.Discrete(3)
+
+    def __init__(self) -> None:
+        self._step = 0
+
+    def reset(self) -> tuple[Any, Any]:
+        return self._frames(), None
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, Any]:
+        self._step += 1
+        done = self._step == 3
+        infos = {"time": 0.5 * self._step, "task": "go", "lives": [3, 4], 7: "seven", "log": {"fps": 60}}
+        return self._frames(), torch.tensor([[1.0], [2.0]]), [done, False], torch.tensor([False, done]), infos
+
+    def _frames(self) -> Any:
+        pixels = np.stack([frame(self._step), frame(100 + self._step)])
+        return {"rgb": torch.from_numpy(pixels).permute(0, 3, 1, 2), "goal": torch.zeros(2, 3)}
+
+
+def test_what_a_simulator_hands_over_is_told_apart(client: Client, stand_in: StandIn) -> None:
+    seen = list[Transition]()
+    summary = play_vector(client, Simulator(), episodes=2, on_step=seen.append)
+    assert (sorted(summary.returns), summary.lengths) == ([3.0, 6.0], [3, 3])
+    assert played(stand_in) == {tuple((base + step,) * 3 for step in range(3)) for base in (0, 100)}
+    assert [(one.terminated, one.truncated) for one in seen[-2:]] == [(True, False), (False, True)]
+    shared = {"time": 1.5, "task": "go", 7: "seven", "log": {"fps": 60}}
+    assert [one.info for one in seen[-2:]] == [shared | {"lives": 3}, shared | {"lives": 4}]
+
+
+def test_environments_of_envpool_are_played(client: Client, stand_in: StandIn) -> None:
+    envpool = importlib.import_module("envpool")
+    stand_in.shape, stand_in.actions = (7, 7), MINIGRID
+    envs = envpool.make("MiniGrid-MemoryS7-v0", env_type="gymnasium", num_envs=2, max_episode_steps=5, seed=3)
+    seen = list[Transition]()
+    assert play_vector(client, envs, episodes=4, on_step=seen.append).lengths == [5, 5, 5, 5]
+    assert [len(steps) for steps in stand_in.committed.values()] == [5, 5, 5, 5]
+    assert [one.truncated for one in seen if one.act.step == 4] == [True] * 4
+    assert [one.info["elapsed_step"] for one in seen if one.episode == 3] == [1, 2, 3, 4, 5]
