@@ -277,10 +277,13 @@ class Stack:
         """Raises CannotRun if the services could not start now, or if the given Redis does not answer. The single process
         has the settings of all, but for the addresses between them.
         """
-        command = [*self._command("standalone"), "--check", "settings" if self._redis_port else "all"]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise CannotRun(done.stderr.strip())
+        what = "settings" if self._redis_port else "all"
+        names = ["standalone", *["inspector"] * self.inspector]
+        pipes: dict[str, Any] = {"stderr": subprocess.PIPE, "text": True, "env": self.environment}
+        running = [subprocess.Popen([*self._command(name), "--check", what], **pipes) for name in names]
+        for process, (_, errors) in [(process, process.communicate()) for process in running]:
+            if process.returncode:
+                raise CannotRun(errors.strip())
 
     def _wait_ready(self) -> None:
         assert self._process is not None
