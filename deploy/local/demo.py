@@ -52,7 +52,7 @@ NOT_KEPT = (
 
 def _run(folder: Path, text: str) -> int:
     settings = {**kept_in(folder), "SHELM_LISTEN": f"127.0.0.1:{free_port()}"}
-    with Stack(folder, settings, say=lambda line: print(line, flush=True)) as stack:
+    with Stack(folder, settings, check=True, say=lambda line: print(line, flush=True)) as stack:
         status, episode, steps = _play(stack.target)
     if status == 0:
         print(text.format(shelm=_short(SHELM), episode=episode, step=max(0, steps - 2)), flush=True)

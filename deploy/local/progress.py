@@ -13,6 +13,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 STILL_EVERY = 15.0  # seconds between two lines about services that still start
+AGAIN_MS = 200  # between two attempts to connect
+LAST, APART = "policy", ("inspector",)  # policy is ready once all others are, but for the inspector
 _PLAIN = ("redis", "inspector")  # processes without gRPC
 
 
@@ -22,7 +24,8 @@ class Progress:
     def __init__(self, addresses: Mapping[str, str], say: Callable[[str], None]) -> None:
         """addresses: HOST:PORT of each process, in the order of their start. say: told a line for each that is ready."""
         self._addresses, self._say = addresses, say
-        self._channels = {name: grpc.insecure_channel(one) for name, one in addresses.items() if name not in _PLAIN}
+        plain, again = _PLAIN, [(f"grpc.{which}_reconnect_backoff_ms", AGAIN_MS) for which in ("initial", "min", "max")]
+        self._channels = {name: grpc.insecure_channel(one, again) for name, one in addresses.items() if name not in plain}
         self._ready: dict[str, None] = {}
         self._began, self._told = time.monotonic(), 0.0
 
@@ -38,10 +41,12 @@ class Progress:
 
     def look(self) -> Mapping[str, None]:
         """Returns what is or was ready."""
-        for name in self.waiting:
-            if self._is_ready(name):
-                self._ready[name] = None
-                self._say(f"{name} is ready after {self.seconds:.1f} s")
+        ready = [name for name in self.waiting if self._is_ready(name)]
+        if LAST in ready:  # it needs the others, whose own answers may come a moment later
+            ready = [name for name in self.waiting if name in ready or name not in APART]
+        for name in ready:
+            self._ready[name] = None
+            self._say(f"{name} is ready after {self.seconds:.1f} s")
         if self.waiting and self.seconds - self._told >= STILL_EVERY:
             self._told = self.seconds
             self._say(f"still starting after {self.seconds:.0f} s: {', '.join(self.waiting)}")

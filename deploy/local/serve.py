@@ -14,7 +14,7 @@ from deploy.local.stack import CannotRun, Stack
 def main() -> int:
     """Serves; returns 0 after an orderly end, 1 if the services cannot run."""
     folder = run_folder()
-    stack = Stack(folder, kept_in(folder), inspector=True, say=lambda line: print(line, flush=True))
+    stack = Stack(folder, kept_in(folder), inspector=True, check=True, say=lambda line: print(line, flush=True))
 
     def end(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -112,10 +112,12 @@ class Stack:
         environment: Mapping[str, str] | None = None,
         *,
         inspector: bool = False,
+        check: bool = False,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         """folder: for pids, logs and Redis's files. environment: SHELM_* settings in addition to those of this process.
-        say: told in a line how far the start has come.
+        check: look at the services' settings before they start, so that a wrong one answers at once; a given Redis is
+        looked at in any case. say: told in a line how far the start has come.
         """
         self.folder = folder.resolve()
         env = {**os.environ, **(environment or {})}
@@ -133,7 +135,7 @@ class Stack:
         self.environment = env
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: int | None = None
-        self._say = say
+        self._check, self._say = check, say
         self._logged: dict[str, int] = {}  # bytes of each log at the start, which are of earlier runs
 
     @property
@@ -160,7 +162,7 @@ class Stack:
         self._check_addresses()
         self._lock = self._lock_folder()
         try:
-            if not self._redis_port:
+            if self._check or not self._redis_port:
                 self._check_settings()
             config = self.folder / "supervisord.conf"
             config.write_text(self._config())
@@ -272,11 +274,16 @@ class Stack:
                 raise CannotRun(f"{variable}={address}: {error}") from None
 
     def _check_settings(self) -> None:
-        """Raises CannotRun if policy could not start now, or if the given Redis does not answer."""
-        command = [*self._command("policy"), "--check"]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise CannotRun(done.stderr.strip())
+        """Raises CannotRun if the services could not start now, or if the given Redis does not answer. The single process
+        has the settings of all, but for the addresses between them.
+        """
+        what = "settings" if self._redis_port else "all"
+        names = ["standalone", *["inspector"] * self.inspector]
+        pipes: dict[str, Any] = {"stderr": subprocess.PIPE, "text": True, "env": self.environment}
+        running = [subprocess.Popen([*self._command(name), "--check", what], **pipes) for name in names]
+        for process, (_, errors) in [(process, process.communicate()) for process in running]:
+            if process.returncode:
+                raise CannotRun(errors.strip())
 
     def _wait_ready(self) -> None:
         assert self._process is not None

@@ -1,28 +1,42 @@
 """Starts the inspector: `python -m services.inspector`.
 
 It starts even if the public API cannot be reached. On SIGTERM or SIGINT it closes the streams of live pages (which reconnect
-automatically) and exits with status 0. Failure policy: an invalid setting or an address in use ends the start with one line.
+automatically) and exits with status 0. `--check` ends after the settings are checked, `--help` lists them. Failure policy:
+an invalid setting or an address in use ends the start with one line.
 """
 
+import argparse
 import asyncio
 import logging
 import signal
 import socket
 import sys
 
-import uvicorn
-
-from services.inspector.app import create_app
 from services.inspector.settings import InspectorSettings
 from services.runtime.logs import configure_logging
-from services.runtime.settings import describe, load_settings
+from services.runtime.settings import describe, help_text, load_settings
 
 log = logging.getLogger(__name__)
 
 
-async def main() -> int:
-    """Serves until stopped."""
+def start() -> int:
+    """Serves until stopped, or only checks the settings."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        "python -m services.inspector", formatter_class=form, epilog=help_text(InspectorSettings)
+    )
+    parser.add_argument("--check", nargs="?", choices=("all", "settings"), const="all", help="check the settings, and end")
+    check = parser.parse_args().check
     settings = load_settings(InspectorSettings)
+    return 0 if check else asyncio.run(main(settings))
+
+
+async def main(settings: InspectorSettings) -> int:
+    """Serves until stopped."""
+    import uvicorn  # only now, because a wrong setting should answer at once
+
+    from services.inspector.app import create_app
+
     configure_logging("inspector", settings.log_level, settings.log_format)
     try:
         listening = _listen(settings.inspector_listen)
@@ -55,4 +69,4 @@ def _listen(address: str) -> socket.socket:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(start())

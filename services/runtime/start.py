@@ -2,7 +2,8 @@
 
 Contract: `start` reads the settings and checks all that they name - files, folders, addresses, agents - before anything of
 torch is imported, which takes many seconds. Only then does it import the module that serves. `--check` ends after the
-checks, with status 0 if the service could start now; `--help` lists the settings. What is away and may come later, such as
+checks, with status 0 if the service could start now (`--check settings`: whether or not Redis answers); `--help` lists the
+settings. What is away and may come later, such as
 Redis, is named in one line of the log, and the service starts and waits for it.
 
 Failure policy: what cannot work is one line on standard error that begins with the variable, and exit status 2, or 1 if
@@ -30,23 +31,27 @@ def start(name: str, kind: type[ServerSettings]) -> None:
     """The whole life of the service `services.NAME`, whose module `serve` has the coroutine function `main`."""
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(f"python -m services.{name}", formatter_class=form, epilog=help_text(kind))
-    parser.add_argument("--check", action="store_true", help="check the settings and what they name, and end")
-    if parser.parse_args().check:
-        check(kind)
+    kinds, text = (
+        ("all", "settings"),
+        "check the settings and what they name, and end; settings: without what may come later",
+    )
+    parser.add_argument("--check", nargs="?", choices=kinds, const="all", help=text)
+    if what := parser.parse_args().check:
+        check(kind, away=what == "all")
     else:
         settings = start_process(name, kind)
         run(importlib.import_module(f"services.{name}.serve").main(settings))
 
 
-def check(kind: type[ServerSettings]) -> None:
-    """Checks the settings and what they name. What is away counts as wrong here."""
+def check(kind: type[ServerSettings], *, away: bool) -> None:
+    """Checks the settings and what they name; away: what cannot be reached counts as wrong."""
     settings = load_settings(kind)
     try:
         settings.check()
     except CannotStart as error:
         _end(error)
-    if away := settings.away():
-        _end(CannotStart("\n".join(away)))
+    if away and (problems := settings.away()):
+        _end(CannotStart("\n".join(problems)))
 
 
 def start_process(name: str, kind: type[Settings]) -> Settings:

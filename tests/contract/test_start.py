@@ -120,7 +120,7 @@ def test_a_redis_that_does_not_answer_is_named_before_the_long_part_of_the_start
 def test_a_check_ends_at_a_redis_that_does_not_answer() -> None:
     (line,) = start("policy", {"SHELM_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}, "--check")
     assert line.startswith("SHELM_REDIS_URL: redis does not answer")
-    assert start("retrieval", {}, "--check", status=0) == []
+    assert start("policy", {"SHELM_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}, "--check", "settings", status=0) == []
 
 
 @pytest.mark.parametrize("service", ["policy", "memory"])

@@ -174,27 +174,34 @@ def test_a_second_redis_on_the_files_of_another_is_refused(tmp_path: Path) -> No
 BAD_SETTINGS = [
     ("SHELM_AGENTS", "models/nothing-here", "SHELM_AGENTS: agent bundle models/nothing-here: agent.json is missing"),
     ("SHELM_LISTEN", "0.0.0.0:{port}", "SHELM_LISTEN: refusing to listen on 0.0.0.0:{port} without tokens"),
+    ("SHELM_SLOTS", "0", "SHELM_SLOTS: "),
+    ("SHELM_INSPECTOR_TIMEOUT", "soon", "SHELM_INSPECTOR_TIMEOUT: "),
 ]
 
 
 @pytest.mark.parametrize(("name", "value", "message"), BAD_SETTINGS, ids=[name for name, _, _ in BAD_SETTINGS])
-def test_a_bad_setting_ends_serve_with_a_clear_message(
-    run: Run, tmp_path: Path, name: str, value: str, message: str
-) -> None:
+def test_a_bad_setting_ends_serve_with_a_clear_message(run: Run, name: str, value: str, message: str) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    folder = tmp_path / "run-0"
-    folder.mkdir()
-    for service in ("retrieval", "memory", "policy"):  # what an earlier run has said is of no use here
-        (folder / f"{service}.log").write_text("SHELM_OLD: of yesterday\n")
     serve = run(**{name: value.format(port=port)})
     assert wait_ended(serve, START_SECONDS) == 1
     [line] = serve.errors.splitlines()
-    assert "refuses to start: " in line
-    assert message.format(port=port) in line
+    assert line.startswith(message.format(port=port))
     assert serve.processes() == []
     assert "ready:" not in serve.output
+
+
+def test_what_a_service_refuses_by_itself_is_quoted_and_nothing_of_earlier_runs(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "run-0"
+    folder.mkdir()
+    for service in ("retrieval", "memory", "policy"):
+        (folder / f"{service}.log").write_text("SHELM_OLD: of yesterday\n")
+    (tmp_path / "tokens").write_text("token name read\n")  # one process needs no token that may act, three do
+    serve = run(SHELM_TOKENS_FILE=str(tmp_path / "tokens"))
+    assert wait_ended(serve, START_SECONDS) == 1
+    [line] = serve.errors.splitlines()
+    assert line.startswith("policy refuses to start: SHELM_TOKENS_FILE: no token may act")
 
 
 def test_a_given_redis_that_does_not_answer_is_said_in_one_line(run: Run) -> None:
