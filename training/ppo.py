@@ -4,17 +4,19 @@ Methods: `shelm` remembers words; `helm` and `helmv2` are its predecessors (trai
 is the same agent without memory. All get the same frames, tasks, seeds and budget; PPO itself is stable-baselines3's
 (sb3-contrib's for the LSTM). Settings come from training.presets.
 
-The folder `--out` receives `run.json` (all settings) and the files of training.run_log; `--resume` continues from its
-checkpoint. `tensorboard --logdir runs` shows live curves. Failure policy: an invalid setting is an error before training
-starts; an interrupted run loses at most the steps since its checkpoint.
+The folder `--out` receives `run.json` (all settings) and the files of training.run_log; it holds one run, which `--resume`
+continues from its checkpoint (training.run_folder). `tensorboard --logdir runs` shows live curves. Failure policy: an
+invalid setting is one line before training starts; an interrupted run loses at most the steps since its checkpoint.
 """
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import torch
 from sb3_contrib import RecurrentPPO
 from stable_baselines3 import PPO
@@ -32,10 +34,56 @@ from training.policy import LinearEntropySchedule, MemoryStatistics, ServedPolic
 from training.presets import METHODS, settings
 from training.recurrent import POLICY, SequencePolicy
 from training.rollouts import DistinctRolloutBuffer
+from training.run_folder import CannotTrain, claim
 from training.run_log import RunLog, commit
 
 MINIBATCHES = 8
 STANDARDISED_ROLLOUTS = 20  # rollouts whose memory vectors give the statistics for standardisation
+
+
+def _number(kind: type, low: float, high: float, expected: str) -> Callable[[str], Any]:
+    """Returns a validator for numbers from low to high."""
+
+    def value(text: str) -> Any:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = None
+        if number is None or not low <= number <= high:
+            raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+        return number
+
+    return value
+
+
+_natural = _number(int, 0, 2**32 - 1, "a whole number, 0 or more")
+_count = _number(int, 1, 2**53, "a whole number, 1 or more")
+_positive = _number(float, 1e-12, 1e300, "a number above 0")
+_share = _number(float, 0, 1, "a number from 0 to 1")
+OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {  # those whose defaults are in training.presets
+    "clip": (str, "source of CLIP's weights, such as file:FOLDER"),
+    "vocabulary": (str, "file of the vocabulary"),
+    "language-model": (str, "source of the language model"),
+    "layers": (_count, "of the language model"),
+    "window": (_number(int, 2, 2**31, "a whole number, 2 or more"), "words within reach of the attention"),
+    "k": (_number(int, 1, 64, "a whole number from 1 to 64"), "words remembered per frame"),
+    "steps": (_count, "environment steps in all"),
+    "rollout": (_count, "steps of each environment between two updates"),
+    "imitation": (_natural, "first steps in which the environment's expert is imitated"),
+    "learning-rate": (_positive, "at the start; it falls to 0"),
+    "entropy": (_number(float, 0, 1e300, "a number, 0 or more"), "entropy coefficient at the start"),
+    "entropy-end": (_number(float, 0, 1e300, "a number, 0 or more"), "entropy coefficient at the end"),
+    "gamma": (_share, "discount factor"),
+    "gae-lambda": (_share, "of generalised advantage estimation"),
+    "beta": (_positive, "inverse temperature of HELM's memory"),
+}
+
+
+def _task(text: str) -> str:
+    name, _, count = text.rpartition(":")
+    if not name or not count.isdigit() or int(count) < 1:
+        raise argparse.ArgumentTypeError(f"expected ENV:NUM_ENVS, got {text!r}")
+    return text
 
 
 def parse_arguments(arguments: list[str] | None = None) -> dict[str, Any]:
@@ -43,28 +91,33 @@ def parse_arguments(arguments: list[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, argument_default=argparse.SUPPRESS
     )
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--env", required=True, help="environment id; its preset gives the default settings")
-    parser.add_argument("--method", choices=METHODS, default="shelm")
+    parser.add_argument("--method", choices=METHODS, default="shelm", help="kind of memory (%(default)s)")
     parser.add_argument(
         "--task",
         action="append",
+        type=_task,
         metavar="ENV:NUM_ENVS",
         help="environment and number of parallel instances, instead of the preset's",
     )
-    for name in ("clip", "vocabulary", "language-model"):
-        parser.add_argument(f"--{name}")
-    for name in ("layers", "window", "k", "steps", "rollout", "imitation"):
-        parser.add_argument(f"--{name}", type=int)
-    for name in ("learning-rate", "entropy", "entropy-end", "gamma", "gae-lambda", "beta"):
-        parser.add_argument(f"--{name}", type=float)
-    parser.add_argument("--normalise-reward", action=argparse.BooleanOptionalAction)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--checkpoint-every", type=int, default=50_000)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--device", default="cpu", help="torch device of policy, CLIP and language model")
-    parser.add_argument("--dtype", default="auto", help="of SHELM's frozen models, as SHELM_DTYPE where it is served")
-    parser.add_argument("--resume", action="store_true", default=False)
+    for name, (kind, text) in OPTIONS.items():
+        parser.add_argument(f"--{name}", type=kind, help=f"{text} (the preset's)")
+    parser.add_argument("--normalise-reward", action=argparse.BooleanOptionalAction, help="scale rewards (the preset's)")
+    parser.add_argument("--seed", type=_natural, default=0, help="of everything random (%(default)s)")
+    parser.add_argument("--checkpoint-every", type=_count, default=50_000, help="steps between checkpoints (%(default)s)")
+    parser.add_argument(
+        "--checkpoint-seconds",
+        type=_positive,
+        default=60.0,
+        help="or seconds, if that is earlier (%(default)s)",
+    )
+    parser.add_argument("--threads", type=_count, default=1, help="of torch (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="torch device of policy, CLIP and language model (%(default)s)")
+    parser.add_argument("--dtype", default="auto", help="of the frozen models, as SHELM_DTYPE (%(default)s)")
+    parser.add_argument(
+        "--resume", action="store_true", default=False, help="go on from the folder's checkpoint, or begin if there is none"
+    )
     given = vars(parser.parse_args(arguments))
     return {**settings(given["env"]), **given}
 
@@ -126,14 +179,28 @@ def main(arguments: list[str] | None = None) -> None:
     """Trains an agent."""
     run = parse_arguments(arguments)
     torch.set_num_threads(run["threads"])
+    try:
+        with claim(run["out"], run):
+            train(run)
+    except CannotTrain as error:
+        sys.exit(f"training.ppo: {' '.join(str(error).split())}")
+
+
+def train(run: dict[str, Any]) -> None:
+    """Trains in the run's folder, from its checkpoint if it is resumed and there is one; CannotTrain if a setting is of no
+    use.
+    """
     out: Path = run["out"]
-    out.mkdir(parents=True, exist_ok=True)
-    environment, memory = make_environment(run)
-    model = make_algorithm(run, environment)
+    try:
+        environment, memory = make_environment(run)
+        model = make_algorithm(run, environment)
+    except (ValueError, OSError, ImportError, RuntimeError, AssertionError, gymnasium.error.Error) as error:  # of libraries
+        raise CannotTrain(str(error)) from error
     _record(run, out)
     remembers = run["method"] in ("shelm", "helm", "helmv2")
     statistics = MemoryStatistics(rollouts=STANDARDISED_ROLLOUTS if remembers else 0)
-    log = RunLog(out, steps=run["steps"], every=run["checkpoint_every"], memory=memory, statistics=statistics)
+    often = {"every": run["checkpoint_every"], "seconds": run["checkpoint_seconds"]}
+    log = RunLog(out, steps=run["steps"], memory=memory, statistics=statistics, **often)
     log.model = model
     if run["resume"] and (out / "checkpoint.pt").exists():
         log.resume()

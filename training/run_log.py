@@ -33,13 +33,17 @@ def commit() -> str:
 
 
 class RunLog(BaseCallback):
-    """Logs every rollout and saves a checkpoint every `every` steps."""
+    """Logs every rollout and saves a checkpoint every `every` steps, and after `seconds` if that is earlier."""
 
-    def __init__(self, folder: Path, *, steps: int, every: int, memory: Memory, statistics: MemoryStatistics) -> None:
+    def __init__(
+        self, folder: Path, *, steps: int, every: int, seconds: float, memory: Memory, statistics: MemoryStatistics
+    ) -> None:
         super().__init__()
-        self._folder, self._every, self._memory, self._statistics = folder, every, memory, statistics
+        self._folder, self._every, self._seconds = folder, every, seconds
+        self._memory, self._statistics = memory, statistics
         self._recent: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=RECENT))
         self._saved_at, self._before, self._started = 0, 0.0, time.monotonic()
+        self._saved_time = self._started
         self._bar = tqdm(total=steps, unit="step", smoothing=0.05, mininterval=5)
 
     def resume(self) -> None:
@@ -75,7 +79,7 @@ class RunLog(BaseCallback):
         self._write("policy", policy.served.state_dict() if isinstance(policy, ServedPolicy) else own_tensors(policy))
         if state["memory"]:
             self._write("memory", self._memory.state_dict())
-        self._saved_at = self.num_timesteps
+        self._saved_at, self._saved_time = self.num_timesteps, time.monotonic()
 
     def _write(self, name: str, tensors: dict[str, torch.Tensor]) -> None:
         write_tensors(self._folder / f"{name}.tmp", {key: value.cpu().contiguous() for key, value in tensors.items()})
@@ -103,5 +107,6 @@ class RunLog(BaseCallback):
             self.logger.record(f"return/{name}", value)
         self._bar.update(self.num_timesteps - self._bar.n)
         self._bar.set_postfix(returns)
-        if self.num_timesteps - self._saved_at >= self._every:
+        late = time.monotonic() - self._saved_time >= self._seconds
+        if late or self.num_timesteps - self._saved_at >= self._every:
             self.save()

@@ -51,6 +51,7 @@ class _Slot:
     history_digest: bytes
     previous: bytes | None = None  # digest of the history before the latest step
     vector: NDArray[np.float32] | None = None  # memory vector after the latest step
+    rebuilt: bool = False  # and not used since
 
 
 @dataclass
@@ -140,7 +141,7 @@ class MemorySlots:
             slots = [self._take(item.step.episode_id) for item in together]
             self._cache.restore([slot.index for slot in slots], lengths, states)
             for slot, item in zip(slots, together, strict=True):
-                slot.history_digest, slot.previous, slot.vector = item.step.history_digest, None, None
+                slot.history_digest, slot.previous, slot.vector, slot.rebuilt = item.step.history_digest, None, None, True
             self._counts.rebuilds += len(together)
             for i, answer in zip(chunk, self.remember([item.step for item in together]), strict=True):
                 if isinstance(answer, SlotMiss):
@@ -242,7 +243,8 @@ class MemorySlots:
         elif slot is None or slot.history_digest != step.history_digest:
             return SlotMiss(min(step.step, self.reach))
         self._slots.move_to_end(step.episode_id)
-        self._counts.hits += 1
+        self._counts.hits += not slot.rebuilt
+        slot.rebuilt = False
         forward.steps.append(step)
         forward.slots.append(slot)
         return None

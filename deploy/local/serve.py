@@ -1,20 +1,20 @@
-"""`make serve`: runs the services in the foreground until Ctrl-C or SIGTERM, and prints one line when they are ready."""
+"""`make serve`: runs the services in the foreground until Ctrl-C or SIGTERM.
 
-import os
+It prints a line for each service that is ready, then where agents act and where memories are shown.
+"""
+
 import signal
 import sys
-from pathlib import Path
 from types import FrameType
 
+from deploy.local.kept import kept_in, run_folder
 from deploy.local.stack import CannotRun, Stack
 
 
 def main() -> int:
     """Serves; returns 0 after an orderly end, 1 if the services cannot run."""
-    folder = Path(os.environ.get("SHELM_RUN_DIR", ".run"))
-    # Whoever tries agents on one machine wants to look at episodes long after they have ended.
-    kept = {} if "SHELM_ARCHIVE" in os.environ else {"SHELM_ARCHIVE": str(folder.resolve() / "archive")}
-    stack = Stack(folder, kept, inspector=True)
+    folder = run_folder()
+    stack = Stack(folder, kept_in(folder), inspector=True, say=lambda line: print(line, flush=True))
 
     def end(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -4,8 +4,9 @@ Contract: `Stack.start` returns when the public API is ready; a service that exi
 all processes. Each service's pid is in `<folder>/<service>.pid`, its output in `<folder>/<service>.log`. One stack has one
 folder: from before anything in it is touched until its last process has ended, however it ends, the folder is locked.
 
-Failure policy: a service that exits because of its settings (exit status 2), an address in use or a folder in use raises
-`CannotRun` with one line or the service's own output; nothing is left running, and no process of others is touched.
+Failure policy: a service that exits because of its settings (exit status 2), a given Redis that does not answer, an address
+in use or a folder in use raises `CannotRun` with one line or what the service has said since this start; nothing is left
+running, and no process of others is touched.
 """
 
 import contextlib
@@ -18,15 +19,14 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from supervisor.xmlrpc import SupervisorTransport
 
 from deploy.local.folder_lock import FolderInUse, holds_lock, lock_folder
+from deploy.local.progress import Progress
 from deploy.local.redis_server import redis_command
 
 START_TIMEOUT = 180.0  # seconds; the first start converts the language model's weights
@@ -68,6 +68,10 @@ class CannotRun(RuntimeError):  # noqa: N818
     """The services cannot run; the message gives the reason."""
 
 
+class FolderTaken(CannotRun):
+    """Another stack runs in the folder."""
+
+
 def free_port() -> int:
     """Returns a port of loopback that is free and outside the range of outgoing connections."""
     while True:
@@ -102,8 +106,17 @@ def _reached(listen: str) -> str:
 class Stack:
     """Retrieval, memory, policy, a Redis unless SHELM_REDIS_URL is set, and optionally the inspector."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None, *, inspector: bool = False) -> None:
-        """folder: for pids, logs and Redis's files. environment: SHELM_* settings in addition to those of this process."""
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        *,
+        inspector: bool = False,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """folder: for pids, logs and Redis's files. environment: SHELM_* settings in addition to those of this process.
+        say: told in a line how far the start has come.
+        """
         self.folder = folder.resolve()
         env = {**os.environ, **(environment or {})}
         env.setdefault("SHELM_LISTEN", "127.0.0.1:50051")
@@ -120,6 +133,8 @@ class Stack:
         self.environment = env
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: int | None = None
+        self._say = say
+        self._logged: dict[str, int] = {}  # bytes of each log at the start, which are of earlier runs
 
     @property
     def target(self) -> str:
@@ -142,13 +157,14 @@ class Stack:
         """Starts all processes and waits until they are ready. Call it from the main thread, because they end with that
         thread.
         """
-        self._check_free("SHELM_LISTEN")
-        if self.inspector:
-            self._check_free("SHELM_INSPECTOR_LISTEN")
+        self._check_addresses()
         self._lock = self._lock_folder()
         try:
+            if not self._redis_port:
+                self._check_settings()
             config = self.folder / "supervisord.conf"
             config.write_text(self._config())
+            self._logged = {path.stem: path.stat().st_size for path in self.folder.glob("*.log")}
             command = [sys.executable, str(Path(__file__).with_name("supervise.py")), str(config)]
             for pid_file in self.folder.glob("*.pid"):  # of an earlier run: these ids may belong to other processes now
                 pid_file.unlink()
@@ -194,7 +210,9 @@ class Stack:
             return lock_folder(self.folder, seconds=STOP_TIMEOUT)
         except FolderInUse as error:
             text = f"SHELM_RUN_DIR={self.folder}: {error}; stop that stack, or give this one a folder of its own"
-            raise CannotRun(text) from None
+            raise FolderTaken(text) from None
+        except OSError as error:
+            raise CannotRun(f"SHELM_RUN_DIR={self.folder}: {error.strerror}") from None
 
     def __enter__(self) -> "Stack":
         self.start()
@@ -208,9 +226,12 @@ class Stack:
         return int((self.folder / f"{service}.pid").read_text())
 
     def log(self, service: str, lines: int = 5) -> str:
-        """Returns the last lines of a service's output."""
+        """Returns the last lines that a service has written since this start."""
         path = self.folder / f"{service}.log"
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
+        content = path.read_bytes() if path.exists() else b""
+        before = self._logged.get(service, 0)
+        new = content[before:] if len(content) >= before else content  # shorter: it was full and has begun anew
+        return "\n".join(new.decode(errors="replace").splitlines()[-lines:])
 
     @property
     def _socket(self) -> Path:
@@ -221,7 +242,7 @@ class Stack:
         parts = [_CONFIG.format(folder=self.folder, socket=self._socket)]
         programs: dict[str, list[str]] = {}
         if self._redis_port:
-            programs["redis"] = redis_command(self._redis_port, self.folder / "redis")
+            programs["redis"] = self._redis()
         names = ("retrieval", "memory", "policy", *(["inspector"] if self.inspector else []))
         programs |= {name: self._command(name) for name in names}
         for priority, (name, command) in enumerate(programs.items(), 1):
@@ -230,34 +251,58 @@ class Stack:
             parts.append(_PROGRAM.format(name=name, command=escaped, refused=REFUSED, folder=self.folder, priority=priority))
         return "\n".join(parts)
 
+    def _redis(self) -> list[str]:
+        assert self._redis_port is not None
+        try:
+            return redis_command(self._redis_port, self.folder / "redis")
+        except FileNotFoundError as error:
+            raise CannotRun(str(error)) from None
+
     def _command(self, name: str) -> list[str]:
         metrics = [f"SHELM_METRICS_LISTEN={self.metrics[name]}"] if name in self.metrics else []
         return ["/usr/bin/env", *metrics, sys.executable, "-m", f"services.{name}"]
 
-    def _check_free(self, variable: str) -> None:
-        try:
-            _bind(self.environment[variable])
-        except (OSError, ValueError, OverflowError) as error:  # OverflowError: a port above 65535
-            raise CannotRun(f"{variable}={self.environment[variable]}: {error}") from None
+    def _check_addresses(self) -> None:
+        names = ["SHELM_LISTEN", "SHELM_RETRIEVAL_LISTEN", "SHELM_MEMORY_LISTEN"]
+        addresses = {name: self.environment[name] for name in [*names, *["SHELM_INSPECTOR_LISTEN"] * self.inspector]}
+        for variable, address in [*addresses.items(), *(("SHELM_METRICS_LISTEN", one) for one in self.metrics.values())]:
+            try:
+                _bind(address)
+            except (OSError, ValueError, OverflowError) as error:  # OverflowError: a port above 65535
+                raise CannotRun(f"{variable}={address}: {error}") from None
+
+    def _check_settings(self) -> None:
+        """Raises CannotRun if policy could not start now, or if the given Redis does not answer."""
+        command = [*self._command("policy"), "--check"]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise CannotRun(done.stderr.strip())
 
     def _wait_ready(self) -> None:
         assert self._process is not None
-        with grpc.insecure_channel(self.target) as channel:
-            stub = health_pb2_grpc.HealthStub(channel)
-            end = time.monotonic() + START_TIMEOUT
-            ends: set[tuple[str, int]] = set()
-            while time.monotonic() < end:
+        progress = Progress(self._ready_at(), self._say)
+        ends: set[tuple[str, int]] = set()
+        with contextlib.closing(progress):
+            while progress.seconds < START_TIMEOUT:
                 if self._process.poll() is not None:
                     raise CannotRun(f"the process manager ended with status {self._process.returncode}")
                 self._check_refused(ends)
-                with contextlib.suppress(grpc.RpcError):
-                    if (
-                        stub.Check(health_pb2.HealthCheckRequest(), timeout=1).status
-                        == health_pb2.HealthCheckResponse.SERVING
-                    ):
-                        return
+                if "policy" in progress.look():
+                    return
                 time.sleep(0.2)
-        raise CannotRun(f"not ready after {START_TIMEOUT:.0f} s; policy says:\n{self.log('policy')}")
+        says = "\n".join(f"{name} says:\n{self.log(name)}" for name in progress.waiting)
+        raise CannotRun(f"not ready after {START_TIMEOUT:.0f} s: {', '.join(progress.waiting)}\n{says}")
+
+    def _ready_at(self) -> dict[str, str]:
+        """Where each process can be asked whether it is ready, in the order of their start; policy comes last, because it
+        needs the others.
+        """
+        addresses = {"redis": f"127.0.0.1:{self._redis_port}"} if self._redis_port else {}
+        if self.inspector:
+            addresses["inspector"] = _reached(self.environment["SHELM_INSPECTOR_LISTEN"])
+        for name in ("retrieval", "memory"):
+            addresses[name] = _reached(self.environment[f"SHELM_{name.upper()}_LISTEN"])
+        return {**addresses, "policy": self.target}
 
     def _check_refused(self, ends: set[tuple[str, int]]) -> None:
         """Raises CannotRun if a service exits because of its settings or keeps failing. ends: (service, time) of exits seen
@@ -265,8 +310,11 @@ class Stack:
         """
         for one in self._processes():
             name = one["name"]
-            if one["statename"] == "EXITED" and one["exitstatus"] == REFUSED:
-                raise CannotRun(f"{name} refuses to start: {self.log(name, 3)}")
+            # BACKOFF: within a second, which supervisor takes for a failed start whatever the status is.
+            if one["statename"] in ("EXITED", "BACKOFF") and one["exitstatus"] == REFUSED:
+                lines = self.log(name).splitlines()
+                named = dict.fromkeys(line for line in lines if line.startswith("SHELM_"))
+                raise CannotRun(f"{name} refuses to start: {chr(10).join(named or lines[-3:])}")
             if one["stop"]:
                 ends.add((name, one["stop"]))
             if sum(service == name for service, _ in ends) >= FAILED_STARTS:

@@ -111,6 +111,24 @@ AGENTS = [
     ),
     Panel("Episodes begun", "reqps", [(rate("shelm_episodes_begun_total", AGENT, "agent"), "{{agent}}")]),
     Panel("Episodes ended", "reqps", [(rate("shelm_episodes_ended_total", AGENT, "agent"), "{{agent}}")]),
+    Panel(
+        "Similarity of the first word, mean",
+        "short",
+        [(mean("shelm_word_similarity", AGENT, "agent"), "{{agent}}")],
+        description="If it falls, the agent sees pictures that its CLIP does not know.",
+    ),
+    Panel(
+        "Surprise of the actions, mean",
+        "short",
+        [(mean("shelm_action_surprise_nats", AGENT, "agent"), "{{agent}}")],
+        description="In nats; of sampled actions it is the entropy.",
+    ),
+    Panel(
+        "Reward of an episode, median",
+        "short",
+        [(quantile(0.5, "shelm_episode_reward", AGENT, "agent"), "{{agent}}")],
+        description="Of the episodes whose client told it; between the bounds of its buckets.",
+    ),
 ]
 
 MEMORY = [

@@ -14,7 +14,6 @@ from shelm.v1 import errors_pb2
 from agent.bundle import AgentBundle
 from agent.engines.policy import load_policy
 from agent.frame import Observation
-from agent.history import history_reach
 from agent.policy.actor_critic import Features, Parameters, PolicyEngine, Vector
 from agent.policy.heads import Head, action_heads
 from agent.vocabulary import load_vocabulary
@@ -116,15 +115,6 @@ class Agents:
         """Token positions that the agent's attention can reach; 0 if it is not loaded."""
         agent = self._by_digest.get(digest)
         return agent.window if agent else 0
-
-    def check_retained(self, steps: int) -> None:
-        """Raises ValueError if `steps` retained steps are too few to rebuild the memory of an agent."""
-        for agent in self._by_digest.values():
-            part = agent.bundle.manifest.memory
-            needed = -(-history_reach(part.layers, part.window) // agent.k)
-            if steps < needed:
-                name = agent.bundle.name
-                raise ValueError(f"SHELM_RETAINED_STEPS: agent {name!r} needs at least {needed} to rebuild, got {steps}")
 
     def __iter__(self) -> Iterator[PolicyAgent]:
         """All agents, the default first."""

@@ -18,10 +18,12 @@ import fsspec  # type: ignore[import-untyped]
 from shelm.v1.errors_pb2 import ErrorReason
 
 from services.protocol.reasons import failure
+from services.runtime.checks import CannotStart
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 S3 = "s3://"
+BLOCK = 4096  # bytes
 # A worker that waits for a server that is away holds up the files behind it.
 _S3_OPTIONS = {
     "config_kwargs": {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 2}},
@@ -41,6 +43,17 @@ def check_place(value: str) -> str:
     elif "://" in value:
         raise ValueError("expected a folder or s3://BUCKET[/PREFIX]")
     return value
+
+
+def check_usable(variable: str, place: str) -> None:
+    """Raises CannotStart if a folder can neither be written nor made. A bucket is not asked."""
+    if not place or place.startswith(S3):
+        return
+    folder = Path(place).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise CannotStart(f"{variable}={place}: {folder} is not a folder that can be written")
 
 
 def folder_of(episode_id: str) -> str:
@@ -108,10 +121,16 @@ class Place:
             return []
         return sorted({name for path in found if (name := path.rstrip("/").rpartition("/")[2])})
 
-    def ages(self) -> dict[str, float]:
-        """Paths of all files, with the time when each was written, in seconds since 1970."""
+    def files(self) -> dict[str, tuple[float, int]]:
+        """Paths of all files, with the time when each was written, in seconds since 1970, and its bytes, as `room`."""
         found = self._files.find(self._root, detail=True).items()
-        return {path.removeprefix(f"{self._root}/"): self._written(info) for path, info in found}
+        return {
+            path.removeprefix(f"{self._root}/"): (self._written(info), self.room(int(info["size"]))) for path, info in found
+        }
+
+    def room(self, size: int) -> int:
+        """The bytes that a file of this size takes: whole blocks of a disk, or what it has in a bucket."""
+        return -(-size // BLOCK) * BLOCK if self._local else size
 
     def remove(self, path: str) -> bool:
         """Deletes a file, and its folder if that is empty then; returns whether the file was there."""

@@ -3,10 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
-from pydantic import Field, field_validator
 from shelm.v1 import agent_pb2_grpc
 
-from services.agent_settings import AgentSettings
 from services.policy.actor import Actor
 from services.policy.agents import Agents, load_agent
 from services.policy.archive.archive import Archive
@@ -16,49 +14,20 @@ from services.policy.backends.interfaces import Memory, Retrieval
 from services.policy.caches import CachedRetrieval
 from services.policy.explain.explain import Explainer
 from services.policy.pipeline import Pipeline
-from services.policy.places import check_place
 from services.policy.recording.frames import Frames
 from services.policy.recording.recorder import Recorder
 from services.policy.recording.recordings import Recordings
 from services.policy.service import SCOPES, AgentServicer
+from services.policy.settings import PolicyServerSettings
 from services.protocol.reasons import DOMAIN
 from services.runtime.server import GrpcServer, Ready
-from services.runtime.settings import check_address
 from services.runtime.telemetry import agent_labels
 from services.runtime.traces import stage_timer
 from services.store.episodes import EpisodeStore
 from services.store.pressure import Pressure
-from services.store.redis import check_redis_url, connect_redis
+from services.store.redis import connect_redis
 from services.triton.client import connect_triton
 from services.triton.models import model_name
-
-
-class PolicyServerSettings(AgentSettings):
-    """Settings of the server of the public API."""
-
-    listen: str = Field("127.0.0.1:50051", description="HOST:PORT of the public API")
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="where the episodes are")
-    redis_timeout: float = Field(2.0, gt=0, description="seconds for one answer of Redis")
-    redis_replicas: int = Field(
-        0, ge=0, description="replicas of Redis that must have a step before it is answered; 0: a failover can lose steps"
-    )
-    episode_ttl: float = Field(86_400.0, gt=0, description="seconds after its last step until an episode is forgotten")
-    ended_ttl: float = Field(900.0, gt=0, description="seconds after its end until Redis forgets an episode")
-    archive: str = Field("", description="folder or s3://BUCKET[/PREFIX] for episodes that have ended; empty: off")
-    admission_mark: float = Field(
-        0.85, gt=0, le=1, description="share of Redis's memory limit from which no episode may begin; 1: none is refused"
-    )
-    retained_steps: int = Field(10_000, gt=0, description="steps kept per episode")
-    max_in_flight: int = Field(1024, gt=0, description="Acts under way at once")
-    max_batch_items: int = Field(256, gt=0, description="items of one ActBatch")
-    policy_cache_frames: int = Field(4096, ge=0, description="frames per agent whose words and features policy keeps")
-    record: str = Field("", description="folder or s3://BUCKET[/PREFIX] for the frames of committed steps; empty: off")
-    record_retention: float = Field(0.0, ge=0, description="seconds that a recorded frame is kept; 0: for ever")
-    max_watchers: int = Field(128, gt=0, description="WatchMemory calls at once; each holds one Redis connection")
-
-    _address = field_validator("listen")(check_address)
-    _redis = field_validator("redis_url")(check_redis_url)
-    _place = field_validator("record", "archive")(check_place)
 
 
 class PolicyServer(GrpcServer):
@@ -83,7 +52,6 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
     triton, bundles = connect_triton(settings), settings.load_bundles()
     kept = settings.policy_cache_frames
     agents = Agents([load_agent(bundle, settings, triton, cache_frames=kept) for bundle in bundles])
-    agents.check_retained(settings.retained_steps)
     # One connection per watcher and per Act, so that watchers never keep an Act waiting.
     connections = settings.max_watchers + settings.max_in_flight
     client = connect_redis(settings.redis_url, timeout=settings.redis_timeout, max_connections=connections)
@@ -101,7 +69,10 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
     labels = {bundle.digest: agent_labels(bundle.name, bundle.digest) for bundle in bundles}
     cached = CachedRetrieval(retrieval, labels, size=kept, count_misses=triton is not None)
     pipeline = Pipeline(cached, memory)
-    recorder = Recorder(Recordings(settings.record), retention=settings.record_retention) if settings.record else None
+    recorder = None
+    if settings.record:
+        kept_for, most = settings.record_retention, settings.record_bytes
+        recorder = Recorder(Recordings(settings.record), retention=kept_for, most_bytes=most)
     actor = Actor(
         agents=agents,
         store=store,

@@ -22,7 +22,7 @@ from services.policy.archive.reader import Episodes
 from services.policy.backends.interfaces import Memory
 from services.policy.explain.explain import Explainer
 from services.policy.recording.frames import Frames
-from services.policy.telemetry import ENDED, WATCHERS, acting, acting_together, traced_acting
+from services.policy.telemetry import WATCHERS, acting, acting_together, ended_by_client, traced_acting
 from services.protocol.agent_api import (
     act_message,
     agent_message,
@@ -219,7 +219,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         if self._archiver:
             self._archiver.put(request.episode_id)
         if newly:
-            ENDED.labels(*agent_labels(state.agent, state.agent_digest)).inc()
+            ended_by_client(agent_labels(state.agent, state.agent_digest), state.total_reward)
         self._forget(request.episode_id)
         return agent_pb2.EndEpisodeResponse(episode=episode_message(state))
 

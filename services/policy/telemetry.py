@@ -1,4 +1,5 @@
-"""Policy's own metrics: Acts by agent and outcome, their stages, how full the windows are, episodes and watchers.
+"""Policy's own metrics: Acts by agent and outcome, their stages, how full the windows are, episodes and watchers,
+and how the agents fare: similarity of the words, surprise of the actions, rewards.
 
 Contract: every Act is counted once, when it ends, whether it came alone, in a batch or in a stream. outcome: committed;
 replayed (the stored answer was returned); refused (an error was returned); cancelled (the caller disconnected or its
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 _AGENT = ["agent", "digest"]
 _FILL = (0.1, 0.25, 0.5, 0.75, 1, 2, 5, 10)
+_SIMILARITY = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
+_NATS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10)
+_REWARD = (-100, -10, -1, 0, 0.1, 0.25, 0.5, 0.75, 0.9, 1, 2, 5, 10, 100, 1000)
 
 ACTS = Histogram("shelm_act_seconds", "Time of one Act, by how it ended", [*_AGENT, "outcome"], buckets=SECONDS)
 STAGE_SECONDS = Histogram("shelm_stage_seconds", "Time of one stage of a committed Act", [*_AGENT, "stage"], buckets=SECONDS)
@@ -32,6 +36,21 @@ WINDOW_FILL = Histogram(
     "Words of the episode per place in the window, at each committed step; above 1 the oldest are out of reach",
     _AGENT,
     buckets=_FILL,
+)
+SIMILARITY = Histogram(
+    "shelm_word_similarity",
+    "Cosine similarity of the first word of each committed step, at least 0; low: pictures that the agent does not know",
+    _AGENT,
+    buckets=_SIMILARITY,
+)
+SURPRISE = Histogram(
+    "shelm_action_surprise_nats",
+    "Minus the log-probability of each committed action, at least 0; the mean over sampled actions is their entropy",
+    _AGENT,
+    buckets=_NATS,
+)
+REWARD = Histogram(
+    "shelm_episode_reward", "Total reward of each episode that ended, if its client told it", _AGENT, buckets=_REWARD
 )
 IN_FLIGHT = Gauge("shelm_acts_in_flight", "Acts under way")
 WATCHERS = Gauge("shelm_watchers", "WatchMemory calls that are connected")
@@ -55,18 +74,36 @@ class Act:
         self.outcome = "replayed" if answer.replayed else "committed"
         if answer.times is None:
             return
-        stages, fill = _of_agent(self.agent)
-        for stage, seconds in stages.items():
+        metrics = _of_agent(self.agent)
+        for stage, seconds in metrics.stages.items():
             seconds.observe(answer.times.stages.get(stage, 0.0))
-        fill.observe(answer.length / answer.window)
+        metrics.fill.observe(answer.length / answer.window)
+        metrics.similarity.observe(max(0.0, answer.record.words[0].similarity))
+        metrics.surprise.observe(max(0.0, -answer.record.log_prob))
         if answer.step == 0:
             BEGUN.labels(*self.agent).inc()
 
 
+class _OfAgent(NamedTuple):
+    """What a committed step is measured by, with the labels of an agent. stages: by name."""
+
+    stages: dict[str, Histogram]
+    fill: Histogram
+    similarity: Histogram
+    surprise: Histogram
+
+
 @cache  # the agents are those that are loaded
-def _of_agent(agent: tuple[str, str]) -> tuple[dict[str, Histogram], Histogram]:
-    """The stages' metrics by name, and that of the window, with the labels of an agent."""
-    return {stage: STAGE_SECONDS.labels(*agent, stage) for stage in STAGES}, WINDOW_FILL.labels(*agent)
+def _of_agent(agent: tuple[str, str]) -> _OfAgent:
+    stages = {stage: STAGE_SECONDS.labels(*agent, stage) for stage in STAGES}
+    return _OfAgent(stages, WINDOW_FILL.labels(*agent), SIMILARITY.labels(*agent), SURPRISE.labels(*agent))
+
+
+def ended_by_client(agent: tuple[str, str], total_reward: float | None) -> None:
+    """Counts an episode that its client has ended."""
+    ENDED.labels(*agent).inc()
+    if total_reward is not None:
+        REWARD.labels(*agent).observe(total_reward)
 
 
 @contextmanager

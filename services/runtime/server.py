@@ -13,23 +13,19 @@ import asyncio
 import gc
 import logging
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.runtime import telemetry, traces
-from services.runtime.auth import Token, is_loopback, read_tokens
+from services.runtime.checks import cannot_listen, check_private, tokens_in
 from services.runtime.guard import Guard
-from services.runtime.logs import configure_logging
-from services.runtime.settings import ServerSettings, describe, load_settings
+from services.runtime.settings import ServerSettings, describe
 
 log = logging.getLogger(__name__)
-Settings = TypeVar("Settings", bound=ServerSettings)
 Ready = Callable[[], Awaitable[list[str]]]  # what is missing; empty: ready
 Add = Callable[[grpc.aio.Server], None]
 READY_EVERY = 0.5  # seconds
@@ -49,14 +45,6 @@ _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-class CannotStart(RuntimeError):  # noqa: N818
-    """The server cannot start; the text says what to change."""
-
-
-class CannotListen(CannotStart):
-    """The address is in use. Unlike with a wrong setting, starting again later may succeed."""
-
-
 class GrpcServer:
     """One listening server with some gRPC services."""
 
@@ -65,14 +53,17 @@ class GrpcServer:
         settings: ServerSettings,
         *,
         listen: str,
+        variable: str = "SHELM_LISTEN",
         domain: str,
         services: Mapping[str, Add],
         ready: Ready,
         scopes: Mapping[str, str] | None = None,
     ) -> None:
-        """services: full service name -> what registers its servicer."""
-        tokens = _tokens(settings, listen)
-        self._settings, self._listen, self._ready = settings, listen, ready
+        """listen: HOST:PORT, set by `variable`. services: full service name -> what registers its servicer."""
+        tokens = tokens_in(settings.tokens_file)
+        if not tokens and not settings.allow_anonymous:
+            check_private(variable, listen)
+        self._settings, self._listen, self._variable, self._ready = settings, listen, variable, ready
         self._names = ["", *services]
         self._health: Any = health.aio.HealthServicer()  # type: ignore[attr-defined]  # its stubs lack aio
         size = settings.max_message_bytes
@@ -97,11 +88,12 @@ class GrpcServer:
         self._monitor: asyncio.Task[None] | None = None
 
     async def start(self) -> int:
-        """Listens; returns the port. CannotStart if the address is taken."""
+        """Listens; returns the port. CannotListen if the address is taken."""
         try:
             port = self._server.add_insecure_port(self._listen)
         except RuntimeError:
-            raise CannotListen(f"cannot listen on {self._listen}: the address is in use or not of this machine") from None
+            why = "the address is in use or not of this machine"
+            raise cannot_listen(self._variable, self._listen, why) from None
         await self._check_ready()
         await self._server.start()
         self._monitor = asyncio.create_task(self._watch_ready())
@@ -136,36 +128,6 @@ class GrpcServer:
             await self._health.set(name, _NOT_SERVING if missing else _SERVING)
 
 
-def load_tokens(settings: ServerSettings) -> tuple[Token, ...]:
-    """The tokens of the settings' file, none without one; CannotStart if the file cannot be used."""
-    if not settings.tokens_file:
-        return ()
-    try:
-        return read_tokens(Path(settings.tokens_file))
-    except (OSError, ValueError) as error:
-        raise CannotStart(f"SHELM_TOKENS_FILE: {error}") from None
-
-
-def _tokens(settings: ServerSettings, listen: str) -> tuple[Token, ...]:
-    if settings.tokens_file:
-        return load_tokens(settings)
-    if not is_loopback(listen) and not settings.allow_anonymous:
-        raise CannotStart(
-            f"refusing to listen on {listen} without tokens: anyone could act and read memories. "
-            "Set SHELM_TOKENS_FILE, or SHELM_ALLOW_ANONYMOUS=true if the network is closed"
-        )
-    return ()
-
-
-def start_process(name: str, kind: type[Settings]) -> Settings:
-    """Reads the settings of a service, then sets up its logs and traces, before anything else is created."""
-    settings = load_settings(kind)
-    configure_logging(name, settings.log_level, settings.log_format)
-    if settings.traces:
-        traces.start_traces(settings.traces, service=name, ratio=settings.traces_ratio)
-    return settings
-
-
 async def serve_until_stopped(server: GrpcServer, name: str, settings: ServerSettings, listen: str) -> None:
     """Starts, waits for SIGTERM or SIGINT, stops."""
     stop = asyncio.Event()
@@ -183,16 +145,3 @@ async def serve_until_stopped(server: GrpcServer, name: str, settings: ServerSet
     log.info("%s stops", name)
     await server.stop()
     traces.stop_traces()
-
-
-def run(main: Awaitable[None]) -> None:
-    """Runs a service's main coroutine. If it cannot start: one line, and exit status 2, or 1 if a retry may succeed."""
-
-    async def guarded() -> None:
-        await main
-
-    try:
-        asyncio.run(guarded())
-    except (CannotStart, ValueError, FileNotFoundError) as error:
-        print(error, file=sys.stderr)
-        sys.exit(1 if isinstance(error, CannotListen) else 2)

@@ -1,9 +1,11 @@
 """Settings that every service has, read from the environment (prefix SHELM_).
 
-Contract: one typed object per service, printed at start with secrets masked. Failure policy: a bad value stops the
-start with the name of the variable.
+Contract: one typed object per service, printed at start with secrets masked. Nothing here imports torch, so that a bad
+value answers at once. Failure policy: a bad value, or a variable whose name is nearly one of ours, stops the start with the
+name of the variable; what the values name is checked by `check`.
 """
 
+import os
 import re
 import sys
 from typing import TypeVar
@@ -11,13 +13,15 @@ from typing import TypeVar
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.runtime.checks import check_free, check_private, tokens_in
 from services.runtime.logs import LogFormat
+from services.runtime.names import PREFIX, misspelt
 
 
 class ServerSettings(BaseSettings):
     """Settings of every server; each service adds its own."""
 
-    model_config = SettingsConfigDict(env_prefix="SHELM_")
+    model_config = SettingsConfigDict(env_prefix=PREFIX)
 
     tokens_file: str = Field(
         "", description="file with bearer tokens, one `TOKEN [NAME [SCOPES]]` a line; empty: none needed"
@@ -55,6 +59,22 @@ class ServerSettings(BaseSettings):
             raise ValueError("expected DEBUG, INFO, WARNING or ERROR")
         return value
 
+    def check(self) -> None:
+        """Raises CannotStart if something that these settings name cannot be used, as far as a second tells."""
+        tokens = tokens_in(self.tokens_file)
+        for variable, listen in self._listens().items():
+            if not tokens and not self.allow_anonymous and variable != "SHELM_METRICS_LISTEN":
+                check_private(variable, listen)
+            check_free(variable, listen)
+
+    def away(self) -> list[str]:
+        """What cannot be reached now, in lines that begin with the variable; the service waits for it."""
+        return []
+
+    def _listens(self) -> dict[str, str]:
+        values = self.model_dump()
+        return {variable_of(name): value for name, value in values.items() if name.endswith("listen") and value}
+
 
 def check_address(value: str) -> str:
     """A validator for HOST:PORT."""
@@ -69,13 +89,29 @@ Settings = TypeVar("Settings", bound=BaseSettings)
 
 def load_settings(kind: type[Settings]) -> Settings:
     """Reads the environment or ends the process with a line per bad variable."""
+    lines = [f"{name}: unknown variable; did you mean {meant}?" for name, meant in misspelt(os.environ).items()]
     try:
-        return kind()
+        settings = kind()
     except ValidationError as error:
         for problem in error.errors():
-            name = "SHELM_" + "_".join(str(part) for part in problem["loc"]).upper()
-            print(f"{name}: {problem['msg']}, got {_masked_malformed(str(problem.get('input')))!r}", file=sys.stderr)
+            name = variable_of("_".join(str(part) for part in problem["loc"]))
+            lines.append(f"{name}: {problem['msg']}, got {_masked_malformed(str(problem.get('input')))!r}")
+    if lines:
+        print("\n".join(lines), file=sys.stderr)
         sys.exit(2)
+    return settings
+
+
+def variable_of(field: str) -> str:
+    """The variable that sets a field."""
+    return PREFIX + field.upper()
+
+
+def help_text(kind: type[BaseSettings]) -> str:
+    """All variables of a service with their defaults and meanings, one a line."""
+    fields = kind.model_fields.items()
+    lines = [f"  {variable_of(name)} ({field.default!r}): {field.description or name}" for name, field in fields]
+    return "\n".join(["variables (default):", *lines])
 
 
 def describe(settings: BaseSettings) -> str:

@@ -1,51 +1,7 @@
-"""Serves the public API with all services in one process: `python -m services.standalone`. Redis remains a separate process.
+"""Starts the single process: `python -m services.standalone`."""
 
-Policy calls retrieval and memory directly, without gRPC; everything else is the same code as in the separate services.
-"""
-
-import torch
-from pydantic import Field
-
-from services.memory.service import MemoryServicer
-from services.memory.service import load_agent as load_memory
-from services.memory.telemetry import export_slots
-from services.policy.server import PolicyServerSettings, open_server
-from services.retrieval.service import RetrievalServicer
-from services.retrieval.service import load_agent as load_retrieval
-from services.runtime.server import run, serve_until_stopped, start_process
-from services.runtime.telemetry import agent_labels
-from services.store.history import HistoryReader
-from services.store.redis import connect_redis
-from services.triton.client import connect_triton
-from services.triton.models import PARTS, model_name
-
-
-class StandaloneSettings(PolicyServerSettings):
-    """Settings of the single process."""
-
-    cache_frames: int = Field(4096, ge=0, description="frames per agent whose words are cached")
-    slots: int = Field(512, gt=0, description="cached memory states per agent")
-
-
-async def main() -> None:
-    """Loads the agents and serves until stopped."""
-    settings = start_process("standalone", StandaloneSettings)
-    torch.set_num_threads(settings.torch_threads)
-    triton, bundles = connect_triton(settings), settings.load_bundles()
-    frames = settings.cache_frames
-    retrieval = RetrievalServicer([load_retrieval(bundle, settings, frames, triton) for bundle in bundles])
-    histories = HistoryReader(connect_redis(settings.redis_url, timeout=settings.redis_timeout))
-    memories = [load_memory(bundle, settings, settings.slots, triton) for bundle in bundles]
-    export_slots({agent_labels(one.bundle.name, one.bundle.digest): one.engine.counts for one in memories})
-    memory = MemoryServicer(memories, histories)
-
-    async def backends_ready() -> list[str]:
-        names = (model_name(part, bundle.digest) for bundle in bundles for part in PARTS)
-        return await triton.missing(names) if triton else []
-
-    server = open_server(settings, retrieval, memory, backends_ready)
-    await serve_until_stopped(server, "standalone", settings, settings.listen)
-
+from services.runtime.start import start
+from services.standalone.settings import StandaloneSettings
 
 if __name__ == "__main__":
-    run(main())
+    start("standalone", StandaloneSettings)

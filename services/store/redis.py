@@ -4,7 +4,9 @@ Failure policy: a call raises what the client library raises; services.store.err
 failure the next call connects again. An address that cannot be used is a ValueError whose text holds nothing of the address.
 """
 
+import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +21,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 log = logging.getLogger(__name__)
 Run = tuple[Sequence[str], Sequence[Any]]  # keys and arguments of a script
+WAIT = 0.6  # seconds that `why_away` gives a Redis that starts at the same time
 CLUSTER = "cluster+"  # before redis:// or rediss://: the address is one node of a Redis Cluster
 
 
@@ -53,6 +56,27 @@ def connect_redis(url: str, *, timeout: float, max_connections: int = 256) -> An
             url.removeprefix(CLUSTER), retry=Retry(ExponentialBackoff(cap=0.2, base=0.01), 3), **common
         )
     return redis.asyncio.Redis.from_url(url, retry=retry, retry_on_error=[RedisConnectionError, RedisTimeoutError], **common)
+
+
+def why_away(url: str) -> list[str]:
+    """Why a Redis does not answer now, in one line; empty if it answers. Blocking, before a process has an event loop."""
+    return asyncio.run(_why_away(url, time.monotonic() + WAIT))
+
+
+async def _why_away(url: str, end: float) -> list[str]:
+    client = connect_redis(url, timeout=WAIT / 2)
+    try:
+        while True:
+            try:
+                async with asyncio.timeout(WAIT):
+                    await client.ping()
+                return []
+            except Exception as error:  # whatever the client library raises
+                if time.monotonic() >= end:
+                    return [f"redis does not answer: {type(error).__name__}: {error}".partition("\n")[0].rstrip(": ")]
+            await asyncio.sleep(WAIT / 10)
+    finally:
+        await client.aclose()
 
 
 async def scan_page(client: Any, cursor: int, *, match: str, count: int) -> tuple[int, list[bytes]]:

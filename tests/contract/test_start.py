@@ -1,4 +1,7 @@
-"""What stops the start: one clear line that names what to change, and exit status 2, or 1 if it may succeed later."""
+"""What stops the start: one clear line that names what to change, and exit status 2, or 1 if it may succeed later.
+
+All of it is found before torch is imported, which takes so long that whoever waits looks for the mistake elsewhere.
+"""
 
 import shutil
 import socket
@@ -14,13 +17,26 @@ from deploy.local.stack import free_port
 
 SECONDS = 120.0
 BUNDLE = REPOSITORY / "models" / "minigrid-memory"
+NO_TORCH = """
+import runpy, sys
+class Refuses:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            print("torch is imported", file=sys.stderr, flush=True)
+            sys.exit(99)
+sys.meta_path.insert(0, Refuses())
+service, *sys.argv[1:] = sys.argv[1:]
+runpy.run_module(f"services.{service}", run_name="__main__", alter_sys=True)
+"""
 
 
-def start(service: str, settings: Mapping[str, str], *, status: int = 2) -> list[str]:
-    """The lines that a service prints when it refuses to start with this exit status."""
+def start(service: str, settings: Mapping[str, str], *arguments: str, status: int = 2) -> list[str]:
+    """The lines that a service prints when it refuses to start with this exit status. It cannot import torch."""
+    names = ("SHELM_LISTEN", "SHELM_RETRIEVAL_LISTEN", "SHELM_MEMORY_LISTEN", "SHELM_INSPECTOR_LISTEN")
+    free = {name: f"127.0.0.1:{free_port()}" for name in names}
     done = subprocess.run(
-        [sys.executable, "-m", f"services.{service}"],
-        env=environment_with({"SHELM_LISTEN": f"127.0.0.1:{free_port()}", "SHELM_LOG_LEVEL": "ERROR", **settings}),
+        [sys.executable, "-c", NO_TORCH, service, *arguments],
+        env=environment_with({**free, "SHELM_LOG_LEVEL": "ERROR", **settings}),
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -64,11 +80,47 @@ def test_every_bad_setting_is_named_on_a_line_of_its_own() -> None:
         ("SHELM_TOKENS_FILE", "no-such-file"),
         ("SHELM_AGENTS", "no-such-folder"),
         ("SHELM_AGENTS", "models/minigrid-memory,models/minigrid-memory"),
+        ("SHELM_AGENTS", "README.md"),
+        ("SHELM_ARCHIVE", "README.md/archive"),
+        ("SHELM_RECORD", "ftp://somewhere"),
     ],
 )
 def test_a_setting_that_cannot_work_is_named_on_one_line(name: str, value: str) -> None:
     (line,) = start("policy", {name: value})
-    assert name in line or (name == "SHELM_AGENTS" and value in line)
+    assert line.startswith(name)
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "value"),
+    [
+        ("standalone", "SHELM_AGENTSS", "models/minigrid-memory"),
+        ("standalone", "SHELM_AGENTS", "no-such-folder"),
+        ("standalone", "SHELM_DTYPE", "float64"),
+        ("retrieval", "SHELM_CACHE_FRAME", "1"),
+        ("retrieval", "SHELM_DEVICE", "gpu"),
+        ("memory", "SHELM_MEMORY_LISTN", "127.0.0.1:1"),
+        ("memory", "SHELM_SLOTS", "-1"),
+        ("inspector", "SHELM_INSPECTOR_TARGETS", "127.0.0.1:1"),
+        ("inspector", "SHELM_INSPECTOR_TIMEOUT", "soon"),
+    ],
+)
+def test_every_service_names_a_wrong_value_or_a_misspelt_variable(service: str, name: str, value: str) -> None:
+    (line,) = start(service, {name: value})
+    assert line.startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("service", ["memory", "policy", "standalone"])
+def test_a_redis_that_does_not_answer_is_named_before_the_long_part_of_the_start(service: str) -> None:
+    away = {"SHELM_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0", "SHELM_LOG_LEVEL": "WARNING"}
+    line, last = start(service, away, status=99)
+    assert "SHELM_REDIS_URL: redis does not answer" in line
+    assert last == "torch is imported"  # the service starts and waits, so that what runs may start in any order
+
+
+def test_a_check_ends_at_a_redis_that_does_not_answer() -> None:
+    (line,) = start("policy", {"SHELM_REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}, "--check")
+    assert line.startswith("SHELM_REDIS_URL: redis does not answer")
+    assert start("retrieval", {}, "--check", status=0) == []
 
 
 @pytest.mark.parametrize("service", ["policy", "memory"])
@@ -121,10 +173,15 @@ def test_an_altered_manifest_is_named(bundle: Path) -> None:
     assert "agent.json was altered" in line
 
 
-def test_an_address_in_use_stops_the_start() -> None:
+@pytest.mark.parametrize(
+    ("service", "name"),
+    [("policy", "SHELM_LISTEN"), ("retrieval", "SHELM_METRICS_LISTEN"), ("inspector", "SHELM_INSPECTOR_LISTEN")],
+)
+def test_an_address_in_use_stops_the_start(service: str, name: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        *_, line = start("policy", {"SHELM_LISTEN": address}, status=1)  # gRPC's own log comes first
-    assert line.startswith(f"cannot listen on {address}")
+        (line,) = start(service, {name: address}, status=1)
+    assert line.startswith(f"{name}={address}: ")
+    assert "in use" in line

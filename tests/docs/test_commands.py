@@ -5,18 +5,21 @@ A block that cannot be run here says why (support.fenced); the test names one th
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from support.fenced import CANNOT_BE_HERE, Block, blocks_of
 from support.newcomer import Newcomer
 from support.process import REPOSITORY
+from support.shown import missing
 
 GUIDES = sorted((REPOSITORY / "docs").glob("*.md"))
 README = REPOSITORY / "README.md"
 PAGES = [README, *GUIDES]
 OWN_ENVIRONMENT = REPOSITORY / "docs/own-environment.md"
 BLOCK_SECONDS = 240.0
+DEMO = "make demo"
 
 
 def follow(newcomer: Newcomer, page: Path) -> dict[str, str]:
@@ -29,6 +32,12 @@ def to_run(page: Path) -> list[Block]:
     blocks = [block for block in blocks_of(page) if block.is_command and not block.reason]
     elsewhere = [_commands(block) for guide in GUIDES for block in blocks_of(guide)] if page == README else []
     return [block for block in blocks if _commands(block) not in elsewhere]
+
+
+def not_printed(page: Path, printed: dict[str, str]) -> list[str]:
+    """The lines that the page shows after a block, and that the block did not print."""
+    pairs = [(before, after) for before, after in pairwise(blocks_of(page)) if before.code in printed and after.is_output]
+    return [f"{after}: {line}" for before, after in pairs for line in missing(after.code, printed[before.code])]
 
 
 def _commands(block: Block) -> list[str]:
@@ -52,6 +61,10 @@ def test_every_command_of_the_page_works_in_a_fresh_clone(page: Path, tmp_path: 
     if to_run(page):
         with Newcomer(tmp_path) as newcomer:
             printed = follow(newcomer, page)
+            for output in (output for code, output in printed.items() if code.strip() == DEMO):
+                (explained,) = newcomer.follow_output(output, seconds=BLOCK_SECONDS)
+                assert "without the word" in explained, "the page serves, so what the demo has kept is there"
+        assert not [*newcomer.missing, *not_printed(page, printed)], "the page shows what was not printed"
         assert all(printed[block.code] for block in to_run(page) if block.language == "python"), "an example shows something"
 
 
@@ -59,6 +72,7 @@ def test_every_command_of_the_page_works_in_a_fresh_clone(page: Path, tmp_path: 
 def test_a_newcomer_trains_serves_and_plays_an_environment_of_their_own(tmp_path: Path) -> None:
     with Newcomer(tmp_path) as newcomer:
         printed = follow(newcomer, OWN_ENVIRONMENT)
+    assert not_printed(OWN_ENVIRONMENT, printed) == []
     played = next(output for code, output in printed.items() if "shelm play" in code)
     summary = json.loads(played.splitlines()[-1])
     assert summary["episodes"] == 20
@@ -67,3 +81,37 @@ def test_a_newcomer_trains_serves_and_plays_an_environment_of_their_own(tmp_path
     with_memory, without = (float(value) for value in re.findall(r"'mean_return': ([0-9.]+)", evaluated))
     assert with_memory > 0.9
     assert without < 0.8, "the environment needs a memory"
+
+
+PRINTED = """starting ...
+episode 1/10  episode-b5edd23229e24c8a96c762ecc4c76936
+   0  key (0.66)  -> left
+   1  key (0.68)  -> left
+   2  ball (0.69)  -> forward
+ready at 127.0.0.1:45444; logs are in /somewhere/clone/.run
+"""
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "   0  key (0.67)  -> left\n   1  key (0.68)  -> left",
+        "0 key (0.66) -> left\n...\nready at 127.0.0.1:50051; logs are in /home/you/shelm/.run",
+        "episode 1/10 episode-0123456789abcdef0123456789abcdef\n...\n2 ball ... forward",
+    ],
+)
+def test_an_output_that_was_printed_is_found(shown: str) -> None:
+    assert missing(shown, PRINTED) == []
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "0 key (0.76) -> left",  # another number
+        "0 door (0.66) -> left",  # another word
+        "0 key (0.66) -> left\n2 ball (0.69) -> forward",  # a line left out without a word
+        "1 key (0.68) -> left\n...\n0 key (0.66) -> left",  # another order
+    ],
+)
+def test_an_output_that_was_not_printed_is_found(shown: str) -> None:
+    assert len(missing(shown, PRINTED)) == 1

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-from services.runtime.server import run
-from services.standalone.__main__ import main as serve
+from services.runtime.start import run, start_process
+from services.standalone.serve import main as serve
+from services.standalone.settings import StandaloneSettings
 
 FILE = Path(sys.argv[1])
 
@@ -26,4 +27,4 @@ if __name__ == "__main__":
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in ("agent", "services") and getattr(module, "time", None) is time:
             module.time = clock  # type: ignore[attr-defined]
-    run(serve())
+    run(serve(start_process("standalone", StandaloneSettings)))

@@ -22,8 +22,9 @@ from typing import Any
 
 from services.policy.pipeline import Pipeline
 from services.policy.service import AgentServicer
-from services.runtime.server import run
-from services.standalone.__main__ import main as serve
+from services.runtime.start import run, start_process
+from services.standalone.serve import main as serve
+from services.standalone.settings import StandaloneSettings
 from services.store.episodes import EpisodeStore
 
 CHANCE = 0.15  # of each passage of the armed point, to be the last
@@ -83,7 +84,7 @@ def live(number: int) -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: not longer than the program
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     Points(random.Random(number)).install()
-    run(serve())
+    run(serve(start_process("standalone", StandaloneSettings)))
 
 
 def main() -> None:

@@ -89,6 +89,7 @@ def acts_under_way(standalone: Standalone) -> float:
     return scrape(standalone.settings["SHELM_METRICS_LISTEN"]).value("shelm_acts_in_flight")
 
 
+@pytest.mark.long
 def test_no_episode_of_the_shipped_client_is_hurt_while_policy_is_stopped_again_and_again(
     serve: Serve, episode_plans: list[Plan], undisturbed: list[list[Outcome]], name: str, errors_met: Counter[Any]
 ) -> None:

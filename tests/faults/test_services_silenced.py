@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(240)
 PLAYERS = 4
 TIMEOUT = 1.5  # seconds of one attempt; a silence is longer
 SILENCE = 2.5
-FAULTS = ["delay", "tear", "half_open", "silence"]
+FAULTS = ["silence", *(pytest.param(fault, marks=pytest.mark.long) for fault in ("delay", "tear", "half_open"))]
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -146,12 +146,27 @@ def test_the_window_fills_with_the_words(
     assert counted("policy", "shelm_window_fill_ratio_sum", **agent) == pytest.approx(filled)
 
 
+def test_words_and_actions_say_how_the_agent_fares(
+    measured: Processes, counted: Counted, agent: dict[str, str], frames: tuple[Frame, ...], name: str
+) -> None:
+    answers = [measured.gateway.act(name, step, frames[step]) for step in (0, 1, 2, 2)][:3]
+    similarity = sum(answer.tokens[0].similarity for answer in answers)
+    assert counted("policy", "shelm_word_similarity_count", **agent) == 3
+    assert counted("policy", "shelm_word_similarity_sum", **agent) == pytest.approx(similarity)
+    surprise = -sum(answer.log_prob for answer in answers)
+    assert counted("policy", "shelm_action_surprise_nats_count", **agent) == 3
+    assert counted("policy", "shelm_action_surprise_nats_sum", **agent) == pytest.approx(surprise, abs=1e-6)
+
+
 def test_an_episode_ends_once_however_often_its_end_is_told(
     measured: Processes, counted: Counted, agent: dict[str, str], frames: tuple[Frame, ...], name: str
 ) -> None:
     measured.gateway.act(name, 0, frames[0])
     for _ in range(3):
-        measured.gateway.end(name)
+        measured.gateway.end(name, total_reward=0.7)
+    assert counted("policy", "shelm_episode_reward_count", **agent) == 1
+    assert counted("policy", "shelm_episode_reward_bucket", le="0.5", **agent) == 0
+    assert counted("policy", "shelm_episode_reward_bucket", le="0.75", **agent) == 1
     assert counted("policy", "shelm_episodes_begun_total", **agent) == 1
     assert counted("policy", "shelm_episodes_ended_total", **agent) == 1
 

@@ -48,6 +48,7 @@ def test_a_shipped_minigrid_agent_solves_its_task_when_served(served: Deployment
     assert summary.mean_return >= 0.9
 
 
+@pytest.mark.long
 def test_the_agent_of_the_sign_touches_the_right_box_more_often_than_a_guess_would(served: Deployment) -> None:
     """Guessing is right one time in three; 17 of 24 or more would be luck in two cases of ten thousand."""
     env = single_environment("MiniWorld-SignColour-v0")

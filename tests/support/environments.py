@@ -41,6 +41,13 @@ def install(python: Path, *packages: str) -> None:
     _run([str(UV), "pip", "install", "--python", str(python), "--quiet", *packages])
 
 
+def resolved(*packages: str, python: str) -> dict[str, str]:
+    """The versions that would be installed together under a version of Python; nothing is installed."""
+    command = [str(UV), "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--python-version", python, "-"]
+    lines = _run(command, "\n".join(packages)).splitlines()
+    return dict(line.split("==") for line in lines if "==" in line and "@" not in line)
+
+
 @cache
 def interpreter_of(version: str) -> Path | None:
     """An interpreter of a version of Python, such as "3.9", on PATH or of pyenv; None if there is none that runs."""
@@ -81,8 +88,9 @@ def _answers(python: Path, version: str) -> bool:
     return done.returncode == 0 and done.stdout.strip() == version
 
 
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
+def _run(command: list[str], typed: str = "") -> str:
+    done = subprocess.run(command, input=typed, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
     if done.returncode and any(sign in done.stderr for sign in AWAY):
         pytest.skip("the package index cannot be reached")
     assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -2,7 +2,8 @@
 
 Contract: commands (`bash`, `python`, `console`) are run by tests/docs, or a comment on the line above the fence says why
 that cannot be done here: `<!-- not run here: REASON -->`, with a reason that begins with one of `CANNOT_BE_HERE`. A block
-without a language is output.
+without a language is output. Right after commands that are run it is what they print, unless the line above its fence says
+why it cannot be the same each time: `<!-- for example: REASON -->`.
 """
 
 import re
@@ -23,14 +24,15 @@ CANNOT_BE_HERE = {
 }
 _FIRST_WORD = re.compile(r"(\$ |[A-Z_]+=\S+ )*(make|python\d?|shelm|pip|npm|git|curl|docker|kubectl|source) ")
 _BLOCK = re.compile(
-    r"(?:^<!-- not run here: (?P<reason>.+?) -->\n)?^(?P<fence>`{3,})(?P<language>[^\n`]*)\n(?P<code>.*?)^(?P=fence)\s*$",
+    r"(?:^<!-- (?:not run here|for example): (?P<reason>.+?) -->\n)?"
+    r"^(?P<fence>`{3,})(?P<language>[^\n`]*)\n(?P<code>.*?)^(?P=fence)\s*$",
     re.MULTILINE | re.DOTALL,
 )
 
 
 @dataclass(frozen=True)
 class Block:
-    """One block; `line` is where its fence stands, `reason` why it is not run, "" if it must be."""
+    """One block; `line` is where its fence stands, `reason` why it is not run or not compared, "" if it must be."""
 
     page: str
     line: int
@@ -42,6 +44,11 @@ class Block:
     def is_command(self) -> bool:
         """Whether a reader would run it."""
         return self.language in COMMANDS
+
+    @property
+    def is_output(self) -> bool:
+        """Whether it is what the block before it prints."""
+        return not self.language and not self.reason
 
     @property
     def hides_a_command(self) -> bool:

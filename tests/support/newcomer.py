@@ -22,11 +22,12 @@ from pathlib import Path
 from deploy.local.stack import free_port
 from support.fenced import Block
 from support.process import REPOSITORY, STOP_SECONDS, environment_with, tail
+from support.shown import missing
 from support.waiting import wait_for
 
 ADDRESSES = {"SHELM_LISTEN": "127.0.0.1:50051", "SHELM_INSPECTOR_LISTEN": "127.0.0.1:8080"}  # which the pages name
 SERVE = "make serve"
-PAGE_SERVER = "SHELM_RECORD=.run/frames make serve"  # for pages that only say that a server runs
+PAGE_SERVER = SERVE  # for pages that only say that a server runs
 EPISODE = re.compile(r"\bepisode-[0-9a-f]{32}\b")
 START_SECONDS = 180.0
 
@@ -56,7 +57,7 @@ def make_environment(clone: Path) -> None:
     (own / packages).mkdir(parents=True)
     shutil.copy(shared / "pyvenv.cfg", own)
     line = f"import site; site.addsitedir({str(shared / packages)!r})"
-    (own / packages / "shared.pth").write_text(f"{clone / 'clients/python/src'}\n{line}\n")
+    (own / packages / "shared.pth").write_text(f"{clone}\n{clone / 'clients/python/src'}\n{line}\n")
     (own / "bin").mkdir()
     for script in (shared / "bin").iterdir():
         _copy_script(script, own / "bin" / script.name, str(shared), str(own))
@@ -88,6 +89,7 @@ class Newcomer:
         self._target = self._addresses["SHELM_LISTEN"]
         self._guest = False  # the page takes a running server, and `shelm` on PATH, for granted
         self._names: dict[str, str] = {}  # of episodes: on the page -> here
+        self.missing: list[str] = []  # lines that transcripts show and that were not printed
         self._server: subprocess.Popen[bytes] | None = None
         self._log = folder / "serve.log"
         settings = {**self._addresses, "SHELM_TARGET": self._target, "PYTHONUNBUFFERED": "1"}
@@ -105,13 +107,18 @@ class Newcomer:
             return self._run(block, [str(self.clone / ".venv/bin/python"), "-c", code], seconds)
         if code.rstrip().endswith(SERVE):
             self._serve(str(block), code)
-            return ""
+            return self._log.read_text()
         if block.language == "console":
             self._serve_if_needed(code)
             return "".join(self._transcript(block, seconds))
         if not code.lstrip().startswith(("make", "python")):
             self._serve_if_needed(code)
         return self._run(block, self._in_terminal(code), seconds)
+
+    def follow_output(self, printed: str, *, seconds: float) -> list[str]:
+        """Runs the commands of `shelm` that a command has printed as what to do next; returns what each printed."""
+        commands = [line.strip() for line in printed.splitlines() if re.match(r"\s+\S*shelm ", line)]
+        return [self._run(command, self._in_terminal(command), seconds) for command in commands]
 
     def _transcript(self, block: Block, seconds: float) -> Iterator[str]:
         """Runs the lines after `$ `; the names of episodes on the page stand for those printed before."""
@@ -120,6 +127,7 @@ class Newcomer:
             for page, here in self._names.items():
                 command = command.replace(page, here)
             printed = self._run(block, self._in_terminal(command), seconds)
+            self.missing += [f"{block}: {line}" for line in missing(shown, printed)]
             for page, here in zip(EPISODE.findall(shown), EPISODE.findall(printed), strict=False):
                 self._names.setdefault(page, here)
             yield printed
@@ -131,7 +139,7 @@ class Newcomer:
         after = 'export -p > "$S/exports"; pwd > "$S/folder"'
         return ["bash", "-euo", "pipefail", "-c", f'S="{self._state}"\n{before}\n{code}\n{after}']
 
-    def _run(self, block: Block, command: list[str], seconds: float) -> str:
+    def _run(self, block: Block | str, command: list[str], seconds: float) -> str:
         child = subprocess.Popen(
             command,
             cwd=self.clone,

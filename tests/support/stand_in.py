@@ -90,6 +90,7 @@ class StandIn(agent_pb2_grpc.AgentServiceServicer):
         self.item_failures: dict[int, Failure] = {}  # by the number of the item, from 0, counted over all batches
         self.item_count = -1
         self.page = 2
+        self.agent, self.environments = "stand-in", ["MiniGrid-MemoryS7-v0"]
 
     def Act(self, request: agent_pb2.ActRequest, context: Any) -> agent_pb2.ActResponse:
         with self._scripted("Act", request, context):
@@ -225,7 +226,14 @@ class StandIn(agent_pb2_grpc.AgentServiceServicer):
     def _agent(self) -> agent_pb2.Agent:
         space = agent_pb2.ActionSpace(discrete=len(self.actions), names=self.actions)
         shape = agent_pb2.ObservationSpec(height=self.shape[0], width=self.shape[1])
-        return agent_pb2.Agent(name="stand-in", digest="abc", observation=shape, action_space=space, default=True)
+        return agent_pb2.Agent(
+            name=self.agent,
+            digest="abc",
+            observation=shape,
+            action_space=space,
+            environments=self.environments,
+            default=True,
+        )
 
     @contextmanager
     def _scripted(self, method: str, request: Message, context: Any) -> Iterator[None]:

@@ -111,19 +111,18 @@ def test_episodes_end_as_if_nothing_had_happened_when_triton_is_killed_among_32(
 def test_episodes_end_as_if_nothing_had_happened_when_triton_is_killed_again_and_again(
     behind: BehindTriton, episode_plans: list[Plan]
 ) -> None:
-    """At any moment, also soon after it has come back, when the memory states are being rebuilt."""
+    """Among Acts each time; those after it begin with the rebuilds of every memory state."""
     draw, some = random.Random("triton"), episode_plans[:16]
-    with client(behind) as connection:
+    with client(behind) as connection, ThreadPoolExecutor(len(some)) as threads:
         undisturbed = play_undisturbed(connection, some, f"calm:{uuid.uuid4().hex}")
         name = f"killed-again:{uuid.uuid4().hex}"
         players = [Player(connection, f"{name}-{i}", plan) for i, plan in enumerate(some)]
-        with ThreadPoolExecutor(len(players)) as threads:
-            running = [threads.submit(player.play) for player in players]
-            for _ in range(KILLS):
-                time.sleep(draw.uniform(0.05, 0.4))
-                assert not all(one.done() for one in running), "somebody still plays"
-                behind.triton.kill()
-                behind.triton.start()
+        for stop in range(STEPS // KILLS, STEPS + 1, STEPS // KILLS):
+            running = [threads.submit(player.play, stop) for player in players]
+            time.sleep(draw.uniform(0.01, 0.1))
+            assert not all(one.done() for one in running), "somebody still plays"
+            behind.triton.kill()
+            behind.triton.start()
             for one in running:
                 one.result(300)
         for player, expected in zip(players, undisturbed, strict=True):

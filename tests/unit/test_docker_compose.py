@@ -8,12 +8,12 @@ import sys
 import pytest
 import yaml
 from compose_spec import PyCompose
-from support.compose import SERVICES, rendered
+from support.compose import COMPOSE, SERVICES, VARIABLE, rendered
 from support.process import REPOSITORY
 
-from services.memory.__main__ import MemorySettings
-from services.policy.__main__ import PolicySettings
-from services.retrieval.__main__ import RetrievalSettings
+from services.memory.settings import MemorySettings
+from services.policy.settings import PolicySettings
+from services.retrieval.settings import RetrievalSettings
 from services.runtime.settings import ServerSettings, load_settings
 from tools.image_check.stages import DOCKERFILE, ancestry, command, last, read_stages
 
@@ -22,6 +22,9 @@ SETTINGS: dict[str, type[ServerSettings]] = {
     "memory": MemorySettings,
     "policy": PolicySettings,
 }
+
+OBSERVABILITY = REPOSITORY / "deploy" / "observability"
+METERED = {name: SERVICES[name] for name in SETTINGS}
 
 
 @pytest.mark.parametrize("variables", [{}, {"SHELM_ENGINE": "triton", "VERSION": "1.2.3", "PUBLISH": "0.0.0.0:443"}])
@@ -71,12 +74,13 @@ def test_every_container_is_bounded_watched_and_hardened(name: str) -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_images_have_versions(name: str) -> None:
-    assert re.fullmatch(r"[a-z0-9./-]+:\d+\.\d+\.\d+", SERVICES[name]["image"])
+    assert re.fullmatch(r"[a-z0-9./-]+:v?\d+\.\d+\.\d+", SERVICES[name]["image"])
 
 
-def test_only_the_public_door_and_the_web_page_are_published_and_only_on_loopback() -> None:
+def test_only_the_public_door_and_the_web_pages_are_published_and_only_on_loopback() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert published == {"policy": ["127.0.0.1:50051:50051"], "inspector": ["127.0.0.1:8080:8080"]}
+    doors = {"policy": 50051, "inspector": 8080, "grafana": 3000}
+    assert published == {name: [f"127.0.0.1:{port}:{port}"] for name, port in doors.items()}
 
 
 def test_only_those_who_need_it_reach_redis() -> None:
@@ -113,6 +117,38 @@ def test_the_profiles_add_and_never_replace() -> None:
     assert [name for name, of in profiles.items() if not of] == ["redis", "retrieval", "memory", "policy"]
     assert profiles["triton"] == ["triton"]
     assert profiles["inspector"] == ["inspector"]
+    assert profiles["prometheus"] == profiles["grafana"] == ["observability"]
+
+
+def test_the_example_of_the_variables_has_every_one_with_its_default() -> None:
+    lines = (REPOSITORY / ".env.example").read_text().splitlines()
+    example = dict(line.removeprefix("#").split("=", 1) for line in lines if line.startswith("#") and line[1] != " ")
+    given = {match[1]: match[2] or "" for match in VARIABLE.finditer(COMPOSE.read_text())}
+    assert example.keys() == given.keys()
+    off = {"SHELM_RECORD", "SHELM_ARCHIVE"}  # the example shows what they may be
+    assert {name: value for name, value in example.items() if name not in off} == {
+        name: value for name, value in given.items() if name not in off
+    }
+
+
+def test_prometheus_scrapes_where_the_services_tell_their_metrics() -> None:
+    config = yaml.safe_load((OBSERVABILITY / "compose" / "prometheus.yml").read_text())
+    targets = [target for job in config["scrape_configs"] for one in job["static_configs"] for target in one["targets"]]
+    told = {name: service["environment"]["SHELM_METRICS_LISTEN"].rpartition(":")[2] for name, service in METERED.items()}
+    assert sorted(targets) == sorted(f"{name}:{port}" for name, port in told.items())
+    assert [(OBSERVABILITY / "compose" / name).resolve().name for name in config["rule_files"]] == ["alerts.yaml"]
+    networks = [set(SERVICES[name]["networks"]) for name in ("prometheus", "grafana", *METERED)]
+    assert set.intersection(*networks) == {"services"}
+
+
+def test_grafana_asks_that_prometheus_and_finds_the_dashboards() -> None:
+    (source,) = yaml.safe_load((OBSERVABILITY / "compose" / "datasource.yaml").read_text())["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    places = dict(volume.removesuffix(":ro").split(":") for volume in SERVICES["grafana"]["volumes"])
+    provider = OBSERVABILITY / "grafana/provisioning/dashboards/shelm.yaml"
+    path = yaml.safe_load(provider.read_text())["providers"][0]["options"]["path"]
+    assert places["./deploy/observability/grafana/dashboards"] == path
+    assert all((REPOSITORY / place).exists() for place in places if place.startswith("."))
 
 
 def test_redis_keeps_every_answered_act() -> None:

@@ -28,23 +28,30 @@ MAX_WAITING = 512  # frames
 FLUSH_SECONDS = 5.0
 LOG_EVERY = 10.0  # seconds
 SWEEP_EVERY = (1.0, 3600.0)  # seconds, at least and at most; a tenth of the retention in between
+LOW = 0.9  # of the bytes that may be kept: a sweep of a full place leaves so much, so that the next one is not due at once
 FRAMES = Counter("shelm_frames_recorded", "Frames of committed steps, by what became of their recording", ["outcome"])
 _Item = tuple[str, int, Frame]
 PLACE, UNAVAILABLE = "the recorded frames", errors_pb2.ERROR_REASON_RECORDINGS_UNAVAILABLE
 
 
 class Recorder:
-    """Records at one place. retention: seconds that a frame is kept; 0: for ever."""
+    """Records at one place. retention: seconds that a frame is kept; 0: for ever. most_bytes: beyond them the oldest frames
+    are deleted; 0: no limit. Replicas count what they write themselves and see the frames of others when they sweep.
+    """
 
-    def __init__(self, recordings: Recordings, *, retention: float, max_waiting: int = MAX_WAITING) -> None:
-        self._recordings, self._retention = recordings, retention
+    def __init__(
+        self, recordings: Recordings, *, retention: float, most_bytes: int = 0, max_waiting: int = MAX_WAITING
+    ) -> None:
+        self._recordings, self._retention, self._most_bytes = recordings, retention, most_bytes
+        self._bytes = 0  # in the place, as far as this process knows
+        self._due = threading.Event()  # a sweep
         self._queue: queue.Queue[_Item | None] = queue.Queue(max_waiting)
         self._stopped = threading.Event()
         self._lock, self._unsaid, self._quiet_until = threading.Lock(), 0, 0.0
 
     def start(self) -> None:
         """Starts the threads. They end with the process, even if storage holds them up."""
-        for work in [self._work] * WORKERS + [self._sweep] * bool(self._retention):
+        for work in [self._work] * WORKERS + [self._sweep] * bool(self._retention or self._most_bytes):
             threading.Thread(target=work, name="recorder", daemon=True).start()
 
     def put(self, episode_id: str, step: int, frame: Frame) -> None:
@@ -68,6 +75,7 @@ class Recorder:
     async def close(self, seconds: float = FLUSH_SECONDS) -> None:
         """Waits until the frames that wait are written, but no longer than `seconds`."""
         self._stopped.set()
+        self._due.set()
         left = await asyncio.to_thread(self._flush, seconds)
         if left:
             log.warning("%d frames were not recorded before the end", left)
@@ -84,7 +92,7 @@ class Recorder:
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
             try:
-                self._recordings.write(*item)
+                self._count(self._recordings.write(*item))
                 FRAMES.labels("written").inc()
             except Exception as error:  # whatever storage does, the next frame gets its chance
                 FRAMES.labels("failed").inc()
@@ -92,16 +100,31 @@ class Recorder:
             finally:
                 self._queue.task_done()
 
+    def _count(self, size: int) -> None:
+        with self._lock:
+            self._bytes += size
+            if self._most_bytes and self._bytes > self._most_bytes:
+                self._due.set()
+
     def _sweep(self) -> None:
-        while True:
+        while not self._stopped.is_set():
+            self._due.clear()
             try:
-                removed = self._recordings.sweep(time.time() - self._retention)
-                log.log(logging.INFO if removed else logging.DEBUG, "%d recorded frames were old and are deleted", removed)
+                self._sweep_once()
             except Exception as error:  # it will be tried again
                 log.warning("old recordings were not deleted: %s: %s", type(error).__name__, error)
+                self._stopped.wait(SWEEP_EVERY[0])
             least, most = SWEEP_EVERY
-            if self._stopped.wait(min(max(self._retention / 10, least), most)):
-                return
+            self._due.wait(min(max(self._retention / 10, least), most) if self._retention else most)
+
+    def _sweep_once(self) -> None:
+        before = self._bytes
+        oldest = time.time() - self._retention if self._retention else 0.0
+        low = LOW if before > self._most_bytes else 1
+        removed, left = self._recordings.sweep(oldest, int(self._most_bytes * low) if self._most_bytes else None)
+        with self._lock:
+            self._bytes += left - before  # what was written meanwhile counts too
+        log.log(logging.INFO if removed else logging.DEBUG, "%d recorded frames were old and are deleted", removed)
 
     def _complain(self, problem: str) -> None:
         with self._lock:

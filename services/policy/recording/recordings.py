@@ -33,11 +33,13 @@ class Recordings:
     def __init__(self, place: str) -> None:
         self._place = Place(place)
 
-    def write(self, episode_id: str, step: int, frame: Frame) -> None:
-        """Records a frame, uint8 (height, width, 3)."""
+    def write(self, episode_id: str, step: int, frame: Frame) -> int:
+        """Records a frame, uint8 (height, width, 3); returns the bytes that it takes."""
         buffer = io.BytesIO()
         Image.fromarray(frame).save(buffer, "PNG")
-        self._place.write(_path(episode_id, step), buffer.getvalue())
+        png = buffer.getvalue()
+        self._place.write(_path(episode_id, step), png)
+        return self._place.room(len(png))
 
     def read(self, episode_id: str, step: int) -> Recorded | None:
         """A recorded frame."""
@@ -45,12 +47,19 @@ class Recordings:
         frame = None if png is None else _decode(png)
         return None if png is None or frame is None else Recorded(frame, png)
 
-    def sweep(self, before: float) -> int:
-        """Deletes what was recorded before a time (seconds since 1970) and nothing else; returns how many frames."""
-        old = [path for path, written in self._place.ages().items() if _OURS.fullmatch(path) and written < before]
-        for path in old:
+    def sweep(self, before: float, most_bytes: int | None = None) -> tuple[int, int]:
+        """Deletes what was recorded before a time (seconds since 1970), then the oldest of the rest until no more than
+        `most_bytes` are left, and nothing else; returns how many frames it has deleted, and the bytes that are left.
+        """
+        files = self._place.files().items()
+        ours = sorted((written, size, path) for path, (written, size) in files if _OURS.fullmatch(path))
+        left, removed = sum(size for _, size, _ in ours), 0
+        for written, size, path in ours:
+            if written >= before and (most_bytes is None or left <= most_bytes):
+                break
             self._place.remove(path)
-        return len(old)
+            left, removed = left - size, removed + 1
+        return removed, left
 
     def delete(self, episode_id: str) -> int:
         """Deletes the frames of an episode; returns how many."""

@@ -369,9 +369,9 @@ def test_a_patch_of_nothing_is_named_with_its_combination(kubectl: str, tmp_path
 
 
 def settings_classes() -> dict[str, type[BaseSettings]]:
-    from services.memory.__main__ import MemorySettings
-    from services.policy.__main__ import PolicySettings
-    from services.retrieval.__main__ import RetrievalSettings
+    from services.memory.settings import MemorySettings
+    from services.policy.settings import PolicySettings
+    from services.retrieval.settings import RetrievalSettings
 
     return {"memory": MemorySettings, "policy": PolicySettings, "retrieval": RetrievalSettings}
 

@@ -1,6 +1,8 @@
 """A short run: it is interrupted and goes on; its settings."""
 
 import json
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from training import ppo
 from training.evaluate import evaluate
 from training.presets import METHODS
+from training.run_log import RunLog
 
 S7 = "MiniGrid-MemoryS7-v0"
 
@@ -45,6 +48,76 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
     ppo.main([*common, "--resume"])
     second = load_file(tmp_path / "policy.safetensors")
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    common = [*command(tmp_path, "cnn"), "--steps", "512"]
+    with monkeypatch.context() as killed:
+        killed.setattr(RunLog, "save", lambda _: sys.exit("killed"))
+        with pytest.raises(SystemExit, match="killed"):
+            ppo.main(common)
+    with pytest.raises(SystemExit, match="holds a run already"):
+        ppo.main(common)
+    ppo.main([*common, "--resume"])
+    assert [json.loads(line)["steps"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == [256, 512]
+
+
+def test_a_checkpoint_is_due_after_steps_or_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[int] = []
+    monkeypatch.setattr(RunLog, "save", lambda self: saved.append(self.num_timesteps))
+    options = ["--steps", "768", "--checkpoint-every", "100000"]
+    ppo.main([*command(tmp_path / "seldom", "cnn"), *options, "--checkpoint-seconds", "100000"])
+    ppo.main([*command(tmp_path / "often", "cnn"), *options, "--checkpoint-seconds", "1e-9"])
+    assert saved == [768, 256, 512, 768, 768]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--steps", "0", "1 or more"),
+        ("--gamma", "1.5", "from 0 to 1"),
+        ("--k", "many", "from 1 to 64"),
+        ("--task", "S7", "ENV:NUM_ENVS"),
+        ("--method", "gru", "choose from"),
+        ("--learning-rate", "nan", "above 0"),
+    ],
+)
+def test_a_wrong_value_is_named(
+    tmp_path: Path, option: str, value: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        ppo.parse_arguments([*command(tmp_path, "cnn"), option, value])
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert f"argument {option}: " in line
+    assert expected in line
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--env", "Unknown-v0", "--task", "Unknown-v0:2"], "Unknown-v0"),
+        (["--env", S7, "--task", "MiniGrid-Nothing-v0:2"], "MiniGrid-Nothing"),
+        (["--env", S7, "--device", "abacus"], "abacus"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_one_line(tmp_path: Path, options: list[str], named: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        ppo.main(["--out", str(tmp_path), "--method", "cnn", *options])
+    assert named in str(ended.value)
+    assert len(str(ended.value).splitlines()) == 1
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_every_option_has_help_and_says_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        ppo.parse_arguments(["--help"])
+    listed = capsys.readouterr().out.partition("options:")[2]
+    entries = re.split(r"\n  (?=-)", listed)[2:]
+    assert len(entries) > 20
+    for entry in (" ".join(entry.split()) for entry in entries):
+        assert re.search(r"\(.+\)|preset|folder of the run|go on from", entry), entry
 
 
 def test_the_device_of_a_run_reaches_its_algorithm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

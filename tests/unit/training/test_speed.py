@@ -25,6 +25,7 @@ def test_the_ratio_compares_trainings_of_one_round() -> None:
     assert speed.ratios(ours, theirs) == {"seconds": 2, "cpu_seconds": 3}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_short_measurement_against_this_checkout(tmp_path: Path) -> None:
     file = tmp_path / "speed.json"

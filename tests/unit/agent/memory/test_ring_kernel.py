@@ -43,7 +43,7 @@ def numbers_of(module: str, **variables: str) -> Mapping[str, float]:
 
 def test_the_kernel_compiles_for_gpus(tmp_path: Path) -> None:
     sizes = numbers_of("support.compiled_kernel", TRITON_CACHE_DIR=str(tmp_path))
-    assert len(sizes) == 4
+    assert len(sizes) == 2
     assert min(sizes.values()) > 1000
 
 

@@ -83,6 +83,8 @@ def test_a_rebuilt_slot_goes_on_as_if_it_had_never_been_dropped(make: Make, k: i
     assert run.slots.counts.rebuilds == 1
     run.run("neighbour", some_words(2, k, seed=2))
     assert run.slots.counts.rebuilds == 1, "the neighbour kept its slot"
+    counts = run.slots.counts
+    assert counts.hits + counts.rebuilds == sum(map(len, run.histories.values())), "each step is one or the other"
 
 
 @pytest.mark.parametrize(("make", "k"), SUBJECTS)

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ import pytest
 from PIL import Image
 from shelm import Client
 from shelm.cli import main
+from shelm.cli.parser import EXAMPLES, parser
+from shelm.version import __version__
 from support.stand_in import Failure, StandIn, frame, serving
 
 STAGES = ["seen", "total", "decode", "retrieval", "memory", "policy", "commit"]
@@ -221,6 +224,24 @@ def test_without_rich_a_terminal_shows_plain_lines(episode: str, tmp_path: Path)
     assert shown.splitlines()[0] == "*    0  doorway (0.93)  -> forward"
 
 
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"shelm {__version__}\n"
+
+
+@pytest.mark.parametrize("command", sorted(EXAMPLES))
+def test_the_examples_of_the_help_are_commands(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"] if command == "shelm" else [command, "--help"])
+    shown = capsys.readouterr().out.partition("examples:")[2]
+    examples = [re.split(r"\s{3,}", line.strip())[0] for line in shown.splitlines() if line.startswith("  shelm ")]
+    assert examples
+    for example in examples:
+        assert parser().parse_args(shlex.split(example)[1:]).command
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_completion_of_a_shell_is_printed(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -268,4 +289,6 @@ def test_a_shell_is_offered_commands_and_the_names_of_episodes(episode: str, tar
     assert completions("shelm ep", target, tmp_path) == {"episodes"}
     assert {"a", "b"} <= completions("shelm memory ", target, tmp_path)
     assert completions("shelm memory b", target, tmp_path) == {"b"}
+    assert completions("shelm memory @", target, tmp_path) == {"@last"}
+    assert completions("shelm play --agent s", target, tmp_path) == {"stand-in"}
     assert completions("shelm memory b", "127.0.0.1:1", tmp_path) == set()  # nobody answers: nothing to choose from

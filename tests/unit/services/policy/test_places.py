@@ -26,7 +26,7 @@ def test_a_file_that_is_written_can_be_read_replaced_listed_and_removed(tmp_path
         assert place.read("a/b") == data
     place.write("a/c", b"")
     assert (place.names(), place.names("a")) == (["a"], ["b", "c"])
-    assert place.ages().keys() == {"a/b", "a/c"}
+    assert place.files().keys() == {"a/b", "a/c"}
     assert place.remove("a/b")
     assert not place.remove("a/b")
     assert place.remove("a/c")

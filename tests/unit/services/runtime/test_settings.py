@@ -4,12 +4,11 @@ import os
 
 import pytest
 
-from services.memory.__main__ import MemorySettings
-from services.policy.__main__ import PolicySettings
-from services.policy.server import PolicyServerSettings
-from services.retrieval.__main__ import RetrievalSettings
+from services.memory.settings import MemorySettings
+from services.policy.settings import PolicyServerSettings, PolicySettings
+from services.retrieval.settings import RetrievalSettings
 from services.runtime.settings import ServerSettings, check_address, describe, load_settings
-from services.standalone.__main__ import StandaloneSettings
+from services.standalone.settings import StandaloneSettings
 
 EVERY = (RetrievalSettings, MemorySettings, PolicySettings, StandaloneSettings)
 

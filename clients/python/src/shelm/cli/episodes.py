@@ -7,22 +7,21 @@ expire_time.
 from __future__ import annotations
 
 import argparse
-import heapq
 from datetime import datetime, timezone
 from typing import Any
 
+from shelm.cli.names import last_used
 from shelm.cli.terminal import line_of_json, table
 from shelm.client import Client
 from shelm.results import EpisodeInfo
 
 COLUMNS = ("episode", "agent", "steps", "state", "reward", "age")
-OLDEST = datetime.min.replace(tzinfo=timezone.utc)
 
 
 def episodes(client: Client, arguments: argparse.Namespace) -> None:
-    """Lists episodes. The server returns them in no order, so all are read to find the most recently used ones."""
+    """Lists episodes."""
     wanted = (episode for episode in client.list_episodes() if _of(episode, arguments.agent))
-    last = heapq.nlargest(arguments.limit, wanted, key=lambda episode: episode.update_time or OLDEST)
+    last = last_used(wanted, arguments.limit)
     if arguments.json:
         for episode in last:
             line_of_json(_fields(episode))

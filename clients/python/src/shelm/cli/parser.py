@@ -9,22 +9,62 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
 from shelm.cli import bench, episodes, explain, frames, memory, play, server
+from shelm.cli.names import LAST
 from shelm.cli.values import bounded, count, natural, seconds
 from shelm.client import Client
 from shelm.errors import ShelmError
 from shelm.settings import DEFAULT_TARGET
+from shelm.version import __version__
 
 COMPLETE_SECONDS = 1.0
-COMPLETE_EPISODES = 200
+COMPLETE_NAMES = 200
+EXAMPLES = {  # at the end of each --help
+    "shelm": """examples:
+  shelm play --episodes 1            play the environment of the server's default agent
+  shelm memory @last                 the words of the episode that was used last
+  shelm explain @last 11             which of them decided step 11
+  eval "$(shelm --print-completion bash)"
+
+SHELM_TARGET names the server, SHELM_TOKEN the bearer token. `shelm COMMAND --help` has examples of each command.""",
+    "play": """examples:
+  shelm play --episodes 1 --deterministic
+  shelm play --agent minigrid-key --episodes 3 --seed 7    an agent by the beginning of its name, in its environment
+  shelm play --env my_package:MyEnv-v0 --agent mine --quiet""",
+    "memory": """examples:
+  shelm memory @last
+  shelm memory b5ed --from 10        an episode by the beginning of its name, `episode-` left out
+  shelm memory @last --follow --json""",
+    "episodes": """examples:
+  shelm episodes --limit 5
+  shelm episodes --agent minigrid-memory --json""",
+    "explain": """examples:
+  shelm explain @last 11
+  shelm explain my-episode 11 --frame step11.png --top 3""",
+    "frames": """examples:
+  shelm frames @last --out frames""",
+    "bench": """examples:
+  shelm bench --episodes 32 --seconds 20 --json""",
+    "agents": """examples:
+  shelm agents --json""",
+    "ping": """examples:
+  shelm ping --act --target 10.0.0.5:50051""",
+}
 
 
 def parser() -> argparse.ArgumentParser:
     """Returns the parser; its results have the attribute `command`, a function of (client, arguments)."""
-    parser = argparse.ArgumentParser(prog="shelm", description="Act with served agents and read their memory in words.")
+    parser = argparse.ArgumentParser(
+        prog="shelm",
+        description="Act with served agents and read their memory in words.",
+        epilog=EXAMPLES["shelm"],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--print-completion", choices=["bash", "zsh", "fish"], action=_PrintCompletion)
     names = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (_play, _memory, _episodes, _explain, _frames, _bench, _agents, _ping):
@@ -58,11 +98,20 @@ class _PrintCompletion(argparse.Action):
 
 
 def _episode_names(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
-    target = parsed_args.target
-    with Client(target, token=parsed_args.token, tls=parsed_args.tls, timeout=COMPLETE_SECONDS, retry_for=0) as client:
+    return _names(prefix, parsed_args, lambda client: (episode.episode_id for episode in client.list_episodes()))
+
+
+def _agent_names(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+    return _names(prefix, parsed_args, lambda client: (agent.name for agent in client.agents()))
+
+
+def _names(prefix: str, arguments: argparse.Namespace, names: Callable[[Client], Iterable[str]]) -> list[str]:
+    """Returns the names of a server that begin with a prefix, and `@last`."""
+    last = [LAST] if LAST.startswith(prefix) else []
+    target = arguments.target
+    with Client(target, token=arguments.token, tls=arguments.tls, timeout=COMPLETE_SECONDS, retry_for=0) as client:
         try:
-            names = (episode.episode_id for episode in client.list_episodes())
-            return list(islice((name for name in names if name.startswith(prefix)), COMPLETE_EPISODES))
+            return [*last, *islice((name for name in names(client) if name.startswith(prefix)), COMPLETE_NAMES)]
         except ShelmError:
             return []
 
@@ -83,19 +132,37 @@ def _common() -> argparse.ArgumentParser:
     return parser
 
 
+def _command(names: Any, name: str, text: str) -> argparse.ArgumentParser:
+    """Adds a command with the arguments of every command, and its examples."""
+    form = argparse.RawDescriptionHelpFormatter
+    added: argparse.ArgumentParser = names.add_parser(
+        name,
+        parents=[_common()],
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.",
+        epilog=EXAMPLES[name],
+        formatter_class=form,
+    )
+    return added
+
+
 def _play(names: Any) -> None:
-    parser = names.add_parser("play", parents=[_common()], help="play a gymnasium environment")
-    parser.add_argument("--env", default="MiniGrid-MemoryS11-v0", help="gymnasium id (%(default)s)")
+    parser = _command(names, "play", "play a gymnasium environment")
+    parser.add_argument(
+        "--env",
+        default="",
+        help="gymnasium id, or MODULE:ID (the first that the agent was trained for; `shelm agents --json`)",
+    )
     parser.add_argument("--episodes", type=count, default=10, help="number of episodes (%(default)s)")
     parser.add_argument("--seed", type=natural, default=0, help="seed of the first episode, then +1 for each (%(default)s)")
-    parser.add_argument("--agent", default="", help="agent name or digest (the server's default agent)")
+    _agent(parser)
     parser.add_argument("--deterministic", action="store_true", help="choose the most probable action instead of sampling")
     parser.add_argument("--quiet", action="store_true", help="print only the last line, the JSON summary")
     parser.set_defaults(command=play.play)
 
 
 def _memory(names: Any) -> None:
-    parser = names.add_parser("memory", parents=[_common()], help="print what an episode remembers")
+    parser = _command(names, "memory", "print what an episode remembers")
     _episode(parser)
     parser.add_argument("--follow", action="store_true", help="print words as they are committed, until the episode ends")
     parser.add_argument("--from", dest="from_step", type=natural, default=0, metavar="N", help="first step (%(default)s)")
@@ -103,16 +170,17 @@ def _memory(names: Any) -> None:
 
 
 def _episodes(names: Any) -> None:
-    parser = names.add_parser("episodes", parents=[_common()], help="list the episodes, most recently used first")
+    parser = _command(names, "episodes", "list the episodes, most recently used first")
     parser.add_argument("--limit", type=count, default=20, help="maximum number of episodes (%(default)s)")
-    parser.add_argument(
-        "--agent", default="", help="list only episodes of this agent: its name or the beginning of its digest"
+    agent: Any = parser.add_argument(
+        "--agent", default="", help="list only episodes of this agent: its name or digest or its beginning"
     )
+    agent.completer = _agent_names
     parser.set_defaults(command=episodes.episodes)
 
 
 def _explain(names: Any) -> None:
-    parser = names.add_parser("explain", parents=[_common()], help="show which earlier words decided a step")
+    parser = _command(names, "explain", "show which earlier words decided a step")
     _episode(parser)
     parser.add_argument("step", type=natural, help="number of a committed step")
     parser.add_argument("--frame", metavar="FILE", help="PNG file of the step's frame, if the server did not record it")
@@ -124,30 +192,30 @@ def _explain(names: Any) -> None:
 
 
 def _frames(names: Any) -> None:
-    parser = names.add_parser("frames", parents=[_common()], help="save the recorded frames of an episode as PNG files")
+    parser = _command(names, "frames", "save the recorded frames of an episode as PNG files")
     _episode(parser)
     parser.add_argument("--out", required=True, metavar="FOLDER", help="output folder; created if missing")
     parser.set_defaults(command=frames.frames)
 
 
 def _bench(names: Any) -> None:
-    parser = names.add_parser("bench", parents=[_common()], help="measure the server under load for some seconds")
+    parser = _command(names, "bench", "measure the server under load for some seconds")
     parser.add_argument(
         "--episodes", type=bounded(1, 256), default=8, help="number of concurrent episodes, 1..256 (%(default)s)"
     )
     parser.add_argument(
         "--seconds", dest="duration", type=bounded(1, 600), default=10, help="duration, 1..600 (%(default)s)"
     )
-    parser.add_argument("--agent", default="", help="agent name or digest (the server's default agent)")
+    _agent(parser)
     parser.set_defaults(command=bench.bench)
 
 
 def _agents(names: Any) -> None:
-    names.add_parser("agents", parents=[_common()], help="list the agents").set_defaults(command=server.agents)
+    _command(names, "agents", "list the agents").set_defaults(command=server.agents)
 
 
 def _ping(names: Any) -> None:
-    parser = names.add_parser("ping", parents=[_common()], help="check the health and response time of the server")
+    parser = _command(names, "ping", "check the health and response time of the server")
     parser.add_argument(
         "--act", action="store_true", help="also act once in a new episode, and print the time of each stage"
     )
@@ -155,5 +223,12 @@ def _ping(names: Any) -> None:
 
 
 def _episode(parser: argparse.ArgumentParser) -> None:
-    argument: Any = parser.add_argument("episode", help="episode id; `shelm episodes` lists them")
+    text = f"episode id or its beginning, or {LAST}; `shelm episodes` lists them"
+    argument: Any = parser.add_argument("episode", help=text)
     argument.completer = _episode_names
+
+
+def _agent(parser: argparse.ArgumentParser) -> None:
+    text = f"agent name or digest or its beginning, or {LAST} (the server's default agent)"
+    argument: Any = parser.add_argument("--agent", default="", help=text)
+    argument.completer = _agent_names

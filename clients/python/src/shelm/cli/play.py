@@ -8,7 +8,10 @@ replayed.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterable
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from shelm.cli.errors import CommandError
@@ -17,13 +20,17 @@ from shelm.cli.terminal import line_of_json
 from shelm.client import Client
 from shelm.gym import Summary, Transition, minigrid_env
 from shelm.gym import play as run
-from shelm.results import ActionSpace, Discrete
+from shelm.results import ActionSpace, Agent, Discrete
+
+GROUP = "shelm.environments"
 
 
 def play(client: Client, arguments: argparse.Namespace) -> None:
     """Plays episodes, one line per step, and a JSON summary as the last line."""
-    env = _environment(arguments.env)
-    space = client.agent(arguments.agent).action_space
+    agent = client.agent(arguments.agent)
+    env_id = arguments.env or _environment_of(agent)
+    env, space = _environment(env_id), agent.action_space
+    _warn_of_another(env_id, agent)
     try:
         summary = run(
             client,
@@ -36,19 +43,51 @@ def play(client: Client, arguments: argparse.Namespace) -> None:
         )
     finally:
         env.close()
-    line_of_json(_summary(arguments.env, summary))
+    line_of_json(_summary(env_id, summary))
+
+
+def _environment_of(agent: Agent) -> str:
+    if not agent.environments:
+        raise CommandError(f"agent {agent.name} does not say which environment it was trained for; give --env")
+    return agent.environments[0]
+
+
+def _warn_of_another(env_id: str, agent: Agent) -> None:
+    """Says so if the agent was not trained for the environment."""
+    if agent.environments and _id(env_id) not in map(_id, agent.environments):
+        made_for = ", ".join(agent.environments)
+        print(f"shelm: warning: agent {agent.name} was trained for {made_for}, not for {env_id}", file=sys.stderr)
+
+
+def _id(env_id: str) -> str:
+    """Returns the id without the module that registers it."""
+    return env_id.rpartition(":")[2]
 
 
 def _environment(env_id: str) -> Any:
-    """Returns the environment; for MiniGrid and BabyAI, with their rendered partial view as observation."""
+    """Returns the environment: that of an installed package which says that it makes the ids of this beginning (entry
+    points of the group `shelm.environments`), for MiniGrid and BabyAI the rendered partial view, else gymnasium's.
+    """
     try:
         import gymnasium
     except ImportError:
         raise CommandError('gymnasium is missing; pip install "shelm-client[gymnasium]"') from None
     try:
+        for point in _makers():
+            if env_id.startswith(point.name):
+                return point.load()(env_id)
+        if ":" in env_id and os.getcwd() not in sys.path:
+            sys.path.append(os.getcwd())  # as `python -m` has it
         return minigrid_env(env_id) if env_id.startswith(("MiniGrid-", "BabyAI-")) else gymnasium.make(env_id)
-    except (gymnasium.error.Error, ImportError) as error:
+    except (gymnasium.error.Error, ImportError, ValueError, OSError) as error:
         raise CommandError(f"cannot make {env_id}: {error}; choose a gymnasium id whose package is installed") from None
+
+
+def _makers() -> Iterable[EntryPoint]:
+    """Returns what installed packages offer: functions of an id, named by the beginning of the ids that they make."""
+    found: Any = entry_points()
+    points: Iterable[EntryPoint] = found.select(group=GROUP) if hasattr(found, "select") else found.get(GROUP, ())
+    return points  # Python 3.9 gives a dict
 
 
 def _named(space: ActionSpace, env: Any) -> ActionSpace:

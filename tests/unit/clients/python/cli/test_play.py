@@ -1,13 +1,21 @@
 """The command line and the gymnasium runner against the stand-in server of support/stand_in.py."""
 
 import json
+import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from importlib.util import find_spec
+from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
 from shelm import Client
 from shelm.cli import main
+from shelm.cli.play import GROUP
+from shelm.gym import minigrid_env
+from support.process import REPOSITORY
 from support.stand_in import MINIGRID, Failure, StandIn, serving
 
 
@@ -39,6 +47,64 @@ def test_the_last_line_of_play_is_the_summary(target: str, capsys: pytest.Captur
     }
     assert lines[1] == "   0  doorway (0.93)  -> forward"
     assert len(lines) == steps + 3
+
+
+def test_the_environment_is_the_agents_own_if_none_is_named(target: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["play", "--episodes", "1", "--quiet", "--target", target]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["env"] == "MiniGrid-MemoryS7-v0"
+    assert printed.err == ""
+
+
+def test_an_environment_that_the_agent_was_not_trained_for_is_warned_of_once(
+    target: str, stand_in: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in.environments = ["MiniGrid-Empty-5x5-v0", "mine:Own-v0"]
+    assert main(["play", "--env", "MiniGrid-MemoryS7-v0", "--episodes", "2", "--quiet", "--target", target]) == 0
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.endswith("was trained for MiniGrid-Empty-5x5-v0, mine:Own-v0, not for MiniGrid-MemoryS7-v0")
+
+
+def test_an_agent_that_names_no_environment_needs_one(
+    target: str, stand_in: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in.environments = []
+    assert main(["play", "--episodes", "1", "--target", target]) == 1
+    assert "give --env" in capsys.readouterr().err
+    assert main(["play", "--env", "MiniGrid-MemoryS7-v0", "--episodes", "1", "--quiet", "--target", target]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_installed_packages_make_the_environments_whose_ids_begin_as_they_say(
+    target: str, stand_in: StandIn, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in.environments = ["own/MiniGrid-MemoryS7-v0"]
+    point = EntryPoint("own/", f"{__name__}:made", GROUP)
+    monkeypatch.setattr("shelm.cli.play._makers", lambda: [point])
+    monkeypatch.setattr(EntryPoint, "load", lambda self: lambda env_id: minigrid_env(env_id.removeprefix(self.name)))
+    assert main(["play", "--episodes", "1", "--quiet", "--target", target]) == 0
+    assert json.loads(capsys.readouterr().out)["env"] == "own/MiniGrid-MemoryS7-v0"
+
+
+def test_the_project_makes_the_environments_of_its_own_agents() -> None:
+    declared = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["entry-points"][GROUP]
+    for manifest in (json.loads(path.read_text()) for path in (REPOSITORY / "models").glob("*/agent.json")):
+        for env_id in manifest["environments"]:
+            assert env_id.startswith(("MiniGrid-", *declared)), env_id
+    for module, function in (value.split(":") for value in declared.values()):  # not imported: that takes torch
+        found = find_spec(module)
+        assert found is not None
+        assert f"\ndef {function}(env_id: str)" in Path(str(found.origin)).read_text()
+
+
+def test_an_environment_of_a_module_in_the_current_folder_is_found(
+    target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here_alone.py").write_text("raise ValueError('it is imported')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert main(["play", "--env", "here_alone:Own-v0", "--target", target]) == 1
+    assert "it is imported" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("option", "extra"), [("--json", True), ("--quiet", False)])

@@ -1,12 +1,15 @@
 """The recorder: never in an Act's way. Storage that hangs cannot be had on demand, so a stand-in for it hangs here."""
 
+import os
 import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.waiting import wait_for
 
+from services.policy.places import BLOCK
 from services.policy.recording.recorder import FRAMES, Recorder
 from services.policy.recording.recordings import Recorded, Recordings
 
@@ -20,15 +23,19 @@ class Hanging(Recordings):
         super().__init__(str(folder))
         self.let, self.asked = threading.Event(), 0
 
-    def write(self, episode_id: str, step: int, frame: np.ndarray) -> None:
+    def write(self, episode_id: str, step: int, frame: np.ndarray) -> int:
         self.asked += 1
         self.let.wait(60)
-        super().write(episode_id, step, frame)
+        return super().write(episode_id, step, frame)
 
 
 def count(outcome: str) -> float:
     value: float = FRAMES.labels(outcome)._value.get()
     return value
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*.png")}
 
 
 def pictures(folder: Path) -> int:
@@ -100,10 +107,38 @@ def test_only_old_recordings_are_swept(tmp_path: Path) -> None:
     recordings = Recordings(str(tmp_path))
     for step in range(3):
         recordings.write("episode", step, FRAME)
-    assert recordings.sweep(time.time() - 60) == 0
-    assert recordings.sweep(time.time() + 60) == 3
+    assert recordings.sweep(time.time() - 60) == (0, 3 * BLOCK)
+    assert recordings.sweep(time.time() + 60) == (3, 0)
     assert list(tmp_path.iterdir()) == []
-    assert recordings.sweep(time.time() + 60) == 0
+    assert recordings.sweep(time.time() + 60) == (0, 0)
+
+
+def test_of_too_many_bytes_the_oldest_are_swept_and_nothing_that_is_no_recording(tmp_path: Path) -> None:
+    recordings = Recordings(str(tmp_path))
+    (tmp_path / "mine.txt").write_bytes(bytes(100 * BLOCK))
+    for step in range(6):
+        recordings.write("episode", step, FRAME)
+        os.utime(tmp_path / "episode" / f"{step}.png", (1000 - step, 1000 - step))  # the last one is the oldest
+    assert recordings.sweep(0, 6 * BLOCK) == (0, 6 * BLOCK)
+    assert recordings.sweep(0, 4 * BLOCK - 1) == (3, 3 * BLOCK)
+    assert sorted(path.name for path in (tmp_path / "episode").iterdir()) == ["0.png", "1.png", "2.png"]
+    assert (tmp_path / "mine.txt").exists()
+
+
+async def test_the_bytes_of_all_recordings_stay_below_the_limit_and_the_newest_are_there(tmp_path: Path) -> None:
+    recordings = Recordings(str(tmp_path))
+    for step in range(20):  # of an earlier run
+        recordings.write("old", step, FRAME)
+        os.utime(tmp_path / "old" / f"{step}.png", (step, step))
+    recorder = Recorder(recordings, retention=0, most_bytes=10 * BLOCK)
+    recorder.start()
+    for step in range(25):
+        recorder.put("new", step, FRAME)
+        wait_for("the frame is there", (tmp_path / "new" / f"{step}.png").exists, seconds=30)
+        wait_for("no more than the limit is there", lambda: pictures(tmp_path) <= 10, seconds=30)
+    await recorder.close()
+    assert {f"{step}.png" for step in range(17, 25)} <= names(tmp_path / "new")
+    assert not names(tmp_path / "old")
 
 
 def test_the_frames_of_an_episode_are_deleted_and_no_others(tmp_path: Path) -> None:

@@ -1,0 +1,30 @@
+"""The policy service, which serves the public API."""
+
+from services.agent_settings import prepare_torch
+from services.policy.backends.remote import RemoteMemory, RemoteRetrieval, connect
+from services.policy.backends.replicas import MemoryReplicas, RetrievalReplicas
+from services.policy.server import open_server
+from services.policy.settings import PolicySettings
+from services.runtime.server import serve_until_stopped
+
+
+async def main(settings: PolicySettings) -> None:
+    """Loads the agents, connects and serves until stopped."""
+    prepare_torch(settings)
+    size, limits = settings.max_message_bytes, {"max_batch": settings.max_batch, "max_queue": settings.max_queue}
+    token = settings.backend_token()
+
+    def retrieval_at(address: str) -> RemoteRetrieval:
+        return RemoteRetrieval(connect(address, size), token=token, **limits)
+
+    def memory_at(address: str) -> RemoteMemory:
+        return RemoteMemory(connect(address, size), token=token, **limits)
+
+    retrieval = RetrievalReplicas(settings.retrieval_target, "retrieval", retrieval_at)
+    memory = MemoryReplicas(settings.memory_target, "memory", memory_at)
+
+    async def backends_ready() -> list[str]:
+        return [*await retrieval.missing(), *await memory.missing()]
+
+    server = open_server(settings, retrieval, memory, backends_ready)
+    await serve_until_stopped(server, "policy", settings, settings.listen)

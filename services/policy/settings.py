@@ -1,0 +1,78 @@
+"""Settings of the server of the public API, and of the policy service."""
+
+from pydantic import Field, field_validator
+
+from agent.history import history_reach
+from services.agent_settings import AgentSettings
+from services.policy.places import check_place, check_usable
+from services.runtime.checks import CannotStart, tokens_in
+from services.runtime.settings import check_address
+from services.store.redis import check_redis_url, why_away
+
+
+class PolicyServerSettings(AgentSettings):
+    """Settings of the server of the public API."""
+
+    listen: str = Field("127.0.0.1:50051", description="HOST:PORT of the public API")
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="where the episodes are")
+    redis_timeout: float = Field(2.0, gt=0, description="seconds for one answer of Redis")
+    redis_replicas: int = Field(
+        0, ge=0, description="replicas of Redis that must have a step before it is answered; 0: a failover can lose steps"
+    )
+    episode_ttl: float = Field(86_400.0, gt=0, description="seconds after its last step until an episode is forgotten")
+    ended_ttl: float = Field(900.0, gt=0, description="seconds after its end until Redis forgets an episode")
+    archive: str = Field("", description="folder or s3://BUCKET[/PREFIX] for episodes that have ended; empty: off")
+    admission_mark: float = Field(
+        0.85, gt=0, le=1, description="share of Redis's memory limit from which no episode may begin; 1: none is refused"
+    )
+    retained_steps: int = Field(10_000, gt=0, description="steps kept per episode")
+    max_in_flight: int = Field(1024, gt=0, description="Acts under way at once")
+    max_batch_items: int = Field(256, gt=0, description="items of one ActBatch")
+    policy_cache_frames: int = Field(4096, ge=0, description="frames per agent whose words and features policy keeps")
+    record: str = Field("", description="folder or s3://BUCKET[/PREFIX] for the frames of committed steps; empty: off")
+    record_retention: float = Field(0.0, ge=0, description="seconds that a recorded frame is kept; 0: for ever")
+    record_bytes: int = Field(0, ge=0, description="bytes of recorded frames beyond which the oldest go; 0: no limit")
+    max_watchers: int = Field(128, gt=0, description="WatchMemory calls at once; each holds one Redis connection")
+
+    _address = field_validator("listen")(check_address)
+    _redis = field_validator("redis_url")(check_redis_url)
+    _place = field_validator("record", "archive")(check_place)
+
+    def check(self) -> None:
+        """Raises CannotStart if something that these settings name cannot be used, as far as a second tells."""
+        super().check()
+        self._check_retained()
+        for variable, place in (("SHELM_RECORD", self.record), ("SHELM_ARCHIVE", self.archive)):
+            check_usable(variable, place)
+
+    def away(self) -> list[str]:
+        """Redis, if it does not answer."""
+        return [f"SHELM_REDIS_URL: {problem}" for problem in why_away(self.redis_url)]
+
+    def _check_retained(self) -> None:
+        """Are the retained steps enough to rebuild the memory of each agent?"""
+        for manifest in (bundle.manifest for bundle in self.load_bundles()):
+            needed = -(-history_reach(manifest.memory.layers, manifest.memory.window) // manifest.retrieval.k)
+            if self.retained_steps < needed:
+                text = f"agent {manifest.name!r} needs at least {needed} to rebuild, got {self.retained_steps}"
+                raise CannotStart(f"SHELM_RETAINED_STEPS: {text}")
+
+
+class PolicySettings(PolicyServerSettings):
+    """Settings of the policy service."""
+
+    retrieval_target: str = Field("127.0.0.1:50052", description="HOST:PORT[,HOST:PORT...] of the retrieval replicas")
+    memory_target: str = Field("127.0.0.1:50053", description="HOST:PORT[,HOST:PORT...] of the memory replicas")
+
+    def check(self) -> None:
+        """Raises CannotStart if something that these settings name cannot be used, as far as a second tells."""
+        super().check()
+        self.backend_token()
+
+    def backend_token(self) -> str:
+        """The token that policy sends to retrieval and memory: the first one in the tokens file that may act."""
+        tokens = tokens_in(self.tokens_file)
+        able = [token.secret for token in tokens if token.scopes & {"act", "admin"}]
+        if tokens and not able:
+            raise CannotStart("SHELM_TOKENS_FILE: no token may act, and policy needs one to call retrieval and memory")
+        return able[0] if able else ""
