@@ -71,6 +71,11 @@ def action_space_of(space: spaces.Space[Any]) -> ActionSpace:
 def _content(space: spaces.Space[Any]) -> dict[str, Any]:
     if isinstance(space, spaces.Discrete) and space.start == 0:
         return {"discrete": int(space.n)}
+    if isinstance(space, spaces.Box) and not space.is_bounded():
+        raise ValueError(
+            f"action space: an agent's actions need finite bounds, got {space}; give the environment those that it "
+            "means, as gymnasium.wrappers.TransformAction(env, lambda action: action, spaces.Box(-1, 1, SHAPE)) does"
+        )
     if isinstance(space, spaces.Box) and len(space.shape) == 1:
         return {"continuous": {"low": space.low.tolist(), "high": space.high.tolist()}}
     raise ValueError(f"action space: expected Discrete from 0, a Box of one dimension, or a Dict of these, got {space}")

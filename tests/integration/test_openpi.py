@@ -4,7 +4,10 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +57,34 @@ told |= {"unsaid": unsaid, "episode": [first, *rest, again], "errors": errors}
 told |= {"new": new, "named": named, "repeated": repeated}
 print(json.dumps(told))
 """
+# openpi's own loop, which says nothing about episodes: only its environment does.
+RUNTIME = """
+import json, sys
+import numpy as np
+from openpi_client.action_chunk_broker import ActionChunkBroker
+from openpi_client.runtime import environment, runtime
+from openpi_client.runtime.agents.policy_agent import PolicyAgent
+from openpi_client.runtime.subscriber import Subscriber
+from openpi_client.websocket_client_policy import WebsocketClientPolicy
+
+class Environment(environment.Environment):
+    def reset(self): self.step = 0
+    def is_episode_complete(self): return self.step == 3
+    def get_observation(self):
+        frame = np.full((3, 56, 56), self.step * 20, np.uint8)
+        return {"observation/image": frame, **({"reset": True} if self.step == 0 else {})}
+    def apply_action(self, action): self.step += 1
+
+class Log(Subscriber):
+    steps = []
+    def on_episode_start(self): self.steps.append([])
+    def on_step(self, observation, action): self.steps[-1].append([action["episode_id"], action["step"]])
+    def on_episode_end(self): pass
+
+policy = ActionChunkBroker(WebsocketClientPolicy("127.0.0.1", int(sys.argv[1])), action_horizon=1)
+runtime.Runtime(Environment(), PolicyAgent(policy), [Log()], num_episodes=2).run()
+print(json.dumps(Log.steps))
+"""
 RAW = """
 import sys, msgpack, websockets.sync.client
 with websockets.sync.client.connect(f"ws://127.0.0.1:{sys.argv[1]}") as socket:
@@ -77,9 +108,22 @@ def openpi_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def port(adapter_python: Path, deployment: Deployment) -> Iterator[str]:
+def port(adapter: Callable[..., AbstractContextManager[str]]) -> Iterator[str]:
     """The adapter's port, while it serves."""
-    command = [str(adapter_python), "-m", "shelm.openpi", "--target", deployment.target, "--listen", "127.0.0.1:0"]
+    with adapter() as port:
+        yield port
+
+
+@pytest.fixture
+def adapter(adapter_python: Path, deployment: Deployment) -> Callable[..., AbstractContextManager[str]]:
+    """Serves with some options; gives the port."""
+    return partial(serving, adapter_python, deployment)
+
+
+@contextmanager
+def serving(python: Path, deployment: Deployment, *options: str) -> Iterator[str]:
+    """The adapter's port, while it serves."""
+    command = [str(python), "-m", "shelm.openpi", "--target", deployment.target, "--listen", "127.0.0.1:0", *options]
     adapter = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=deployment.folder, env=environment_with({}))
     try:
         assert adapter.stdout is not None
@@ -121,6 +165,20 @@ def test_openpis_client_plays_episodes(openpi_python: Path, port: str, deploymen
         assert remembered == [[action, words] for _, _, action, words in episode]
         assert client.get_episode(first).ended
         assert not client.get_episode(name).ended
+
+
+def test_openpis_runtime_plays_episodes_as_the_adapter_was_told(
+    openpi_python: Path, adapter: Callable[..., AbstractContextManager[str]], deployment: Deployment
+) -> None:
+    name = deployment.gateway.agent().name
+    with adapter("--agent", name, "--deterministic", "--seed", "11") as port, Client(deployment.target) as client:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=SECONDS) as health:
+            assert (health.status, health.read()) == (200, b"OK\n")
+        played = json.loads(run(openpi_python, RUNTIME, port))[:2]  # it resets once more at its end
+        episodes = [client.get_episode(steps[0][0]) for steps in played]
+    assert [[step for _, step in steps] for steps in played] == [[0, 1, 2]] * 2
+    assert [(one.seed, one.deterministic, one.agent) for one in episodes] == [(11, True, name), (12, True, name)]
+    assert {one for steps in played for one, _ in steps} == {one.episode_id for one in episodes}
 
 
 def test_what_is_no_observation_gets_a_text_and_no_objects_are_read(adapter_python: Path, port: str) -> None:

@@ -1,6 +1,6 @@
 """Vectors of MiniGrid against the real services: play_vector in every autoreset mode, and stable-baselines3's evaluation."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from shelm.gym import Transition, minigrid_env, play, play_vector
 from shelm.results import EpisodeInfo
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecTransposeImage
 from support.deployment import Deployment
 
 ENV = "MiniGrid-MemoryS7-v0"
@@ -73,10 +73,10 @@ def make(seed: int) -> Any:
     return env
 
 
-def evaluated(client: Client, count: int) -> tuple[list[float], list[int]]:
+def evaluated(client: Client, count: int, wrapped: Callable[[DummyVecEnv], VecEnv]) -> tuple[list[float], list[int]]:
     """Rewards and lengths that stable-baselines3 measures."""
-    envs = DummyVecEnv([partial(make, number) for number in range(count)])
-    with RemotePolicy(client, seed=0) as policy:
+    envs = wrapped(DummyVecEnv([partial(make, number) for number in range(count)]))
+    with RemotePolicy(client, seed=0, env=envs) as policy:
         rewards, lengths = evaluate_policy(policy, envs, n_eval_episodes=4, return_episode_rewards=True)
     envs.close()
     assert isinstance(rewards, list)
@@ -84,10 +84,12 @@ def evaluated(client: Client, count: int) -> tuple[list[float], list[int]]:
     return rewards, lengths
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_stable_baselines3_evaluates_a_served_agent(client: Client, count: int) -> None:
+@pytest.mark.parametrize(("count", "wrapped"), [(1, lambda envs: envs), (2, VecTransposeImage)])
+def test_stable_baselines3_evaluates_a_served_agent(
+    client: Client, count: int, wrapped: Callable[[DummyVecEnv], VecEnv]
+) -> None:
     before = names(client)
-    rewards, lengths = evaluated(client, count)
+    rewards, lengths = evaluated(client, count, wrapped)
     assert len(rewards) == len(lengths) == 4
     assert all(0 <= reward <= 1 for reward in rewards)
     new = episodes_of(client, before)

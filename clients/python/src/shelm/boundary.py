@@ -22,7 +22,7 @@ CHANNELS = 3
 FRAME_KEYS = ("image", "obs", "pixels")
 """The entries of a mapping that may hold its frame, in the order in which they are tried."""
 
-AnyArray = np.ndarray[Any, Any]
+AnyArray = NDArray[Any]
 
 
 def invalid(field: str, text: str) -> InvalidArgument:

@@ -77,7 +77,12 @@ class RemotePolicy:
             self._comparison.frame(batch[0])
             self._compared = True
         names = self._names(len(batch), state, episode_start)
-        actions = self._act(dict(zip(names, batch)), deterministic=deterministic)
+        try:
+            actions = self._act(dict(zip(names, batch)), deterministic=deterministic)
+        except ShelmError:
+            for name in names:
+                self._unclaimed.pop(name, None)  # the caller never saw this state, and may repeat the call
+            raise
         return (_unstacked(actions) if is_single(observation) else actions), (np.array(names),)
 
     def close(self) -> None:

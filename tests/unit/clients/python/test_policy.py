@@ -3,11 +3,12 @@
 import warnings
 from collections.abc import Iterator
 
+import grpc
 import numpy as np
 import pytest
-from shelm import Client, RemotePolicy
+from shelm import Client, RemotePolicy, errors
 from shelm.policy import ForgetfulLoop
-from support.stand_in import StandIn, frame, serving
+from support.stand_in import Failure, StandIn, frame, serving
 
 
 @pytest.fixture
@@ -37,6 +38,16 @@ def test_a_loop_without_state_is_warned_once_and_leaves_nothing_running(
         assert "give the state back" in str(told[0].message)
         assert set(stand_in.committed) - stand_in.ended == set(state[0].tolist())
     assert len(stand_in.committed) == len(stand_in.ended) == 4 * count
+
+
+def test_a_call_that_failed_may_be_repeated_without_a_warning(client: Client, stand_in: StandIn) -> None:
+    stand_in.item_failures = {0: Failure(grpc.StatusCode.INTERNAL, "INTERNAL")}
+    with warnings.catch_warnings(), RemotePolicy(client) as policy:
+        warnings.simplefilter("error")
+        with pytest.raises(errors.ShelmError, match="INTERNAL"):
+            policy.predict(frame(0))
+        policy.predict(frame(0))
+    assert set(stand_in.committed) == stand_in.ended
 
 
 def test_loops_that_say_where_episodes_begin_are_not_warned(client: Client, stand_in: StandIn) -> None:
