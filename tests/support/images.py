@@ -72,7 +72,8 @@ def distributions() -> dict[str, list[str]]:
 
 def imports(service: str) -> set[str]:
     """Top-level names of everything that a service can import from others, late imports included."""
-    waiting, seen, foreign = [f"services.{service}.__main__"], set[str](), set[str]()
+    begin = [f"services.{service}.{module}" for module in ("__main__", "serve")]  # the one imports the other by its name
+    waiting, seen, foreign = begin, set[str](), set[str]()
     while waiting:
         module = waiting.pop()
         top = module.partition(".")[0]
