@@ -1,7 +1,7 @@
 """Compares what a page shows with what a command printed.
 
 Contract: every shown line was printed, in this order, with nothing between but where `...` is a line of its own; within a
-line `...` stands for anything. Names of episodes, ports and the folder may differ, and spaces; decimal numbers by 0.02.
+line `...` stands for anything. Names of episodes, ports, the folder, spaces and times may differ; decimal numbers by 0.02.
 """
 
 import re
@@ -13,6 +13,8 @@ _VARIES = {
     re.compile(r"\bepisode-[0-9a-f]{6,32}\b"): "EPISODE",
     re.compile(r"\b127\.0\.0\.1:\d+"): "ADDRESS",
     re.compile(r"(?<![\w/])/[\w./-]*/(?=\.run\b)"): "FOLDER/",
+    re.compile(r"\b\d+(\.\d+)? (ms|s|min|acts|acts/s)(?!\w)"): "TIME",
+    re.compile(r'(?<="acts_per_second": )[\d.]+'): "RATE",
 }
 _NUMBER = re.compile(r"-?\d+\.\d+")
 
