@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import sys
 import time
 import urllib.request
@@ -188,9 +189,10 @@ def test_without_recording_there_is_no_frame_and_nothing_is_written(
 
 
 def test_a_folder_that_cannot_be_written_fails_no_act(tmp_path: Path, name: str, frames: Sequence[Frame]) -> None:
-    in_the_way = tmp_path / "file"
-    in_the_way.write_text("not a folder")
-    with recording_to(tmp_path, str(in_the_way / "frames")) as (server, metrics):
+    in_the_way = tmp_path / "frames"
+    with recording_to(tmp_path, str(in_the_way)) as (server, metrics):
+        shutil.rmtree(in_the_way, ignore_errors=True)  # at its start the server would have refused it
+        in_the_way.write_text("not a folder")
         answers = play(server.gateway, name, frames[:8])
         assert [answer.committed_step for answer in answers] == list(range(8))
         wait_for("all have failed", lambda: recorded_metric(metrics, "failed") == 8)

@@ -22,6 +22,7 @@ ONLY = """
 import runpy, sys
 from importlib.metadata import packages_distributions
 held, service = set(sys.argv[1].split(",")), sys.argv[2]
+del sys.argv[1:]  # they are not the service's
 absent = {name for name, of in packages_distributions().items() if not held & {one.lower().replace("_", "-") for one in of}}
 class Absent:
     def find_spec(self, name, path=None, target=None):
