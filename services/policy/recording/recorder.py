@@ -122,8 +122,7 @@ class Recorder:
         oldest = time.time() - self._retention if self._retention else 0.0
         low = LOW if before > self._most_bytes else 1
         removed, left = self._recordings.sweep(oldest, int(self._most_bytes * low) if self._most_bytes else None)
-        with self._lock:
-            self._bytes += left - before  # what was written meanwhile counts too
+        self._count(left - before)  # what was written meanwhile counts too, and may be too much already
         log.log(logging.INFO if removed else logging.DEBUG, "%d recorded frames were old and are deleted", removed)
 
     def _complain(self, problem: str) -> None:
