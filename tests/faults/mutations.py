@@ -37,13 +37,13 @@ FAULTS = (
         "services/store/scripts.py",
         r"^if known\[4\] ~=[^\n]*return \{\{'STALE', committed\}\} end$",
         "",
-        f"{REPLICAS}::test_a_name_that_begins_anew_at_one_replica_goes_on_at_the_other_from_what_is_stored",
+        "tests/integration/test_episode_store.py",
     ),
     Fault(
         "a retry appends",
         "services/store/scripts.py",
         r"^if step <= committed then$",
-        "if step <= committed then step = committed + 1; ARGV[1] = tostring(step); ARGV[2] = known[3] end\n\\g<0>",
+        "if step <= committed then step = committed + 1; ARGV[1] = tostring(step); ARGV[2] = known[4] end\n\\g<0>",
         f"{REPLICAS}::test_two_clients_that_race_through_one_episode_get_the_same_answers_and_it_has_each_step_once",
     ),
     Fault(
