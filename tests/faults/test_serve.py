@@ -213,6 +213,7 @@ def test_a_given_redis_that_does_not_answer_is_said_in_one_line(run: Run) -> Non
     assert serve.output == ""
 
 
+@pytest.mark.long
 def test_a_service_whose_port_is_taken_while_it_restarts_comes_back_once_the_port_is_free(run: Run) -> None:
     serve = run()
     serve.wait_started()

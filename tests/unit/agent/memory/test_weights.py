@@ -34,6 +34,7 @@ def vector(spec: LanguageModelSpec, words: list[int]) -> torch.Tensor:
     return out
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_converted_first_layers_are_those_of_the_package_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHELM_CACHE", str(tmp_path))

@@ -96,6 +96,7 @@ def test_small_model_computes_what_the_published_code_computes(case: str) -> Non
     assert error <= PARITY
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_full_size_model_computes_what_the_published_code_computes() -> None:
     cases = load_file(GOLDEN / "full_cases.safetensors")
