@@ -1,6 +1,6 @@
 """Agent and environment are compared before the first step, wherever they meet; both sides are named."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -14,7 +14,7 @@ from shelm.cli import main
 from shelm.comparison import _agrees
 from shelm.gym import play, play_vector
 from shelm.results import ActionSpace
-from support.stand_in import Failure, StandIn, frame, serving
+from support.stand_in import Failure, StandIn, frame
 
 MOVE = Continuous((-1.0, -1.0), (1.0, 1.0), ())
 BOX = spaces.Box(-1, 1, (2,), np.float32)
@@ -66,17 +66,6 @@ class Blank(gymnasium.Env[Any, Any]):
 
     def step(self, action: int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         raise AssertionError("the first step was taken")
-
-
-@pytest.fixture
-def stand_in() -> StandIn:
-    return StandIn(shape=(4, 5))
-
-
-@pytest.fixture
-def client(stand_in: StandIn) -> Iterator[Client]:
-    with serving(stand_in) as target, Client(target) as client:
-        yield client
 
 
 def vector(env: Blank) -> SyncVectorEnv:

@@ -1,25 +1,13 @@
 """RemotePolicy where loops say, or do not say, that an episode goes on; against the stand-in server."""
 
 import warnings
-from collections.abc import Iterator
 
 import grpc
 import numpy as np
 import pytest
 from shelm import Client, RemotePolicy, errors
 from shelm.policy import ForgetfulLoop
-from support.stand_in import Failure, StandIn, frame, serving
-
-
-@pytest.fixture
-def stand_in() -> StandIn:
-    return StandIn(shape=(4, 5))
-
-
-@pytest.fixture
-def client(stand_in: StandIn) -> Iterator[Client]:
-    with serving(stand_in) as target, Client(target) as client:
-        yield client
+from support.stand_in import Failure, StandIn, frame
 
 
 @pytest.mark.parametrize("count", [1, 3])
