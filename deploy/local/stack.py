@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ START_TIMEOUT = 180.0  # seconds; the first start converts the language model's 
 STOP_TIMEOUT = 30.0
 FAILED_STARTS = 3  # number of failed starts before giving up
 _RANDOM = random.SystemRandom()  # not the global generator, because programs that seed it equally would get the same ports
+_CLAIMED: deque[socket.socket] = deque(maxlen=256)  # one for each port that this process has been given of late
 INSPECTOR = "127.0.0.1:8080"  # default; another port is used if it is taken
 REFUSED = 2  # exit status of a service whose settings are wrong
 # minfds: the descriptors below it are closed in every process, so the folder's lock, which lies above, is inherited.
@@ -73,11 +75,17 @@ class FolderTaken(CannotRun):
 
 
 def free_port() -> int:
-    """Returns a port of loopback that is free and outside the range of outgoing connections."""
+    """Returns a port of loopback that is free, outside the range of outgoing connections, and will not be returned to any
+    other caller on this machine before this process has asked for 256 more or ends: what listens on it may take its time.
+    """
     while True:
         port = _RANDOM.randrange(20_000, 32_000)  # below the range from which Linux and others take outgoing ports
-        with socket.socket() as probe, contextlib.suppress(OSError):
+        with socket.socket() as probe, contextlib.ExitStack() as unless_free, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            claim = unless_free.enter_context(socket.socket(socket.AF_UNIX))
+            claim.bind(f"\0shelm-port-{port}")  # fails where another caller has it; goes with the process, leaves no file
+            unless_free.pop_all()
+            _CLAIMED.append(claim)
             return port
 
 

@@ -84,6 +84,7 @@ def test_a_newcomer_trains_serves_and_plays_an_environment_of_their_own(tmp_path
 
 
 PRINTED = """starting ...
+redis is ready after 0.4 s
 episode 1/10  episode-b5edd23229e24c8a96c762ecc4c76936
    0  key (0.66)  -> left
    1  key (0.68)  -> left
@@ -95,6 +96,7 @@ ready at 127.0.0.1:45444; logs are in /somewhere/clone/.run
 @pytest.mark.parametrize(
     "shown",
     [
+        "redis is ready after 12.3 s",
         "   0  key (0.67)  -> left\n   1  key (0.68)  -> left",
         "0 key (0.66) -> left\n...\nready at 127.0.0.1:50051; logs are in /home/you/shelm/.run",
         "episode 1/10 episode-0123456789abcdef0123456789abcdef\n...\n2 ball ... forward",
