@@ -82,7 +82,7 @@ def interpreter(version: str) -> Path:
 
 
 def played(python: Path, server: Deployment, folder: Path, first: str = "") -> dict[str, Version]:
-    """Plays with both clients after running `first`, with every warning of theirs an error; returns the versions that it was played with."""
+    """Plays with both clients, after `first`, with every warning an error; returns the versions that it was played with."""
     done = run_alone([str(python), "-I", "-c", first + PLAY, server.target, *BOUNDS], folder)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
