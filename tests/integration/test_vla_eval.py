@@ -27,17 +27,19 @@ from vla_eval.model_servers.serve import serve_async
 from vla_eval.runners.sync_runner import SyncEpisodeRunner
 
 SEEDS, target, prefix = range(4), sys.argv[1], sys.argv[2]
-begun, taken = [], []
+begun, ended, taken = [], [], []
 
 class Served(ModelServer):
     async def on_episode_start(self, config, ctx):
         begun.append(f"{prefix}-{ctx.episode_id}")
         await client.create_episode(begun[-1], deterministic=True)
     async def on_observation(self, obs, ctx):
-        act = await client.act(obs["images"]["agent"], begun[-1])
+        act = await client.act(obs["images"]["agent"], f"{prefix}-{ctx.episode_id}")
         await ctx.send_action({"actions": np.asarray([act.action])})
     async def on_episode_end(self, result, ctx):
-        await client.end_episode(begun[-1])
+        ended.append(f"{prefix}-{ctx.episode_id}")
+        await client.end_episode(ended[-1])
+        if len(ended) == len(SEEDS): all_ended.set()
     def get_action_spec(self): return {}
     def get_observation_spec(self): return {}
 
@@ -57,8 +59,8 @@ class Memory(StepBenchmark):
     def get_observation_spec(self): return {}
 
 async def main():
-    global client
-    client = AsyncClient(target)
+    global client, all_ended
+    client, all_ended = AsyncClient(target), anyio.Event()
     async with client, anyio.create_task_group() as group:
         serve = lambda *, task_status: serve_async(Served(), "127.0.0.1", 0, task_status=task_status)
         port = await group.start(serve)
@@ -68,6 +70,8 @@ async def main():
                 await SyncEpisodeRunner().run_episode(benchmark, task, connection, max_steps=100)
                 for task in benchmark.get_tasks()
             ]
+            with anyio.fail_after(30):  # the runner does not wait until the model server knows of an episode's end
+                await all_ended.wait()
         group.cancel_scope.cancel()
     print(json.dumps({"results": results, "episodes": begun, "actions": taken}, default=str))
 
