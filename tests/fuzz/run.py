@@ -1,7 +1,8 @@
 """Fuzzes one surface: `python tests/fuzz/run.py SURFACE [--inputs N] [--seed S]`, SURFACE a module of this folder.
 
-A module has `inputs(seed, n)`, which yields inputs, and `check(input)`, which says whether an input was taken and raises what
-must not happen. An input that fails is written to corpus/SURFACE-NUMBER and the run ends with 1; the corpus is tried first.
+A module has `inputs(seed, n)`, which yields inputs, and `check(input)`, which says whether an input was taken and raises
+what must not happen. An input that fails is written to corpus/SURFACE-SEED-NUMBER and the run ends with 1. The corpus is
+tried first.
 """
 
 import argparse
