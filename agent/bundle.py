@@ -205,8 +205,10 @@ def _check_files(folder: Path, manifest: AgentManifest) -> None:
 
 
 def _files_of(folder: Path, source: str) -> set[str]:
-    """Returns the files of a model source in the bundle; a folder outside gives names that no manifest may list."""
+    """Returns the files of a model source in the bundle; InvalidBundle if it lies outside or is empty."""
     name = source.removeprefix("file:")
+    if not (folder / name).resolve().is_relative_to(folder.resolve()):  # before it is walked: it could be the whole disk
+        raise InvalidBundle(f"agent bundle {folder}: {source} lies outside the bundle")
     found = {os.path.normpath(os.path.join(name, file)) for file in _file_names(folder / name)}
     if not found:
         raise InvalidBundle(f"agent bundle {folder}: {source} holds no file")
