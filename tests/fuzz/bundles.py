@@ -16,7 +16,7 @@ import numpy as np
 from agent.bundle import MANIFEST, InvalidBundle, load_bundle, manifest_digest
 
 SHIPPED = Path(__file__).parents[2] / "models" / "minigrid-memory" / MANIFEST
-SNIPPETS = (
+SNIPPETS: tuple[bytes, ...] = (
     b"NaN",
     b"Infinity",
     b"1e999",
