@@ -20,6 +20,7 @@ EVERY ?= 2
 KINDS ?= kill
 SERVICES ?= redis retrieval memory policy
 CLUSTER ?=
+INPUTS ?= 10000
 TORCH_INDEX ?=
 FROM := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX) --index-strategy unsafe-best-match)
 IMAGES := $(wildcard deploy/docker/requirements-*.in)
@@ -30,7 +31,7 @@ test -x $(BIN)/python || $(PYTHON) -m venv .venv
 $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 endef
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-serve demo serve test test-fast test-long test-faults soak lint lint-code lint-types lint-imports lint-contracts lint-page format triton-setup peers-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos released client train curves study results lock clean
+.PHONY: help setup setup-serve demo serve test test-fast test-long test-faults soak fuzz lint lint-code lint-types lint-imports lint-contracts lint-page format triton-setup peers-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos released client train curves study results lock clean
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -76,6 +77,9 @@ test-faults: setup  ## Run the fault suite with many deaths at every fail point,
 soak: setup  ## Play episodes while processes are killed at random (SECONDS=300 EPISODES=64 EVERY=2 KINDS="kill silence stop" SERVICES=redis CLUSTER=1)
 	PYTHONPATH=.:tests $(BIN)/python tests/faults/soak.py --seconds $(SECONDS) --episodes $(EPISODES) --every $(EVERY) \
 		--kinds $(KINDS) --services $(SERVICES) $(if $(CLUSTER),--cluster) --json $(FAULTS)/soak$(if $(CLUSTER),-cluster).json
+
+fuzz: setup  ## Try damaged inputs on every surface (INPUTS=100000 SEED=0); what fails is kept in tests/fuzz/corpus
+	for surface in images bundles; do PYTHONPATH=. $(BIN)/python -W ignore tests/fuzz/run.py $$surface --inputs $(INPUTS) --seed $(SEED) || exit 1; done
 
 triton-setup: .triton/.ready  ## Make .triton: a Triton Inference Server for the CPU and what the models need inside it
 

@@ -45,7 +45,7 @@ class SingleSpace(_Space):
     """A discrete action out of `discrete`, or a float32 vector within the bounds of `continuous`."""
 
     kinds: ClassVar[dict[str, str]] = {"discrete": "discrete", "continuous": "continuous"}  # key in the file -> attribute
-    discrete: int | None = Field(default=None, gt=0)
+    discrete: int | None = Field(default=None, gt=0, le=65_536)
     continuous: Bounds | None = None
     names: tuple[str, ...] = ()  # one for each discrete action, or each dimension
 

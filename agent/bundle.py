@@ -11,16 +11,20 @@ digest raises `InvalidBundle`, whose message names the bundle and the file or fi
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from agent.action_space import ActionSpace
 from agent.sources import file_sha256
 
 MANIFEST = "agent.json"
+Width = Annotated[int, Field(gt=0, le=65_536)]  # of a layer
+_SHA256, _PACKAGE_FILE = re.compile(r"[0-9a-f]{64}"), re.compile(r"[A-Za-z0-9_]+/[^/].*")
+_HUB_COMMIT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*/[A-Za-z0-9_-][A-Za-z0-9._-]*@[0-9a-f]{40}")
 
 
 class InvalidBundle(ValueError):  # noqa: N818
@@ -41,10 +45,19 @@ class ObservationPart(_Part):
 class RetrievalPart(_Part):
     """How words are retrieved for a frame."""
 
-    clip: str  # file:FOLDER in the bundle, hub:ARCH/PRETRAINED or random:ARCH/SEED
+    clip: str  # file:FOLDER in the bundle, or random:ARCH/SEED for benchmarks
     vocabulary: str  # a file of the bundle
     k: int = Field(gt=0, le=64)
     preprocessing: Literal["model", "reference"] = "model"
+
+    @field_validator("clip")
+    @classmethod
+    def _check_clip(cls, clip: str) -> str:
+        if clip.startswith("hub:"):  # open_clip's tags name no commit
+            raise ValueError("a hub's model cannot be pinned: save it (docs/own-environment.md) and name it file:FOLDER")
+        if not re.fullmatch(r"file:.+|random:[A-Za-z0-9._-]+/\d+", clip):
+            raise ValueError("expected file:FOLDER in the bundle, or random:ARCH/SEED")
+        return clip
 
 
 class MemoryPart(_Part):
@@ -53,19 +66,31 @@ class MemoryPart(_Part):
     kind: Literal["causal_lm", "transformer_xl"]
     source: str
     sha256: str = ""
-    layers: int = Field(gt=0)
-    window: int = Field(gt=1)
-    dimension: int = Field(gt=0)
+    layers: int = Field(gt=0, le=1024)
+    window: int = Field(gt=1, le=65_536)
+    dimension: int = Field(gt=0, le=65_536)
+
+    @model_validator(mode="after")
+    def _check_source(self) -> Self:
+        """A bundle's digest stands for its weights: each source is pinned, by the bundle's files, a hash or a commit."""
+        kind, _, name = self.source.partition(":")
+        if kind == "package" and not _SHA256.fullmatch(self.sha256):
+            raise ValueError("sha256: a source package:PACKAGE/FILE needs the file's SHA-256, 64 hexadecimal digits")
+        if kind == "package" and (not _PACKAGE_FILE.fullmatch(name) or ".." in Path(name).parts):
+            raise ValueError("source: expected package:PACKAGE/FILE, a file inside an installed package")
+        if kind == "hub" and not _HUB_COMMIT.fullmatch(name):
+            raise ValueError("source: expected hub:OWNER/NAME@REVISION with a commit of 40 hexadecimal digits")
+        return self
 
 
 class PolicyPart(_Part):
     """Shape of the actor-critic; the defaults are the paper's (docs/paper.md#trainable)."""
 
     weights: str
-    channels: tuple[int, int] = (64, 128)
-    features: int = 1024
-    actor_hidden: int = 128
-    critic_hidden: int = 512
+    channels: tuple[Width, Width] = (64, 128)
+    features: Width = 1024
+    actor_hidden: Width = 128
+    critic_hidden: Width = 512
 
 
 class AgentManifest(_Part):
@@ -155,7 +180,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         content = json.loads((folder / MANIFEST).read_text())
     except FileNotFoundError:
         raise InvalidBundle(f"agent bundle {folder}: {MANIFEST} is missing") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidBundle(f"agent bundle {folder}: {MANIFEST} is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise InvalidBundle(f"agent bundle {folder}: {MANIFEST} is not a JSON object")
@@ -180,8 +205,10 @@ def _check_files(folder: Path, manifest: AgentManifest) -> None:
 
 
 def _files_of(folder: Path, source: str) -> set[str]:
-    """Returns the files of a model source in the bundle; a folder outside gives names that no manifest may list."""
+    """Returns the files of a model source in the bundle; InvalidBundle if it lies outside or is empty."""
     name = source.removeprefix("file:")
+    if not (folder / name).resolve().is_relative_to(folder.resolve()):  # before it is walked: it could be the whole disk
+        raise InvalidBundle(f"agent bundle {folder}: {source} lies outside the bundle")
     found = {os.path.normpath(os.path.join(name, file)) for file in _file_names(folder / name)}
     if not found:
         raise InvalidBundle(f"agent bundle {folder}: {source} holds no file")

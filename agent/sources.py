@@ -1,6 +1,7 @@
 """Locates files in installed Python packages, named `package:PACKAGE/FILE`.
 
-Failure policy: FileNotFoundError names the missing package or file. Nothing of the package is executed.
+Failure policy: FileNotFoundError names the missing package or file, ValueError a name that leads out of it. Nothing of the
+package is executed.
 """
 
 import hashlib
@@ -11,6 +12,10 @@ from pathlib import Path
 def package_file(source: str) -> Path:
     """Returns the path of `package:PACKAGE/FILE` without importing the package."""
     package, _, name = source.removeprefix("package:").partition("/")
+    if (
+        "." in package or not name or Path(name).is_absolute() or ".." in Path(name).parts
+    ):  # a dotted name imports its parent
+        raise ValueError(f"{source}: expected package:PACKAGE/FILE, a file inside an installed package")
     found = importlib.util.find_spec(package)
     folders = found.submodule_search_locations if found else None
     if not folders:

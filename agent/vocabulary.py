@@ -56,6 +56,11 @@ class Vocabulary:
             types = f"{self.embeddings.dtype} and {self.token_ids.dtype}"
             raise ValueError(f"vocabulary: expected float32 embeddings and int64 token_ids, got {types}")
 
+        if rows and int(self.token_ids.min()) < 0:  # it would count from the table's end
+            raise ValueError(f"vocabulary: token_ids: expected 0 or more, got {int(self.token_ids.min())}")
+        if not torch.isfinite(self.embeddings).all():
+            raise ValueError("vocabulary: embeddings: expected finite numbers, there are others")
+
     def __len__(self) -> int:
         return len(self.words)
 

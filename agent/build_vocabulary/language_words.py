@@ -52,7 +52,7 @@ def _gguf(path: Path) -> LanguageModelWords:
 def _hugging_face(name: str) -> LanguageModelWords:
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(name)
+    tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, local_files_only=Path(name).is_dir())
     control = set(tokenizer.all_special_ids)
     tokens = ((index, token) for token, index in tokenizer.get_vocab().items() if index not in control)
     return byte_level_words(Path(name).name, tokens)

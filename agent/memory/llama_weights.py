@@ -52,7 +52,11 @@ def build_llama(
         key = ("llama layer", identity, number, torch.device(device), dtype, halved)
         return shared(key, lambda: block(number)) if identity else block(number)
 
-    embeddings = weights("embed_tokens.weight")[lm_token_ids].float()
+    table = weights("embed_tokens.weight")
+    outside = lm_token_ids[(lm_token_ids < 0) | (lm_token_ids >= len(table))]
+    if len(outside):
+        raise ValueError(f"lm_token_ids: expected 0..{len(table) - 1}, got {int(outside[0])}")
+    embeddings = table[lm_token_ids].float()
     return Llama(
         config=sizes,
         embeddings=embeddings.to(device=device, dtype=dtype),
@@ -74,6 +78,8 @@ def load_llama(folder: Path, config: dict[str, Any], **options: Any) -> Llama:
             file, stored = places[name]
             # Copied, because this is a view of the mapped file, which would stay in memory, and change if it is rewritten.
             tensor: Tensor = file.get_tensor(stored).clone()
+            if not torch.isfinite(tensor).all():
+                raise ValueError(f"language model {folder}: {stored}: expected finite numbers, there are others")
             return tensor
 
         return build_llama(weights, config, **options)

@@ -3,7 +3,7 @@
 A source is one of
 - `package:PACKAGE/FILE.gguf`: a GGUF file in an installed Python package (nothing of the package is executed),
 - `file:FOLDER`: a Hugging Face model folder, or a folder with the public transfo-xl-wt103 files,
-- `hub:NAME`: a model of the Hugging Face hub,
+- `hub:NAME@REVISION`: a model of the Hugging Face hub, at a commit (without one, outside bundles, the latest),
 - `random:SEED`: seeded random weights with the real shapes, for benchmarks only.
 
 Reading a GGUF file takes many seconds, so its first layers are cached as safetensors in `SHELM_CACHE` (default
@@ -40,6 +40,8 @@ from agent.sources import file_sha256, package_file
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+# Said to transformers about every folder: run no code of it (left unsaid, it asks on standard input), fetch nothing.
+DATA_ONLY: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
 CAUSAL_LM_FILES = ["config.json", "*.safetensors", "model.safetensors.index.json"]
 TRANSFORMER_XL_FILES = ["config.json", "model.safetensors", "pytorch_model.bin", "vocab.*"]
 
@@ -128,7 +130,7 @@ def _causal_lm(spec: LanguageModelSpec, *, place: dict[str, Any], **options: Any
 
     from agent.memory.causal_lm import CausalLanguageModel
 
-    whole: Any = keep_first_layers(AutoModel.from_pretrained(folder, dtype=torch.float32), spec.layers)
+    whole: Any = keep_first_layers(AutoModel.from_pretrained(folder, dtype=torch.float32, **DATA_ONLY), spec.layers)
     return CausalLanguageModel(model=whole.to(device=place["device"], dtype=place["dtype"]), **options)
 
 
@@ -149,7 +151,10 @@ def _random(seed: int, layers: int) -> "PreTrainedModel":
 def _download(name: str, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
 
-    return Path(snapshot_download(name, allow_patterns=patterns))
+    repository, _, revision = name.partition("@")
+    if Path(repository).exists() or repository.count("/") != 1 or ".." in repository:
+        raise ValueError(f"language model source 'hub:{name}': expected hub:OWNER/NAME@REVISION, not a path")
+    return Path(snapshot_download(repository, revision=revision or None, allow_patterns=patterns))
 
 
 def keep_first_layers(model: "PreTrainedModel", layers: int) -> "PreTrainedModel":
@@ -179,7 +184,9 @@ def _convert(path: Path, layers: int, target: Path) -> None:
     """Writes the first layers as safetensors; concurrent processes write the same content, and one rename succeeds."""
     from transformers import AutoModel
 
-    model = keep_first_layers(AutoModel.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32), layers)
+    model = keep_first_layers(
+        AutoModel.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32, **DATA_ONLY), layers
+    )
     del model.config.quantization_config  # the tensors are plain float32 now
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:

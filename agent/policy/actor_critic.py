@@ -157,6 +157,10 @@ def load_actor_critic(bundle: AgentBundle) -> ActorCritic:
 
 def _load(model: ActorCritic, path: Path) -> None:
     try:
-        model.load_state_dict(load_file(path))
+        tensors = load_file(path)
+        for name, tensor in tensors.items():
+            if not torch.isfinite(tensor).all():
+                raise ValueError(f"policy weights {path}: {name}: expected finite numbers, there are others")
+        model.load_state_dict(tensors)
     except RuntimeError as error:
         raise ValueError(f"policy weights {path}: {error}") from None

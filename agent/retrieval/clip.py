@@ -10,6 +10,7 @@ is imported on demand, because that takes seconds and most bundles are served wi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+# Settings of open_clip that name a model which another library would fetch.
+_NAMES_OF_MODELS = (("text_cfg", "hf_model_name"), ("text_cfg", "hf_tokenizer_name"))
 FORMS = "file:FOLDER, hub:ARCH/PRETRAINED or random:ARCH/SEED"
 
 
@@ -34,9 +37,18 @@ class ClipModel:
     tokenizer: Callable[[list[str]], Tensor]
 
 
+def _check_names_no_model(file: Path) -> None:
+    """A folder's model is in the folder: a config that names one would have it fetched, and be another tomorrow."""
+    model = json.loads(file.read_text()).get("model_cfg", {})
+    for part, field in _NAMES_OF_MODELS:
+        if model.get(part, {}).get(field):
+            raise ValueError(f"{file}: model_cfg.{part}.{field}: expected none, a model in the folder names no other one")
+
+
 def _from_folder(folder: str, device: torch.device) -> ClipModel:
     if not Path(folder, "open_clip_config.json").is_file():
         raise FileNotFoundError(f"CLIP spec file:{folder}: no open_clip_config.json in this folder")
+    _check_names_no_model(Path(folder, "open_clip_config.json"))
     import open_clip
 
     where = f"local-dir:{folder}"

@@ -40,6 +40,9 @@ def _from_folder(folder: Path) -> VisionTransformer | None:
     if not isinstance(vision.get("image_size"), int) or vision["image_size"] != preprocess["size"]:
         return None
     weights = {name.removeprefix("visual."): value for name, value in load_file(file).items() if name.startswith("visual.")}
+    for name, value in weights.items():
+        if not torch.isfinite(value).all():
+            raise ValueError(f"{file}: visual.{name}: expected finite numbers, there are others")
     return _described({name: value.float() for name, value in weights.items()}, model, preprocess)
 
 

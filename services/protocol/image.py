@@ -1,7 +1,11 @@
 """`Image` messages -> `EncodedImage` -> frames, uint8 (height, width, 3), and back.
 
+A file is shown the way up that its Exif orientation says, as viewers do, before its size is compared. Of 16 bits per channel
+the upper 8 are taken, of grey as of colours; alpha is dropped; colour profiles are not applied.
+
 Failure policy: an image that does not match its fields or the agent's frame size raises `InvalidFrame` with the field, what
-was expected and what was given. Sizes are checked in the header before decoding, so a decompression bomb costs nothing.
+was expected and what was given. The bytes of a file are bounded by the frame's size (`largest_file`), and its structure and
+size are read before any decoder sees it, so neither a decompression bomb nor millions of empty parts cost anything.
 """
 
 import io
@@ -12,10 +16,14 @@ from PIL import UnidentifiedImageError
 from shelm.v1 import agent_pb2
 
 from agent.frame import Frame
+from services.protocol.exif import orientation, turned, turned_size
+from services.protocol.jpeg_file import read_jpeg
+from services.protocol.picture_file import largest_file, most_parts
+from services.protocol.png_file import read_png
 from services.protocol.values import EncodedImage
 
 RAW = "RAW_RGB8"
-FILES = ("PNG", "JPEG")
+FILES = {"PNG": read_png, "JPEG": read_jpeg}
 _ENCODINGS = {
     agent_pb2.ENCODING_RAW_RGB8: RAW,
     agent_pb2.ENCODING_PNG: "PNG",
@@ -67,18 +75,26 @@ def _check_size(height: int, width: int, expected_height: int, expected_width: i
 def _decode_file(data: bytes, kind: str, height: int, width: int) -> Frame:
     if not data:
         raise InvalidFrame("data", f"expected a {kind} file, got 0 bytes")
+    most = largest_file(height, width)
+    if len(data) > most:
+        raise InvalidFrame("data", f"expected a {kind} of at most {most} bytes for {width}x{height}, got {len(data)}")
     try:
-        with PillowImage.open(io.BytesIO(data), formats=[kind]) as file:
-            if file.size != (width, height):
-                raise InvalidFrame(
-                    "data", f"expected a {kind} of {width}x{height}, got one of {file.size[0]}x{file.size[1]}"
-                )
-            if file.mode.startswith("I"):  # Pillow would clip them to 255 rather than scale them
-                raise InvalidFrame("data", f"expected a {kind} with 8 bits per channel, got one with 16")
-            return np.asarray(file.convert("RGB"))
+        file = FILES[kind](data, most_parts(height))
+        turn = orientation(file.exif)
+        size = turned_size(file.width, file.height, turn)
+        if size != (width, height):
+            raise InvalidFrame("data", f"expected a {kind} of {width}x{height}, got one of {size[0]}x{size[1]}")
+        return turned(_pixels(file.data, kind), turn)
     except InvalidFrame:
         raise
-    except UnidentifiedImageError:  # its own text names an object of this process
-        raise InvalidFrame("data", f"expected a {kind} file, the {len(data)} bytes are none") from None
     except Exception as error:  # Pillow raises many kinds (OSError, SyntaxError, struct.error, DecompressionBombError, ...)
-        raise InvalidFrame("data", f"expected a {kind} file of {len(data)} bytes, it cannot be decoded: {error}") from None
+        problem = "it is not whole" if isinstance(error, UnidentifiedImageError) else error  # whose text names an object
+        raise InvalidFrame("data", f"expected a {kind} file of {len(data)} bytes, it cannot be decoded: {problem}") from None
+
+
+def _pixels(data: bytes, kind: str) -> Frame:
+    with PillowImage.open(io.BytesIO(data), formats=[kind]) as file:
+        if file.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip to 255; of colours it takes the upper 8
+            grey = (np.asarray(file) >> 8).astype(np.uint8)
+            return np.stack([grey] * 3, axis=2)
+        return np.asarray(file.convert("RGB"))

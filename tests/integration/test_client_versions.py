@@ -81,9 +81,9 @@ def interpreter(version: str) -> Path:
     return found
 
 
-def played(python: Path, server: Deployment, folder: Path) -> dict[str, Version]:
-    """Plays with both clients, with every warning an error; returns the versions that it was played with."""
-    done = run_alone([str(python), "-I", "-c", PLAY, server.target, *BOUNDS], folder)
+def played(python: Path, server: Deployment, folder: Path, first: str = "") -> dict[str, Version]:
+    """Plays with both clients, after `first`, with every warning an error; returns the versions that it was played with."""
+    done = run_alone([str(python), "-I", "-c", first + PLAY, server.target, *BOUNDS], folder)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     versions = {name: Version(text) for name, text in told.pop("versions").items()}
@@ -138,6 +138,18 @@ def test_it_can_be_installed_beside_tensorflow(artefacts: tuple[Path, Path], ten
     found = resolved(f"shelm-client @ {artefacts[1].as_uri()}", f"tensorflow=={tensorflow}", python="3.11")
     assert found["tensorflow"] == tensorflow
     assert all(Version(found[name]) in one.specifier for name, one in BOUNDS.items())
+
+
+@pytest.mark.long  # a quarter of a gigabyte each
+@pytest.mark.parametrize("tensorflow", ["2.15", "2.19"])
+def test_it_plays_in_a_process_that_imported_tensorflow_first(
+    artefacts: tuple[Path, Path], server: Deployment, tmp_path: Path, tensorflow: str
+) -> None:
+    python = bare_python(
+        tmp_path / "venv", str(artefacts[1]), f"tensorflow-cpu=={tensorflow}.*", interpreter=interpreter("3.11")
+    )
+    versions = played(python, server, tmp_path, first="import tensorflow\n")
+    assert all(versions[name] in one.specifier for name, one in BOUNDS.items())
 
 
 def test_an_index_takes_both_artefacts(artefacts: tuple[Path, Path]) -> None:

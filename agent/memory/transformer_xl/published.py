@@ -95,6 +95,8 @@ def open_tensors(folder: Path) -> TensorSource:
         value = read(found)
         if tuple(value.shape) != shape:
             raise ValueError(f"{path}: tensor {found} has shape {tuple(value.shape)}, expected {shape}")
+        if not torch.isfinite(value).all():
+            raise ValueError(f"{path}: tensor {found}: expected finite numbers, there are others")
         return value.float()
 
     return tensor

@@ -18,7 +18,10 @@ CONTENT: dict[str, Any] = {
     "observation": {"height": 56, "width": 56},
     "actions": {"discrete": 7, "names": ["left", "right"]},
     "retrieval": {"clip": "file:clip", "vocabulary": "vocabulary.safetensors", "k": 1},
-    "memory": {"kind": "causal_lm", "source": "package:a/b.gguf", "layers": 2, "window": 32, "dimension": 576},
+    "memory": {
+        **{"kind": "causal_lm", "source": "package:a/b.gguf", "sha256": "0" * 64},
+        **{"layers": 2, "window": 32, "dimension": 576},
+    },
     "policy": {"weights": "policy.safetensors"},
     "provenance": {"seed": 1},
 }
@@ -140,7 +143,7 @@ def test_a_link_out_of_the_bundle_is_refused(folder: Path) -> None:
 def test_a_model_folder_outside_the_bundle_is_refused(folder: Path, clip: str) -> None:
     shutil.copytree(folder / "clip", folder.parent / "clip")
     edit(folder, lambda content: content["retrieval"].update(clip=clip))
-    with pytest.raises(InvalidBundle, match=r"files: \.\./clip/config\.json is not listed"):
+    with pytest.raises(InvalidBundle, match=r"/clip lies outside the bundle"):
         load_bundle(folder)
 
 
@@ -180,6 +183,16 @@ BAD_VALUES: list[tuple[str, Callable[[dict[str, Any]], object]]] = [
     ("retrieval.k", lambda content: content["retrieval"].update(k=65)),
     ("memory.kind", lambda content: content["memory"].update(kind="lstm")),
     ("memory.window", lambda content: content["memory"].update(window=1)),
+    ("memory.window", lambda content: content["memory"].update(window=10**9)),
+    ("memory", lambda content: content["memory"].pop("sha256")),
+    ("memory", lambda content: content["memory"].update(source="package:a/../../b.gguf")),
+    ("memory", lambda content: content["memory"].update(source="package:a//etc/b.gguf")),
+    ("memory", lambda content: content["memory"].update(source="hub:owner/name")),
+    ("memory", lambda content: content["memory"].update(source="hub:/tmp/model@" + "0" * 40)),
+    ("retrieval.clip", lambda content: content["retrieval"].update(clip="hub:ViT-B-16/openai")),
+    ("retrieval.clip", lambda content: content["retrieval"].update(clip="random:hf-hub:a/b/1")),
+    ("policy.features", lambda content: content["policy"].update(features=10**9)),
+    ("actions.discrete", lambda content: content["actions"].update(discrete=10**9)),
     ("policy.weights", lambda content: content["policy"].pop("weights")),
     ("policy.wights", lambda content: content["policy"].update(wights="x")),
     ("files", lambda content: content.pop("files")),

@@ -41,3 +41,14 @@ def test_a_file_that_is_no_vocabulary_is_refused_by_name(tmp_path: Path) -> None
 def test_fields_that_disagree_in_length_are_refused() -> None:
     with pytest.raises(ValueError, match=r"expected embeddings \(2, dim\)"):
         Vocabulary(["key", "ball"], torch.zeros(1, 2), torch.zeros(2, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_embeddings_that_are_no_numbers_are_refused(bad: float) -> None:
+    with pytest.raises(ValueError, match="embeddings: expected finite numbers"):
+        Vocabulary(["a"], torch.tensor([[bad]]), torch.tensor([0]))
+
+
+def test_a_negative_token_id_does_not_count_from_the_end() -> None:
+    with pytest.raises(ValueError, match="token_ids: expected 0 or more, got -1"):
+        Vocabulary(["a"], torch.tensor([[1.0]]), torch.tensor([-1]))

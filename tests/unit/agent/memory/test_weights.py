@@ -108,9 +108,10 @@ def test_a_transformer_xl_of_the_hub_is_loaded_from_the_files_that_come_down(mon
     asked: list[str] = []
 
     # Stands in for the hub, which the tests do not reach: the files lie here already.
-    def download(name: str, *, allow_patterns: list[str]) -> str:
+    def download(name: str, *, revision: str | None, allow_patterns: list[str]) -> str:
         assert "pytorch_model.bin" in allow_patterns
         asked.append(name)
+        assert revision is None
         return str(GOLDEN)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
