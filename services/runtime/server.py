@@ -58,10 +58,13 @@ class GrpcServer:
         services: Mapping[str, Add],
         ready: Ready,
         scopes: Mapping[str, str] | None = None,
+        scope: str = "act",
     ) -> None:
-        """listen: HOST:PORT, set by `variable`. services: full service name -> what registers its servicer."""
+        """listen: HOST:PORT, set by `variable`. services: full service name -> what registers its servicer.
+        scopes, scope: what a token needs for a method, and for the methods that are not named.
+        """
         tokens = tokens_in(settings.tokens_file)
-        if not tokens and not settings.allow_anonymous:
+        if not tokens.now() and not settings.allow_anonymous:
             check_private(variable, listen)
         self._settings, self._listen, self._variable, self._ready = settings, listen, variable, ready
         self._names = ["", *services]
@@ -75,7 +78,7 @@ class GrpcServer:
             ("grpc.server.max_pending_requests_hard_limit", 2 * MOST_PENDING),
             *KEEPALIVE,
         ]
-        guard = Guard(domain=domain, tokens=tokens, scopes=scopes or {})
+        guard = Guard(domain=domain, tokens=tokens, scopes=scopes or {}, scope=scope)
         self._drain = guard.drain
         self._server = grpc.aio.server(interceptors=[guard], options=options)
         for add in services.values():

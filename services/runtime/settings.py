@@ -24,7 +24,7 @@ class ServerSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX)
 
     tokens_file: str = Field(
-        "", description="file with bearer tokens, one `TOKEN [NAME [SCOPES]]` a line; empty: none needed"
+        "", description="file with bearer tokens, one `TOKEN [NAME [SCOPES]] [tenant=TENANT]` a line; empty: none needed"
     )
     allow_anonymous: bool = Field(False, description="listen beyond loopback without tokens")
     metrics_listen: str = Field("", description="HOST:PORT for Prometheus; empty: off")
@@ -61,7 +61,7 @@ class ServerSettings(BaseSettings):
 
     def check(self) -> None:
         """Raises CannotStart if something that these settings name cannot be used, as far as a second tells."""
-        tokens = tokens_in(self.tokens_file)
+        tokens = tokens_in(self.tokens_file).now()
         for variable, listen in self._listens().items():
             if not tokens and not self.allow_anonymous and variable != "SHELM_METRICS_LISTEN":
                 check_private(variable, listen)

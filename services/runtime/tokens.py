@@ -2,8 +2,8 @@
 
 A line is `TOKEN [NAME [SCOPES]] [tenant=TENANT] [acts=N] [episodes=N]`; scopes are separated by commas (default: act,read),
 `#` begins a comment. A tenant sees its own episodes alone. A token without tenant has one to itself, named after NAME, so
-that its secret can be replaced; `tenant=-` are the episodes without tenant, as a server without tokens has them. `admin` sees
-the episodes of all. acts: Acts a second that the tenant may ask for; episodes: how many of it may be stored at once.
+that its secret can be replaced; `tenant=-` are the episodes without tenant, as a server without tokens has them. `admin`
+sees the episodes of all. acts: Acts a second that the tenant may ask for; episodes: how many of it may be stored at once.
 
 Failure policy: an unreadable, wrong or empty file stops the start, with the line; of a file that becomes wrong later the
 tokens before it stay valid, and the log says why.
@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 log = logging.getLogger(__name__)
-SCOPES = frozenset({"act", "read", "admin", "inner"})  # inner: policy's calls of retrieval and memory
+INNER = "inner"  # of policy's calls of retrieval and memory
+SCOPES = frozenset({"act", "read", "admin", INNER})
 DEFAULT_SCOPES = frozenset({"act", "read"})
 TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SHARED = "-"  # as a tenant: the episodes without one

@@ -13,11 +13,12 @@ from support.ways import DEPLOYMENTS
 
 TOKENS = """
 # TOKEN NAME SCOPES
-secret-of-actor   actor  act,read
-secret-of-player  player act
-secret-of-reader  reader read
+secret-of-actor   actor  act,read  tenant=-
+secret-of-player  player act       tenant=-
+secret-of-reader  reader read      tenant=-
 secret-of-admin   admin  admin
-secret-of-anybody
+secret-of-anybody tenant=-
+secret-of-policy  policy inner
 """
 Call = Callable[[Gateway, str], object]
 
@@ -111,7 +112,11 @@ def test_a_token_for_everything_acts_and_reads(
 
 def test_a_recorded_frame_needs_the_scope_to_read(guarded: Deployment, episode: str) -> None:
     request = agent_pb2.GetFrameRequest(episode_id=episode, step=0)
-    for token, reason in (("secret-of-player", "PERMISSION_DENIED"), ("secret-of-reader", "RECORDING_OFF")):
+    for token, reason in (
+        ("secret-of-policy", "PERMISSION_DENIED"),
+        ("secret-of-player", "PERMISSION_DENIED"),
+        ("secret-of-reader", "RECORDING_OFF"),
+    ):
         with Gateway(guarded.target, token=token) as gateway:
             assert refused(partial(gateway.call, "GetFrame", request)).reason == reason
 
