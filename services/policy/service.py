@@ -16,6 +16,7 @@ from shelm.v1 import agent_pb2, agent_pb2_grpc, errors_pb2
 
 from services.policy import errors
 from services.policy.actor import Actor
+from services.policy.admission import Admission
 from services.policy.agents import Agents, PolicyAgent
 from services.policy.archive.archiver import Archiver
 from services.policy.archive.reader import Episodes
@@ -52,7 +53,6 @@ from services.runtime.errors import Context, ServiceError, deadline_of, invalid
 from services.runtime.logs import in_episode
 from services.runtime.telemetry import agent_labels
 from services.store.episodes import EpisodeStore, new_episode
-from services.store.pressure import Pressure
 
 log = logging.getLogger(__name__)
 WATCH_WAIT = 0.5  # seconds between checks whether a watched episode has ended
@@ -86,7 +86,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         store: EpisodeStore,
         episodes: Episodes,
         archiver: Archiver | None,
-        pressure: Pressure,
+        admission: Admission,
         actor: Actor,
         memory: Memory,
         explainer: Explainer,
@@ -95,7 +95,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         max_watchers: int,
     ) -> None:
         self._agents, self._store, self._actor, self._memory = agents, store, actor, memory
-        self._episodes, self._archiver, self._pressure = episodes, archiver, pressure
+        self._episodes, self._archiver, self._admission = episodes, archiver, admission
         self._explainer, self._frames = explainer, frames
         self._tracer = traces.tracer()
         self._acting = partial(traced_acting, self._tracer) if self._tracer else acting
@@ -110,6 +110,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     async def _act(self, request: agent_pb2.ActRequest, deadline: float | None) -> agent_pb2.ActResponse:
         with self._acting() as act:
             act.call = parse_act(request)
+            self._admission.act(act.call.episode_id)
             answer = await self._actor.act(act.call, deadline=deadline)
             act.answered(answer)
             log.debug(act.outcome)
@@ -139,7 +140,9 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         with acting_together(len(requests)) as acts:
             for i, request in enumerate(requests):
                 try:
-                    acts[i].call = parse_act(request)
+                    call = parse_act(request)
+                    self._admission.act(call.episode_id)
+                    acts[i].call = call
                 except ServiceError as error:
                     results[i] = _failed(error, "ActBatch", f"requests[{i}]")
             calls = {i: act.call for i, act in enumerate(acts) if act.call}
@@ -198,9 +201,12 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
             seed=check_seed(request.seed) if request.HasField("seed") else None,
             deterministic=request.deterministic,
         )
-        if self._pressure.full and (await self._store.read(wanted.episode_id))[0] is None:
-            raise errors.store_full(wanted.episode_id)
+        refusal = self._admission.refusal(wanted.episode_id)
+        if refusal and (await self._store.read(wanted.episode_id))[0] is None:
+            raise refusal
         state = await self._store.create(wanted)
+        if state.incarnation == wanted.incarnation:
+            self._admission.begun(wanted.episode_id)
         if request.agent not in ("", state.agent, state.agent_digest):  # the default of this replica is not asked for
             raise errors.episode_exists(wanted.episode_id, "agent")
         for name in ("seed", "deterministic"):

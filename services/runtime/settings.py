@@ -30,7 +30,10 @@ class ServerSettings(BaseSettings):
     metrics_listen: str = Field("", description="HOST:PORT for Prometheus; empty: off")
     traces: str = Field("", description="HOST:PORT, or http(s)://HOST:PORT, of an OTLP collector's gRPC port; empty: off")
     traces_ratio: float = Field(0.01, ge=0, le=1, description="of the traces that begin here, how many are sampled")
-    max_message_bytes: int = Field(64 * 2**20, gt=0, description="largest message accepted")
+    max_message_bytes: int = Field(
+        64 * 2**20, gt=0, description="largest message accepted; policy takes less where its agents' frames are small"
+    )
+    compression: bool = Field(False, description="take compressed requests")
     stop_grace: float = Field(5.0, ge=0, description="seconds that running calls get when the service stops")
     max_queue: int = Field(1024, gt=0, description="items that may wait in one queue")
     max_batch: int = Field(64, gt=0, description="items in one run")

@@ -221,5 +221,5 @@ def known(gateway: Gateway) -> bool:
     try:
         gateway.agent()
     except grpc.RpcError as error:
-        return error.code() is not Code.UNAUTHENTICATED  # type: ignore[attr-defined]
+        return error.code() is not Code.UNAUTHENTICATED
     return True
