@@ -20,6 +20,7 @@ second-of-acme   page     read     tenant=acme
 secret-of-other  sim2     act,read tenant=other
 secret-of-alone  alone
 secret-of-shared old      act,read tenant=-
+secret-of-small  small    act,read tenant=small acts=2 episodes=2
 secret-of-root   operator admin
 """
 TENANTS = {"secret-of-acme": "@acme", "secret-of-other": "@other", "secret-of-alone": "@~alone", "secret-of-shared": ""}
@@ -223,3 +224,22 @@ def known(gateway: Gateway) -> bool:
     except grpc.RpcError as error:
         return error.code() is not Code.UNAUTHENTICATED
     return True
+
+
+def test_a_tenants_limits_are_its_own(of: Of, name: str, frames: Sequence[Frame]) -> None:
+    small = of("secret-of-small")
+    for i in range(2):
+        small.create(f"{name}:{i}")
+        small.create(f"{name}:{i}")  # again, which begins nothing
+    refusal = refused(lambda: small.create(f"{name}:2"))
+    assert refusal.kind == (Code.RESOURCE_EXHAUSTED, "TENANT_QUOTA")
+    assert (refusal.metadata["episode_id"], refusal.retry_after) == (f"{name}:2", 10.0)
+    assert refused(lambda: small.act(f"{name}:3", 0, frames[0])).reason == "TENANT_QUOTA"
+    results = small.act_batch([act_request(f"{name}:{i}", 0, frames[0]) for i in range(2)])
+    results += [result for _ in range(4) for result in small.act_batch([act_request(f"{name}:0", 0, frames[0])])]
+    refusals = [refused_item(one) for one in results if one.WhichOneof("outcome") == "status"]
+    assert refusals
+    assert {one.reason for one in refusals} == {"TENANT_QUOTA"}
+    assert max(one.retry_after or 0 for one in refusals) <= 0.5
+    for i in range(10):
+        of("secret-of-acme").act(f"{name}:{i}", 0, frames[0])
