@@ -17,6 +17,7 @@ def main() -> int:
     stack = Stack(folder, kept_in(folder), inspector=True, check=True, say=lambda line: print(line, flush=True))
 
     def end(_number: int, _frame: FrameType | None) -> None:
+        stack.abandoned = True
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, end)

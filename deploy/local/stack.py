@@ -144,6 +144,7 @@ class Stack:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: int | None = None
         self._check, self._say = check, say
+        self.abandoned = False  # set by a signal handler, because an exception that it raises inside gRPC can get lost
         self._logged: dict[str, int] = {}  # bytes of each log at the start, which are of earlier runs
 
     @property
@@ -299,6 +300,8 @@ class Stack:
         ends: set[tuple[str, int]] = set()
         with contextlib.closing(progress):
             while progress.seconds < START_TIMEOUT:
+                if self.abandoned:
+                    raise KeyboardInterrupt
                 if self._process.poll() is not None:
                     raise CannotRun(f"the process manager ended with status {self._process.returncode}")
                 self._check_refused(ends)

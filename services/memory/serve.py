@@ -8,6 +8,7 @@ from services.protocol.reasons import DOMAIN
 from services.protocol.stubs import memory_pb2_grpc
 from services.runtime.server import GrpcServer, serve_until_stopped
 from services.runtime.telemetry import agent_labels
+from services.runtime.tokens import INNER
 from services.store.history import HistoryReader
 from services.store.redis import connect_redis
 from services.triton.client import connect_triton
@@ -38,5 +39,6 @@ async def main(settings: MemorySettings) -> None:
             "shelm.internal.v1.MemoryService": lambda s: memory_pb2_grpc.add_MemoryServiceServicer_to_server(servicer, s)
         },
         ready=ready,
+        scope=INNER,
     )
     await serve_until_stopped(server, "memory", settings, settings.memory_listen)

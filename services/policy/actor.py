@@ -27,6 +27,7 @@ import grpc
 
 from agent.frame import Observation
 from services.policy import errors
+from services.policy.admission import Admission
 from services.policy.agents import Agents, PolicyAgent
 from services.policy.observations import decode_observations
 from services.policy.pipeline import Computed, Pipeline, Turn
@@ -55,8 +56,8 @@ _Found = tuple[EpisodeState, CommittedStep | None]
 class Actor:
     """Runs Acts.
 
-    max_in_flight: Acts that may run at once; more get QUEUE_FULL. full: whether no episode may begin. timer: makes the timer
-    of one Act.
+    max_in_flight: Acts that may run at once; more get QUEUE_FULL. admission: None: nobody has a limit. timer: makes the
+    timer of one Act.
     """
 
     def __init__(
@@ -67,12 +68,12 @@ class Actor:
         pipeline: Pipeline,
         max_in_flight: int,
         recorder: Recorder | None = None,
-        full: Callable[[], bool] = lambda: False,
+        admission: Admission | None = None,
         timer: Callable[[], StageTimer] = StageTimer,
         known_episodes: int = 100_000,
     ) -> None:
         self._agents, self._store, self._pipeline, self._recorder = agents, store, pipeline, recorder
-        self._max_in_flight, self._in_flight, self._full = max_in_flight, 0, full
+        self._max_in_flight, self._in_flight, self._admission = max_in_flight, 0, admission
         self._timer = timer
         self._known_episodes = known_episodes
         self._known: OrderedDict[str, EpisodeState] = OrderedDict()  # as of this process's last commits
@@ -279,8 +280,8 @@ class Actor:
         if known is None:
             if call.step > 0:
                 raise errors.episode_not_found(call.episode_id)
-            if self._full():
-                raise errors.store_full(call.episode_id)
+            if self._admission:
+                self._admission.begin(call.episode_id)
             bundle = self._agents.find(call.agent).bundle
             deterministic = bool(call.deterministic)
             known = new_episode(call.episode_id, agent=bundle.name, agent_digest=bundle.digest, deterministic=deterministic)

@@ -59,6 +59,19 @@ def store_full(episode_id: str) -> ServiceError:
     return failure(errors_pb2.ERROR_REASON_STORE_FULL, text, metadata=metadata, retry_after=FULL_RETRY)
 
 
+def too_many_episodes(name: str, limit: int) -> ServiceError:
+    """The tenant has as many episodes as it may."""
+    text = f"episode {name!r} cannot begin, because {limit} episodes are stored already, as many as allowed; retry later"
+    metadata = {"episode_id": name}
+    return failure(errors_pb2.ERROR_REASON_TENANT_QUOTA, text, metadata=metadata, retry_after=FULL_RETRY)
+
+
+def too_many_acts(name: str, limit: float, wait: float) -> ServiceError:
+    """The tenant asks for more Acts than it may."""
+    text = f"more than {limit:g} Acts a second, as many as allowed; retry after {wait:.2f} s"
+    return failure(errors_pb2.ERROR_REASON_TENANT_QUOTA, text, metadata={"episode_id": name}, retry_after=wait)
+
+
 def episode_exists(episode_id: str, field: str) -> ServiceError:
     """CreateEpisode was repeated with another value."""
     text = f"{field}: episode {episode_id!r} exists with another {field}"

@@ -6,13 +6,17 @@ from services.policy.backends.replicas import MemoryReplicas, RetrievalReplicas
 from services.policy.server import open_server
 from services.policy.settings import PolicySettings
 from services.runtime.server import serve_until_stopped
+from services.runtime.tokens import INNER
 
 
 async def main(settings: PolicySettings) -> None:
     """Loads the agents, connects and serves until stopped."""
     prepare_torch(settings)
     size, limits = settings.max_message_bytes, {"max_batch": settings.max_batch, "max_queue": settings.max_queue}
-    token = settings.backend_token()
+    tokens = settings.backend_tokens()
+
+    def token() -> str:
+        return tokens.secret(INNER)
 
     def retrieval_at(address: str) -> RemoteRetrieval:
         return RemoteRetrieval(connect(address, size), token=token, **limits)

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 from shelm.v1 import agent_pb2_grpc
 
+from agent.bundle import AgentBundle
 from services.policy.actor import Actor
+from services.policy.admission import Admission
 from services.policy.agents import Agents, load_agent
 from services.policy.archive.archive import Archive
 from services.policy.archive.archiver import Archiver
@@ -19,21 +21,26 @@ from services.policy.recording.recorder import Recorder
 from services.policy.recording.recordings import Recordings
 from services.policy.service import SCOPES, AgentServicer
 from services.policy.settings import PolicyServerSettings
+from services.protocol.picture_file import largest_file
 from services.protocol.reasons import DOMAIN
+from services.runtime.checks import tokens_in
 from services.runtime.server import GrpcServer, Ready
 from services.runtime.telemetry import agent_labels
 from services.runtime.traces import stage_timer
+from services.store.census import Census
 from services.store.episodes import EpisodeStore
 from services.store.pressure import Pressure
 from services.store.redis import connect_redis
 from services.triton.client import connect_triton
 from services.triton.models import model_name
 
+ITEM = 1024  # bytes of an item of a batch beside its frame
+
 
 class PolicyServer(GrpcServer):
     """A GrpcServer that also starts what works beside the calls, and closes it after the last one."""
 
-    beside: Sequence[Recorder | Archiver | Pressure] = ()
+    beside: Sequence[Recorder | Archiver | Pressure | Census] = ()
 
     async def start(self) -> int:
         """Listens; returns the port."""
@@ -45,6 +52,13 @@ class PolicyServer(GrpcServer):
         """Accepts no new calls, waits for running ones, stops, then lets the others finish."""
         await super().stop()
         await asyncio.gather(*(one.close() for one in self.beside))
+
+
+def largest_request(bundles: Sequence[AgentBundle], items: int) -> int:
+    """Bytes of the largest ActBatch that can make sense: twice the raw pixels of each frame, as noise in a file may have."""
+    sizes = [bundle.manifest.observation for bundle in bundles]
+    frame = max(size.height * size.width * 3 for size in sizes)
+    return largest_file(1, 1) + items * (2 * frame + ITEM)
 
 
 def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Memory, backends_ready: Ready) -> GrpcServer:
@@ -65,7 +79,10 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
         replicas=settings.redis_replicas,
         replica_wait=settings.redis_timeout / 2,  # the connection itself must not give up first
     )
+    tokens = tokens_in(settings.tokens_file)
     pressure = Pressure(client, mark=settings.admission_mark)
+    census = Census(store, needed=lambda: any(one.episodes for one in tokens.quotas().values()))
+    admission = Admission(pressure, census, tokens)
     labels = {bundle.digest: agent_labels(bundle.name, bundle.digest) for bundle in bundles}
     cached = CachedRetrieval(retrieval, labels, size=kept, count_misses=triton is not None)
     pipeline = Pipeline(cached, memory)
@@ -79,7 +96,7 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
         pipeline=pipeline,
         max_in_flight=settings.max_in_flight,
         recorder=recorder,
-        full=lambda: pressure.full,
+        admission=admission,
         timer=stage_timer(),
     )
     episodes, archiver = Episodes(store, archive), Archiver(store, archive) if archive else None
@@ -89,7 +106,7 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
         store=store,
         episodes=episodes,
         archiver=archiver,
-        pressure=pressure,
+        admission=admission,
         actor=actor,
         memory=memory,
         explainer=Explainer(agents=agents, episodes=episodes, frames=frames, memory=memory),
@@ -113,6 +130,8 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
         services={"shelm.v1.AgentService": lambda s: agent_pb2_grpc.add_AgentServiceServicer_to_server(servicer, s)},
         ready=ready,
         scopes=SCOPES,
+        tokens=tokens,
+        largest=largest_request(bundles, settings.max_batch_items),
     )
-    server.beside = [one for one in (recorder, archiver, pressure) if one]
+    server.beside = [one for one in (recorder, archiver, pressure, census) if one]
     return server

@@ -16,6 +16,7 @@ from shelm.v1 import agent_pb2, agent_pb2_grpc, errors_pb2
 
 from services.policy import errors
 from services.policy.actor import Actor
+from services.policy.admission import Admission
 from services.policy.agents import Agents, PolicyAgent
 from services.policy.archive.archiver import Archiver
 from services.policy.archive.reader import Episodes
@@ -36,22 +37,22 @@ from services.protocol.agent_api import (
 from services.protocol.fields import (
     MAX_STEP,
     check_archive_token,
-    check_episode_id,
     check_page_size,
     check_page_token,
     check_reward,
     check_seed,
     check_step,
 )
+from services.protocol.names import caller_name, full_name
 from services.protocol.reasons import failure
 from services.protocol.status import failed_item, item_status
 from services.protocol.values import EpisodeState
 from services.runtime import traces
+from services.runtime.auth import caller
 from services.runtime.errors import Context, ServiceError, deadline_of, invalid
 from services.runtime.logs import in_episode
 from services.runtime.telemetry import agent_labels
 from services.store.episodes import EpisodeStore, new_episode
-from services.store.pressure import Pressure
 
 log = logging.getLogger(__name__)
 WATCH_WAIT = 0.5  # seconds between checks whether a watched episode has ended
@@ -85,7 +86,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         store: EpisodeStore,
         episodes: Episodes,
         archiver: Archiver | None,
-        pressure: Pressure,
+        admission: Admission,
         actor: Actor,
         memory: Memory,
         explainer: Explainer,
@@ -94,7 +95,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         max_watchers: int,
     ) -> None:
         self._agents, self._store, self._actor, self._memory = agents, store, actor, memory
-        self._episodes, self._archiver, self._pressure = episodes, archiver, pressure
+        self._episodes, self._archiver, self._admission = episodes, archiver, admission
         self._explainer, self._frames = explainer, frames
         self._tracer = traces.tracer()
         self._acting = partial(traced_acting, self._tracer) if self._tracer else acting
@@ -109,6 +110,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     async def _act(self, request: agent_pb2.ActRequest, deadline: float | None) -> agent_pb2.ActResponse:
         with self._acting() as act:
             act.call = parse_act(request)
+            self._admission.act(act.call.episode_id)
             answer = await self._actor.act(act.call, deadline=deadline)
             act.answered(answer)
             log.debug(act.outcome)
@@ -138,7 +140,9 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         with acting_together(len(requests)) as acts:
             for i, request in enumerate(requests):
                 try:
-                    acts[i].call = parse_act(request)
+                    call = parse_act(request)
+                    self._admission.act(call.episode_id)
+                    acts[i].call = call
                 except ServiceError as error:
                     results[i] = _failed(error, "ActBatch", f"requests[{i}]")
             calls = {i: act.call for i, act in enumerate(acts) if act.call}
@@ -191,20 +195,23 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         """Creates an episode; repeating the call with the same values returns the existing one."""
         bundle = self._agents.find(request.agent).bundle
         wanted = new_episode(
-            check_episode_id(request.episode_id),
+            full_name(request.episode_id),
             agent=bundle.name,
             agent_digest=bundle.digest,
             seed=check_seed(request.seed) if request.HasField("seed") else None,
             deterministic=request.deterministic,
         )
-        if self._pressure.full and (await self._store.read(wanted.episode_id))[0] is None:
-            raise errors.store_full(wanted.episode_id)
+        refusal = self._admission.refusal(wanted.episode_id)
+        if refusal and (await self._store.read(wanted.episode_id))[0] is None:
+            raise refusal
         state = await self._store.create(wanted)
+        if state.incarnation == wanted.incarnation:
+            self._admission.begun(wanted.episode_id)
         if request.agent not in ("", state.agent, state.agent_digest):  # the default of this replica is not asked for
-            raise errors.episode_exists(request.episode_id, "agent")
+            raise errors.episode_exists(wanted.episode_id, "agent")
         for name in ("seed", "deterministic"):
             if getattr(state, name) != getattr(wanted, name):
-                raise errors.episode_exists(request.episode_id, name)
+                raise errors.episode_exists(wanted.episode_id, name)
         return agent_pb2.CreateEpisodeResponse(episode=episode_message(state))
 
     async def EndEpisode(  # noqa: N802
@@ -212,22 +219,23 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     ) -> agent_pb2.EndEpisodeResponse:
         """Marks an episode as ended, and frees its memory slot."""
         reward = check_reward(request.total_reward) if request.HasField("total_reward") else None
-        ended = await self._store.end(check_episode_id(request.episode_id), reward)
+        name = full_name(request.episode_id)
+        ended = await self._store.end(name, reward)
         if ended is None:  # has expired, unless there is none; the archive has those that ended before
-            return agent_pb2.EndEpisodeResponse(episode=episode_message(await self._read(request.episode_id)))
+            return agent_pb2.EndEpisodeResponse(episode=episode_message(await self._read(name)))
         state, newly = ended
         if self._archiver:
-            self._archiver.put(request.episode_id)
+            self._archiver.put(name)
         if newly:
             ended_by_client(agent_labels(state.agent, state.agent_digest), state.total_reward)
-        self._forget(request.episode_id)
+        self._forget(name)
         return agent_pb2.EndEpisodeResponse(episode=episode_message(state))
 
     async def DeleteEpisode(  # noqa: N802
         self, request: agent_pb2.DeleteEpisodeRequest, context: Context
     ) -> agent_pb2.DeleteEpisodeResponse:
         """Deletes an episode everywhere. If a part cannot be reached, the call fails, and is to be repeated."""
-        name = check_episode_id(request.episode_id)
+        name = full_name(request.episode_id)
         async with self._archiver.alone(name) if self._archiver else nullcontext():
             deleted = await self._store.delete(name)
             self._forget(name)
@@ -252,23 +260,25 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         self, request: agent_pb2.GetEpisodeRequest, context: Context
     ) -> agent_pb2.GetEpisodeResponse:
         """The state of one episode."""
-        return agent_pb2.GetEpisodeResponse(episode=episode_message(await self._read(request.episode_id)))
+        return agent_pb2.GetEpisodeResponse(episode=episode_message(await self._read(full_name(request.episode_id))))
 
     async def ListEpisodes(  # noqa: N802
         self, request: agent_pb2.ListEpisodesRequest, context: Context
     ) -> agent_pb2.ListEpisodesResponse:
-        """A page of the episodes."""
+        """A page of the caller's episodes; for an admin, of all."""
         size = check_page_size(request.page_size, "page_size")
+        tenant = None if caller().admin else caller().tenant
         if request.archived:
-            token, states = await self._episodes.archived_page(check_archive_token(request.page_token), size)
+            after = check_archive_token(request.page_token)
+            token, states = await self._episodes.archived_page(after, size, tenant=tenant)
             return agent_pb2.ListEpisodesResponse(episodes=[episode_message(one) for one in states], next_page_token=token)
-        cursor, found = await self._store.page(check_page_token(request.page_token), size)
+        cursor, found = await self._store.page(check_page_token(request.page_token), size, tenant=tenant)
         reply = agent_pb2.ListEpisodesResponse(next_page_token=str(cursor) if cursor else "")
         for one in found:
             if isinstance(one, EpisodeState):
                 reply.episodes.append(episode_message(one))
             else:
-                reply.damaged.add(episode_id=one.metadata["episode_id"], status=item_status(one))
+                reply.damaged.add(episode_id=caller_name(one.metadata["episode_id"]), status=item_status(one))
         return reply
 
     async def GetMemory(  # noqa: N802
@@ -277,9 +287,10 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         """The words of committed steps."""
         limit = check_page_size(request.limit, "limit")
         first = check_step(request.from_step, "from_step")
-        state, steps = await self._episodes.steps(check_episode_id(request.episode_id), first=first, limit=limit)
+        name = full_name(request.episode_id)
+        state, steps = await self._episodes.steps(name, first=first, limit=limit)
         if state is None or request.incarnation not in ("", state.incarnation):
-            raise errors.episode_not_found(request.episode_id)
+            raise errors.episode_not_found(name)
         messages = [memory_step_message(state, *one, window=self._window(state)) for one in steps]
         return agent_pb2.GetMemoryResponse(steps=messages, incarnation=state.incarnation)
 
@@ -289,12 +300,13 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         """The words of steps as they are committed, until the episode ends, expires, or gives its name to another."""
         signed = -math.inf if request.signs_of_life else math.inf  # when the last sign of life was sent
         first = check_step(request.from_step, "from_step")
-        begun = await self._read(request.episode_id)
+        name = full_name(request.episode_id)
+        begun = await self._read(name)
         incarnation = begun.incarnation
         if request.incarnation not in ("", incarnation):
-            raise errors.episode_not_found(request.episode_id)
+            raise errors.episode_not_found(name)
         if not begun.ttl_ms:  # in the archive alone, so nothing will follow
-            _, kept = await self._episodes.steps(request.episode_id, first=first, limit=MAX_STEP)
+            _, kept = await self._episodes.steps(name, first=first, limit=MAX_STEP)
             for step, record in kept:
                 message = memory_step_message(begun, step, record, window=self._window(begun))
                 yield agent_pb2.WatchMemoryResponse(step=message, incarnation=incarnation)
@@ -306,7 +318,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         WATCHERS.inc()
         try:
             while True:
-                state, steps = await self._store.steps(request.episode_id, first=first, limit=WATCH_STEPS)
+                state, steps = await self._store.steps(name, first=first, limit=WATCH_STEPS)
                 if state is None or state.incarnation != incarnation:
                     return
                 for step, record in steps:
@@ -319,7 +331,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
                     if time.monotonic() - signed >= SIGN_OF_LIFE:
                         signed = time.monotonic()
                         yield agent_pb2.WatchMemoryResponse(incarnation=incarnation)
-                    await self._store.wait_for_step(request.episode_id, first, seconds=WATCH_WAIT)
+                    await self._store.wait_for_step(name, first, seconds=WATCH_WAIT)
         finally:
             self._watchers -= 1
             WATCHERS.dec()
@@ -335,8 +347,8 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         self, request: agent_pb2.GetFrameRequest, context: Context
     ) -> agent_pb2.GetFrameResponse:
         """The recorded frame of a committed step."""
-        episode_id, step = check_episode_id(request.episode_id), check_step(request.step)
-        return frame_message(await self._frames.get(episode_id, step))
+        name, step = full_name(request.episode_id), check_step(request.step)
+        return frame_message(await self._frames.get(name, step))
 
     async def ListAgents(  # noqa: N802
         self, request: agent_pb2.ListAgentsRequest, context: Context
@@ -354,10 +366,10 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         default = agent is self._agents.default
         return agent_message(agent.bundle.manifest, vocabulary_size=agent.vocabulary_size, default=default)
 
-    async def _read(self, episode_id: str) -> EpisodeState:
-        state, _ = await self._episodes.read(check_episode_id(episode_id))
+    async def _read(self, name: str) -> EpisodeState:
+        state, _ = await self._episodes.read(name)
         if state is None:
-            raise errors.episode_not_found(episode_id)
+            raise errors.episode_not_found(name)
         return state
 
     def _window(self, state: EpisodeState) -> int:

@@ -7,6 +7,7 @@ from services.agent_settings import AgentSettings
 from services.policy.places import check_place, check_usable
 from services.runtime.checks import CannotStart, tokens_in
 from services.runtime.settings import check_address
+from services.runtime.tokens import INNER, TokensFile
 from services.store.redis import check_redis_url, why_away
 
 
@@ -67,12 +68,14 @@ class PolicySettings(PolicyServerSettings):
     def check(self) -> None:
         """Raises CannotStart if something that these settings name cannot be used, as far as a second tells."""
         super().check()
-        self.backend_token()
+        self.backend_tokens()
 
-    def backend_token(self) -> str:
-        """The token that policy sends to retrieval and memory: the first one in the tokens file that may act."""
+    def backend_tokens(self) -> TokensFile:
+        """Has the token that policy sends to retrieval and memory, the one with the scope `inner`."""
         tokens = tokens_in(self.tokens_file)
-        able = [token.secret for token in tokens if token.scopes & {"act", "admin"}]
-        if tokens and not able:
-            raise CannotStart("SHELM_TOKENS_FILE: no token may act, and policy needs one to call retrieval and memory")
-        return able[0] if able else ""
+        if tokens.now() and not tokens.secret(INNER):
+            raise CannotStart(
+                "SHELM_TOKENS_FILE: no token has the scope `inner`, which policy needs to call retrieval and memory; "
+                "add a line `TOKEN policy inner` to the file of all three"
+            )
+        return tokens

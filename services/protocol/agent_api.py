@@ -9,8 +9,9 @@ from shelm.v1 import agent_pb2
 
 from agent.bundle import AgentManifest
 from services.protocol.actions import action_message, action_space_message
-from services.protocol.fields import check_episode_id, check_page_size, check_step
+from services.protocol.fields import check_page_size, check_step
 from services.protocol.image import read_image
+from services.protocol.names import caller_name, full_name
 from services.protocol.steps import timestamp, token_messages
 from services.protocol.values import (
     ActAnswer,
@@ -31,12 +32,12 @@ EXPLAINED_STEPS = 64  # where the caller names no number
 
 def parse_act(request: agent_pb2.ActRequest) -> ActCall:
     """The request of one Act. Its frame is decoded later, when the agent and so its frame size are known."""
-    check_episode_id(request.episode_id)
+    name = full_name(request.episode_id)
     check_step(request.step)
     if not request.HasField("observation"):
         raise invalid("observation", "expected an image, got none")
     return ActCall(
-        request.episode_id,
+        name,
         request.step,
         read_image(request.observation),
         request.agent,
@@ -47,7 +48,7 @@ def parse_act(request: agent_pb2.ActRequest) -> ActCall:
 def parse_explain(request: agent_pb2.ExplainStepRequest) -> ExplainCall:
     """The request of one ExplainStep."""
     return ExplainCall(
-        check_episode_id(request.episode_id),
+        full_name(request.episode_id),
         check_step(request.step),
         check_page_size(request.max_steps, "max_steps", EXPLAINED_STEPS),
         read_image(request.observation) if request.HasField("observation") else None,
@@ -58,7 +59,7 @@ def act_message(answer: ActAnswer) -> agent_pb2.ActResponse:
     """The reply to an Act."""
     record = answer.record
     return agent_pb2.ActResponse(
-        episode_id=answer.state.episode_id,
+        episode_id=caller_name(answer.state.episode_id),
         step=answer.step,
         action=action_message(record.action),
         committed_step=answer.state.committed,
@@ -95,7 +96,7 @@ def memory_step_message(state: EpisodeState, step: int, record: CommittedStep, *
 def episode_message(state: EpisodeState) -> agent_pb2.Episode:
     """The message of an episode."""
     return agent_pb2.Episode(
-        episode_id=state.episode_id,
+        episode_id=caller_name(state.episode_id),
         agent=state.agent,
         agent_digest=state.agent_digest,
         seed=state.seed,

@@ -9,6 +9,7 @@ from google.rpc import status_pb2
 from shelm.v1 import agent_pb2, errors_pb2
 
 from services.protocol.reasons import DOMAIN, failure
+from services.runtime.auth import in_own_words
 from services.runtime.errors import ServiceError, from_status, to_status
 from services.runtime.telemetry import refused
 
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 
 def item_status(error: ServiceError) -> agent_pb2.Status:
     """The status of a batch item that failed."""
-    return agent_pb2.Status.FromString(to_status(error, DOMAIN).SerializeToString())
+    return agent_pb2.Status.FromString(to_status(in_own_words(error), DOMAIN).SerializeToString())
 
 
 def failed_item(error: BaseException, method: str, place: str = "") -> agent_pb2.Status:

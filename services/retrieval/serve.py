@@ -6,6 +6,7 @@ from services.protocol.stubs import retrieval_pb2_grpc
 from services.retrieval.service import RetrievalServicer, load_agent
 from services.retrieval.settings import RetrievalSettings
 from services.runtime.server import GrpcServer, serve_until_stopped
+from services.runtime.tokens import INNER
 from services.triton.client import connect_triton
 from services.triton.models import model_name
 
@@ -33,5 +34,6 @@ async def main(settings: RetrievalSettings) -> None:
             )
         },
         ready=ready,
+        scope=INNER,
     )
     await serve_until_stopped(server, "retrieval", settings, settings.retrieval_listen)

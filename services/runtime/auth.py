@@ -1,48 +1,50 @@
-"""Bearer tokens with scopes, from a file.
+"""Who calls: a bearer token for each call, and the caller as the code behind the guard sees it.
 
-A line is `TOKEN [NAME [SCOPES]]`, scopes separated by commas (default: all); `#` begins a comment. Tokens are
-compared in constant time. Failure policy: no or an unknown token gives UNAUTHENTICATED, a token without the scope
-PERMISSION_DENIED; an unreadable or empty file stops the start.
+Contract: tokens are compared in constant time. Failure policy: no or an unknown token gives UNAUTHENTICATED, a token without
+the scope PERMISSION_DENIED.
 """
 
 import hmac
 import ipaddress
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from contextvars import ContextVar
 
 import grpc
 
 from services.runtime.errors import ServiceError
+from services.runtime.tokens import DEFAULT_SCOPES, Token
 
-SCOPES = frozenset({"act", "read", "admin"})
-
-
-@dataclass(frozen=True)
-class Token:
-    """One line of the file."""
-
-    secret: str
-    name: str
-    scopes: frozenset[str]
+ANYBODY = Token("", "anybody", DEFAULT_SCOPES)  # who calls where no token is needed
+_caller: ContextVar[Token] = ContextVar("caller", default=ANYBODY)
 
 
-def read_tokens(path: Path) -> tuple[Token, ...]:
-    """All tokens of a file; ValueError names the line that is wrong, OSError the file."""
-    tokens = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        parts = line.partition("#")[0].split()
-        if not parts:
-            continue
-        scopes = frozenset(parts[2].split(",")) if len(parts) > 2 else SCOPES
-        if unknown := scopes - SCOPES:
-            raise ValueError(f"{path}:{number}: unknown scope {sorted(unknown)[0]!r}, expected {', '.join(sorted(SCOPES))}")
-        tokens.append(Token(parts[0], parts[1] if len(parts) > 1 else f"line {number}", scopes))
-    if not tokens:
-        raise ValueError(f"{path}: holds no token")
-    return tuple(tokens)
+def caller() -> Token:
+    """Whose call is under way."""
+    return _caller.get()
 
 
-def authorize(tokens: tuple[Token, ...], authorization: str, scope: str) -> Token:
+def set_caller(token: Token) -> None:
+    """From now on, in this task and those that it makes, this token calls."""
+    _caller.set(token)
+
+
+def in_own_words(error: ServiceError) -> ServiceError:
+    """An error about episodes, with their names as the caller writes them: without its tenant, which ends them in full."""
+    end = f"@{caller().tenant}"
+    if end == "@" or end not in error.message + "".join(error.metadata.values()):
+        return error
+    metadata = {key: value.replace(end, "") for key, value in error.metadata.items()}
+    return ServiceError(
+        error.code,
+        error.reason,
+        error.message.replace(end, ""),
+        metadata=metadata,
+        field=error.field,
+        retry_after=error.retry_after,
+    )
+
+
+def authorize(tokens: Sequence[Token], authorization: str, scope: str) -> Token:
     """The token of an `authorization` header, if it has the scope."""
     given = authorization.removeprefix("Bearer ").encode()
     # Every token is compared, so that the time says nothing about which one matched.
@@ -50,7 +52,7 @@ def authorize(tokens: tuple[Token, ...], authorization: str, scope: str) -> Toke
     if not authorization.startswith("Bearer ") or not matches:
         text = "no valid bearer token; send metadata `authorization: Bearer TOKEN`"
         raise ServiceError(grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", text)
-    if scope not in matches[0].scopes and "admin" not in matches[0].scopes:
+    if not matches[0].may(scope):
         text = f"the token {matches[0].name!r} lacks the scope {scope!r}"
         raise ServiceError(grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", text, metadata={"scope": scope})
     return matches[0]

@@ -5,9 +5,9 @@ succeed.
 """
 
 import socket
-from pathlib import Path
 
-from services.runtime.auth import Token, is_loopback, read_tokens
+from services.runtime.auth import is_loopback
+from services.runtime.tokens import TokensFile
 
 
 class CannotStart(RuntimeError):  # noqa: N818
@@ -18,12 +18,10 @@ class CannotListen(CannotStart):
     """The address is in use. Unlike with a wrong setting, starting again later may succeed."""
 
 
-def tokens_in(file: str) -> tuple[Token, ...]:
+def tokens_in(file: str) -> TokensFile:
     """The tokens of SHELM_TOKENS_FILE, none where it is empty."""
-    if not file:
-        return ()
     try:
-        return read_tokens(Path(file))
+        return TokensFile(file)
     except (OSError, ValueError) as error:
         raise CannotStart(f"SHELM_TOKENS_FILE: {error}") from None
 

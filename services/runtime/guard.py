@@ -1,8 +1,8 @@
 """The interceptor around every call: authentication, error translation, metrics, traces, and the end of a server's life.
 
 Contract: a `ServiceError` ends the call with its details; any other exception is logged with its traceback and ends the call
-with INTERNAL and nothing but a reference to the log. Messages are read here, after authentication: one that is not the
-method's message is INVALID_ARGUMENT. Health and reflection need no token.
+with INTERNAL and nothing but a reference to the log. Without a token that may, a call is refused before its message is taken
+from the wire; one that is not the method's message is INVALID_ARGUMENT. Health and reflection need no token.
 
 Once `drain` has begun every new call is refused with SERVER_STOPPING, calls under way end as if nothing had happened, and
 streams end with SERVER_STOPPING after the answers to what they have received.
@@ -17,27 +17,32 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from services.runtime import traces
-from services.runtime.auth import Token, authorize
+from services.runtime.auth import authorize, in_own_words, set_caller
 from services.runtime.drain import Drain
 from services.runtime.errors import ServiceError, abort
 from services.runtime.telemetry import CALLS, FAULTS, refused
+from services.runtime.tokens import TokensFile
 
 log = logging.getLogger(__name__)
 _OPEN = ("/grpc.health.v1.", "/grpc.reflection.")
 
 
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscriptable when it runs
-    """scopes: method name -> scope that its caller needs; methods not named need `act`."""
+    """scopes: method name -> scope that its caller needs; scope: what the methods not named need."""
 
-    def __init__(self, *, domain: str, tokens: tuple[Token, ...], scopes: Mapping[str, str]) -> None:
-        self._domain, self._tokens, self._scopes = domain, tokens, scopes
+    def __init__(self, *, domain: str, tokens: TokensFile, scopes: Mapping[str, str], scope: str = "act") -> None:
+        self._domain, self._tokens, self._scopes, self._scope = domain, tokens, scopes, scope
         self._tracer = traces.tracer()
         self._wrapped: dict[str, Any] = {}  # handlers by method
         self.drain = Drain()
 
     async def intercept_service(self, continuation: Callable[..., Awaitable[Any]], details: Any) -> Any:
-        """Wraps the handler of a method, once."""
+        """Wraps the handler of a method, once; refuses a call without a token that may."""
         method = details.method
+        try:
+            self._check(method, details.invocation_metadata)
+        except ServiceError as error:
+            return self._refusing(method, error)
         if method not in self._wrapped:
             handler = await continuation(details)
             if handler is None:
@@ -53,7 +58,6 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
 
         async def call(request: bytes, context: Any) -> Any:
             try:
-                self._check(method, context)
                 with self.drain:
                     reply = await handler.unary_unary(_parse(handler, request), context)
             except Exception as error:
@@ -76,7 +80,6 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
             if self._tracer:
                 self._tracer.listen(_metadata(context))  # no span of its own: it may last for days
             try:
-                self._check(method, context)
                 with self.drain:
                     async for reply in self._replies(handler, request, context):
                         yield reply
@@ -106,10 +109,19 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
 
         return grpc.unary_stream_rpc_method_handler(watch, handler.request_deserializer, handler.response_serializer)
 
-    def _check(self, method: str, context: Any) -> None:
-        if self._tokens:
-            header = _metadata(context).get("authorization", "")
-            authorize(self._tokens, str(header), self._scopes.get(method.rpartition("/")[2], "act"))
+    def _check(self, method: str, metadata: Any) -> None:
+        """Sets the caller of what follows in this task."""
+        if (tokens := self._tokens.now()) and not method.startswith(_OPEN):
+            header = dict(metadata or ()).get("authorization", "")
+            set_caller(authorize(tokens, str(header), self._scopes.get(method.rpartition("/")[2], self._scope)))
+
+    def _refusing(self, method: str, error: ServiceError) -> Any:
+        """A handler that ends the call; one of streams is not given the caller's message."""
+
+        async def refuse(_: Any, context: Any) -> None:
+            await self._fail(method, context, error)
+
+        return grpc.stream_stream_rpc_method_handler(refuse)
 
     async def _fail(self, method: str, context: Any, error: Exception) -> None:
         if isinstance(error, grpc.aio.AbortError):
@@ -123,7 +135,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
         refused(method, error)
         if self._tracer:
             self._tracer.fail(error.reason, fault=error.code in FAULTS)
-        await abort(context, error, self._domain)
+        await abort(context, in_own_words(error), self._domain)
 
 
 def _metadata(context: Any) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from services.runtime import telemetry, traces
 from services.runtime.checks import cannot_listen, check_private, tokens_in
 from services.runtime.guard import Guard
 from services.runtime.settings import ServerSettings, describe
+from services.runtime.tokens import TokensFile
 
 log = logging.getLogger(__name__)
 Ready = Callable[[], Awaitable[list[str]]]  # what is missing; empty: ready
@@ -40,6 +41,8 @@ KEEPALIVE = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
 )
+# Bytes that grow a thousand times when they are unpacked would be unpacked before anybody has looked at them.
+UNCOMPRESSED = (("grpc.compression_enabled_algorithms_bitset", 1),)
 LAST_REPLIES = 1.0  # seconds that gRPC gets to send the last replies
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -58,24 +61,31 @@ class GrpcServer:
         services: Mapping[str, Add],
         ready: Ready,
         scopes: Mapping[str, str] | None = None,
+        scope: str = "act",
+        tokens: TokensFile | None = None,
+        largest: int | None = None,
     ) -> None:
-        """listen: HOST:PORT, set by `variable`. services: full service name -> what registers its servicer."""
-        tokens = tokens_in(settings.tokens_file)
-        if not tokens and not settings.allow_anonymous:
+        """listen: HOST:PORT, set by `variable`. services: full service name -> what registers its servicer.
+        scopes, scope: what a token needs for a method, and for the methods that are not named.
+        tokens: where somebody else looks at them too. largest: bytes of a request, if less than the setting.
+        """
+        tokens = tokens or tokens_in(settings.tokens_file)
+        if not tokens.now() and not settings.allow_anonymous:
             check_private(variable, listen)
         self._settings, self._listen, self._variable, self._ready = settings, listen, variable, ready
         self._names = ["", *services]
         self._health: Any = health.aio.HealthServicer()  # type: ignore[attr-defined]  # its stubs lack aio
         size = settings.max_message_bytes
         options = [
-            ("grpc.max_receive_message_length", size),
+            ("grpc.max_receive_message_length", min(size, largest or size)),
             ("grpc.max_send_message_length", size),
             ("grpc.so_reuseport", 0),
             ("grpc.server.max_pending_requests", MOST_PENDING),
             ("grpc.server.max_pending_requests_hard_limit", 2 * MOST_PENDING),
             *KEEPALIVE,
+            *([] if settings.compression else UNCOMPRESSED),
         ]
-        guard = Guard(domain=domain, tokens=tokens, scopes=scopes or {})
+        guard = Guard(domain=domain, tokens=tokens, scopes=scopes or {}, scope=scope)
         self._drain = guard.drain
         self._server = grpc.aio.server(interceptors=[guard], options=options)
         for add in services.values():

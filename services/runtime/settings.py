@@ -24,13 +24,16 @@ class ServerSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX)
 
     tokens_file: str = Field(
-        "", description="file with bearer tokens, one `TOKEN [NAME [SCOPES]]` a line; empty: none needed"
+        "", description="file with bearer tokens, one `TOKEN [NAME [SCOPES]] [tenant=TENANT]` a line; empty: none needed"
     )
     allow_anonymous: bool = Field(False, description="listen beyond loopback without tokens")
     metrics_listen: str = Field("", description="HOST:PORT for Prometheus; empty: off")
     traces: str = Field("", description="HOST:PORT, or http(s)://HOST:PORT, of an OTLP collector's gRPC port; empty: off")
     traces_ratio: float = Field(0.01, ge=0, le=1, description="of the traces that begin here, how many are sampled")
-    max_message_bytes: int = Field(64 * 2**20, gt=0, description="largest message accepted")
+    max_message_bytes: int = Field(
+        64 * 2**20, gt=0, description="largest message accepted; policy takes less where its agents' frames are small"
+    )
+    compression: bool = Field(False, description="take compressed requests")
     stop_grace: float = Field(5.0, ge=0, description="seconds that running calls get when the service stops")
     max_queue: int = Field(1024, gt=0, description="items that may wait in one queue")
     max_batch: int = Field(64, gt=0, description="items in one run")
@@ -61,7 +64,7 @@ class ServerSettings(BaseSettings):
 
     def check(self) -> None:
         """Raises CannotStart if something that these settings name cannot be used, as far as a second tells."""
-        tokens = tokens_in(self.tokens_file)
+        tokens = tokens_in(self.tokens_file).now()
         for variable, listen in self._listens().items():
             if not tokens and not self.allow_anonymous and variable != "SHELM_METRICS_LISTEN":
                 check_private(variable, listen)

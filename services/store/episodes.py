@@ -19,6 +19,7 @@ from typing import Any
 import grpc
 
 from agent.history import empty_history
+from services.protocol.names import AT
 from services.protocol.steps import stored_step
 from services.protocol.values import CommittedStep, EpisodeState
 from services.runtime.batching import outcome_of, together
@@ -35,9 +36,13 @@ from services.store.scripts import ARCHIVED, COMMIT, CREATE, DELETE, END, STANDI
 def new_episode(
     episode_id: str, *, agent: str, agent_digest: str, seed: int | None = None, deterministic: bool = False
 ) -> EpisodeState:
-    """The state of an episode before its first step. The default seed is a hash of its name, so that replicas agree."""
+    """The state of an episode before its first step. The default seed is a hash of its name, so that replicas agree.
+
+    It is the same for every tenant: the same name, agent and frames give the same actions.
+    """
     if seed is None:
-        seed = int.from_bytes(hashlib.blake2b(episode_id.encode(), digest_size=8).digest(), "little") >> 1
+        name = episode_id.partition(AT)[0]
+        seed = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") >> 1
     return EpisodeState(
         episode_id=episode_id,
         agent=agent,
@@ -74,6 +79,8 @@ class Refused:
 
 CommitOutcome = Committed | AlreadyCommitted | Refused
 PROBE_TTL_MS = 10_000
+STATES = 100  # read at once
+SCANS = 100  # for one page: most keys may be of other tenants
 DELETION_SECONDS = 3600
 MOST_STEPS = 2**53  # of an episode
 Commit = tuple[EpisodeState, int, CommittedStep]  # an episode's state before a step, the step, what to store
@@ -228,15 +235,31 @@ class EpisodeStore:
             # XREAD waits for what comes after an id; a step's id is its number + 1.
             await self._client.xread({key: before}, count=1, block=int(seconds * 1000))
 
-    async def page(self, cursor: int, size: int) -> tuple[int, list[EpisodeState | ServiceError]]:
+    async def page(
+        self, cursor: int, size: int, *, tenant: str | None = None
+    ) -> tuple[int, list[EpisodeState | ServiceError]]:
         """Returns the next cursor and some episodes, or the error of each that is damaged; cursor 0 begins, and a returned 0
-        ends.
+        ends. tenant: whose; empty: those without tenant; None: all.
         """
-        with store_errors():
-            cursor, keys = await scan_page(self._client, cursor, match=episode_key("*"), count=max(size, 10))
-        # No name of ours is replaced here; what somebody else's key becomes names nothing.
-        names = sorted({episode_of_key(key.decode(errors="replace")) for key in keys})
-        return cursor, [state for state in await self._states(names) if state is not None]
+        cursor, names = await self.names(cursor, size, tenant=tenant)
+        found: list[EpisodeState | ServiceError] = []
+        for first in range(0, len(names), STATES):  # the calls of others have their turn in between
+            found += [state for state in await self._states(names[first : first + STATES]) if state is not None]
+        return cursor, found
+
+    async def names(self, cursor: int, size: int, *, tenant: str | None = None) -> tuple[int, list[str]]:
+        """Does the same as `page`, but returns full names."""
+        match = episode_key(f"*{AT}{tenant}" if tenant else "*")
+        for _ in range(SCANS):
+            with store_errors():
+                cursor, keys = await scan_page(self._client, cursor, match=match, count=max(size, 10))
+            # No name of ours is replaced here; what somebody else's key becomes names nothing.
+            names = sorted({episode_of_key(key.decode(errors="replace")) for key in keys})
+            if tenant == "":
+                names = [name for name in names if AT not in name]
+            if names or not cursor:
+                break
+        return cursor, names
 
     async def _states(self, names: Sequence[str]) -> list[EpisodeState | ServiceError | None]:
         """What is known of each episode; its error if it is damaged, None if there is none."""

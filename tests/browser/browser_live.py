@@ -1,6 +1,7 @@
 """A live agent for the browser tests: a real Redis, the services in one process, and the inspector's own process.
 
-Contract: `running` stops everything it has started. Tokens: READER may read, ACTOR may act, BOTH may do both.
+Contract: `running` stops everything it has started. READER may read, ACTOR may act, BOTH may do
+both; they are of one tenant.
 
 Failure policy: what does not get ready raises `NotReady` with the end of its log.
 """
@@ -24,7 +25,15 @@ from deploy.local.stack import free_port
 
 LONG_STEPS = 2000
 READER, ACTOR, BOTH = "reader-token", "actor-token", "both-token"
-TOKENS = f"{BOTH} both act,read\n{READER} reader read\n{ACTOR} actor act\n"
+TOKENS = "".join(
+    f"{line}\n"
+    for line in (
+        f"{BOTH} both act,read tenant=us",
+        f"{READER} reader read tenant=us",
+        f"{ACTOR} actor act tenant=us",
+        "policy-token policy inner",
+    )
+)
 
 
 @dataclass(frozen=True)

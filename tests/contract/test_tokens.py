@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+import grpc
 import pytest
 from shelm.v1 import agent_pb2
 from support.deployment import Deployment
@@ -13,11 +14,12 @@ from support.ways import DEPLOYMENTS
 
 TOKENS = """
 # TOKEN NAME SCOPES
-secret-of-actor   actor  act,read
-secret-of-player  player act
-secret-of-reader  reader read
+secret-of-actor   actor  act,read  tenant=-
+secret-of-player  player act       tenant=-
+secret-of-reader  reader read      tenant=-
 secret-of-admin   admin  admin
-secret-of-anybody
+secret-of-anybody tenant=-
+secret-of-policy  policy inner
 """
 Call = Callable[[Gateway, str], object]
 
@@ -111,9 +113,33 @@ def test_a_token_for_everything_acts_and_reads(
 
 def test_a_recorded_frame_needs_the_scope_to_read(guarded: Deployment, episode: str) -> None:
     request = agent_pb2.GetFrameRequest(episode_id=episode, step=0)
-    for token, reason in (("secret-of-player", "PERMISSION_DENIED"), ("secret-of-reader", "RECORDING_OFF")):
+    for token, reason in (
+        ("secret-of-policy", "PERMISSION_DENIED"),
+        ("secret-of-player", "PERMISSION_DENIED"),
+        ("secret-of-reader", "RECORDING_OFF"),
+    ):
         with Gateway(guarded.target, token=token) as gateway:
             assert refused(partial(gateway.call, "GetFrame", request)).reason == reason
+
+
+def test_a_message_is_not_read_before_its_token(guarded: Deployment, name: str) -> None:
+    """Not even one that is larger than any that would be read."""
+    image = agent_pb2.Image(data=bytes(100 * 2**20))
+    request = agent_pb2.ActRequest(episode_id=name, step=0, observation=image)
+    with Gateway(guarded.target) as stranger, Gateway(guarded.target, token="secret-of-actor") as actor:
+        assert refused(lambda: stranger.call("Act", request)).reason == "UNAUTHENTICATED"
+        with pytest.raises(grpc.RpcError) as caught:
+            actor.call("Act", request)
+        assert caught.value.code() is Code.RESOURCE_EXHAUSTED
+
+
+def test_compressed_requests_are_not_unpacked(guarded: Deployment, episode: str) -> None:
+    request = agent_pb2.GetEpisodeRequest(episode_id=episode)
+    with Gateway(guarded.target, token="secret-of-actor") as gateway:
+        with pytest.raises(grpc.RpcError) as caught:
+            gateway.stub.GetEpisode(request, metadata=gateway.metadata, timeout=10, compression=grpc.Compression.Gzip)
+        assert caught.value.code() is Code.UNIMPLEMENTED
+        assert gateway.episode(episode).committed_step == 1
 
 
 def test_health_needs_no_token(guarded: Deployment) -> None:

@@ -197,11 +197,13 @@ def test_what_a_service_refuses_by_itself_is_quoted_and_nothing_of_earlier_runs(
     folder.mkdir()
     for service in ("retrieval", "memory", "policy"):
         (folder / f"{service}.log").write_text("SHELM_OLD: of yesterday\n")
-    (tmp_path / "tokens").write_text("token name read\n")  # one process needs no token that may act, three do
+    (tmp_path / "tokens").write_text(
+        "token name act,read\n"
+    )  # one process needs no token for the calls between services, three do
     serve = run(SHELM_TOKENS_FILE=str(tmp_path / "tokens"))
     assert wait_ended(serve, START_SECONDS) == 1
     [line] = serve.errors.splitlines()
-    assert line.startswith("policy refuses to start: SHELM_TOKENS_FILE: no token may act")
+    assert line.startswith("policy refuses to start: SHELM_TOKENS_FILE: no token has the scope `inner`")
 
 
 def test_a_given_redis_that_does_not_answer_is_said_in_one_line(run: Run) -> None:

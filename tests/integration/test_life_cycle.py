@@ -256,7 +256,7 @@ async def test_deleting_waits_for_a_copy_that_is_being_written_so_that_nothing_i
 
 def deleting(store: EpisodeStore, archive: Archive, archiver: Archiver) -> AgentServicer:
     """A servicer of which nothing but DeleteEpisode works."""
-    needed = {name: AsyncMock() for name in ("agents", "pressure", "memory", "explainer")}
+    needed = {name: AsyncMock() for name in ("agents", "admission", "memory", "explainer")}
     frames = AsyncMock(**{"delete.return_value": False})
     return AgentServicer(
         store=store,
@@ -285,7 +285,8 @@ async def test_an_archive_that_cannot_be_read_is_unavailable(store: EpisodeStore
         def read(self, episode_id: str) -> Any:
             raise ConnectionError("S3 is away")
 
-    for call in (Episodes(store, Away(str(tmp_path))).read("episode"), Episodes(store, None).archived_page("", 1)):
+    away, none = Episodes(store, Away(str(tmp_path))), Episodes(store, None)
+    for call in (away.read("episode"), none.archived_page("", 1, tenant=None)):
         with pytest.raises(ServiceError) as error:
             await call
         assert error.value.reason in ("ARCHIVE_UNAVAILABLE", "ARCHIVE_OFF")

@@ -26,7 +26,7 @@ class Policy:
 
     def __init__(self, folder: Path, **settings: str) -> None:
         tokens, target = folder / "tokens", f"127.0.0.1:{free_port()}"
-        tokens.write_text(f"{TOKEN} me\n")
+        tokens.write_text(f"{TOKEN} me act,read tenant=acme\npolicy-token policy inner\n")
         environment = {"SHELM_LISTEN": target, "SHELM_REDIS_URL": "redis://:hunter2@127.0.0.1:1/0", **settings}
         environment["SHELM_TOKENS_FILE"] = str(tokens)
         self.log = folder / "policy.log"
@@ -73,7 +73,7 @@ def test_every_line_is_one_object_with_the_same_fields(policy: Policy) -> None:
 def test_a_failed_act_is_one_line_with_its_episode_and_reason(policy: Policy, frames: tuple[Frame, ...], name: str) -> None:
     """Beside the line of the first call of Redis that failed, which has the traceback."""
     assert refused(lambda: policy.gateway.act(name, 7, frames[0])).reason == "STORE_UNAVAILABLE"
-    found = [one for one in policy.lines() if one.get("episode_id") == name]
+    found = [one for one in policy.lines() if one.get("episode_id") == f"{name}@acme"]  # in full: the log is the operator's
     (line,) = [one for one in found if one["logger"] != "services.store.errors"]
     assert (line["level"], line["step"]) == ("WARNING", 7)
     assert line["message"].startswith("/shelm.v1.AgentService/Act refused: UNAVAILABLE STORE_UNAVAILABLE: ")
@@ -82,7 +82,7 @@ def test_a_failed_act_is_one_line_with_its_episode_and_reason(policy: Policy, fr
 def test_each_item_of_a_batch_names_its_own_episode(policy: Policy, frames: tuple[Frame, ...], name: str) -> None:
     policy.gateway.act_batch([act_request(f"{name}.{i}", i, frames[0]) for i in range(3)])
     found = {(one["episode_id"], one["step"]) for one in policy.lines() if one.get("episode_id", "").startswith(name)}
-    assert found == {(f"{name}.{i}", i) for i in range(3)}
+    assert found == {(f"{name}.{i}@acme", i) for i in range(3)}
 
 
 def test_what_the_caller_did_wrong_is_no_warning(policy: Policy, frames: tuple[Frame, ...]) -> None:

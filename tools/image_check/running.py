@@ -40,7 +40,7 @@ class Container:
         top = work / self.name / "mounts"
         for folder in ("models", "run", "tmp", "dev", "proc"):
             (top / folder).mkdir(parents=True, exist_ok=True)
-        (top / "run" / "tokens").write_text(f"{TOKEN} dry-run act,read\n")
+        (top / "run" / "tokens").write_text(f"{TOKEN} dry-run act,read\npolicy-of-the-{TOKEN} policy inner\n")
         self._root.mkdir(exist_ok=True)
         lower = ":".join(str(layer) for layer in [top, *reversed(layers)])  # without an upper layer nothing can be written
         for arguments in (

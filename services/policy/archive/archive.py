@@ -1,8 +1,8 @@
 """`Archive`: one compact file per ended episode, SHARD/EPISODE/CREATED.gz below the place that SHELM_ARCHIVE names.
 
-Contract: SHARD is a hash of the name, so that no folder grows large; CREATED is the time in microseconds, so that episodes
-of one name that lived one after the other all stay, of which the newest is read. Writing an episode again replaces its file.
-Blocking: for threads.
+Contract: a tenant's are below @TENANT there. SHARD is a hash of the name, so that no folder grows large; CREATED is the time
+in microseconds, so that episodes of one name that lived one after the other all stay, of which the newest is read. Writing
+an episode again replaces its file. Blocking: for threads.
 
 Failure policy: as `services.policy.places`; a file that is no whole episode is logged, and treated as if it were not there.
 """
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from services.policy.places import Place, episode_of, folder_of
 from services.protocol.archive import pack_episode, unpack_episode
+from services.protocol.names import AT
 from services.protocol.values import CommittedStep, EpisodeState
 
 log = logging.getLogger(__name__)
@@ -46,22 +47,28 @@ class Archive:
         """Deletes all episodes of a name; returns how many."""
         return sum(self._place.remove(f"{_folder(episode_id)}/{name}") for name in self._files(episode_id))
 
-    def page(self, token: str, size: int) -> tuple[str, list[EpisodeState]]:
-        """Some episodes, the newest of each name, and the token of the next page. An empty token begins, and ends."""
+    def page(self, token: str, size: int, *, tenant: str | None = None) -> tuple[str, list[EpisodeState]]:
+        """Some episodes, the newest of each name, and the token of the next page. An empty token begins, and ends.
+
+        tenant: whose; empty: those without tenant; None: all.
+        """
         found: list[EpisodeState] = []
-        for place in self._places(after=token):
-            if episode := self.read(episode_of(place.partition("/")[2])):
+        for place in self._places(tenant, after=token):
+            if episode := self.read(_name(place)):
                 found.append(episode[0])
             if len(found) == size:
                 return place, found
         return "", found
 
-    def _places(self, after: str) -> Iterator[str]:
-        """SHARD/EPISODE of all names after the one of a token, in a fixed order."""
-        start = after.partition("/")[0]
-        for shard in self._place.names():
-            if _SHARD.fullmatch(shard) and shard >= start:
-                yield from (place for name in self._place.names(shard) if (place := f"{shard}/{name}") > after)
+    def _places(self, tenant: str | None, after: str) -> Iterator[str]:
+        """[@TENANT/]SHARD/EPISODE of all names after the one of a token, in a fixed order."""
+        top = f"{AT}{tenant}/" if tenant else ""
+        for shard in self._place.names(top):
+            place = f"{top}{shard}"
+            if _SHARD.fullmatch(shard) and place >= after[: len(place)]:
+                yield from (one for name in self._place.names(place) if (one := f"{place}/{name}") > after)
+            elif tenant is None and shard.startswith(AT) and place >= after[: len(place)]:
+                yield from self._places(shard.removeprefix(AT), after)
 
     def _files(self, episode_id: str) -> list[str]:
         """The files of a name, the oldest first."""
@@ -80,8 +87,15 @@ class Archive:
 
 
 def _folder(episode_id: str) -> str:
-    shard = hashlib.blake2b(episode_id.encode(), digest_size=2).hexdigest()[:3]
-    return f"{shard}/{folder_of(episode_id)}"
+    name, at, tenant = episode_id.partition(AT)
+    shard = hashlib.blake2b(name.encode(), digest_size=2).hexdigest()[:3]
+    return f"{at}{tenant}/{shard}/{folder_of(name)}".removeprefix("/")
+
+
+def _name(place: str) -> str:
+    """The reverse of `_folder`."""
+    *tenant, _, folder = place.split("/")
+    return episode_of(folder) + "".join(tenant)
 
 
 def _path(state: EpisodeState) -> str:

@@ -43,13 +43,16 @@ class Episodes:
             return None, []
         return found[0], [one for one in _numbered(found) if one[0] >= first][:limit]
 
-    async def archived_page(self, token: str, size: int) -> tuple[str, list[EpisodeState]]:
-        """Some archived episodes and the token of the next page; an empty token begins, and ends."""
+    async def archived_page(self, token: str, size: int, *, tenant: str | None) -> tuple[str, list[EpisodeState]]:
+        """Some archived episodes and the token of the next page; an empty token begins, and ends.
+
+        tenant: whose; empty: those without tenant; None: all.
+        """
         archive = self._archive
         if archive is None:
             text = "this server keeps no archive; its operator turns it on with SHELM_ARCHIVE"
             raise failure(errors_pb2.ERROR_REASON_ARCHIVE_OFF, text)
-        return await reached(lambda: archive.page(token, size), PLACE, UNAVAILABLE)
+        return await reached(lambda: archive.page(token, size, tenant=tenant), PLACE, UNAVAILABLE)
 
     async def delete_archived(self, episode_id: str) -> bool:
         """Deletes what the archive has of a name; returns whether it had anything."""

@@ -68,9 +68,9 @@ def connect(target: str, max_message_bytes: int) -> grpc.aio.Channel:
 class _Remote:
     """A client of one inner service."""
 
-    def __init__(self, channel: grpc.aio.Channel, *, name: str, service: str, token: str) -> None:
+    def __init__(self, channel: grpc.aio.Channel, *, name: str, service: str, token: Callable[[], str]) -> None:
         self._name, self._service = name, service
-        self._metadata: tuple[tuple[str, str], ...] = (("authorization", f"Bearer {token}"),) if token else ()
+        self._token = token
         self._tracer = traces.tracer()
         self._health = health_pb2_grpc.HealthStub(channel)
 
@@ -86,7 +86,8 @@ class _Remote:
         self, call: Callable[..., Awaitable[Reply]], request: Any, seconds: float, places: Sequence[int] | None = None
     ) -> Reply:
         """places: indices of the callers in the batch, for their traces; None: the call has one caller."""
-        metadata = self._metadata
+        token = self._token()
+        metadata: tuple[tuple[str, str], ...] = (("authorization", f"Bearer {token}"),) if token else ()
         if self._tracer:
             metadata += self._tracer.outgoing() if places is None else self._tracer.carry(places)
         try:
@@ -117,7 +118,7 @@ class _Remote:
 class RemoteRetrieval(_Remote):
     """`Retrieval` over gRPC."""
 
-    def __init__(self, channel: grpc.aio.Channel, *, token: str = "", max_batch: int, max_queue: int) -> None:
+    def __init__(self, channel: grpc.aio.Channel, *, token: Callable[[], str] = str, max_batch: int, max_queue: int) -> None:
         super().__init__(channel, name="retrieval", service="shelm.internal.v1.RetrievalService", token=token)
         self._stub = retrieval_pb2_grpc.RetrievalServiceStub(channel)
         # Two calls may run at once, so that the next batch is sent while one is computed.
@@ -155,7 +156,7 @@ class RemoteRetrieval(_Remote):
 class RemoteMemory(_Remote):
     """`Memory` over gRPC."""
 
-    def __init__(self, channel: grpc.aio.Channel, *, token: str = "", max_batch: int, max_queue: int) -> None:
+    def __init__(self, channel: grpc.aio.Channel, *, token: Callable[[], str] = str, max_batch: int, max_queue: int) -> None:
         super().__init__(channel, name="memory", service="shelm.internal.v1.MemoryService", token=token)
         self._stub = memory_pb2_grpc.MemoryServiceStub(channel)
         self._calls: Queue[_Stepped, Remembered] = make_batcher(

@@ -1,48 +1,25 @@
-"""Bearer tokens: the file, the check, and which addresses need none."""
+"""Bearer tokens: the check, the words of its errors, and which addresses need none."""
 
-from pathlib import Path
+import asyncio
+from collections.abc import Iterator
 
 import grpc
 import pytest
 
-from services.runtime.auth import SCOPES, Token, authorize, is_loopback, read_tokens
+from services.runtime.auth import authorize, caller, in_own_words, is_loopback, set_caller
 from services.runtime.errors import ServiceError
+from services.runtime.tokens import SCOPES, Token
 
 READER = Token("r34d", "dashboard", frozenset({"read"}))
 ROOT = Token("r00t", "root", frozenset({"admin"}))
 TOKENS = (READER, ROOT)
 
 
-def tokens_file(folder: Path, text: str) -> Path:
-    path = folder / "tokens"
-    path.write_text(text)
-    return path
-
-
-def test_a_line_is_a_token_a_name_and_scopes(tmp_path: Path) -> None:
-    path = tokens_file(tmp_path, "# who may do what\n\nr34d dashboard read  # the page\nboth sim act,read\nall\n")
-    assert read_tokens(path) == (
-        READER,
-        Token("both", "sim", frozenset({"act", "read"})),
-        Token("all", "line 5", SCOPES),
-    )
-
-
-@pytest.mark.parametrize("text", ["", "# nothing\n", "\n  \n"])
-def test_a_file_without_tokens_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ValueError, match="tokens: holds no token"):
-        read_tokens(tokens_file(tmp_path, text))
-
-
-@pytest.mark.parametrize("scopes", ["write", "act,write", "act,"])
-def test_an_unknown_scope_is_refused_with_its_line(tmp_path: Path, scopes: str) -> None:
-    with pytest.raises(ValueError, match=r"tokens:2: unknown scope '(write)?', expected act, admin, read"):
-        read_tokens(tokens_file(tmp_path, f"good\nbad name {scopes}\n"))
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        read_tokens(tmp_path / "nowhere")
+@pytest.fixture(autouse=True)
+def _nobody_calls() -> Iterator[None]:
+    before = caller()
+    yield
+    set_caller(before)
 
 
 def test_a_token_with_the_scope_is_let_in() -> None:
@@ -71,6 +48,30 @@ def test_a_token_without_the_scope_is_denied_by_name(scope: str) -> None:
     assert refused.value.code is grpc.StatusCode.PERMISSION_DENIED
     assert refused.value.metadata == {"scope": scope}
     assert "r34d" not in refused.value.message
+
+
+def test_an_error_names_episodes_as_its_caller_does() -> None:
+    metadata = {"episode_id": "e-1@acme"}
+    error = ServiceError(grpc.StatusCode.NOT_FOUND, "X", "episode 'e-1@acme' is gone", metadata=metadata, retry_after=2.0)
+    assert in_own_words(error) is error
+    set_caller(Token("s", "sim", frozenset({"act"}), tenant="acme"))
+    told = in_own_words(error)
+    assert (told.message, told.metadata, told.retry_after) == ("episode 'e-1' is gone", {"episode_id": "e-1"}, 2.0)
+    assert (told.code, told.reason) == (error.code, error.reason)
+
+
+def test_a_task_calls_as_the_one_that_made_it() -> None:
+    token = Token("s", "sim", frozenset({"act"}), tenant="acme")
+
+    async def inner() -> Token:
+        return caller()
+
+    async def outer() -> Token:
+        set_caller(token)
+        return await asyncio.create_task(inner())
+
+    assert asyncio.run(outer()) is token
+    assert caller().tenant == ""
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from shelm.v1 import agent_pb2, agent_pb2_grpc
 from support.errors import Code, refusal_of_call
 
 from services.runtime.guard import Guard
+from services.runtime.tokens import TokensFile
 
 SECRET = "what only the log may hold"
 
@@ -27,7 +28,7 @@ class Broken(agent_pb2_grpc.AgentServiceServicer):
 
 @pytest.fixture
 async def stub() -> AsyncIterator[Any]:
-    server = grpc.aio.server(interceptors=[Guard(domain="shelm", tokens=(), scopes={})])
+    server = grpc.aio.server(interceptors=[Guard(domain="shelm", tokens=TokensFile(""), scopes={})])
     agent_pb2_grpc.add_AgentServiceServicer_to_server(Broken(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
