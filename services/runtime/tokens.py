@@ -104,7 +104,7 @@ class TokensFile:
     def __init__(self, file: str) -> None:
         self._path = Path(file) if file else None
         self._seen, self._next = self._stamp(), time.monotonic() + LOOK_EVERY
-        self._tokens = read_tokens(self._path) if self._path else ()
+        self._take(read_tokens(self._path) if self._path else ())
 
     def now(self) -> tuple[Token, ...]:
         """All tokens; looks at the file at most once a second."""
@@ -123,8 +123,13 @@ class TokensFile:
 
     def quotas(self) -> Mapping[str, Token]:
         """By tenant, the first token of it that states a limit."""
-        limited = [token for token in self.now() if token.acts or token.episodes]
-        return {token.tenant: token for token in reversed(limited)}
+        self.now()
+        return self._quotas
+
+    def _take(self, tokens: tuple[Token, ...]) -> None:
+        self._tokens = tokens
+        limited = [token for token in tokens if token.acts or token.episodes]
+        self._quotas = {token.tenant: token for token in reversed(limited)}
 
     def _stamp(self) -> tuple[int, int, int] | None:
         try:
@@ -135,7 +140,7 @@ class TokensFile:
 
     def _read_again(self, path: Path) -> None:
         try:
-            self._tokens = read_tokens(path)
+            self._take(read_tokens(path))
         except (OSError, ValueError) as error:
             log.error("the tokens before stay valid, because the file cannot be used: %s", error)
         else:
