@@ -171,7 +171,11 @@ def load_bundle(folder: Path) -> AgentBundle:
         raise InvalidBundle(f"agent bundle {folder}: {MANIFEST}: {field}: {first['msg']}") from None
     if manifest_digest(content) != manifest.digest:
         raise InvalidBundle(f"agent bundle {folder}: {MANIFEST} was altered: it does not match its digest {manifest.digest}")
-    _check_files(folder, manifest)
+    try:
+        _check_files(folder, manifest)
+    except OSError as error:  # a name that is too long, or a file without the right to read it
+        named = str(error.filename)[:200]
+        raise InvalidBundle(f"agent bundle {folder}: {named} cannot be read: {error.strerror}") from None
     return AgentBundle(folder, manifest)
 
 

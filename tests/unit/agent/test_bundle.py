@@ -147,6 +147,13 @@ def test_a_model_folder_outside_the_bundle_is_refused(folder: Path, clip: str) -
         load_bundle(folder)
 
 
+def test_a_name_that_no_file_system_takes_is_refused(folder: Path) -> None:
+    edit(folder, lambda content: content["retrieval"].update(clip=f"file:{'9' * 5000}"))
+    with pytest.raises(InvalidBundle, match="cannot be read: File name too long") as error:
+        load_bundle(folder)
+    assert len(str(error.value)) < 500
+
+
 def test_a_model_folder_that_is_not_there_is_refused(folder: Path) -> None:
     edit(folder, lambda content: content["memory"].update(source="file:language"))
     with pytest.raises(InvalidBundle, match="file:language holds no file"):
