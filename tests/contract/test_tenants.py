@@ -48,6 +48,7 @@ def shared(
         try:
             with Standalone(folder / "run", {**settings, "SHELM_REDIS_URL": cluster.url}).running() as running:
                 yield running
+                assert all(cluster.node(i).dbsize() for i in range(3)), "the episodes are in the cluster"
         finally:
             cluster.stop()
 

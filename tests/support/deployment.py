@@ -204,7 +204,7 @@ class Standalone(Deployment):
         self.redis_process.stop()
 
     def replica_command(self) -> tuple[list[str], dict[str, str]]:
-        return [sys.executable, "-m", "services.standalone"], {**self.settings, "SHELM_REDIS_URL": self.redis_url}
+        return [sys.executable, "-m", "services.standalone"], {"SHELM_REDIS_URL": self.redis_url, **self.settings}
 
 
 class BehindTriton(Processes):
