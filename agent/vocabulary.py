@@ -20,6 +20,7 @@ from torch import Tensor
 from agent.bundle import AgentBundle
 from agent.safetensors_file import write_tensors
 from agent.shared import shared
+from agent.tensor_checks import finite
 
 FORMAT = "shelm-vocabulary-1"
 
@@ -58,8 +59,7 @@ class Vocabulary:
 
         if rows and int(self.token_ids.min()) < 0:  # it would count from the table's end
             raise ValueError(f"vocabulary: token_ids: expected 0 or more, got {int(self.token_ids.min())}")
-        if not torch.isfinite(self.embeddings).all():
-            raise ValueError("vocabulary: embeddings: expected finite numbers, there are others")
+        finite(self.embeddings, "vocabulary: embeddings")
 
     def __len__(self) -> int:
         return len(self.words)

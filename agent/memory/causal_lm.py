@@ -20,6 +20,7 @@ from transformers.cache_utils import Cache
 from agent.history import history_reach
 from agent.memory.language_model import LanguageModel, Rebuilding
 from agent.memory.slot_cache import SlotCache, hidden_bias, reachable
+from agent.tensor_checks import check_lm_token_ids
 
 REBUILD_CHUNK = 256  # positions per forward pass in a rebuild; limits its memory use
 
@@ -73,9 +74,7 @@ class CausalLanguageModel(LanguageModel):
         self.head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self._model = model.eval().requires_grad_(False)
         embeddings: Tensor = model.get_input_embeddings().weight.detach()  # type: ignore[operator]
-        outside = lm_token_ids[(lm_token_ids < 0) | (lm_token_ids >= len(embeddings))]
-        if len(outside):
-            raise ValueError(f"lm_token_ids: expected 0..{len(embeddings) - 1}, got {int(outside[0])}")
+        check_lm_token_ids(lm_token_ids, len(embeddings))
         self.embeddings = embeddings[lm_token_ids.to(embeddings.device)].clone()
         model.set_input_embeddings(nn.Embedding(1, self.dimension))  # the other rows are never read (docs/paper.md#q13)
 

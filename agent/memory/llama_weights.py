@@ -17,6 +17,7 @@ from torch import Tensor
 
 from agent.memory.llama import Llama, LlamaBlock, Weights, read_config
 from agent.shared import shared
+from agent.tensor_checks import check_lm_token_ids, finite
 
 FILE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
@@ -53,9 +54,7 @@ def build_llama(
         return shared(key, lambda: block(number)) if identity else block(number)
 
     table = weights("embed_tokens.weight")
-    outside = lm_token_ids[(lm_token_ids < 0) | (lm_token_ids >= len(table))]
-    if len(outside):
-        raise ValueError(f"lm_token_ids: expected 0..{len(table) - 1}, got {int(outside[0])}")
+    check_lm_token_ids(lm_token_ids, len(table))
     embeddings = table[lm_token_ids].float()
     return Llama(
         config=sizes,
@@ -77,10 +76,7 @@ def load_llama(folder: Path, config: dict[str, Any], **options: Any) -> Llama:
         def weights(name: str) -> Tensor:
             file, stored = places[name]
             # Copied, because this is a view of the mapped file, which would stay in memory, and change if it is rewritten.
-            tensor: Tensor = file.get_tensor(stored).clone()
-            if not torch.isfinite(tensor).all():
-                raise ValueError(f"language model {folder}: {stored}: expected finite numbers, there are others")
-            return tensor
+            return finite(file.get_tensor(stored).clone(), f"language model {folder}: {stored}")
 
         return build_llama(weights, config, **options)
 

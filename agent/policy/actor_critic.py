@@ -23,6 +23,7 @@ from agent.bundle import AgentBundle, PolicyPart
 from agent.cuda_graphs import graphed
 from agent.frame import Frame
 from agent.policy.heads import row_sizes
+from agent.tensor_checks import finite
 
 Features = NDArray[np.float32]  # (features,)
 Vector = NDArray[np.float32]  # (dimension,), a memory vector
@@ -157,10 +158,7 @@ def load_actor_critic(bundle: AgentBundle) -> ActorCritic:
 
 def _load(model: ActorCritic, path: Path) -> None:
     try:
-        tensors = load_file(path)
-        for name, tensor in tensors.items():
-            if not torch.isfinite(tensor).all():
-                raise ValueError(f"policy weights {path}: {name}: expected finite numbers, there are others")
+        tensors = {name: finite(tensor, f"policy weights {path}: {name}") for name, tensor in load_file(path).items()}
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise ValueError(f"policy weights {path}: {error}") from None

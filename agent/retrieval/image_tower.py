@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from agent.retrieval.vision_transformer import VisionShape, VisionTransformer, vision_transformer
+from agent.tensor_checks import finite
 
 # Settings of open_clip that a plain vision transformer is fully described by; any other one changes what is computed.
 _PLAIN_MODEL = {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu", "custom_text"}
@@ -39,11 +40,9 @@ def _from_folder(folder: Path) -> VisionTransformer | None:
         return None
     if not isinstance(vision.get("image_size"), int) or vision["image_size"] != preprocess["size"]:
         return None
-    weights = {name.removeprefix("visual."): value for name, value in load_file(file).items() if name.startswith("visual.")}
-    for name, value in weights.items():
-        if not torch.isfinite(value).all():
-            raise ValueError(f"{file}: visual.{name}: expected finite numbers, there are others")
-    return _described({name: value.float() for name, value in weights.items()}, model, preprocess)
+    visual = {name: value for name, value in load_file(file).items() if name.startswith("visual.")}
+    weights = {name.removeprefix("visual."): finite(value, f"{file}: {name}").float() for name, value in visual.items()}
+    return _described(weights, model, preprocess)
 
 
 def _described(weights: Mapping[str, Tensor], model: dict[str, Any], preprocess: dict[str, Any]) -> VisionTransformer | None:

@@ -29,6 +29,7 @@ from services.runtime.telemetry import agent_labels
 from services.runtime.traces import stage_timer
 from services.store.census import Census
 from services.store.episodes import EpisodeStore
+from services.store.periodic import Periodic
 from services.store.pressure import Pressure
 from services.store.redis import connect_redis
 from services.triton.client import connect_triton
@@ -40,7 +41,7 @@ ITEM = 1024  # bytes of an item of a batch beside its frame
 class PolicyServer(GrpcServer):
     """A GrpcServer that also starts what works beside the calls, and closes it after the last one."""
 
-    beside: Sequence[Recorder | Archiver | Pressure | Census] = ()
+    beside: Sequence[Recorder | Archiver | Periodic] = ()
 
     async def start(self) -> int:
         """Listens; returns the port."""
@@ -55,10 +56,10 @@ class PolicyServer(GrpcServer):
 
 
 def largest_request(bundles: Sequence[AgentBundle], items: int) -> int:
-    """Bytes of the largest ActBatch that can make sense: twice the raw pixels of each frame, as noise in a file may have."""
-    sizes = [bundle.manifest.observation for bundle in bundles]
-    frame = max(size.height * size.width * 3 for size in sizes)
-    return largest_file(1, 1) + items * (2 * frame + ITEM)
+    """Bytes of the largest ActBatch that can make sense: files as large as those of single frames, with few headers."""
+    sizes, headers = [bundle.manifest.observation for bundle in bundles], largest_file(0, 0)
+    frame = max(largest_file(size.height, size.width) for size in sizes) - headers
+    return headers + items * (frame + ITEM)
 
 
 def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Memory, backends_ready: Ready) -> GrpcServer:

@@ -11,9 +11,8 @@ import re
 
 from services.runtime.auth import caller
 from services.runtime.errors import invalid
-from services.runtime.tokens import OWN, TENANT
+from services.runtime.tokens import AT, OWN, TENANT
 
-AT = "@"
 EPISODE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 FULL_NAME = re.compile(rf"{EPISODE_ID.pattern}(?:{AT}{OWN}?{TENANT.pattern})?")
 
@@ -24,15 +23,20 @@ def full_name(episode_id: str) -> str:
     if not (FULL_NAME if token.admin else EPISODE_ID).fullmatch(episode_id):
         shown = repr(episode_id if len(episode_id) <= 140 else episode_id[:140] + "...")
         raise invalid("episode_id", f"expected 1..128 characters of [A-Za-z0-9._:-], got {len(episode_id)}: {shown}")
-    return f"{episode_id}{AT}{token.tenant}" if token.tenant else episode_id
+    return episode_id + token.end
 
 
 def caller_name(name: str) -> str:
     """A full name as the caller writes it."""
-    tenant = caller().tenant
-    return name.removesuffix(f"{AT}{tenant}") if tenant else name
+    return name.removesuffix(caller().end)
 
 
 def tenant_of(name: str) -> str:
     """The tenant in a full name; empty where there is none."""
-    return name.partition(AT)[2]
+    return split_name(name)[1]
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """A full name's episode, as its tenant writes it, and its tenant."""
+    episode, _, tenant = name.partition(AT)
+    return episode, tenant

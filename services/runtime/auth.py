@@ -30,8 +30,8 @@ def set_caller(token: Token) -> None:
 
 def in_own_words(error: ServiceError) -> ServiceError:
     """An error about episodes, with their names as the caller writes them: without its tenant, which ends them in full."""
-    end = f"@{caller().tenant}"
-    if end == "@" or end not in error.message + "".join(error.metadata.values()):
+    end = caller().end
+    if not end or end not in error.message + "".join(error.metadata.values()):
         return error
     metadata = {key: value.replace(end, "") for key, value in error.metadata.items()}
     return ServiceError(

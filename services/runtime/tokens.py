@@ -24,6 +24,7 @@ SCOPES = frozenset({"act", "read", "admin", INNER})
 DEFAULT_SCOPES = frozenset({"act", "read"})
 TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SHARED = "-"  # as a tenant: the episodes without one
+AT = "@"  # before the tenant in the full name of an episode
 OWN = "~"  # begins the tenant of a token that names none; no tenant that is named can begin so
 LOOK_EVERY = 1.0  # seconds
 
@@ -38,6 +39,11 @@ class Token:
     tenant: str = ""
     acts: float = 0.0
     episodes: int = 0
+
+    @property
+    def end(self) -> str:
+        """What ends the full names of its tenant's episodes; empty where there is no tenant."""
+        return f"{AT}{self.tenant}" if self.tenant else ""
 
     @property
     def admin(self) -> bool:

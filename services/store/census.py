@@ -14,20 +14,20 @@ from collections.abc import Callable
 from services.protocol.names import tenant_of
 from services.runtime.errors import ServiceError
 from services.store.episodes import EpisodeStore
+from services.store.periodic import Periodic
 
 log = logging.getLogger(__name__)
 EVERY, SHARE = 10.0, 50.0  # seconds; minimum ratio of the time between two counts to the time of one
 PAGE = 1000
 
 
-class Census:
+class Census(Periodic):
     """Counts one store. needed: whether anybody has a limit now."""
 
     def __init__(self, store: EpisodeStore, needed: Callable[[], bool]) -> None:
         self._store, self._needed = store, needed
         self._counts: Counter[str] = Counter()
         self._begun: Counter[str] = Counter()  # since the count under way has begun
-        self._task: asyncio.Task[None] | None = None
 
     def of(self, tenant: str) -> int:
         """How many it has, as far as is known here."""
@@ -37,16 +37,6 @@ class Census:
         """An episode of it begins."""
         self._counts[tenant] += 1
         self._begun[tenant] += 1
-
-    def start(self) -> None:
-        """Counts from now on."""
-        self._task = asyncio.create_task(self._run())
-
-    async def close(self) -> None:
-        """Counts no more."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def count(self) -> None:
         """Looks through all names once."""

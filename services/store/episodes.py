@@ -19,11 +19,12 @@ from typing import Any
 import grpc
 
 from agent.history import empty_history
-from services.protocol.names import AT
+from services.protocol.names import split_name, tenant_of
 from services.protocol.steps import stored_step
 from services.protocol.values import CommittedStep, EpisodeState
 from services.runtime.batching import outcome_of, together
 from services.runtime.errors import ServiceError
+from services.runtime.tokens import AT
 from services.store.errors import episode_damaged, store_error, store_errors
 from services.store.keys import deletion_key, entry_id, episode_key, episode_of_key, history_key
 from services.store.readiness import why_not_ready
@@ -41,7 +42,7 @@ def new_episode(
     It is the same for every tenant: the same name, agent and frames give the same actions.
     """
     if seed is None:
-        name = episode_id.partition(AT)[0]
+        name, _ = split_name(episode_id)
         seed = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") >> 1
     return EpisodeState(
         episode_id=episode_id,
@@ -256,7 +257,7 @@ class EpisodeStore:
             # No name of ours is replaced here; what somebody else's key becomes names nothing.
             names = sorted({episode_of_key(key.decode(errors="replace")) for key in keys})
             if tenant == "":
-                names = [name for name in names if AT not in name]
+                names = [name for name in names if not tenant_of(name)]
             if names or not cursor:
                 break
         return cursor, names

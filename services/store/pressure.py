@@ -10,6 +10,7 @@ from typing import Any
 
 from prometheus_client import Gauge
 
+from services.store.periodic import Periodic
 from services.store.redis import memory_reports
 
 log = logging.getLogger(__name__)
@@ -19,23 +20,12 @@ LIMIT = Gauge("shelm_store_limit_bytes", "Memory that Redis may use (maxmemory);
 FULL = Gauge("shelm_store_full", "1 while no episode may begin, because Redis is nearly full")
 
 
-class Pressure:
+class Pressure(Periodic):
     """Measures one store. mark: share of maxmemory, 0 .. 1."""
 
     def __init__(self, client: Any, *, mark: float) -> None:
         self._client, self._mark = client, mark
-        self._task: asyncio.Task[None] | None = None
         self.full, self.share = False, 0.0  # of the limit that is used
-
-    def start(self) -> None:
-        """Measures from now on."""
-        self._task = asyncio.create_task(self._run())
-
-    async def close(self) -> None:
-        """Measures no more."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def measure(self) -> None:
         """Asks Redis once."""

@@ -32,6 +32,7 @@ from agent.memory.transformer_xl.weights import (
     random_transformer_xl,
 )
 from agent.safetensors_file import write_tensors
+from agent.tensor_checks import finite
 
 __all__ = ["convert", "load_transformer_xl", "load_words", "random_transformer_xl"]
 
@@ -95,9 +96,7 @@ def open_tensors(folder: Path) -> TensorSource:
         value = read(found)
         if tuple(value.shape) != shape:
             raise ValueError(f"{path}: tensor {found} has shape {tuple(value.shape)}, expected {shape}")
-        if not torch.isfinite(value).all():
-            raise ValueError(f"{path}: tensor {found}: expected finite numbers, there are others")
-        return value.float()
+        return finite(value, f"{path}: tensor {found}").float()
 
     return tensor
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from agent.memory.transformer_xl.model import Layer, TransformerXL, TransformerXLConfig
+from agent.tensor_checks import check_lm_token_ids
 
 Shape = tuple[int, ...]
 TensorSource = Callable[[str, Shape], Tensor]  # (published name, its shape) -> float32 tensor on the CPU
@@ -90,7 +91,7 @@ def random_transformer_xl(
 
 def adaptive_embeddings(source: TensorSource, *, config: TransformerXLConfig, lm_token_ids: Tensor) -> Tensor:
     """Returns the published adaptive embedding of each word times sqrt(d_model): float32 (words, d_model)."""
-    _check_lm_token_ids(lm_token_ids, config)
+    check_lm_token_ids(lm_token_ids, config.vocab_size)
     embeddings = torch.zeros(len(lm_token_ids), config.d_model)
     for number, (first, end, size) in enumerate(_clusters(config)):
         members = (lm_token_ids >= first) & (lm_token_ids < end)
@@ -139,12 +140,6 @@ def _stack(source: TensorSource, *, config: TransformerXLConfig, layers: int | N
     return stack
 
 
-def _check_lm_token_ids(lm_token_ids: Tensor, config: TransformerXLConfig) -> None:
-    outside = lm_token_ids[(lm_token_ids < 0) | (lm_token_ids >= config.vocab_size)]
-    if len(outside):
-        raise ValueError(f"lm_token_ids: expected 0..{config.vocab_size - 1}, got {int(outside[0])}")
-
-
 def _random_source(seed: int) -> TensorSource:
     """Returns a source of the library's initial values: N(0, 0.02), layer norms 1 and 0, biases of dense maps 0.
 
@@ -162,7 +157,7 @@ def _random_source(seed: int) -> TensorSource:
 
 def _random_embeddings(seed: int, *, config: TransformerXLConfig, lm_token_ids: Tensor) -> Tensor:
     """Returns (words, d_model) of N(0, 1), the scale that layer norm gives to the inputs of all layers but the first."""
-    _check_lm_token_ids(lm_token_ids, config)
+    check_lm_token_ids(lm_token_ids, config.vocab_size)
     embeddings = np.empty((len(lm_token_ids), config.d_model), np.float32)
     for row, token_id in zip(embeddings, lm_token_ids.tolist(), strict=True):
         np.random.default_rng([seed, token_id]).standard_normal(out=row, dtype=np.float32)

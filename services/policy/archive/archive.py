@@ -14,8 +14,9 @@ from collections.abc import Iterator, Sequence
 
 from services.policy.places import Place, episode_of, folder_of
 from services.protocol.archive import pack_episode, unpack_episode
-from services.protocol.names import AT
+from services.protocol.names import split_name
 from services.protocol.values import CommittedStep, EpisodeState
+from services.runtime.tokens import AT
 
 log = logging.getLogger(__name__)
 Episode = tuple[EpisodeState, int, list[CommittedStep]]  # the number of its first step, its steps
@@ -62,7 +63,7 @@ class Archive:
 
     def _places(self, tenant: str | None, after: str) -> Iterator[str]:
         """[@TENANT/]SHARD/EPISODE of all names after the one of a token, in a fixed order."""
-        top = f"{AT}{tenant}/" if tenant else ""
+        top = _top(tenant)
         for shard in self._place.names(top):
             place = f"{top}{shard}"
             if _SHARD.fullmatch(shard) and place >= after[: len(place)]:
@@ -87,9 +88,14 @@ class Archive:
 
 
 def _folder(episode_id: str) -> str:
-    name, at, tenant = episode_id.partition(AT)
+    name, tenant = split_name(episode_id)
     shard = hashlib.blake2b(name.encode(), digest_size=2).hexdigest()[:3]
-    return f"{at}{tenant}/{shard}/{folder_of(name)}".removeprefix("/")
+    return f"{_top(tenant)}{shard}/{folder_of(name)}"
+
+
+def _top(tenant: str | None) -> str:
+    """Where the shards of a tenant are."""
+    return f"{AT}{tenant}/" if tenant else ""
 
 
 def _name(place: str) -> str:
