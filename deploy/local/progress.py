@@ -21,11 +21,22 @@ _PLAIN = ("redis", "inspector")  # processes without gRPC
 class Progress:
     """Looks which processes are ready, and tells each once."""
 
-    def __init__(self, addresses: Mapping[str, str], say: Callable[[str], None]) -> None:
-        """addresses: HOST:PORT of each process, in the order of their start. say: told a line for each that is ready."""
+    def __init__(
+        self,
+        addresses: Mapping[str, str],
+        say: Callable[[str], None],
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        """addresses: HOST:PORT of each process, in the order of their start. say: told a line for each that is ready.
+        credentials: of services with TLS.
+        """
         self._addresses, self._say = addresses, say
         plain, again = _PLAIN, [(f"grpc.{which}_reconnect_backoff_ms", AGAIN_MS) for which in ("initial", "min", "max")]
-        self._channels = {name: grpc.insecure_channel(one, again) for name, one in addresses.items() if name not in plain}
+        self._channels = {
+            name: grpc.secure_channel(one, credentials, again) if credentials else grpc.insecure_channel(one, again)
+            for name, one in addresses.items()
+            if name not in plain
+        }
         self._ready: dict[str, None] = {}
         self._began, self._told = time.monotonic(), 0.0
 

@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import grpc
 from supervisor.xmlrpc import SupervisorTransport
 
 from deploy.local.folder_lock import FolderInUse, holds_lock, lock_folder
@@ -155,7 +156,8 @@ class Stack:
     @property
     def page(self) -> str:
         """Address of the inspector for browsers on this machine."""
-        return f"http://{_reached(self.environment['SHELM_INSPECTOR_LISTEN'])}"
+        scheme = "https" if self.environment.get("SHELM_TLS_CERT") else "http"
+        return f"{scheme}://{_reached(self.environment['SHELM_INSPECTOR_LISTEN'])}"
 
     @property
     def metrics(self) -> dict[str, str]:
@@ -169,6 +171,7 @@ class Stack:
         thread.
         """
         self._check_addresses()
+        self._credentials()  # CannotRun before anything starts
         self._lock = self._lock_folder()
         try:
             if self._check or not self._redis_port:
@@ -282,6 +285,22 @@ class Stack:
             except (OSError, ValueError, OverflowError) as error:  # OverflowError: a port above 65535
                 raise CannotRun(f"{variable}={address}: {error}") from None
 
+    def _credentials(self) -> grpc.ChannelCredentials | None:
+        """What a client of the services needs: with SHELM_TLS_CERT, what policy shows to retrieval and memory."""
+        if not self.environment.get("SHELM_TLS_CERT"):
+            return None
+        ca, key, certificate = (self._file(name) for name in ("SHELM_BACKEND_CA", "SHELM_TLS_KEY", "SHELM_TLS_CERT"))
+        return grpc.ssl_channel_credentials(ca, key, certificate)
+
+    def _file(self, variable: str) -> bytes:
+        path = self.environment.get(variable)
+        if not path:
+            raise CannotRun(f"{variable}: is needed with SHELM_TLS_CERT, because all services have TLS then")
+        try:
+            return Path(path).read_bytes()
+        except OSError as error:
+            raise CannotRun(f"{variable}: {path}: {error.strerror}") from None
+
     def _check_settings(self) -> None:
         """Raises CannotRun if the services could not start now, or if the given Redis does not answer. The single process
         has the settings of all, but for the addresses between them.
@@ -296,7 +315,7 @@ class Stack:
 
     def _wait_ready(self) -> None:
         assert self._process is not None
-        progress = Progress(self._ready_at(), self._say)
+        progress = Progress(self._ready_at(), self._say, self._credentials())
         ends: set[tuple[str, int]] = set()
         with contextlib.closing(progress):
             while progress.seconds < START_TIMEOUT:

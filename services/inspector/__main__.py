@@ -13,8 +13,10 @@ import socket
 import sys
 
 from services.inspector.settings import InspectorSettings
+from services.runtime.checks import CannotStart
 from services.runtime.logs import configure_logging
 from services.runtime.settings import describe, help_text, load_settings
+from services.runtime.tls import server_context
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,11 @@ def start() -> int:
     parser.add_argument("--check", nargs="?", choices=("all", "settings"), const="all", help="check the settings, and end")
     check = parser.parse_args().check
     settings = load_settings(InspectorSettings)
+    try:
+        settings.check()
+    except CannotStart as error:
+        print(error, file=sys.stderr)
+        return 2
     return 0 if check else asyncio.run(main(settings))
 
 
@@ -53,6 +60,7 @@ async def main(settings: InspectorSettings) -> int:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=max(1, round(settings.stop_grace)),
+        ssl_context_factory=(lambda *_: server_context(tls)) if (tls := settings.server_tls()) else None,
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     port = listening.getsockname()[1]

@@ -15,8 +15,10 @@ from google.rpc import status_pb2
 from shelm.v1 import agent_pb2, agent_pb2_grpc, errors_pb2
 
 from services.protocol.reasons import failure
+from services.runtime.channels import handshake_problem, open_channel
 from services.runtime.errors import DETAILS_KEY, ServiceError, from_status
 from services.runtime.logs import Sparse
+from services.runtime.tls import TlsFiles
 
 _log = Sparse(logging.getLogger(__name__))
 _OPTIONS = [
@@ -27,11 +29,11 @@ _OPTIONS = [
 
 
 class PublicApi:
-    """Calls AgentService. target: HOST:PORT. timeout: seconds per call."""
+    """Calls AgentService. target: HOST:PORT. timeout: seconds per call. tls: what the API's certificate is checked with."""
 
-    def __init__(self, target: str, *, timeout: float) -> None:
+    def __init__(self, target: str, *, timeout: float, tls: TlsFiles | None = None) -> None:
         self._timeout = timeout
-        self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+        self._channel = open_channel(target, _OPTIONS, tls)
         self._stub: Any = agent_pb2_grpc.AgentServiceStub(self._channel)
 
     async def call(self, method: str, request: Message, authorization: str, *, within: float | None = None) -> Any:
@@ -41,6 +43,8 @@ class PublicApi:
                 request, timeout=within or self._timeout, metadata=_metadata(authorization)
             )
         except grpc.aio.AioRpcError as error:
+            if problem := handshake_problem(error):
+                _log.warning(problem, f"the public API cannot be reached: {problem}")
             raise error_of(error) from None
         except Exception as error:
             _log.error(type(error).__name__, f"a call of the public API failed: {type(error).__name__}: {error}", error)
@@ -76,6 +80,8 @@ def error_of(error: grpc.aio.AioRpcError) -> ServiceError:
     code = error.code()
     if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:  # CANCELLED: the API's server stopped or dropped it
         return _unreachable()
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:  # gRPC's own words may hold addresses
+        return ServiceError(code, "", "the public API did not answer in time")
     return ServiceError(code, "", error.details() or code.name)
 
 

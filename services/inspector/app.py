@@ -137,7 +137,7 @@ class Inspector:
 def create_app(settings: InspectorSettings) -> ASGIApp:
     """Creates the HTTP application for these settings."""
     local = is_loopback(settings.inspector_listen)
-    api = PublicApi(settings.inspector_target, timeout=settings.inspector_timeout)
+    api = PublicApi(settings.inspector_target, timeout=settings.inspector_timeout, tls=settings.backend_tls())
     guard = OpenApiGuard(api, needed=not local and not settings.allow_anonymous)
     inspector = Inspector(api, guard, max_viewers=settings.inspector_max_viewers)
 

@@ -3,18 +3,16 @@
 from typing import Literal
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.runtime.logs import LogFormat
 from services.runtime.settings import check_address
+from services.runtime.transport import BackendSettings
 
 
-class InspectorSettings(BaseSettings):
+class InspectorSettings(BackendSettings):
     """Settings of the inspector. It has no token: each viewer's own token is passed on, and the public API enforces the
     scopes.
     """
-
-    model_config = SettingsConfigDict(env_prefix="SHELM_")
 
     inspector_listen: str = Field("127.0.0.1:8080", description="HOST:PORT of the web page")
     inspector_target: str = Field("127.0.0.1:50051", description="HOST:PORT of the public API")
@@ -26,3 +24,9 @@ class InspectorSettings(BaseSettings):
     log_format: LogFormat = Field("text", description="text: a line per event; json: an object per event")
 
     _addresses = field_validator("inspector_listen", "inspector_target")(check_address)
+
+    def check(self) -> None:
+        """Raises CannotStart if the page may not be served at its address, or a certificate cannot be used."""
+        self.server_tls()
+        self.backend_tls()
+        self.check_transport("SHELM_INSPECTOR_LISTEN", self.inspector_listen)

@@ -22,7 +22,7 @@ async def main(settings: MemorySettings) -> None:
     bundles = settings.load_bundles()
     agents = [load_agent(bundle, settings, settings.slots, triton) for bundle in bundles]
     export_slots({agent_labels(one.bundle.name, one.bundle.digest): one.engine.counts for one in agents})
-    histories = HistoryReader(connect_redis(settings.redis_url, timeout=settings.redis_timeout))
+    histories = HistoryReader(connect_redis(settings.redis_access, timeout=settings.redis_timeout))
     servicer = MemoryServicer(agents, histories)
 
     async def ready() -> list[str]:

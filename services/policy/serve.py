@@ -13,16 +13,16 @@ async def main(settings: PolicySettings) -> None:
     """Loads the agents, connects and serves until stopped."""
     prepare_torch(settings)
     size, limits = settings.max_message_bytes, {"max_batch": settings.max_batch, "max_queue": settings.max_queue}
-    tokens = settings.backend_tokens()
+    tokens, tls = settings.backend_tokens(), settings.backend_tls()
 
     def token() -> str:
         return tokens.secret(INNER)
 
-    def retrieval_at(address: str) -> RemoteRetrieval:
-        return RemoteRetrieval(connect(address, size), token=token, **limits)
+    def retrieval_at(address: str, host: str) -> RemoteRetrieval:
+        return RemoteRetrieval(connect(address, size, tls, name=host), token=token, **limits)
 
-    def memory_at(address: str) -> RemoteMemory:
-        return RemoteMemory(connect(address, size), token=token, **limits)
+    def memory_at(address: str, host: str) -> RemoteMemory:
+        return RemoteMemory(connect(address, size, tls, name=host), token=token, **limits)
 
     retrieval = RetrievalReplicas(settings.retrieval_target, "retrieval", retrieval_at)
     memory = MemoryReplicas(settings.memory_target, "memory", memory_at)

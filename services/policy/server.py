@@ -69,7 +69,7 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
     agents = Agents([load_agent(bundle, settings, triton, cache_frames=kept) for bundle in bundles])
     # One connection per watcher and per Act, so that watchers never keep an Act waiting.
     connections = settings.max_watchers + settings.max_in_flight
-    client = connect_redis(settings.redis_url, timeout=settings.redis_timeout, max_connections=connections)
+    client = connect_redis(settings.redis_access, timeout=settings.redis_timeout, max_connections=connections)
     archive = Archive(settings.archive) if settings.archive else None
     store = EpisodeStore(
         client,

@@ -8,15 +8,14 @@ from services.policy.places import check_place, check_usable
 from services.runtime.checks import CannotStart, tokens_in
 from services.runtime.settings import check_address
 from services.runtime.tokens import INNER, TokensFile
-from services.store.redis import check_redis_url, why_away
+from services.runtime.transport import BackendSettings
+from services.store.settings import RedisSettings
 
 
-class PolicyServerSettings(AgentSettings):
+class PolicyServerSettings(AgentSettings, RedisSettings):
     """Settings of the server of the public API."""
 
     listen: str = Field("127.0.0.1:50051", description="HOST:PORT of the public API")
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="where the episodes are")
-    redis_timeout: float = Field(2.0, gt=0, description="seconds for one answer of Redis")
     redis_replicas: int = Field(
         0, ge=0, description="replicas of Redis that must have a step before it is answered; 0: a failover can lose steps"
     )
@@ -36,7 +35,6 @@ class PolicyServerSettings(AgentSettings):
     max_watchers: int = Field(128, gt=0, description="WatchMemory calls at once; each holds one Redis connection")
 
     _address = field_validator("listen")(check_address)
-    _redis = field_validator("redis_url")(check_redis_url)
     _place = field_validator("record", "archive")(check_place)
 
     def check(self) -> None:
@@ -45,10 +43,6 @@ class PolicyServerSettings(AgentSettings):
         self._check_retained()
         for variable, place in (("SHELM_RECORD", self.record), ("SHELM_ARCHIVE", self.archive)):
             check_usable(variable, place)
-
-    def away(self) -> list[str]:
-        """Redis, if it does not answer."""
-        return [f"SHELM_REDIS_URL: {problem}" for problem in why_away(self.redis_url)]
 
     def _check_retained(self) -> None:
         """Are the retained steps enough to rebuild the memory of each agent?"""
@@ -59,7 +53,7 @@ class PolicyServerSettings(AgentSettings):
                 raise CannotStart(f"SHELM_RETAINED_STEPS: {text}")
 
 
-class PolicySettings(PolicyServerSettings):
+class PolicySettings(PolicyServerSettings, BackendSettings):
     """Settings of the policy service."""
 
     retrieval_target: str = Field("127.0.0.1:50052", description="HOST:PORT[,HOST:PORT...] of the retrieval replicas")
@@ -69,6 +63,7 @@ class PolicySettings(PolicyServerSettings):
         """Raises CannotStart if something that these settings name cannot be used, as far as a second tells."""
         super().check()
         self.backend_tokens()
+        self.backend_tls()
 
     def backend_tokens(self) -> TokensFile:
         """Has the token that policy sends to retrieval and memory, the one with the scope `inner`."""

@@ -35,6 +35,16 @@ def check_private(variable: str, listen: str) -> None:
         )
 
 
+def check_encrypted(variable: str, listen: str) -> None:
+    """Raises CannotStart if an address without TLS can be reached from other machines."""
+    if not is_loopback(listen):
+        raise CannotStart(
+            f"{variable}: refusing to listen on {listen} without TLS: tokens and frames could be read on the way. "
+            "Set SHELM_TLS_CERT and SHELM_TLS_KEY, or SHELM_ALLOW_PLAINTEXT=true if a proxy in front "
+            "encrypts or the network is closed"
+        )
+
+
 def check_free(variable: str, listen: str) -> None:
     """Raises CannotListen if nothing can listen on HOST:PORT now."""
     host, _, port = listen.rpartition(":")

@@ -6,7 +6,9 @@ health turns NOT_SERVING, then new calls are refused with SERVER_STOPPING while 
 seconds; only then are the connections closed, and the process ends with 0. Calls beyond what a service takes at once are
 refused by that service in its own words: gRPC itself, which drops calls without a word, takes far more (MOST_PENDING).
 
-Failure policy: an address in use, or one beyond loopback without tokens, stops the start with one line.
+With TLS (SHELM_TLS_CERT), certificates are read again when their files change, at the next handshake.
+
+Failure policy: an address in use, or one beyond loopback without tokens or without TLS, stops the start with one line.
 """
 
 import asyncio
@@ -24,6 +26,7 @@ from services.runtime import telemetry, traces
 from services.runtime.checks import cannot_listen, check_private, tokens_in
 from services.runtime.guard import Guard
 from services.runtime.settings import ServerSettings, describe
+from services.runtime.tls import server_credentials
 from services.runtime.tokens import TokensFile
 
 log = logging.getLogger(__name__)
@@ -72,6 +75,8 @@ class GrpcServer:
         tokens = tokens or tokens_in(settings.tokens_file)
         if not tokens.now() and not settings.allow_anonymous:
             check_private(variable, listen)
+        settings.check_transport(variable, listen)
+        self._tls = settings.server_tls()
         self._settings, self._listen, self._variable, self._ready = settings, listen, variable, ready
         self._names = ["", *services]
         self._health: Any = health.aio.HealthServicer()  # type: ignore[attr-defined]  # its stubs lack aio
@@ -100,7 +105,7 @@ class GrpcServer:
     async def start(self) -> int:
         """Listens; returns the port. CannotListen if the address is taken."""
         try:
-            port = self._server.add_insecure_port(self._listen)
+            port = self._add_port()
         except RuntimeError:
             why = "the address is in use or not of this machine"
             raise cannot_listen(self._variable, self._listen, why) from None
@@ -108,6 +113,11 @@ class GrpcServer:
         await self._server.start()
         self._monitor = asyncio.create_task(self._watch_ready())
         return port
+
+    def _add_port(self) -> int:
+        if self._tls:
+            return self._server.add_secure_port(self._listen, server_credentials(self._tls))
+        return self._server.add_insecure_port(self._listen)
 
     async def stop(self) -> None:
         """Says NOT_SERVING, refuses new calls while running ones end, for `stop_grace` seconds at most, then closes."""

@@ -11,17 +11,16 @@ import sys
 from typing import TypeVar
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings
 
 from services.runtime.checks import check_free, check_private, tokens_in
 from services.runtime.logs import LogFormat
 from services.runtime.names import PREFIX, misspelt
+from services.runtime.transport import TransportSettings
 
 
-class ServerSettings(BaseSettings):
-    """Settings of every server; each service adds its own."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX)
+class ServerSettings(TransportSettings):
+    """Settings of every server; each service adds its own. A field with repr=False may hold a secret."""
 
     tokens_file: str = Field(
         "", description="file with bearer tokens, one `TOKEN [NAME [SCOPES]] [tenant=TENANT]` a line; empty: none needed"
@@ -65,9 +64,12 @@ class ServerSettings(BaseSettings):
     def check(self) -> None:
         """Raises CannotStart if something that these settings name cannot be used, as far as a second tells."""
         tokens = tokens_in(self.tokens_file).now()
+        self.server_tls()
         for variable, listen in self._listens().items():
-            if not tokens and not self.allow_anonymous and variable != "SHELM_METRICS_LISTEN":
-                check_private(variable, listen)
+            if variable != "SHELM_METRICS_LISTEN":  # which tells numbers alone, to whoever scrapes
+                if not tokens and not self.allow_anonymous:
+                    check_private(variable, listen)
+                self.check_transport(variable, listen)
             check_free(variable, listen)
 
     def away(self) -> list[str]:
@@ -97,8 +99,8 @@ def load_settings(kind: type[Settings]) -> Settings:
         settings = kind()
     except ValidationError as error:
         for problem in error.errors():
-            name = variable_of("_".join(str(part) for part in problem["loc"]))
-            lines.append(f"{name}: {problem['msg']}, got {_masked_malformed(str(problem.get('input')))!r}")
+            field = "_".join(str(part) for part in problem["loc"])
+            lines.append(f"{variable_of(field)}: {problem['msg']}, got {_shown(kind, field, problem.get('input'))}")
     if lines:
         print("\n".join(lines), file=sys.stderr)
         sys.exit(2)
@@ -120,6 +122,12 @@ def help_text(kind: type[BaseSettings]) -> str:
 def describe(settings: BaseSettings) -> str:
     """All values on one line; passwords inside URLs are masked."""
     return " ".join(f"{key}={_masked(str(value))}" for key, value in settings.model_dump().items())
+
+
+def _shown(kind: type[BaseSettings], field: str, value: object) -> str:
+    """A value that was refused: nothing of one that may hold a secret, since what is malformed hides it anywhere."""
+    known = kind.model_fields.get(field)
+    return "a value that is not shown" if known and not known.repr else repr(_masked_malformed(str(value)))
 
 
 def _masked(value: str) -> str:

@@ -25,7 +25,7 @@ async def main(settings: StandaloneSettings) -> None:
     triton, bundles = connect_triton(settings), settings.load_bundles()
     frames = settings.cache_frames
     retrieval = RetrievalServicer([load_retrieval(bundle, settings, frames, triton) for bundle in bundles])
-    histories = HistoryReader(connect_redis(settings.redis_url, timeout=settings.redis_timeout))
+    histories = HistoryReader(connect_redis(settings.redis_access, timeout=settings.redis_timeout))
     memories = [load_memory(bundle, settings, settings.slots, triton) for bundle in bundles]
     export_slots({agent_labels(one.bundle.name, one.bundle.digest): one.engine.counts for one in memories})
     memory = MemoryServicer(memories, histories)

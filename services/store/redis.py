@@ -1,7 +1,7 @@
 """The Redis client of every service: one Redis or a Redis Cluster behind the same methods.
 
 Failure policy: a call raises what the client library raises; services.store.errors makes a ServiceError of it. After a
-failure the next call connects again. An address that cannot be used is a ValueError whose text holds nothing of the address.
+failure the next call connects again.
 """
 
 import asyncio
@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis.asyncio
 from redis.asyncio.cluster import RedisCluster
@@ -19,52 +18,38 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from services.store.access import RedisAccess
+
 log = logging.getLogger(__name__)
 Run = tuple[Sequence[str], Sequence[Any]]  # keys and arguments of a script
 WAIT = 0.6  # seconds that `why_away` gives a Redis that starts at the same time
-CLUSTER = "cluster+"  # before redis:// or rediss://: the address is one node of a Redis Cluster
 
 
-def check_redis_url(value: str) -> str:
-    """A validator for the address of a Redis. ValueError says what to write; it never holds a part of the address."""
-    try:
-        redis.asyncio.connection.parse_url(value.removeprefix(CLUSTER))
-        parts = urlsplit(value)
-        # An @ behind the host: a password with a raw / ? or # has ended the host too early, and names a part of it.
-        cut = "@" in parts.path + parts.fragment or ("@" in parts.query and "=" not in parts.query)
-    except ValueError:
-        cut = True
-    if cut and not value.startswith("unix:"):
-        form = f"[{CLUSTER}]redis[s]://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]"
-        raise ValueError(f"expected {form}, with / ? # and @ of a password written as %2F %3F %23 and %40")
-    return value
-
-
-def connect_redis(url: str, *, timeout: float, max_connections: int = 256) -> Any:
+def connect_redis(access: RedisAccess | str, *, timeout: float, max_connections: int = 256) -> Any:
     """A client of a Redis, or of a Redis Cluster (`cluster+redis://HOST:PORT`, any node); both have the same methods.
 
-    Connections are made when they are needed. timeout: seconds for one answer.
+    Connections are made when they are needed. access: an address alone will do. timeout: seconds for one answer.
     """
-    common: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+    access = RedisAccess(access) if isinstance(access, str) else access
+    common: dict[str, Any] = access.options() | {"socket_timeout": timeout, "socket_connect_timeout": timeout}
     common["max_connections"] = max_connections
     # RESP2, which needs no HELLO: Redis before 6 and some proxies have none. We use nothing of RESP3.
     common["protocol"] = 2
     # One quick retry hides a connection that Redis closed while it was idle. Every command of ours may be repeated.
     retry = Retry(ExponentialBackoff(cap=0.05, base=0.01), 1)
-    if url.startswith(CLUSTER):
-        return RedisCluster.from_url(
-            url.removeprefix(CLUSTER), retry=Retry(ExponentialBackoff(cap=0.2, base=0.01), 3), **common
-        )
+    url = access.plain_url
+    if access.cluster:
+        return RedisCluster.from_url(url, retry=Retry(ExponentialBackoff(cap=0.2, base=0.01), 3), **common)
     return redis.asyncio.Redis.from_url(url, retry=retry, retry_on_error=[RedisConnectionError, RedisTimeoutError], **common)
 
 
-def why_away(url: str) -> list[str]:
+def why_away(access: RedisAccess | str) -> list[str]:
     """Why a Redis does not answer now, in one line; empty if it answers. Blocking, before a process has an event loop."""
-    return asyncio.run(_why_away(url, time.monotonic() + WAIT))
+    return asyncio.run(_why_away(access, time.monotonic() + WAIT))
 
 
-async def _why_away(url: str, end: float) -> list[str]:
-    client = connect_redis(url, timeout=WAIT / 2)
+async def _why_away(access: RedisAccess | str, end: float) -> list[str]:
+    client = connect_redis(access, timeout=WAIT / 2)
     try:
         while True:
             try:

@@ -141,7 +141,8 @@ def still_open(url: str) -> bool:
 def test_beyond_loopback_an_api_without_tokens_is_not_shown(
     cramped: Deployment, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    settings = {"SHELM_INSPECTOR_TARGET": cramped.target, "SHELM_INSPECTOR_LISTEN": f"0.0.0.0:{free_port()}"}
+    beyond = {"SHELM_INSPECTOR_LISTEN": f"0.0.0.0:{free_port()}", "SHELM_ALLOW_PLAINTEXT": "true"}
+    settings = {"SHELM_INSPECTOR_TARGET": cramped.target, **beyond}
     for process, url in started(tmp_path_factory, settings):
         reply = httpx.get(f"{url}/api/agents", headers={"Authorization": "Bearer anything"})
         assert (reply.status_code, reply.json()["reason"]) == (412, "OPEN_API")

@@ -55,7 +55,7 @@ class Pods(Deployment):
         except NotPermitted as reason:
             pytest.skip(str(reason))
         self._url = self.start_redis()
-        self.settings |= {"SHELM_ALLOW_ANONYMOUS": "true", "SHELM_REDIS_URL": self._url}
+        self.settings |= {"SHELM_ALLOW_ANONYMOUS": "true", "SHELM_ALLOW_PLAINTEXT": "true", "SHELM_REDIS_URL": self._url}
         for service in ("retrieval", "memory", "policy"):
             machines = [self.machine(f"{service}-{i + 1}") for i in range(REPLICAS)]
             port = PORTS[service]

@@ -27,8 +27,10 @@ from services.protocol.steps import read_tokens
 from services.protocol.stubs import memory_pb2, memory_pb2_grpc, retrieval_pb2, retrieval_pb2_grpc
 from services.runtime import traces
 from services.runtime.batching import Queue, make_batcher
+from services.runtime.channels import handshake_problem, open_channel
 from services.runtime.errors import ServiceError, deadline_passed, queue_full
 from services.runtime.logs import Sparse
+from services.runtime.tls import TlsFiles
 
 _log = Sparse(logging.getLogger(__name__))
 PATIENCE = 0.01  # seconds that a step waits for the answer of the call before it, so that more steps share a call
@@ -52,23 +54,24 @@ def _code(error: Exception) -> grpc.StatusCode:
     return error.code() if isinstance(error, grpc.aio.AioRpcError) else grpc.StatusCode.UNKNOWN
 
 
-def connect(target: str, max_message_bytes: int) -> grpc.aio.Channel:
-    """A channel that reconnects within a second after its server has come back."""
-    return grpc.aio.insecure_channel(
-        target,
-        options=[
-            ("grpc.max_receive_message_length", max_message_bytes),
-            ("grpc.max_send_message_length", max_message_bytes),
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.max_reconnect_backoff_ms", 1000),
-        ],
-    )
+def connect(target: str, max_message_bytes: int, tls: TlsFiles | None = None, *, name: str = "") -> Any:
+    """A channel that reconnects within a second after its server has come back.
+
+    name: the host that the server's certificate must be for, if `target` is an address of it.
+    """
+    options = [
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 1000),
+    ]
+    return open_channel(target, options, tls, name=name)
 
 
 class _Remote:
     """A client of one inner service."""
 
-    def __init__(self, channel: grpc.aio.Channel, *, name: str, service: str, token: Callable[[], str]) -> None:
+    def __init__(self, channel: Any, *, name: str, service: str, token: Callable[[], str]) -> None:
         self._name, self._service = name, service
         self._token = token
         self._tracer = traces.tracer()
@@ -79,7 +82,8 @@ class _Remote:
         try:
             reply = await self._health.Check(health_pb2.HealthCheckRequest(service=self._service), timeout=1.0)
         except Exception as error:  # a readiness check that fails is an answer: not ready
-            return [f"{self._name}: {_code(error).name}"]
+            problem = handshake_problem(error)
+            return [f"{self._name}: {_code(error).name}" + (f" ({problem})" if problem else "")]
         return [] if reply.status == health_pb2.HealthCheckResponse.SERVING else [f"{self._name}: not serving"]
 
     async def _call(
@@ -118,7 +122,7 @@ class _Remote:
 class RemoteRetrieval(_Remote):
     """`Retrieval` over gRPC."""
 
-    def __init__(self, channel: grpc.aio.Channel, *, token: Callable[[], str] = str, max_batch: int, max_queue: int) -> None:
+    def __init__(self, channel: Any, *, token: Callable[[], str] = str, max_batch: int, max_queue: int) -> None:
         super().__init__(channel, name="retrieval", service="shelm.internal.v1.RetrievalService", token=token)
         self._stub = retrieval_pb2_grpc.RetrievalServiceStub(channel)
         # Two calls may run at once, so that the next batch is sent while one is computed.
@@ -156,7 +160,7 @@ class RemoteRetrieval(_Remote):
 class RemoteMemory(_Remote):
     """`Memory` over gRPC."""
 
-    def __init__(self, channel: grpc.aio.Channel, *, token: Callable[[], str] = str, max_batch: int, max_queue: int) -> None:
+    def __init__(self, channel: Any, *, token: Callable[[], str] = str, max_batch: int, max_queue: int) -> None:
         super().__init__(channel, name="memory", service="shelm.internal.v1.MemoryService", token=token)
         self._stub = memory_pb2_grpc.MemoryServiceStub(channel)
         self._calls: Queue[_Stepped, Remembered] = make_batcher(

@@ -66,8 +66,8 @@ class Replica(Generic[Backend]):
 class Replicas(Generic[Backend]):
     """All replicas of one service."""
 
-    def __init__(self, target: str, name: str, connect: Callable[[str], Backend]) -> None:
-        """name: for messages. connect: makes the backend of one address."""
+    def __init__(self, target: str, name: str, connect: Callable[[str, str], Backend]) -> None:
+        """name: for messages. connect: makes the backend of one address, given it and the name of its host."""
         self._hosts, self._name, self._connect = target.split(","), name, connect
         self._replicas: dict[str, Replica[Backend]] = {}
         self._looked_up = 0.0
@@ -139,7 +139,7 @@ class Replicas(Generic[Backend]):
         missing = await replica.backend.missing()
         replica.away = bool(missing)
         if missing:
-            _give_up(replica)
+            _give_up(replica, self._name)
         return missing
 
     async def _look_up(self) -> None:
@@ -148,14 +148,15 @@ class Replicas(Generic[Backend]):
             return
         self._looked_up = loop.time()
         try:
-            found = {address for host in self._hosts for address in await _addresses(host)}
+            found = {address: _name(host) for host in self._hosts for address in await _addresses(host)}
         except Exception as error:  # the resolver's, or the codec's where a name cannot be one
             log.warning("%s: %s", self._name, error)
             return
-        if found != self._replicas.keys():
+        if found.keys() != self._replicas.keys():
             log.info("%s: replicas %s", self._name, sorted(found))
         kept = {address: replica for address, replica in self._replicas.items() if address in found}
-        new = {address: Replica(address, self._connect(address)) for address in found - kept.keys()}
+        added = {address: name for address, name in found.items() if address not in kept}
+        new = {address: Replica(address, self._connect(address, name)) for address, name in added.items()}
         self._replicas = {**kept, **new}
 
 
@@ -186,8 +187,8 @@ def _pass_on(answer: "asyncio.Future[Result]", call: "asyncio.Future[Result]") -
         answer.set_result(call.result())
 
 
-def _give_up(replica: Replica[Any]) -> None:
-    text = f"the replica at {replica.address} is away; retry the same step"
+def _give_up(replica: Replica[Any], name: str) -> None:
+    text = f"the {name} replica of this step is away; retry the same step"
     for answer in replica.answers:
         if not answer.done():
             answer.set_exception(failure(errors_pb2.ERROR_REASON_REPLICA_AWAY, text, retry_after=0.5))
@@ -206,6 +207,11 @@ async def _outcomes(
 
 def _is_unavailable(outcome: object) -> bool:
     return isinstance(outcome, ServiceError) and outcome.code is grpc.StatusCode.UNAVAILABLE
+
+
+def _name(host: str) -> str:
+    """The name that a certificate of this HOST:PORT holds; empty for a target with a scheme, whose name gRPC knows."""
+    return "" if "/" in host else host.strip().rpartition(":")[0].strip("[]")
 
 
 async def _addresses(host: str) -> list[str]:

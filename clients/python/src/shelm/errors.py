@@ -204,6 +204,12 @@ class ProxyError(Unavailable):
     advice = "the client repeats such calls; if it happens often, look into the log and the timeouts of what lies in between"
 
 
+class TlsError(Unavailable):
+    """Client and server cannot agree on TLS: one does not accept the other's certificate, or does not speak TLS."""
+
+    advice = "check tls= (--tls, --tls-ca) and the server's certificate"
+
+
 class DeadlineExceeded(ShelmError):
     """DEADLINE_EXCEEDED: no answer within `timeout`. The step may have been committed."""
 

@@ -37,6 +37,6 @@ class Connection:
 
 
 def _channel(settings: Settings) -> grpc.Channel:
-    if settings.tls:
-        return grpc.secure_channel(settings.target, grpc.ssl_channel_credentials(), options=settings.options)
+    if settings.credentials:
+        return grpc.secure_channel(settings.target, settings.credentials, options=settings.options)
     return grpc.insecure_channel(settings.target, options=settings.options)

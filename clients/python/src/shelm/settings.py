@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
+import grpc
+
 from shelm.boundary import invalid
+from shelm.tls import Tls, credentials_of
 
 DEFAULT_TARGET = "127.0.0.1:50051"
 LOOPBACK = re.compile(r"^(unix:|((dns:/*|ipv[46]:))?(localhost|127(\.\d+){3}|\[::1\])(:|$))")
@@ -27,18 +30,22 @@ class Settings:
 
     target: str
     token: str | None = field(repr=False)
-    tls: bool
+    tls: Tls
+    """What `shelm.tls` says."""
     timeout: float
     """Timeout of each attempt in seconds."""
     retry_for: float
     """Maximum seconds for all attempts of a call; 0: a single attempt."""
+    credentials: grpc.ChannelCredentials | None = field(init=False, repr=False, compare=False)
+    """Of the channel; None without TLS."""
 
     def __post_init__(self) -> None:
         """Raises InvalidArgument for values that no call could use; logs a warning if a token would be sent unencrypted."""
         _check_target(self.target)
+        object.__setattr__(self, "credentials", credentials_of(self.tls))
         _check_seconds("timeout", self.timeout, least=math.ulp(0.0))
         _check_seconds("retry_for", self.retry_for, least=0.0)
-        if self.token and not self.tls and not LOOPBACK.match(self.target):
+        if self.token and self.credentials is None and not LOOPBACK.match(self.target):
             logger.warning("the token travels unencrypted to %s; use tls=True (--tls)", self.target)
 
     @property

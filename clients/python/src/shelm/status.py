@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from shelm import errors
+from shelm.handshake import handshake_error
 from shelm.proxy import proxy_error
 from shelm.v1 import agent_pb2, errors_pb2
 
@@ -76,6 +77,8 @@ def error_from_call(failure: grpc.RpcError, *, target: str) -> errors.ShelmError
     message = call.details() or call.code().name
     if not status.details and (error := proxy_error(call.code(), message, target=target)):
         return error
+    if not status.details and (unsafe := handshake_error(call.code(), message, target=target)):
+        return unsafe
     if call.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED} and not status.details:
         message = f"no answer from {target}: {message}"
     return _error(call.code(), message, status.details, pushback=trailers.get("grpc-retry-pushback-ms"))

@@ -16,6 +16,7 @@ from shelm.aio.transport import AsyncTransport
 from shelm.observation import Encoding
 from shelm.requests import Requests
 from shelm.settings import DEFAULT_TARGET, Settings
+from shelm.tls import Tls
 
 
 class AsyncClient(AsyncActor):
@@ -26,7 +27,7 @@ class AsyncClient(AsyncActor):
         target: str = DEFAULT_TARGET,
         *,
         token: str | None = None,
-        tls: bool = False,
+        tls: Tls = False,
         timeout: float = 10.0,
         retry_for: float = 30.0,
         agent: str = "",
@@ -36,7 +37,8 @@ class AsyncClient(AsyncActor):
 
         `timeout` is in seconds for each attempt, `retry_for` in seconds for all attempts of a call (0: a single attempt).
         `agent` is the agent of new episodes, "" the server's default. `encoding` "png" makes messages smaller but takes
-        longer. Without `tls` nothing is encrypted, including the token.
+        longer. Without `tls` nothing is encrypted, including the token; True checks the server's certificate against public
+        roots, the path of a file against the CA certificates in it, and (ca, cert, key) also shows one of the client's.
         """
         settings = Settings(target=target, token=token, tls=tls, timeout=timeout, retry_for=retry_for)
         super().__init__(AsyncTransport(settings), Requests(agent=agent, encoding=encoding))

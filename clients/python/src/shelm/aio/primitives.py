@@ -57,6 +57,6 @@ class AsyncConnection:
     @cached_property
     def _channel(self) -> grpc.aio.Channel:
         target, options = self._settings.target, self._settings.options
-        if self._settings.tls:
-            return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(), options=options)
+        if self._settings.credentials:
+            return grpc.aio.secure_channel(target, self._settings.credentials, options=options)
         return grpc.aio.insecure_channel(target, options=options)

@@ -15,6 +15,7 @@ from typing import Any
 
 from shelm.cli import bench, episodes, explain, frames, memory, play, server
 from shelm.cli.names import LAST
+from shelm.cli.tls import add_tls, tls_of
 from shelm.cli.values import bounded, count, natural, seconds
 from shelm.client import Client
 from shelm.errors import ShelmError
@@ -74,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
 
 def client_of(arguments: argparse.Namespace) -> Client:
     """Returns a client for the common arguments."""
-    return Client(arguments.target, token=arguments.token, tls=arguments.tls, timeout=arguments.timeout)
+    return Client(arguments.target, token=arguments.token, tls=tls_of(arguments), timeout=arguments.timeout)
 
 
 def complete(parser: argparse.ArgumentParser) -> None:
@@ -108,12 +109,12 @@ def _agent_names(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> list
 def _names(prefix: str, arguments: argparse.Namespace, names: Callable[[Client], Iterable[str]]) -> list[str]:
     """Returns the names of a server that begin with a prefix, and `@last`."""
     last = [LAST] if LAST.startswith(prefix) else []
-    target = arguments.target
-    with Client(target, token=arguments.token, tls=arguments.tls, timeout=COMPLETE_SECONDS, retry_for=0) as client:
-        try:
+    try:
+        tls, target = tls_of(arguments), arguments.target
+        with Client(target, token=arguments.token, tls=tls, timeout=COMPLETE_SECONDS, retry_for=0) as client:
             return [*last, *islice((name for name in names(client) if name.startswith(prefix)), COMPLETE_NAMES)]
-        except ShelmError:
-            return []
+    except ShelmError:
+        return []
 
 
 def _common() -> argparse.ArgumentParser:
@@ -122,9 +123,7 @@ def _common() -> argparse.ArgumentParser:
     target = os.environ.get("SHELM_TARGET") or DEFAULT_TARGET
     parser.add_argument("--target", default=target, help="host:port of the server (SHELM_TARGET; %(default)s)")
     parser.add_argument("--token", default=os.environ.get("SHELM_TOKEN"), help="bearer token; prefer SHELM_TOKEN")
-    parser.add_argument(
-        "--tls", action="store_true", help="encrypt the connection; without it, tokens are sent in clear text"
-    )
+    add_tls(parser)
     parser.add_argument(
         "--timeout", type=seconds, default=10.0, metavar="SECONDS", help="timeout of each call (%(default)s)"
     )

@@ -13,6 +13,7 @@ from itertools import count
 from typing import Any
 
 from shelm.aio import AsyncClient
+from shelm.cli.tls import add_tls, tls_of
 from shelm.cli.values import natural
 from shelm.errors import InvalidArgument, ShelmError
 from shelm.settings import DEFAULT_TARGET, LOOPBACK
@@ -80,7 +81,7 @@ async def _reply(episodes: Episodes, message: str | bytes) -> str | bytes:
 
 
 def _client(arguments: argparse.Namespace, token: str | None) -> AsyncClient:
-    return AsyncClient(arguments.target, token=token, tls=arguments.tls, agent=arguments.agent)
+    return AsyncClient(arguments.target, token=token, tls=tls_of(arguments), agent=arguments.agent)
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
@@ -100,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get("SHELM_TARGET") or DEFAULT_TARGET,
         help="host:port of the SHELM server (%(default)s)",
     )
-    parser.add_argument("--tls", action="store_true", help="encrypt the connection to the SHELM server")
+    add_tls(parser)
     parser.add_argument("--listen", default="127.0.0.1:8000", help="host:port for openpi's clients (%(default)s)")
     parser.add_argument("--agent", default="", help="agent name or digest (the server's default agent)")
     parser.add_argument("--deterministic", action="store_true", help="choose the most probable action instead of sampling")

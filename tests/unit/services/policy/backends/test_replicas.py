@@ -15,7 +15,8 @@ KEYS = [f"episode-{i}".encode() for i in range(300)]
 class Peer:
     """Stands for a connection to one replica, whose health the test decides."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, host: str) -> None:
+        self.host = host
         self.address, self.ready, self.hangs = address, True, False
 
     async def missing(self) -> list[str]:
@@ -32,8 +33,8 @@ class Peer:
 def some_replicas(count: int) -> tuple[Replicas[Peer], dict[str, Peer]]:
     peers: dict[str, Peer] = {}
 
-    def connect(address: str) -> Peer:
-        peers[address] = Peer(address)
+    def connect(address: str, host: str) -> Peer:
+        peers[address] = Peer(address, host)
         return peers[address]
 
     target = ",".join(f"127.0.0.{i + 1}:50053" for i in range(count))
@@ -92,6 +93,34 @@ async def test_without_any_replica_the_error_is_unavailable_and_every_one_is_nam
     with pytest.raises(ServiceError) as caught:
         await replicas.call(KEYS[0], Peer.work)
     assert caught.value.code is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_the_caller_whose_replica_went_away_is_told_no_address() -> None:
+    replicas, peers = some_replicas(1)
+    await replicas.missing()
+    [(address, peer)] = peers.items()
+    peer.hangs = True
+    call = asyncio.create_task(replicas.call(KEYS[0], Peer.work))
+    await asyncio.sleep(0.05)
+    peer.ready = False
+    await replicas.missing()
+    with pytest.raises(ServiceError, match="the memory replica of this step is away") as caught:
+        await asyncio.wait_for(call, 5)
+    assert address.partition(":")[0] not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("target", "host"), [("localhost:1", "localhost"), ("127.0.0.1:1", "127.0.0.1"), ("[::1]:1", "::1"), ("dns:///x:1", "")]
+)
+async def test_a_connection_is_given_the_name_that_the_certificate_must_be_for(target: str, host: str) -> None:
+    made: list[Peer] = []
+
+    def connect(address: str, name: str) -> Peer:
+        made.append(Peer(address, name))
+        return made[-1]
+
+    await Replicas(target, "memory", connect).missing()
+    assert {peer.host for peer in made} == {host}
 
 
 async def test_another_error_than_unavailable_is_not_repeated() -> None:
