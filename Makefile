@@ -21,6 +21,7 @@ KINDS ?= kill
 SERVICES ?= redis retrieval memory policy
 CLUSTER ?=
 INPUTS ?= 10000
+OSV ?=
 TORCH ?=
 TORCH_INDEX ?=
 PINS := requirements.txt
@@ -46,7 +47,7 @@ APART := --no-deps -c requirements-apart.txt
 LOCK := compile --quiet --no-emit-index-url --generate-hashes --python-version 3.11 --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-serve demo serve test test-fast test-long test-faults soak fuzz lint lint-code lint-types lint-imports lint-contracts lint-page format triton-setup peers-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos released client train curves study results lock clean
+.PHONY: help setup setup-serve demo serve test test-fast test-long test-faults soak fuzz lint lint-code lint-types lint-imports lint-contracts lint-page format triton-setup peers-setup triton-repository test-triton test-pods test-browser docs audit sbom images-check k8s-check stamps bench protos released client train curves study results lock clean
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -116,6 +117,20 @@ peers-setup: .peers/.ready  ## Make .peers: the servers that benchmarks.peers co
 
 triton-repository: setup  ## Write a Triton model repository from agent bundles (BUNDLE, REPOSITORY, DEVICE=cpu|gpu)
 	$(BIN)/python -m services.triton.repository $(BUNDLE) --out $(REPOSITORY) --device $(DEVICE)
+
+.audit/.ready: requirements-audit.txt setup
+	test -x .audit/bin/python || $(PYTHON) -m venv .audit
+	$(UV) install --quiet --python .audit/bin/python -r requirements-audit.txt
+	touch $@
+
+audit: .audit/.ready  ## Are vulnerabilities known of what is pinned? (the internet; OSV=URL: a mirror of OSV)
+	for list in requirements requirements-apart requirements-triton requirements-peers requirements-uv deploy/docker/requirements-pip; do \
+		.audit/bin/pip-audit --strict --disable-pip --require-hashes $(if $(OSV),-s osv --osv-url $(OSV)) -r $$list.txt || exit 1; done
+
+sbom: .audit/.ready  ## What every image ships, with licences: an SBOM of each in .run/sbom, and docs/licences.md
+	mkdir -p .run/sbom
+	.audit/bin/cyclonedx-py environment .venv/bin/python --output-reproducible --of JSON -o .run/sbom/environment.cdx.json
+	$(BIN)/python -m tools.sbom .run/sbom/environment.cdx.json
 
 test-triton: triton-setup  ## Run the contract suite with every model behind a real Triton
 	TEST_DEPLOYMENTS=triton $(BIN)/python -m pytest tests/contract tests/triton
@@ -206,4 +221,4 @@ lock: setup  ## Pin what the .in files ask for again, with the hashes of PyPI's 
 	$(UV) $(LOCK) --constraints requirements.txt requirements-peers.in -o requirements-peers.txt
 
 clean:  ## Remove the environment and everything generated
-	rm -rf .venv .triton .peers .run .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .triton .peers .audit .run .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
