@@ -2,7 +2,8 @@
 
 Contract: a `ServiceError` ends the call with its details; any other exception is logged with its traceback and ends the call
 with INTERNAL and nothing but a reference to the log. Without a token that may, a call is refused before its message is taken
-from the wire; one that is not the method's message is INVALID_ARGUMENT. Health and reflection need no token.
+from the wire; one that is not the method's message is INVALID_ARGUMENT. Health and reflection need no token. A stream ends
+with its token: nothing that comes in or would go out once that is no longer in the file counts.
 
 Once `drain` has begun every new call is refused with SERVER_STOPPING, calls under way end as if nothing had happened, and
 streams end with SERVER_STOPPING after the answers to what they have received.
@@ -17,7 +18,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from services.runtime import traces
-from services.runtime.auth import authorize, in_own_words, set_caller
+from services.runtime.auth import authorize, caller, in_own_words, set_caller
 from services.runtime.drain import Drain
 from services.runtime.errors import ServiceError, abort
 from services.runtime.telemetry import CALLS, FAULTS, refused
@@ -81,7 +82,9 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
                 self._tracer.listen(_metadata(context))  # no span of its own: it may last for days
             try:
                 with self.drain:
-                    async for reply in self._replies(handler, request, context):
+                    still = self._still(method, context)
+                    async for reply in self._replies(handler, request, context, still):
+                        still()
                         yield reply
             except Exception as error:
                 await self._fail(method, context, error)
@@ -89,10 +92,28 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
 
         return make(call, None, handler.response_serializer)
 
-    def _replies(self, handler: Any, request: Any, context: Any) -> AsyncIterator[Any]:
+    def _still(self, method: str, context: Any) -> Callable[[], None]:
+        """Raises a ServiceError where the token that a stream began with is not valid any more, or is another tenant's."""
+        seen, begun = self._tokens.now(), caller()
+
+        def still() -> None:
+            nonlocal seen
+            if (tokens := self._tokens.now()) is not seen:
+                seen = tokens
+                self._check(method, context.invocation_metadata())
+                if caller().tenant != begun.tenant:
+                    set_caller(begun)
+                    text = "the token is another tenant's now; begin the stream again"
+                    raise ServiceError(grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", text)
+
+        return still
+
+    def _replies(self, handler: Any, request: Any, context: Any, still: Callable[[], None]) -> AsyncIterator[Any]:
         """What a stream answers. While the server drains no more requests are read; those that it has got are answered."""
         if handler.request_streaming:
-            replies: AsyncIterator[Any] = handler.stream_stream(self.drain.until(_parse_all(handler, request)), context)
+            replies: AsyncIterator[Any] = handler.stream_stream(
+                self.drain.until(_parse_all(handler, request, still)), context
+            )
             return replies
         return self.drain.until(handler.unary_stream(_parse(handler, request), context))
 
@@ -150,6 +171,7 @@ def _parse(handler: Any, message: bytes) -> Any:
         raise ServiceError(grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_MESSAGE", text) from None
 
 
-async def _parse_all(handler: Any, messages: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+async def _parse_all(handler: Any, messages: AsyncIterator[bytes], still: Callable[[], None]) -> AsyncIterator[Any]:
     async for message in messages:
+        still()
         yield _parse(handler, message)
