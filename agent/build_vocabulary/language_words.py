@@ -1,8 +1,9 @@
 """Reads the word list of a language model, given by a spec string, without loading any weights.
 
-Specs: `package:NAME/FILE` (a file in the folder of an installed package, which is not imported), `file:PATH`, `hub:NAME`. A
-hub name, or a folder with tokenizer.json or merges.txt, is read as a Hugging Face byte-level BPE tokenizer; a file ending in
-`.gguf` as GGUF; any other file or folder as a Transformer-XL word list (`agent.memory.transformer_xl.published.load_words`).
+Specs: `package:NAME/FILE` (a file in the folder of an installed package, which is not imported), `file:PATH`,
+`hub:OWNER/NAME[@REVISION]`. A file ending in `.gguf` is read as GGUF; a folder, or what the hub gives, as a Hugging Face
+byte-level BPE tokenizer if it has tokenizer.json or merges.txt, else as a Transformer-XL word list
+(`agent.memory.transformer_xl.published.load_words`), as any other file.
 
 Failure: ValueError names the spec and what was expected; FileNotFoundError names the missing file.
 """
@@ -13,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agent.build_vocabulary.overlap import LanguageModelWords
+from agent.memory.described import TOKENIZER, WEIGHTS, kind_of, model_folder
 from agent.sources import package_file
 
 _CONTROL = 3  # GGUF token type of control tokens
@@ -49,10 +51,10 @@ def _gguf(path: Path) -> LanguageModelWords:
     return byte_level_words(path.name, ((i, bytes(tokens.parts[tokens.data[i]]).decode("utf-8")) for i in ordinary))
 
 
-def _hugging_face(name: str) -> LanguageModelWords:
+def _hugging_face(folder: Path, name: str) -> LanguageModelWords:
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, local_files_only=Path(name).is_dir())
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     control = set(tokenizer.all_special_ids)
     tokens = ((index, token) for token, index in tokenizer.get_vocab().items() if index not in control)
     return byte_level_words(Path(name).name, tokens)
@@ -70,19 +72,20 @@ def _word_list(path: Path) -> LanguageModelWords:
 
 
 def load_language_words(spec: str) -> LanguageModelWords:
-    """Returns the word list that `spec` names: `package:NAME/FILE`, `file:PATH` or `hub:NAME`.
+    """Returns the word list that `spec` names: `package:NAME/FILE`, `file:PATH` or `hub:OWNER/NAME`.
 
     Raises ValueError for an invalid spec or file, FileNotFoundError for a missing file.
     """
     scheme, _, rest = spec.partition(":")
-    if scheme == "hub" and rest:
-        return _hugging_face(rest)
-    if scheme not in ("package", "file") or not rest:
-        raise ValueError(f"language model spec: expected package:NAME/FILE, file:PATH or hub:NAME, got {spec!r}")
-    path = package_file(spec) if scheme == "package" else Path(rest)
+    if scheme not in ("package", "file", "hub") or not rest:
+        raise ValueError(f"language model spec: expected package:NAME/FILE, file:PATH or hub:OWNER/NAME, got {spec!r}")
+    if scheme == "hub":
+        path = model_folder(spec, WEIGHTS[kind_of(spec)] + TOKENIZER)
+    else:
+        path = package_file(spec) if scheme == "package" else Path(rest)
     if not path.exists():
         raise FileNotFoundError(f"language model spec {spec!r}: no such file")
     if path.suffix == ".gguf":
         return _gguf(path)
     byte_level = any((path / file).exists() for file in ("tokenizer.json", "merges.txt"))
-    return _hugging_face(str(path)) if byte_level else _word_list(path)
+    return _hugging_face(path, rest.partition("@")[0]) if byte_level else _word_list(path)

@@ -2,7 +2,9 @@
 
 A model folder contains `config.json`, the weights as `model.safetensors` or `pytorch_model.bin`, and a vocabulary. Nothing
 in it is executed (docs/paper.md#q25): torch files are read with `weights_only`, the vocabulary as described in
-`published_words`. Tensors keep their published names, with or without the prefix `transformer.` of the language-model head.
+`published_words`. Tensors keep their published names, with or without the prefix `transformer.` of the language-model head. A
+tensor that the head shares with the embedding may be there under the head's name alone: whoever saves tied tensors once
+chooses which.
 
 `python -m agent.memory.transformer_xl.published SOURCE TARGET` writes config.json, model.safetensors and vocabulary.json,
 without pickles and output layers. Loading the result reads only the requested layers from disk.
@@ -88,9 +90,10 @@ def read_config(folder: Path) -> TransformerXLConfig:
 def open_tensors(folder: Path) -> TensorSource:
     """Returns a function that reads float32 tensors of a model folder by published name and checks their shapes."""
     path, names, read = _open_weights(folder)
+    tied = _tied(folder)
 
     def tensor(name: str, shape: Shape) -> Tensor:
-        found = next((full for full in (name, f"transformer.{name}") if full in names), None)
+        found = next((full for full in (name, f"transformer.{name}", tied.get(name)) if full in names), None)
         if found is None:
             raise ValueError(f"{path}: no tensor {name}")
         value = read(found)
@@ -99,6 +102,16 @@ def open_tensors(folder: Path) -> TensorSource:
         return finite(value, f"{path}: tensor {found}").float()
 
     return tensor
+
+
+def _tied(folder: Path) -> dict[str, str]:
+    """Returns the names in the head of the embedding's tensors that it shares."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    clusters = range(len(config.get("cutoffs", TransformerXLConfig.cutoffs)) + 1)
+    projections = config.get("tie_projs", [False, *[True] * (len(clusters) - 1)])
+    layers = {f"word_emb.emb_layers.{i}.weight": f"crit.out_layers.{i}.weight" for i in clusters}
+    shared = {f"word_emb.emb_projs.{i}": f"crit.out_projs.{i}" for i in clusters if i < len(projections) and projections[i]}
+    return shared | (layers if config.get("tie_weight", True) else {})
 
 
 def _open_weights(folder: Path) -> tuple[Path, set[str], Callable[[str], Tensor]]:
