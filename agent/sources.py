@@ -6,6 +6,7 @@ the hub; the hub's library raises its own errors. Nothing of a package or model 
 
 import hashlib
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -37,6 +38,11 @@ def hub_folder(name: str, patterns: list[str]) -> Path:
     if Path(repository).exists() or repository.count("/") != 1 or ".." in repository:
         raise ValueError(f"language model source 'hub:{name}': expected hub:OWNER/NAME@REVISION, not a path")
     return Path(snapshot_download(repository, revision=revision or None, allow_patterns=patterns))
+
+
+def sha256_of_files(files: Mapping[str, str]) -> str:
+    """Returns the SHA-256 of a set of files, from theirs by name."""
+    return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in sorted(files.items())).encode()).hexdigest()
 
 
 def file_sha256(path: Path) -> str:

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agent.build_vocabulary.overlap import LanguageModelWords
-from agent.memory.described import TOKENIZER, WEIGHTS, kind_of, model_folder
-from agent.sources import package_file
+from agent.memory.described import TOKENIZER, WEIGHTS, kind_of, model_folder, sha256_of_words, words_sha256
+from agent.sources import file_sha256, package_file
 
 _CONTROL = 3  # GGUF token type of control tokens
 
@@ -26,7 +26,7 @@ def _byte_decoder() -> dict[str, int]:
     return {char: byte for byte, char in bytes_to_unicode().items()}
 
 
-def byte_level_words(name: str, tokens: Iterable[tuple[int, str]]) -> LanguageModelWords:
+def byte_level_words(name: str, tokens: Iterable[tuple[int, str]], sha256: str = "") -> LanguageModelWords:
     """Returns the words of a byte-level BPE vocabulary; whole words are tokens that begin with the word-start marker (the
     byte of a space).
     """
@@ -39,7 +39,7 @@ def byte_level_words(name: str, tokens: Iterable[tuple[int, str]]) -> LanguageMo
     for token_id, text in sorted(decoded.items()):
         if text.startswith(" "):
             whole.setdefault(text[1:], token_id)
-    return LanguageModelWords(name, decoded, whole)
+    return LanguageModelWords(name, decoded, whole, sha256)
 
 
 def _gguf(path: Path) -> LanguageModelWords:
@@ -48,7 +48,8 @@ def _gguf(path: Path) -> LanguageModelWords:
     reader = GGUFReader(str(path))
     tokens, types = reader.fields["tokenizer.ggml.tokens"], reader.fields["tokenizer.ggml.token_type"]
     ordinary = [index for index, part in enumerate(types.data) if int(types.parts[part][0]) != _CONTROL]
-    return byte_level_words(path.name, ((i, bytes(tokens.parts[tokens.data[i]]).decode("utf-8")) for i in ordinary))
+    words = ((i, bytes(tokens.parts[tokens.data[i]]).decode("utf-8")) for i in ordinary)
+    return byte_level_words(path.name, words, file_sha256(path))
 
 
 def _hugging_face(folder: Path, name: str) -> LanguageModelWords:
@@ -57,7 +58,7 @@ def _hugging_face(folder: Path, name: str) -> LanguageModelWords:
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     control = set(tokenizer.all_special_ids)
     tokens = ((index, token) for token, index in tokenizer.get_vocab().items() if index not in control)
-    return byte_level_words(Path(name).name, tokens)
+    return byte_level_words(Path(name).name, tokens, words_sha256(folder))
 
 
 def _word_list(path: Path) -> LanguageModelWords:
@@ -68,7 +69,7 @@ def _word_list(path: Path) -> LanguageModelWords:
     whole: dict[str, int] = {}
     for token_id, word in decoded.items():
         whole.setdefault(word, token_id)
-    return LanguageModelWords("transfo-xl-wt103", decoded, whole)
+    return LanguageModelWords("transfo-xl-wt103", decoded, whole, sha256_of_words(words))
 
 
 def load_language_words(spec: str) -> LanguageModelWords:

@@ -8,11 +8,12 @@ Failure policy: FileNotFoundError or ValueError names the source and the missing
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from agent.sources import file_sha256, hub_folder, package_file
+from agent.sources import file_sha256, hub_folder, package_file, sha256_of_files
 
 Kind = Literal["causal_lm", "transformer_xl"]
 WEIGHTS = {
@@ -64,9 +65,8 @@ def describe(source: str) -> Described:
 
 def folder_sha256(folder: Path, kind: Kind) -> str:
     """Returns the SHA-256 of the files that a model of this kind is loaded from, with their names."""
-    names = sorted(path.name for path in folder.iterdir() if any(path.match(pattern) for pattern in WEIGHTS[kind]))
-    lines = [f"{name} {file_sha256(folder / name)}\n" for name in names if not name.startswith("vocab")]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    files = [path for path in folder.iterdir() if any(path.match(pattern) for pattern in WEIGHTS[kind])]
+    return sha256_of_files({path.name: file_sha256(path) for path in files if not path.name.startswith("vocab")})
 
 
 def words_sha256(folder: Path) -> str:
@@ -77,9 +77,13 @@ def words_sha256(folder: Path) -> str:
     from agent.memory.transformer_xl.published_words import load_words
 
     try:
-        words = load_words(folder)
+        return sha256_of_words(load_words(folder))
     except FileNotFoundError:
         return ""
+
+
+def sha256_of_words(words: Sequence[str]) -> str:
+    """Returns the SHA-256 of a list of words, whatever file it was read from."""
     return hashlib.sha256("\n".join(words).encode("utf-8", "surrogatepass")).hexdigest()
 
 
