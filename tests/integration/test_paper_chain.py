@@ -15,7 +15,7 @@ import torch
 from support.deployment import Standalone
 from support.frames import Frame
 from support.gateway import Gateway
-from support.published import COMMIT, in_hub_cache, transformer_xl
+from support.published import COMMIT, in_hub_cache, llama, transformer_xl
 
 from agent.build_vocabulary import build
 from agent.bundle import AgentBundle, load_bundle, manifest_digest
@@ -139,6 +139,19 @@ def test_a_model_of_the_hub_is_pinned_by_its_commit_and_its_files(home: Path, wo
             load_slots(made, device="cpu", slots=1)
     finally:
         weights.write_bytes(content)
+
+
+@pytest.mark.parametrize("source", ["file", "hub"])
+def test_a_causal_language_model_of_hugging_face_is_bundled_and_loaded(home: Path, source: str) -> None:
+    if not (home / "llama").exists():
+        in_hub_cache(home / "hub", "owner/llama", llama(home / "llama", ["key", "ball", "door", "wall"]))
+    spec = {"file": f"file:{home / 'llama'}", "hub": "hub:owner/llama"}[source]
+    words = vocabulary(home, f"llama-{source}.safetensors", language_model=spec)
+    assert sorted(Vocabulary.load(words).words) == ["ball", "door", "key", "wall"]
+    made = bundled(home, train(home, f"run-llama-{source}", spec, words), f"llama-{source}")
+    expected = {"file": "file:language_model", "hub": f"hub:owner/llama@{COMMIT}"}
+    assert (made.manifest.memory.kind, made.manifest.memory.source) == ("causal_lm", expected[source])
+    assert load_slots(made, device="cpu", slots=1).dimension == 32
 
 
 def other_language_model(home: Path) -> Path:

@@ -86,13 +86,13 @@ class Newcomer:
         make_environment(self.clone)
         self._state.mkdir()
         self._addresses = {name: f"127.0.0.1:{free_port()}" for name in ADDRESSES}
-        self._target = self._addresses["SHELM_LISTEN"]
+        self.target = self._addresses["SHELM_LISTEN"]
         self._guest = False  # the page takes a running server, and `shelm` on PATH, for granted
         self._names: dict[str, str] = {}  # of episodes: on the page -> here
         self.missing: list[str] = []  # lines that transcripts show and that were not printed
         self._server: subprocess.Popen[bytes] | None = None
         self._log = folder / "serve.log"
-        settings = {**self._addresses, "SHELM_TARGET": self._target, "PYTHONUNBUFFERED": "1"}
+        settings = {**self._addresses, "SHELM_TARGET": self.target, "PYTHONUNBUFFERED": "1"}
         self._environment = {**environment_with(settings), "OMP_NUM_THREADS": "1"}
         self._environment.pop("PYTHONPATH", None)
         self._environment.pop("VIRTUAL_ENV", None)
@@ -159,7 +159,7 @@ class Newcomer:
         return output
 
     def _serve_if_needed(self, code: str) -> None:
-        if self._server is None and (self._target in code or "shelm " in code or "from shelm" in code):
+        if self._server is None and (self.target in code or "shelm " in code or "from shelm" in code):
             self._guest = True
             self._serve("the server of the page", PAGE_SERVER)
 

@@ -55,3 +55,25 @@ def in_hub_cache(cache: Path, name: str, folder: Path) -> None:
     shutil.copytree(folder, model / "snapshots" / COMMIT)
     (model / "refs").mkdir()
     (model / "refs" / "main").write_text(COMMIT)
+
+
+def llama(folder: Path, words: Sequence[str], *, width: int = 32) -> Path:
+    """Writes a folder as Hugging Face's libraries save a causal language model with a byte-level tokenizer; returns it."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import BPE
+    from transformers import AutoModel, LlamaConfig, PreTrainedTokenizerFast
+
+    vocabulary = {"<end>": 0, **{f"\u0120{word}": number for number, word in enumerate(words, 1)}}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(BPE(vocab=vocabulary, merges=[])), eos_token="<end>")
+    tokenizer.save_pretrained(folder)
+    config = LlamaConfig(
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        vocab_size=len(vocabulary),
+    )
+    torch.manual_seed(0)
+    AutoModel.from_config(config).save_pretrained(folder)
+    return folder
