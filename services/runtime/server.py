@@ -46,8 +46,9 @@ KEEPALIVE = (
 )
 # Bytes that grow a thousand times when they are unpacked would be unpacked before anybody has looked at them.
 UNCOMPRESSED = (("grpc.compression_enabled_algorithms_bitset", 1),)
-# A connection holds this many calls at once; its client keeps further ones until then. And it must get ready in this time.
-BOUNDED = (("grpc.max_concurrent_streams", 1024), ("grpc.server_handshake_timeout_ms", 20_000))
+# A connection must get ready in this time. And gRPC counts calls that have just ended as well, and so would refuse its own
+# clients, who keep to the number of calls at once that they are told.
+BOUNDED = (("grpc.server_handshake_timeout_ms", 20_000), ("grpc.http.overload_protection", 0))
 LAST_REPLIES = 1.0  # seconds that gRPC gets to send the last replies
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -92,6 +93,7 @@ class GrpcServer:
             ("grpc.server.max_pending_requests", MOST_PENDING),
             ("grpc.server.max_pending_requests_hard_limit", 2 * MOST_PENDING),
             *KEEPALIVE,
+            ("grpc.max_concurrent_streams", settings.max_streams),
             *BOUNDED,
             *([] if settings.compression else UNCOMPRESSED),
         ]
