@@ -11,7 +11,6 @@ Once `drain` has begun every new call is refused with SERVER_STOPPING, calls und
 streams end with SERVER_STOPPING after the answers to what they have received.
 """
 
-import asyncio
 import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -25,7 +24,7 @@ from google.protobuf.message import DecodeError
 from services.runtime import traces
 from services.runtime.auth import authorize, in_own_words, set_caller
 from services.runtime.drain import Drain
-from services.runtime.errors import ServiceError, abort, message_late, too_many
+from services.runtime.errors import ServiceError, abort, too_many
 from services.runtime.in_flight import InFlight
 from services.runtime.telemetry import CALLS, FAULTS, refused
 from services.runtime.tokens import TokensFile
@@ -79,7 +78,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
 
         async def call(_: object, context: Any) -> Any:
             try:
-                message = await _arriving(context, self._patience)
+                message = await self._arriving(context, self._patience)
                 with self.drain, place():
                     reply = await handler.unary_unary(_parse(handler, message), context)
             except Exception as error:
@@ -102,7 +101,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
             if self._tracer:
                 self._tracer.listen(_metadata(context))  # no span of its own: it may last for days
             try:
-                first = None if handler.request_streaming else await _arriving(context, self._patience)
+                first = None if handler.request_streaming else await self._arriving(context, self._patience)
                 with self.drain, place():
                     async for reply in self._replies(handler, messages if first is None else first, context):
                         yield reply
@@ -133,13 +132,13 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
 
         async def ask(_: object, context: Any) -> Any:
             try:
-                return await handler.unary_unary(_parse(handler, await _arriving(context, OPEN_PATIENCE)), context)
+                return await handler.unary_unary(_parse(handler, await self._arriving(context, OPEN_PATIENCE)), context)
             except ServiceError as error:
                 await self._fail(method, context, error)
 
         async def watch(_: object, context: Any) -> None:
             try:
-                request = _parse(handler, await _arriving(context, OPEN_PATIENCE))
+                request = _parse(handler, await self._arriving(context, OPEN_PATIENCE))
                 await self.drain.until_done(handler.unary_stream(request, context))
             except ServiceError as error:
                 await self._fail(method, context, error)
@@ -147,6 +146,14 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
         if handler.response_streaming:
             return grpc.stream_stream_rpc_method_handler(watch, None, handler.response_serializer)
         return grpc.stream_unary_rpc_method_handler(ask, None, handler.response_serializer)
+
+    async def _arriving(self, context: Any, patience: float) -> bytes:
+        """The message of a call that has one; ServiceError if it does not come."""
+        message = await self.drain.arriving(context.read(), patience)
+        if message is grpc.aio.EOF:  # type: ignore[attr-defined]  # its stubs lack it
+            raise ServiceError(grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_MESSAGE", "the call ended without a message")
+        found: bytes = message
+        return found
 
     def _check(self, method: str, metadata: Any) -> None:
         """Sets the caller of what follows in this task."""
@@ -179,19 +186,6 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
 
 def _metadata(context: Any) -> dict[str, Any]:
     return dict(context.invocation_metadata() or ())
-
-
-async def _arriving(context: Any, patience: float) -> bytes:
-    """The message of a call that has one; ServiceError if it does not come."""
-    try:
-        async with asyncio.timeout(patience):
-            message = await context.read()
-    except TimeoutError:
-        raise message_late(patience) from None
-    if message is grpc.aio.EOF:  # type: ignore[attr-defined]  # its stubs lack it
-        raise ServiceError(grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_MESSAGE", "the call ended without a message")
-    found: bytes = message
-    return found
 
 
 def _parse(handler: Any, message: bytes) -> Any:

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from itertools import chain
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -38,8 +39,7 @@ class Slices:
         results = self._slice(work, left)
         for item in left:
             async with self.turn():
-                results.append(work(item))
-                results += self._slice(work, left)
+                results += self._slice(work, chain((item,), left))
         return results
 
     def _slice(self, work: Callable[[Item], Result], left: Iterable[Item]) -> list[Result]:
