@@ -21,6 +21,8 @@ secret-of-other  sim2     act,read tenant=other
 secret-of-alone  alone
 secret-of-shared old      act,read tenant=-
 secret-of-small  small    act,read tenant=small acts=2 episodes=2
+secret-of-show   show     act,read tenant=show
+second-of-show   show2    read     tenant=show
 secret-of-root   operator admin
 """
 TENANTS = {"secret-of-acme": "@acme", "secret-of-other": "@other", "secret-of-alone": "@~alone", "secret-of-shared": ""}
@@ -248,13 +250,12 @@ def test_a_tenants_limits_are_its_own(of: Of, name: str, frames: Sequence[Frame]
 
 
 def test_the_watchers_of_a_tenant_leave_places_to_others(of: Of, name: str, frames: Sequence[Frame]) -> None:
-    tokens = ("secret-of-acme", "secret-of-other")
-    for token in tokens:
+    for token in ("secret-of-show", "secret-of-other"):
         play(of(token), name, frames[:1])
-    watchers = [of(token).watch(name) for token in ("secret-of-acme", "second-of-acme")]
+    watchers = [of(token).watch(name) for token in ("secret-of-show", "second-of-show")]
     try:
         assert [next(watcher).step.step for watcher in watchers] == [0, 0]
-        refusal = refused(lambda: next(of("second-of-acme").watch(name)))
+        refusal = refused(lambda: next(of("second-of-show").watch(name)))
         assert refusal.kind == (Code.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS")
         assert refusal.retry_after
         watchers.append(of("secret-of-other").watch(name))
