@@ -16,6 +16,7 @@ again, the error is COMMIT_CONFLICT, which the client may retry.
 """
 
 import asyncio
+import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -40,6 +41,8 @@ from services.runtime.stages import StageTimer
 from services.store.episodes import AlreadyCommitted, Commit, CommitOutcome, Committed, EpisodeStore, new_episode
 
 COMMITS = 8  # trips to Redis at once
+# Seconds until one of a crowd at one episode is told: told at once and together, all would be back at once and together.
+BUSY = (0.2, 1.0)
 PATIENCE = 0.002  # seconds that a commit waits for the trip before it, so that more commits share a trip
 # Errors that say nothing of the episode.
 PASSING = {
@@ -109,7 +112,8 @@ class Actor:
             raise queue_full("act")
         timer, lock = self._timer(), self._lock(call)
         if lock.waiting >= self._max_waiting:
-            raise errors.episode_busy(call.episode_id, lock.waiting)
+            await asyncio.sleep(random.uniform(*BUSY))
+            raise errors.episode_busy(call.episode_id, self._max_waiting)
         self._in_flight += 1
         try:
             with timer.stage("turn"):
