@@ -78,7 +78,7 @@ def server_of(servicer: Quiet) -> GrpcServer:
         return []
 
     return GrpcServer(
-        ServerSettings(stop_grace=GRACE, max_streams=STREAMS),
+        ServerSettings.model_validate({"stop_grace": GRACE, "max_streams": STREAMS}),
         listen="127.0.0.1:0",
         domain="shelm",
         services={"shelm.v1.AgentService": lambda to: agent_pb2_grpc.add_AgentServiceServicer_to_server(servicer, to)},

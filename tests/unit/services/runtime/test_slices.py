@@ -1,7 +1,6 @@
 """Long work in slices: the same results as at once, one slice at a time, and a turn of everybody else after each."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
@@ -74,8 +73,8 @@ async def test_a_turn_that_fails_gives_the_next_one_its_turn() -> None:
 
 
 async def test_an_error_of_the_work_is_raised_as_it_is() -> None:
-    def broken(items: Iterator[int]) -> int:
-        raise LookupError(f"its own {items}")
+    def broken(item: int) -> int:
+        raise LookupError(f"its own {item}")
 
     with pytest.raises(LookupError, match="its own"):
         await Slices().each(broken, [1])
