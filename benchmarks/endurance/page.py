@@ -15,13 +15,14 @@ from benchmarks.page import COLOURS, DOCS, PLOTS, Row, filled, number, percent
 from training.report.plots import save_plot
 
 PAGE, RAW = DOCS / "results/load.md", DOCS / "results/raw/load"
+CALLERS = DOCS / "results/raw/callers"  # what one caller does to another
 PROCESSES = ("retrieval", "memory", "policy", "redis")
 POINTS = 120  # of a line; more cannot be seen at this size
 
 
-def read(name: str) -> Any:
+def read(name: str, folder: Path = RAW) -> Any:
     """Returns the raw data of a part."""
-    return json.loads((RAW / f"{name}.json").read_text())
+    return json.loads((folder / f"{name}.json").read_text())
 
 
 def runs() -> list[tuple[str, Any]]:
@@ -129,7 +130,7 @@ def _archive(found: Any) -> str:
 
 def crowding() -> Iterable[Row]:
     """A bystander beside each attack, before and now."""
-    rows = {(row["checkout"], row["attack"]): row for row in read("crowding")["rows"]}
+    rows = {(row["checkout"], row["attack"]): row for row in read("crowding", CALLERS)["rows"]}
     times = ("p50_ms", "p99_ms", "longest_ms")
     yield (
         "attack",
@@ -147,7 +148,7 @@ def crowding() -> Iterable[Row]:
 def unknown_names() -> Iterable[Row]:
     """Names of another tenant against names that nobody has."""
     yield "method", "calls", "another's, ms", "nobody's, ms", "difference, µs (95 %)", "of nobody's alone, µs (95 %)", "seen"
-    for row in read("unknown-names")["rows"]:
+    for row in read("unknown-names", CALLERS)["rows"]:
         times = f"{row['theirs_ms']:.2f}", f"{row['nobodys_ms']:.2f}"
         gaps = ["{:+.0f} ({:+.0f} to {:+.0f})".format(*row[name]) for name in ("difference_us", "control_us")]
         yield row["method"], f"{row['calls']:,}", *times, *gaps, "yes" if row["seen"] else "no"
