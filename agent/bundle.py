@@ -65,10 +65,16 @@ class MemoryPart(_Part):
 
     kind: Literal["causal_lm", "transformer_xl"]
     source: str
-    sha256: str = ""
+    sha256: str = ""  # of a package's file, or of a hub's model as in agent.memory.described
+    words_sha256: str = ""  # as there; of a package it is that of the file
     layers: int = Field(gt=0, le=1024)
     window: int = Field(gt=1, le=65_536)
     dimension: int = Field(gt=0, le=65_536)
+
+    @property
+    def words(self) -> str:
+        """What identifies the words that token ids stand for; empty in older bundles whose source is no package."""
+        return self.words_sha256 or (self.sha256 if self.source.startswith("package:") else "")
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:
@@ -78,6 +84,9 @@ class MemoryPart(_Part):
             raise ValueError("sha256: a source package:PACKAGE/FILE needs the file's SHA-256, 64 hexadecimal digits")
         if kind == "package" and (not _PACKAGE_FILE.fullmatch(name) or ".." in Path(name).parts):
             raise ValueError("source: expected package:PACKAGE/FILE, a file inside an installed package")
+        for field in ("sha256", "words_sha256"):
+            if (value := getattr(self, field)) and not _SHA256.fullmatch(value):
+                raise ValueError(f"{field}: expected 64 hexadecimal digits")
         if kind == "hub" and not _HUB_COMMIT.fullmatch(name):
             raise ValueError("source: expected hub:OWNER/NAME@REVISION with a commit of 40 hexadecimal digits")
         return self
@@ -89,6 +98,9 @@ class PolicyPart(_Part):
     weights: str
     channels: tuple[Width, Width] = (64, 128)
     features: Width = 1024
+    kernels: Literal["map", "frame"] = (
+        "map"  # what the second kernel's size follows: the first map, or, as the paper's, the frame
+    )
     actor_hidden: Width = 128
     critic_hidden: Width = 512
 

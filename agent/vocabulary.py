@@ -20,6 +20,7 @@ from torch import Tensor
 from agent.bundle import AgentBundle
 from agent.safetensors_file import write_tensors
 from agent.shared import shared
+from agent.sources import sha256_of_files
 from agent.tensor_checks import finite
 
 FORMAT = "shelm-vocabulary-1"
@@ -64,6 +65,19 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.words)
 
+    def check_made_for(self, *, clip_sha256: str, words_sha256: str) -> None:
+        """Raises ValueError if the vocabulary was made for another CLIP model or language model.
+
+        clip_sha256: as in agent.retrieval.clip. words_sha256: as in agent.memory.described. What is empty, or not stated by
+        a vocabulary of an earlier version, is not compared.
+        """
+        for what, name, digest in (("CLIP model", "clip", clip_sha256), ("language model", "language_model", words_sha256)):
+            key = "clip_sha256" if name == "clip" else "language_model_words_sha256"
+            made_for = self.provenance.get(key, "")
+            if made_for and digest and made_for != digest:
+                of = f"{self.provenance.get(name, '')} ({made_for[:12]})"
+                raise ValueError(f"the vocabulary was made for another {what}, {of}; this one is {digest[:12]}")
+
     def save(self, path: Path, *, dtype: torch.dtype = torch.float16) -> None:
         """Writes one safetensors file; `dtype` is the dtype of the stored embeddings."""
         text = json.dumps(self.words, ensure_ascii=False).encode()
@@ -92,6 +106,16 @@ class Vocabulary:
 
 
 def load_vocabulary(bundle: AgentBundle) -> Vocabulary:
-    """Loads the vocabulary of a bundle, once for all bundles that have the same file."""
-    file = bundle.manifest.retrieval.vocabulary
-    return shared((Vocabulary, bundle.manifest.files[file]), lambda: Vocabulary.load(bundle.path(file)))
+    """Loads the vocabulary of a bundle, once for all bundles that have the same file.
+
+    Raises ValueError if it was made for another CLIP model or language model than the bundle's.
+    """
+    retrieval, memory, files = bundle.manifest.retrieval, bundle.manifest.memory, bundle.manifest.files
+    found = shared((Vocabulary, files[retrieval.vocabulary]), lambda: Vocabulary.load(bundle.path(retrieval.vocabulary)))
+    folder = retrieval.clip.removeprefix("file:").rstrip("/") + "/"
+    clip = {name.removeprefix(folder): digest for name, digest in files.items() if name.startswith(f"{folder}open_clip_")}
+    try:
+        found.check_made_for(clip_sha256=sha256_of_files(clip) if clip else "", words_sha256=memory.words)
+    except ValueError as error:
+        raise ValueError(f"agent {bundle.name}: {error}") from None
+    return found

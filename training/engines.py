@@ -12,9 +12,10 @@ from torch import Tensor
 
 from agent.engines.memory import make_slots
 from agent.engines.retrieval import make_retriever
+from agent.memory.described import describe, kind_of
 from agent.memory.slots import MemorySlots
 from agent.memory.weights import LanguageModelSpec, load_language_model
-from agent.retrieval.clip import load_clip, preprocess_cfg
+from agent.retrieval.clip import clip_sha256, load_clip, preprocess_cfg
 from agent.retrieval.preprocess import Preprocessing
 from agent.vocabulary import Vocabulary
 from training.distinct import marks_of
@@ -44,9 +45,15 @@ class Engines:
 def load_engines(run: dict[str, Any], *, num_envs: int, device: str = "cpu") -> Engines:
     """Loads the engines of SHELM on a torch device, with one slot for each of `num_envs` parallel environments."""
     vocabulary = Vocabulary.load(Path(run["vocabulary"]))
+    words_sha256 = describe(run["language_model"]).words_sha256
+    try:
+        vocabulary.check_made_for(clip_sha256=clip_sha256(run["clip"]), words_sha256=words_sha256)
+    except ValueError as error:
+        raise ValueError(f"--vocabulary {run['vocabulary']}: {error}") from None
     place: dict[str, Any] = {"device": device, "dtype": run.get("dtype", "float32")}  # older runs have none
-    retriever = make_retriever(run["clip"], vocabulary, k=run["k"], cache_frames=CACHE_FRAMES, **place)
-    slots = make_slots(_language_model(run), vocabulary, k=run["k"], agent_digest=AGENT, slots=num_envs, **place)
+    mode = run.get("preprocessing", "model")
+    retriever = make_retriever(run["clip"], vocabulary, k=run["k"], preprocessing=mode, cache_frames=CACHE_FRAMES, **place)
+    slots = make_slots(language_model_spec(run), vocabulary, k=run["k"], agent_digest=AGENT, slots=num_envs, **place)
 
     def words(frames: Frames) -> list[tuple[int, ...]]:
         return [tuple(word.row for word in found) for found in retriever.retrieve(list(frames))]
@@ -85,21 +92,24 @@ def load_memory(run: dict[str, Any], *, num_envs: int, pixels: int, device: str 
     return NoMemory()
 
 
-def _language_model(run: dict[str, Any]) -> LanguageModelSpec:
-    return LanguageModelSpec(kind="causal_lm", source=run["language_model"], layers=run["layers"], window=run["window"])
+def language_model_spec(run: dict[str, Any]) -> LanguageModelSpec:
+    """Returns the language model of a run, whose kind its source decides."""
+    source = run["language_model"]
+    return LanguageModelSpec(kind=kind_of(source), source=source, layers=run["layers"], window=run["window"])
 
 
 def _embedding_memory(run: dict[str, Any], num_envs: int, pixels: int, device: str) -> EmbeddingMemory:
     ids = torch.arange(run["tokens"])
-    model = load_language_model(_language_model(run), lm_token_ids=ids, tokens_per_step=1, device=device)
+    model = load_language_model(language_model_spec(run), lm_token_ids=ids, tokens_per_step=1, device=device)
     if run["method"] == "helm":
         embed: Any = FrozenHopfield(embeddings=model.embeddings, pixels=pixels, beta=run["beta"])
     else:
-        embed = _clip_inputs(run["clip"], model.embeddings)
+        plain = run.get("clip_features", "normalised") == "plain"
+        embed = _clip_inputs(run["clip"], model.embeddings, plain=plain)
     return EmbeddingMemory(embed=embed, language_model=model, num_envs=num_envs)
 
 
-def _clip_inputs(clip: str, embeddings: Tensor) -> ClipInputs:
+def _clip_inputs(clip: str, embeddings: Tensor, *, plain: bool) -> ClipInputs:
     device = embeddings.device
     model: Any = load_clip(clip, device=device).model
     preprocess = Preprocessing(cfg=preprocess_cfg(model), mode="model", device=device)
@@ -110,4 +120,4 @@ def _clip_inputs(clip: str, embeddings: Tensor) -> ClipInputs:
         features: Tensor = visual(preprocess(list(frames)))
         return features.float()
 
-    return ClipInputs(encode=encode, features=visual.output_dim, embeddings=embeddings)
+    return ClipInputs(encode=encode, features=visual.output_dim, embeddings=embeddings, plain=plain)

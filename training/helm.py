@@ -7,7 +7,8 @@ always over channels, also for unusual frames (docs/paper.md#q3b).
 HELMv2, `ClipInputs`: CLIP's image embedding, standardised per feature, then scaled and shifted to the per-feature statistics
 of the language model's embeddings. The authors used the statistics of the current batch (docs/paper.md#q4); ours are
 computed over the first `WARM_UP_FRAMES` frames of training and then fixed, so a row never depends on the others. Their CLIP
-has as many features as their language model; ours has fewer, so a fixed Gaussian projection precedes the standardisation.
+has as many features as their language model; where there are fewer, a fixed Gaussian projection precedes the
+standardisation. The authors take the embedding as it is (`plain`); the runs of docs/results take it with length 1.
 
 Both are pure functions of the frame once their statistics are fixed, and cache by frame. Failure policy: raises no errors of
 its own.
@@ -81,11 +82,18 @@ class ClipInputs(_Cached):
     mean: Tensor
     square: Tensor
 
-    def __init__(self, *, encode: Callable[[Frames], Tensor], features: int, embeddings: Tensor) -> None:
-        """encode: frames -> float32 (rows, features), CLIP's image embedding. embeddings: as in `FrozenHopfield`."""
+    def __init__(
+        self, *, encode: Callable[[Frames], Tensor], features: int, embeddings: Tensor, plain: bool = False
+    ) -> None:
+        """encode: frames -> float32 (rows, features), CLIP's image embedding. embeddings: as in `FrozenHopfield`.
+
+        plain: take the image embedding as the authors do, not with length 1.
+        """
         super().__init__()
         dimension = embeddings.shape[1]
-        self._encode, self._projection = encode, _gaussian(dimension, features).T.to(embeddings.device)
+        self._encode, self._plain = encode, plain
+        same = torch.eye(dimension) if plain and dimension == features else _gaussian(dimension, features).T
+        self._projection = same.to(embeddings.device)
         self._target = embeddings.mean(0), embeddings.std(0)
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
         self.register_buffer("mean", torch.zeros(dimension, dtype=torch.float64))
@@ -103,7 +111,8 @@ class ClipInputs(_Cached):
 
     def compute(self, frames: Frames) -> Tensor:
         """Returns CLIP's embeddings, projected but not yet standardised: float32 (rows, dimension)."""
-        return nn.functional.normalize(self._encode(frames), dim=1) @ self._projection
+        encoded = self._encode(frames)
+        return (encoded if self._plain else nn.functional.normalize(encoded, dim=1)) @ self._projection
 
     def _learn(self, rows: Tensor) -> None:
         self.count += len(rows)

@@ -1,4 +1,4 @@
-"""A memory as a wrapper of a vector environment: observation = frame + memory vector.
+"""Wrappers of a vector environment: a memory, with observation = frame + memory vector, and time limits that are ends.
 
 Failure policy: an error of the memory or the environment ends the training.
 """
@@ -46,3 +46,20 @@ class MemoryVecEnv(VecEnvWrapper):
 
     def _remember(self, frames: Frames, rows: list[int]) -> NDArray[np.float32]:
         return self.memory.remember(frames.transpose(0, 2, 3, 1), rows)
+
+
+class TimeLimitsAreEnds(VecEnvWrapper):
+    """Says of no episode that a time limit ended it, so that nothing is expected of what would have followed, as the
+    authors do (docs/paper.md#q17).
+    """
+
+    def reset(self) -> Any:
+        """Returns the first observations."""
+        return self.venv.reset()
+
+    def step_wait(self) -> Any:
+        """Steps all environments."""
+        frames, rewards, dones, infos = self.venv.step_wait()
+        for row in np.flatnonzero(dones).tolist():
+            infos[row]["TimeLimit.truncated"] = False
+        return frames, rewards, dones, infos

@@ -29,9 +29,9 @@ from training.engines import load_memory
 from training.environments import vector_environment
 from training.imitation import ExpertRecord, ImitationPPO
 from training.memory import Memory
-from training.memory_env import MemoryVecEnv
+from training.memory_env import MemoryVecEnv, TimeLimitsAreEnds
 from training.policy import LinearEntropySchedule, MemoryStatistics, ServedPolicy
-from training.presets import METHODS, settings
+from training.presets import METHODS, PROFILES, settings
 from training.recurrent import POLICY, SequencePolicy
 from training.rollouts import DistinctRolloutBuffer
 from training.run_folder import CannotTrain, claim
@@ -76,6 +76,20 @@ OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {  # those whose defaults
     "gamma": (_share, "discount factor"),
     "gae-lambda": (_share, "of generalised advantage estimation"),
     "beta": (_positive, "inverse temperature of HELM's memory"),
+    "batch": (_count, "steps of a minibatch"),
+    "features": (_number(int, 1, 65_536, "a whole number from 1 to 65536"), "of the CNN"),
+    "actor-gain": (_positive, "of the initial weights of the actor's last layer"),
+}
+CHOICES: dict[str, tuple[tuple[str, ...], str]] = {
+    "preprocessing": (("model", "reference"), "of frames for CLIP"),
+    "kernels": (("map", "frame"), "what decides the size of the CNN's second kernel"),
+    "clip-features": (("normalised", "plain"), "HELMv2's image embeddings"),
+}
+SWITCHES = {
+    "normalise-reward": "scale rewards",
+    "falling": "let the learning rate fall to 0",
+    "bootstrap": "take the value of what would follow where a time limit ends an episode",
+    "standardise": "standardise the memory vector",
 }
 
 
@@ -101,9 +115,16 @@ def parse_arguments(arguments: list[str] | None = None) -> dict[str, Any]:
         metavar="ENV:NUM_ENVS",
         help="environment and number of parallel instances, instead of the preset's",
     )
+    parser.add_argument(
+        "--profile", choices=PROFILES, default="mini", help="paper: the authors' settings (docs/paper-agent.md; %(default)s)"
+    )
     for name, (kind, text) in OPTIONS.items():
         parser.add_argument(f"--{name}", type=kind, help=f"{text} (the preset's)")
-    parser.add_argument("--normalise-reward", action=argparse.BooleanOptionalAction, help="scale rewards (the preset's)")
+    for name, (choices, text) in CHOICES.items():
+        parser.add_argument(f"--{name}", choices=choices, help=f"{text} (the preset's)")
+    for name, text in SWITCHES.items():
+        parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, help=f"{text} (the preset's)")
+    parser.add_argument("--channels", type=_count, nargs=2, metavar=("FIRST", "SECOND"), help="of the CNN (the preset's)")
     parser.add_argument("--seed", type=_natural, default=0, help="of everything random (%(default)s)")
     parser.add_argument("--checkpoint-every", type=_count, default=50_000, help="steps between checkpoints (%(default)s)")
     parser.add_argument(
@@ -119,7 +140,10 @@ def parse_arguments(arguments: list[str] | None = None) -> dict[str, Any]:
         "--resume", action="store_true", default=False, help="go on from the folder's checkpoint, or begin if there is none"
     )
     given = vars(parser.parse_args(arguments))
-    return {**settings(given["env"]), **given}
+    try:
+        return {**settings(given["env"], given["profile"], given["method"]), **given}
+    except ValueError as error:
+        parser.error(str(error))
 
 
 def make_environment(run: dict[str, Any]) -> tuple[VecEnv, Memory]:
@@ -131,6 +155,8 @@ def make_environment(run: dict[str, Any]) -> tuple[VecEnv, Memory]:
     run["frame"] = list(shape[1:])
     run["actions"] = action_space_of(environment.action_space).model_dump(mode="json", by_alias=True, exclude_none=True)
     memory = load_memory(run, num_envs=environment.num_envs, pixels=shape[1] * shape[2], device=run["device"])
+    if not run["bootstrap"]:
+        environment = TimeLimitsAreEnds(environment)
     if run["imitation"]:
         environment = ExpertRecord(environment, seed=run["seed"])
     if run["method"] != "lstm":
@@ -144,9 +170,9 @@ def make_algorithm(run: dict[str, Any], environment: VecEnv) -> OnPolicyAlgorith
     """Returns PPO with the settings of the run."""
     initial = run["learning_rate"]
     common: dict[str, Any] = {
-        "learning_rate": _falling(initial),
+        "learning_rate": _falling(initial) if run["falling"] else initial,
         "n_steps": run["rollout"],
-        "batch_size": run["rollout"] * environment.num_envs // MINIBATCHES,
+        "batch_size": run["batch"] or run["rollout"] * environment.num_envs // MINIBATCHES,
         "n_epochs": 3,
         "gamma": run["gamma"],
         "gae_lambda": run["gae_lambda"],
@@ -161,10 +187,11 @@ def make_algorithm(run: dict[str, Any], environment: VecEnv) -> OnPolicyAlgorith
     }
     if run["method"] == "lstm":
         return RecurrentPPO(SequencePolicy, environment, policy_kwargs={**POLICY, **optimiser}, **common)
-    shape = PolicyPart(weights="policy.safetensors", channels=(32, 64), features=256)
+    sizes = {"channels": run["channels"], "features": run["features"], "kernels": run["kernels"]}
+    shape = PolicyPart(weights="policy.safetensors", **sizes)
     run["policy"] = shape.model_dump()
     common["rollout_buffer_class"] = DistinctRolloutBuffer
-    common["policy_kwargs"] = {"shape": shape, "output_gain": 0.01, **optimiser}
+    common["policy_kwargs"] = {"shape": shape, "output_gain": run["actor_gain"], **optimiser}
     if run["imitation"]:
         return ImitationPPO(ServedPolicy, environment, imitation=run["imitation"], **common)
     return PPO(ServedPolicy, environment, **common)
@@ -197,7 +224,7 @@ def train(run: dict[str, Any]) -> None:
     except (ValueError, OSError, ImportError, RuntimeError, AssertionError, gymnasium.error.Error) as error:  # of libraries
         raise CannotTrain(str(error)) from error
     _record(run, out)
-    remembers = run["method"] in ("shelm", "helm", "helmv2")
+    remembers = run["standardise"] and run["method"] in ("shelm", "helm", "helmv2")
     statistics = MemoryStatistics(rollouts=STANDARDISED_ROLLOUTS if remembers else 0)
     often = {"every": run["checkpoint_every"], "seconds": run["checkpoint_seconds"]}
     log = RunLog(out, steps=run["steps"], memory=memory, statistics=statistics, **often)

@@ -26,12 +26,14 @@ _WORD = re.compile(r"[a-z]{2,}")
 class LanguageModelWords:
     """The vocabulary of a language model.
 
-    decoded: token id -> decoded string, ordinary tokens only (no control tokens). whole: whole word -> token id.
+    decoded: token id -> decoded string, ordinary tokens only (no control tokens). whole: whole word -> token id. sha256: as
+    words_sha256 in agent.memory.described.
     """
 
     name: str
     decoded: Mapping[int, str]
     whole: Mapping[str, int]
+    sha256: str = ""
 
 
 @dataclass(frozen=True)

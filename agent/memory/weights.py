@@ -21,12 +21,13 @@ import tempfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from agent.memory import llama
+from agent.memory.described import WEIGHTS, Kind, folder_sha256, model_folder
 from agent.memory.language_model import LanguageModel
 from agent.memory.llama_weights import build_llama, has_tensors, load_llama
 from agent.memory.ring_transformer import RingTransformer
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 
 # Said to transformers about every folder: run no code of it (left unsaid, it asks on standard input), fetch nothing.
 DATA_ONLY: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
-CAUSAL_LM_FILES = ["config.json", "*.safetensors", "model.safetensors.index.json"]
-TRANSFORMER_XL_FILES = ["config.json", "model.safetensors", "pytorch_model.bin", "vocab.*"]
 
 # Shape of SmolLM2-135M, for `random:SEED`.
 SMOLLM2_135M: dict[str, Any] = {
@@ -61,11 +60,11 @@ SMOLLM2_135M: dict[str, Any] = {
 class LanguageModelSpec:
     """The language model of an agent, as its bundle specifies it."""
 
-    kind: Literal["causal_lm", "transformer_xl"]
+    kind: Kind
     source: str
     layers: int  # the first n; fewer than the model has is allowed
     window: int  # mem_len, in tokens
-    sha256: str = ""  # of the weight file, where `source` is a package's file
+    sha256: str = ""  # of a package's file, or as in agent.memory.described
 
 
 def load_language_model(
@@ -107,7 +106,7 @@ def _transformer_xl(spec: LanguageModelSpec, **options: Any) -> tuple[Transforme
     if kind == "random":
         return random_transformer_xl(int(name), **options), spec.source
     if kind in ("file", "hub"):
-        folder = Path(name) if kind == "file" else _download(name, TRANSFORMER_XL_FILES)
+        folder = _folder(spec)
         return published.load_transformer_xl(folder, **options), _identity(folder)
     raise ValueError(f"language model source {spec.source!r}: transformer_xl takes file:FOLDER, hub:NAME or random:SEED")
 
@@ -119,7 +118,7 @@ def _causal_lm(spec: LanguageModelSpec, *, place: dict[str, Any], **options: Any
         return build_llama(model.state_dict().__getitem__, model.config.to_dict(), layers=spec.layers, **place, **options)
     if kind not in ("package", "file", "hub"):
         raise ValueError(f"language model source {spec.source!r}: expected package:, file:, hub: or random:")
-    folder = _from_gguf(spec) if kind == "package" else Path(name) if kind == "file" else _download(name, CAUSAL_LM_FILES)
+    folder = _from_gguf(spec) if kind == "package" else _folder(spec)
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"language model source {spec.source!r}: {folder / 'config.json'} does not exist")
     config = json.loads((folder / "config.json").read_text())
@@ -132,6 +131,14 @@ def _causal_lm(spec: LanguageModelSpec, *, place: dict[str, Any], **options: Any
 
     whole: Any = keep_first_layers(AutoModel.from_pretrained(folder, dtype=torch.float32, **DATA_ONLY), spec.layers)
     return CausalLanguageModel(model=whole.to(device=place["device"], dtype=place["dtype"]), **options)
+
+
+def _folder(spec: LanguageModelSpec) -> Path:
+    """Returns the model's folder; of a hub's model, if its files are those that the agent was made with."""
+    folder = model_folder(spec.source, WEIGHTS[spec.kind])
+    if spec.sha256 and (digest := folder_sha256(folder, spec.kind)) != spec.sha256:
+        raise ValueError(f"language model {spec.source}: SHA-256 is {digest}, the agent was made with {spec.sha256}")
+    return folder
 
 
 def _identity(folder: Path) -> str:
@@ -148,13 +155,14 @@ def _random(seed: int, layers: int) -> "PreTrainedModel":
     return random
 
 
-def _download(name: str, patterns: list[str]) -> Path:
-    from huggingface_hub import snapshot_download
-
-    repository, _, revision = name.partition("@")
-    if Path(repository).exists() or repository.count("/") != 1 or ".." in repository:
-        raise ValueError(f"language model source 'hub:{name}': expected hub:OWNER/NAME@REVISION, not a path")
-    return Path(snapshot_download(repository, revision=revision or None, allow_patterns=patterns))
+def memory_dimension(spec: LanguageModelSpec) -> int:
+    """Returns the dimension of the memory vectors of `spec`, without loading it."""
+    if spec.source.startswith("random:"):
+        return 1024 if spec.kind == "transformer_xl" else int(SMOLLM2_135M["hidden_size"])
+    folder = _from_gguf(spec) if spec.source.startswith("package:") else _folder(spec)
+    if spec.kind == "transformer_xl":
+        return published.read_config(folder).d_model
+    return int(json.loads((folder / "config.json").read_text())["hidden_size"])
 
 
 def keep_first_layers(model: "PreTrainedModel", layers: int) -> "PreTrainedModel":

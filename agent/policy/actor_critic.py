@@ -30,12 +30,19 @@ Vector = NDArray[np.float32]  # (dimension,), a memory vector
 Parameters = NDArray[np.float32]  # one row of agent.policy.heads
 
 
-def _conv_sizes(side: int) -> tuple[tuple[int, int], tuple[int, int], int]:
-    """Returns kernel and stride of both convolutions, and the side of the last feature map, for a frame's shorter side."""
+def _conv_sizes(side: int, rule: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Returns kernel and stride of both convolutions for a frame's shorter side; ValueError if the frame is too small.
+
+    rule: whether the second follows the first feature map, or the frame as the first one does (docs/paper.md#trainable).
+    """
     first = (8, 4) if side > 9 else (4, 2)
     middle = (side - first[0]) // first[1] + 1
-    second = (4, 2) if middle > 9 else (2, 1)
-    return first, second, (middle - second[0]) // second[1] + 1
+    second = (4, 2) if (middle if rule == "map" else side) > 9 else (2, 1)
+    if middle < second[0]:
+        raise ValueError(
+            f"policy.kernels {rule!r}: a frame with a side of {side} pixels leaves {middle} for a kernel of {second[0]}"
+        )
+    return first, second
 
 
 class ActorCritic(nn.Module):
@@ -61,7 +68,7 @@ class ActorCritic(nn.Module):
         deviations, one for each continuous dimension. output_gain: gain of the actor's last layer (docs/paper.md#q22).
         """
         super().__init__()
-        first, second, _ = _conv_sizes(min(height, width))
+        first, second = _conv_sizes(min(height, width), shape.kernels)
         one, two = shape.channels
         convolutions = nn.Sequential(
             nn.Conv2d(3, one, *first), nn.ReLU(), nn.Conv2d(one, two, *second), nn.ReLU(), nn.Flatten()

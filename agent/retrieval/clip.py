@@ -10,6 +10,7 @@ is imported on demand, because that takes seconds and most bundles are served wi
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +20,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from agent.sources import file_sha256, sha256_of_files
+
 # Settings of open_clip that name a model which another library would fetch.
 _NAMES_OF_MODELS = (("text_cfg", "hf_model_name"), ("text_cfg", "hf_tokenizer_name"))
+FILES = "open_clip_"  # begins the names of a folder's config and weights
 FORMS = "file:FOLDER, hub:ARCH/PRETRAINED or random:ARCH/SEED"
 
 
@@ -29,12 +33,24 @@ class ClipModel:
     """A CLIP model with its tokenizer.
 
     name: the spec without machine paths. model: open_clip's model, float32, in eval mode. tokenizer: strings -> int64 (rows,
-    context).
+    context). sha256: as of `clip_sha256`; empty for a hub's model.
     """
 
     name: str
     model: nn.Module
     tokenizer: Callable[[list[str]], Tensor]
+    sha256: str = ""
+
+
+def clip_sha256(spec: str) -> str:
+    """Returns what identifies the CLIP model of a spec: of a folder its config and weights; empty for a hub's model."""
+    scheme, _, name = spec.partition(":")
+    if scheme == "random":
+        return hashlib.sha256(spec.encode()).hexdigest()
+    if scheme != "file":
+        return ""
+    files = [path for path in Path(name).iterdir() if path.name.startswith(FILES)]
+    return sha256_of_files({path.name: file_sha256(path) for path in files})
 
 
 def _check_names_no_model(file: Path) -> None:
@@ -53,7 +69,8 @@ def _from_folder(folder: str, device: torch.device) -> ClipModel:
 
     where = f"local-dir:{folder}"
     model = open_clip.create_model(where, device=device, require_pretrained=True)
-    return ClipModel(f"file:{Path(folder).name}", model, open_clip.get_tokenizer(where))
+    tokenizer = open_clip.get_tokenizer(where)
+    return ClipModel(f"file:{Path(folder).name}", model, tokenizer, clip_sha256(f"file:{folder}"))
 
 
 def _from_hub(architecture: str, pretrained: str, device: torch.device) -> ClipModel:
@@ -74,7 +91,8 @@ def _random(architecture: str, seed: int, device: torch.device) -> ClipModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = open_clip.create_model(architecture, load_weights=False)
-    return ClipModel(f"random:{architecture}/{seed}", model.to(device), open_clip.get_tokenizer(architecture))
+    spec = f"random:{architecture}/{seed}"
+    return ClipModel(spec, model.to(device), open_clip.get_tokenizer(architecture), clip_sha256(spec))
 
 
 def load_clip(spec: str, *, device: torch.device | str = "cpu") -> ClipModel:

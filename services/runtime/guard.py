@@ -2,7 +2,8 @@
 
 Contract: a `ServiceError` ends the call with its details; any other exception is logged with its traceback and ends the call
 with INTERNAL and nothing but a reference to the log. Without a token that may, a call is refused before its message is taken
-from the wire; one that is not the method's message is INVALID_ARGUMENT. Health and reflection need no token.
+from the wire; one that is not the method's message is INVALID_ARGUMENT. Health and reflection need no token. A stream ends
+with its token: nothing that comes in or would go out once that is no longer in the file counts.
 
 A message has `patience` seconds to arrive, DEADLINE after them; of some methods an account may have a number of calls under
 way, QUEUE_FULL beyond. A call whose message has not come holds no place there and does not keep the server from stopping.
@@ -22,7 +23,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from services.runtime import traces
-from services.runtime.auth import authorize, in_own_words, set_caller
+from services.runtime.auth import authorize, caller, in_own_words, set_caller
 from services.runtime.drain import Drain
 from services.runtime.errors import ServiceError, abort, too_many
 from services.runtime.in_flight import InFlight
@@ -103,7 +104,9 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
             try:
                 first = None if handler.request_streaming else await self._arriving(context, self._patience)
                 with self.drain, place():
-                    async for reply in self._replies(handler, messages if first is None else first, context):
+                    still = self._still(method, context)
+                    async for reply in self._replies(handler, messages if first is None else first, context, still):
+                        still()
                         yield reply
             except Exception as error:
                 await self._fail(method, context, error)
@@ -118,10 +121,28 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
             return nullcontext
         return InFlight(self._most[name], partial(too_many, f"{name} calls", self._most[name])).place
 
-    def _replies(self, handler: Any, request: Any, context: Any) -> AsyncIterator[Any]:
+    def _still(self, method: str, context: Any) -> Callable[[], None]:
+        """Raises a ServiceError where the token that a stream began with is not valid any more, or is another tenant's."""
+        seen, begun = self._tokens.now(), caller()
+
+        def still() -> None:
+            nonlocal seen
+            if (tokens := self._tokens.now()) is not seen:
+                seen = tokens
+                self._check(method, context.invocation_metadata())
+                if caller().tenant != begun.tenant:
+                    set_caller(begun)
+                    text = "the token is another tenant's now; begin the stream again"
+                    raise ServiceError(grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", text)
+
+        return still
+
+    def _replies(self, handler: Any, request: Any, context: Any, still: Callable[[], None]) -> AsyncIterator[Any]:
         """What a stream answers. While the server drains no more requests are read; those that it has got are answered."""
         if handler.request_streaming:
-            replies: AsyncIterator[Any] = handler.stream_stream(self.drain.until(_parse_all(handler, request)), context)
+            replies: AsyncIterator[Any] = handler.stream_stream(
+                self.drain.until(_parse_all(handler, request, still)), context
+            )
             return replies
         return self.drain.until(handler.unary_stream(_parse(handler, request), context))
 
@@ -196,6 +217,7 @@ def _parse(handler: Any, message: bytes) -> Any:
         raise ServiceError(grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_MESSAGE", text) from None
 
 
-async def _parse_all(handler: Any, messages: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+async def _parse_all(handler: Any, messages: AsyncIterator[bytes], still: Callable[[], None]) -> AsyncIterator[Any]:
     async for message in messages:
+        still()
         yield _parse(handler, message)

@@ -215,10 +215,13 @@ def test_new_tokens_are_taken_without_a_restart(tmp_path: Path, name: str, frame
     ):
         assert refused(lambda: new.act(name, 0, frames[0])).reason == "UNAUTHENTICATED"
         acme.act(name, 0, frames[0])
+        watch = acme.watch(name)
+        assert next(watch).step.step == 0
         file.write_text("new sim act,read tenant=acme\n")
         wait_for("the new file counts", lambda: known(new))
         assert new.act(name, 1, frames[1]).committed_step == 1
         assert refused(lambda: acme.act(name, 2, frames[2])).reason == "UNAUTHENTICATED"
+        assert refused(lambda: next(watch)).reason == "UNAUTHENTICATED", "a step that came after the token had gone"
 
 
 def known(gateway: Gateway) -> bool:

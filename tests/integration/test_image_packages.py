@@ -7,11 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-from support.images import LISTS, ONLY, installed
+from support.images import ONLY
 from support.process import REPOSITORY
 
 from deploy.local.stack import free_port
+from tools.packages import installed
 
 
 def test_policy_starts_with_the_packages_of_its_image_alone_and_ends_with_0(tmp_path: Path) -> None:
@@ -38,10 +38,7 @@ def test_policy_starts_with_the_packages_of_its_image_alone_and_ends_with_0(tmp_
     assert "serves on" in log.read_text()
 
 
-def test_the_inspector_starts_with_the_packages_of_its_image_alone_and_ends_with_0(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(LISTS, "inspector", ["inspector"])
+def test_the_inspector_starts_with_the_packages_of_its_image_alone_and_ends_with_0(tmp_path: Path) -> None:
     held = ",".join(sorted(installed("inspector") | {"shelm-client", "shelm-serving"}))
     log = tmp_path / "log"
     with log.open("wb") as out:

@@ -3,19 +3,15 @@
 import ast
 import sys
 from functools import cache
-from importlib.metadata import packages_distributions, requires
+from importlib.metadata import packages_distributions
 from pathlib import Path
-
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 from support.process import REPOSITORY
 from tools.image_check.stages import DOCKERFILE, read_stages
+from tools.packages import FOLDER
 
-FOLDER = REPOSITORY / "deploy" / "docker"
 DOCKERFILES = [REPOSITORY / DOCKERFILE, FOLDER / "triton.Dockerfile"]
 STAGES = read_stages(REPOSITORY / DOCKERFILE)
-LISTS = {"policy": ["policy"], "retrieval": ["retrieval"], "memory": ["memory"], "standalone": ["memory", "retrieval"]}
 OURS = {"agent", "services", "shelm"}
 # Runs a service as if only the named packages were installed.
 ONLY = """
@@ -31,32 +27,6 @@ class Absent:
 sys.meta_path.insert(0, Absent())
 runpy.run_module(f"services.{service}", run_name="__main__")
 """
-
-
-def listed(name: str) -> dict[str, Requirement]:
-    """The packages of one list and of those it includes."""
-    found: dict[str, Requirement] = {}
-    for line in (FOLDER / f"requirements-{name}.in").read_text().splitlines():
-        if line.startswith("-r "):
-            found |= listed(line.removeprefix("-r requirements-").removesuffix(".in"))
-        elif line and not line.startswith("#"):
-            requirement = Requirement(line)
-            found[canonicalize_name(requirement.name)] = requirement
-    return found
-
-
-def installed(target: str) -> set[str]:
-    """Every package that an image holds, by what the packages ask for."""
-    waiting = [requirement for name in LISTS[target] for requirement in listed(name).values()]
-    seen: set[tuple[str, str]] = set()
-    while waiting:
-        requirement = waiting.pop()
-        for extra in ["", *requirement.extras]:
-            if (key := (canonicalize_name(requirement.name), extra)) not in seen:
-                seen.add(key)
-                needs = [Requirement(text) for text in requires(requirement.name) or []]
-                waiting += [need for need in needs if need.marker is None or need.marker.evaluate({"extra": extra})]
-    return {name for name, _ in seen}
 
 
 def files_of(module: str) -> tuple[Path, Path]:

@@ -3,9 +3,12 @@
 A model folder contains `config.json`, the weights as `model.safetensors` or `pytorch_model.bin`, and a vocabulary. Nothing
 in it is executed (docs/paper.md#q25): torch files are read with `weights_only`, the vocabulary as described in
 `published_words`. Tensors keep their published names, with or without the prefix `transformer.` of the language-model head.
+One that the head shares with the embedding may be there under the head's name alone: whoever saves tied tensors once
+chooses which.
 
-`python -m agent.memory.transformer_xl.published SOURCE TARGET` writes config.json, model.safetensors and vocabulary.json,
-without pickles and output layers. Loading the result reads only the requested layers from disk.
+`python -m agent.memory.transformer_xl.published SOURCE TARGET`, where SOURCE is a folder or hub:OWNER/NAME[@REVISION],
+writes config.json, model.safetensors and vocabulary.json, without pickles and output layers. Loading the result reads only
+the requested layers from disk.
 
 Failure policy: FileNotFoundError names the missing file; ValueError names the file and the invalid field or tensor.
 """
@@ -15,13 +18,14 @@ import dataclasses
 import json
 import pickle
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from agent.memory.described import WEIGHTS, model_folder
 from agent.memory.transformer_xl.model import TransformerXL, TransformerXLConfig
 from agent.memory.transformer_xl.published_words import load_words
 from agent.memory.transformer_xl.weights import (
@@ -88,9 +92,10 @@ def read_config(folder: Path) -> TransformerXLConfig:
 def open_tensors(folder: Path) -> TensorSource:
     """Returns a function that reads float32 tensors of a model folder by published name and checks their shapes."""
     path, names, read = _open_weights(folder)
+    tied = _tied(folder)
 
     def tensor(name: str, shape: Shape) -> Tensor:
-        found = next((full for full in (name, f"transformer.{name}") if full in names), None)
+        found = next((full for full in (name, f"transformer.{name}", tied.get(name)) if full in names), None)
         if found is None:
             raise ValueError(f"{path}: no tensor {name}")
         value = read(found)
@@ -99,6 +104,16 @@ def open_tensors(folder: Path) -> TensorSource:
         return finite(value, f"{path}: tensor {found}").float()
 
     return tensor
+
+
+def _tied(folder: Path) -> dict[str, str]:
+    """Returns the names in the head of the embedding's tensors that it shares."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    clusters = range(len(config.get("cutoffs", TransformerXLConfig.cutoffs)) + 1)
+    projections = config.get("tie_projs", [False, *[True] * (len(clusters) - 1)])
+    layers = {f"word_emb.emb_layers.{i}.weight": f"crit.out_layers.{i}.weight" for i in clusters}
+    shared = {f"word_emb.emb_projs.{i}": f"crit.out_projs.{i}" for i in clusters if i < len(projections) and projections[i]}
+    return shared | (layers if config.get("tie_weight", True) else {})
 
 
 def _open_weights(folder: Path) -> tuple[Path, set[str], Callable[[str], Tensor]]:
@@ -135,14 +150,18 @@ def convert(source: Path, target: Path) -> None:
     shutil.copyfile(source / "config.json", target / "config.json")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The command `python -m agent.memory.transformer_xl.published SOURCE TARGET`."""
     parser = argparse.ArgumentParser(description="Rewrite the public transfo-xl-wt103 files without pickles.")
-    parser.add_argument("source", type=Path, help="folder with config.json, the weights and the vocabulary")
+    parser.add_argument(
+        "source", help="folder with config.json, the weights and the vocabulary, or hub:OWNER/NAME[@REVISION]"
+    )
     parser.add_argument("target", type=Path, help="folder to write config.json, model.safetensors, vocabulary.json to")
-    arguments = parser.parse_args()
-    convert(arguments.source, arguments.target)
-    print(f"wrote {arguments.target}")
+    options = parser.parse_args(arguments)
+    of_hub = options.source.startswith("hub:")
+    source = model_folder(options.source, WEIGHTS["transformer_xl"]) if of_hub else Path(options.source)
+    convert(source, options.target)
+    print(f"wrote {options.target}")
 
 
 if __name__ == "__main__":

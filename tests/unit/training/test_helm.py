@@ -44,6 +44,21 @@ def language_model() -> CausalLanguageModel:
     )
 
 
+def test_the_plain_form_of_helmv2_is_the_authors_arithmetic() -> None:
+    """Their batch is our warm-up: features minus mean, over deviation, at the scale and centre of the words' embeddings."""
+    frames, matrix = some_frames(64), torch.randn(8 * 8 * 3, WIDTH, generator=torch.Generator().manual_seed(4))
+
+    def encode(given: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(given).flatten(1).float() @ matrix
+
+    ours = ClipInputs(encode=encode, features=WIDTH, embeddings=embeddings(), plain=True)(frames)
+    features, target = encode(frames), embeddings()
+    authors = (features - features.mean(0)) / features.std(0, correction=0) * target.std(0) + target.mean(0)
+    torch.testing.assert_close(ours, authors, rtol=1e-4, atol=1e-4)
+    normalised = ClipInputs(encode=encode, features=WIDTH, embeddings=embeddings())(frames)
+    assert not torch.allclose(normalised, authors, atol=0.1)
+
+
 def test_a_sharp_hopfield_retrieval_gives_one_embedding_and_a_flat_one_their_mean() -> None:
     frames = some_frames(5)
     sharp = FrozenHopfield(embeddings=embeddings(), pixels=64, beta=1e6)(frames)

@@ -13,7 +13,7 @@ from agent.memory.causal_lm import CausalLanguageModel
 from agent.memory.slots import MemorySlots
 from training.environments.minigrid import MiniGridVecEnv
 from training.memory import WordMemory
-from training.memory_env import MemoryVecEnv
+from training.memory_env import MemoryVecEnv, TimeLimitsAreEnds
 
 S7 = "MiniGrid-MemoryS7-v0"
 WORDS = 50
@@ -87,3 +87,15 @@ def test_the_last_observation_of_a_truncated_episode_has_its_own_memory_vector()
             assert not np.allclose(last["memory"], observation["memory"][row])
             return
     pytest.fail("no episode was truncated")
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_time_limits_are_told_or_are_ends_like_any_other(ends: bool) -> None:
+    plain = MiniGridVecEnv([(S7, 2)], seed=0)
+    environment = TimeLimitsAreEnds(plain) if ends else plain
+    environment.reset()
+    left, told = 0, []
+    for _ in range(300):  # turning left for ever, until the time is up (245 steps)
+        _, _, dones, infos = environment.step(np.full(2, left))
+        told += [infos[row]["TimeLimit.truncated"] for row in np.flatnonzero(dones)]
+    assert told == [not ends] * 2

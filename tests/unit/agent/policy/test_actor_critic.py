@@ -73,6 +73,14 @@ def test_feature_maps_are_the_papers(
     assert model.cnn[1].in_features == flat
 
 
+def test_the_second_kernel_can_follow_the_frame_as_the_authors_does() -> None:
+    theirs = PAPER.model_copy(update={"kernels": "frame"})
+    assert feature_maps(actor_critic(theirs, height=40, width=40), 40, 40) == [(9, 9), (3, 3)]
+    assert feature_maps(actor_critic(theirs), 56, 56) == feature_maps(actor_critic(PAPER), 56, 56)
+    with pytest.raises(ValueError, match="a frame with a side of 18 pixels leaves 3 for a kernel of 4"):
+        actor_critic(theirs, height=18, width=18)
+
+
 def test_initial_weights_are_the_papers() -> None:
     model = actor_critic(PAPER, memory=1024)
     for name, parameter in model.named_parameters():

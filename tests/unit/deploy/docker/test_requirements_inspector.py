@@ -5,21 +5,17 @@ import os
 import pytest
 from packaging.utils import canonicalize_name
 from support.compose import SERVICES, rendered
-from support.images import LISTS, STAGES, distributions, imports, installed, listed
+from support.images import STAGES, distributions, imports
 
 from services.inspector.settings import InspectorSettings
 from services.runtime.settings import load_settings
 from tools.image_check.stages import ancestry, command, last
+from tools.packages import installed, listed
 
 SERVICE = SERVICES["inspector"]
 # Imported late, by traces, which the inspector does not start.
 NOT_NEEDED = {"opentelemetry"}
 CLIENT = {"numpy", "pillow"}  # imported by the package that the stubs are part of
-
-
-@pytest.fixture(autouse=True)
-def _list(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(LISTS, "inspector", ["inspector"])
 
 
 def test_everything_it_imports_is_in_its_image_and_torch_is_not() -> None:

@@ -96,6 +96,32 @@ def test_names_without_the_language_model_head_load_the_same(folder: Path) -> No
     assert same_weights(load(folder), expected)
 
 
+def head_names(folder: Path, *, projections: tuple[int, ...]) -> dict[str, Tensor]:
+    """The model's tensors, those that it shares with its head under the head's names."""
+    tensors = {name.removeprefix("transformer."): tensor for name, tensor in load_file(folder / "model.safetensors").items()}
+    renamed = {f"word_emb.emb_layers.{i}.weight": f"crit.out_layers.{i}.weight" for i in range(3)}
+    renamed |= {f"word_emb.emb_projs.{i}": f"crit.out_projs.{i}" for i in projections}
+    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("crit.")}
+    return {renamed.get(name, name): tensor for name, tensor in kept.items()}
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
+def test_tensors_that_were_saved_under_the_heads_names_load_the_same(folder: Path, file: str) -> None:
+    tensors = head_names(folder, projections=(1, 2))
+    (folder / "model.safetensors").unlink()
+    if file == "model.safetensors":
+        save_file(tensors, folder / file)
+    else:
+        torch.save(tensors, folder / file)
+    assert same_weights(load(folder), load(SMALL_FOLDER))
+
+
+def test_a_tensor_that_the_head_has_for_itself_is_not_taken_for_the_embeddings(folder: Path) -> None:
+    save_file(head_names(folder, projections=(0, 1, 2)), folder / "model.safetensors")
+    with pytest.raises(ValueError, match=r"no tensor word_emb\.emb_projs\.0"):
+        load(folder)
+
+
 def test_only_the_layers_asked_for_are_read(folder: Path) -> None:
     edit_tensors(folder, transformer__layers__2__dec_attn__qkv_net__weight=None)
     assert load(folder, layers=2).layers == 2
