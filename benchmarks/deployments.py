@@ -215,11 +215,11 @@ def _wait(process: "subprocess.Popen[bytes]", log: Path, ready: Any) -> None:
 
 
 def _serves(target: str) -> bool:
-    from shelm.errors import ShelmError
+    from shelm.errors import ShelmError, Unauthenticated
 
     try:
         with Client(target, retry_for=0, timeout=2) as client:
             client.agents()
-    except ShelmError:
-        return False
+    except ShelmError as error:
+        return isinstance(error, Unauthenticated)  # it asks for a token, so it serves
     return True

@@ -15,13 +15,14 @@ from benchmarks.page import COLOURS, DOCS, PLOTS, Row, filled, number, percent
 from training.report.plots import save_plot
 
 PAGE, RAW = DOCS / "results/load.md", DOCS / "results/raw/load"
+CALLERS = DOCS / "results/raw/callers"  # what one caller does to another
 PROCESSES = ("retrieval", "memory", "policy", "redis")
 POINTS = 120  # of a line; more cannot be seen at this size
 
 
-def read(name: str) -> Any:
+def read(name: str, folder: Path = RAW) -> Any:
     """Returns the raw data of a part."""
-    return json.loads((RAW / f"{name}.json").read_text())
+    return json.loads((folder / f"{name}.json").read_text())
 
 
 def runs() -> list[tuple[str, Any]]:
@@ -127,7 +128,35 @@ def _archive(found: Any) -> str:
     return f"{found['held']:,} / {found['missing']} / {found['unexpected']}" if found else "-"
 
 
-TABLES: dict[str, Callable[[], Iterable[Row]]] = {one.__name__: one for one in (overload, month, sizes, slots, lives)}
+def crowding() -> Iterable[Row]:
+    """A bystander beside each attack, before and now."""
+    rows = {(row["checkout"], row["attack"]): row for row in read("crowding", CALLERS)["rows"]}
+    times = ("p50_ms", "p99_ms", "longest_ms")
+    yield (
+        "attack",
+        "before: p50, p99, longest ms",
+        "now: p50, p99, longest ms",
+        "attackers' calls before: answered / refused",
+        "now",
+    )
+    for attack in dict.fromkeys(attack for _, attack in rows):
+        before, now = rows["before", attack], rows["now", attack]
+        told = [f"{row['answered']:,} / {row['refused']:,}" for row in (before, now)]
+        yield attack, _times(before, *times), _times(now, *times), *told
+
+
+def unknown_names() -> Iterable[Row]:
+    """Names of another tenant against names that nobody has."""
+    yield "method", "calls", "another's, ms", "nobody's, ms", "difference, µs (95 %)", "of nobody's alone, µs (95 %)", "seen"
+    for row in read("unknown-names", CALLERS)["rows"]:
+        times = f"{row['theirs_ms']:.2f}", f"{row['nobodys_ms']:.2f}"
+        gaps = ["{:+.0f} ({:+.0f} to {:+.0f})".format(*row[name]) for name in ("difference_us", "control_us")]
+        yield row["method"], f"{row['calls']:,}", *times, *gaps, "yes" if row["seen"] else "no"
+
+
+TABLES: dict[str, Callable[[], Iterable[Row]]] = {
+    one.__name__: one for one in (overload, month, sizes, slots, lives, crowding, unknown_names)
+}
 
 
 def over_time(axes: Axes, runs: Sequence[tuple[str, Any]], quantity: str, label: str) -> None:

@@ -4,7 +4,7 @@ Contract: nothing is visible before the commit, and the commit is atomic, so the
 the client may retry at any replica. A normal Act makes one Redis call, the commit at its end: the state of the episode is
 cached from its last commit, and the commit checks that it is still current. The cached state is a guess, which may only lead
 to a committed step: whatever else comes of it is dropped, and decided on the state that Redis has now. Acts of one episode
-run one after the other in this process; between processes the commit decides.
+run one after the other in this process, and few wait for their turn; between processes the commit decides.
 
 A batch of Acts is one unit of work: its items share the decoding, the calls, the forward passes and the trip to Redis, and
 each is committed on its own and has its own outcome. A unit takes only locks that are free at once; an item whose episode is
@@ -16,6 +16,7 @@ again, the error is COMMIT_CONFLICT, which the client may retry.
 """
 
 import asyncio
+import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -40,6 +41,8 @@ from services.runtime.stages import StageTimer
 from services.store.episodes import AlreadyCommitted, Commit, CommitOutcome, Committed, EpisodeStore, new_episode
 
 COMMITS = 8  # trips to Redis at once
+# Seconds until one of a crowd at one episode is told: told at once and together, all would be back at once and together.
+BUSY = (0.2, 1.0)
 PATIENCE = 0.002  # seconds that a commit waits for the trip before it, so that more commits share a trip
 # Errors that say nothing of the episode.
 PASSING = {
@@ -53,10 +56,17 @@ _Known = tuple[EpisodeState | None, CommittedStep | None]  # an episode, and the
 _Found = tuple[EpisodeState, CommittedStep | None]
 
 
+class _Turns(asyncio.Lock):
+    """The turns of one episode. waiting: Acts that wait for theirs."""
+
+    waiting = 0
+
+
 class Actor:
     """Runs Acts.
 
-    max_in_flight: Acts that may run at once; more get QUEUE_FULL. admission: None: nobody has a limit. timer: makes the
+    max_in_flight: Acts that may run at once; more get QUEUE_FULL. max_waiting: of these, Acts that may wait for the turn of
+    one episode, beside the one that has it; more get QUEUE_FULL too. admission: None: nobody has a limit. timer: makes the
     timer of one Act.
     """
 
@@ -67,6 +77,7 @@ class Actor:
         store: EpisodeStore,
         pipeline: Pipeline,
         max_in_flight: int,
+        max_waiting: int = 1024,
         recorder: Recorder | None = None,
         admission: Admission | None = None,
         timer: Callable[[], StageTimer] = StageTimer,
@@ -74,6 +85,7 @@ class Actor:
     ) -> None:
         self._agents, self._store, self._pipeline, self._recorder = agents, store, pipeline, recorder
         self._max_in_flight, self._in_flight, self._admission = max_in_flight, 0, admission
+        self._max_waiting = max_waiting
         self._timer = timer
         self._known_episodes = known_episodes
         self._known: OrderedDict[str, EpisodeState] = OrderedDict()  # as of this process's last commits
@@ -86,7 +98,7 @@ class Actor:
             max_queue=2 * max_in_flight,
             concurrency=COMMITS,
         )
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[str, _Turns] = WeakValueDictionary()
 
     async def act(self, call: ActCall, *, deadline: float | None) -> ActAnswer:
         """Runs one Act: check the limit, wait for the episode's lock, try at most twice.
@@ -99,10 +111,13 @@ class Actor:
         if self._in_flight >= self._max_in_flight:
             raise queue_full("act")
         timer, lock = self._timer(), self._lock(call)
+        if lock.waiting >= self._max_waiting:
+            await asyncio.sleep(random.uniform(*BUSY))
+            raise errors.episode_busy(call.episode_id, self._max_waiting)
         self._in_flight += 1
         try:
             with timer.stage("turn"):
-                await lock.acquire()
+                await _turn_of(lock)
             try:
                 check_deadline(deadline)
                 (outcome,) = await self._run([call], deadline, timer)
@@ -119,7 +134,7 @@ class Actor:
         unit: list[int] = []
         alone: dict[int, asyncio.Task[ActAnswer | Exception]] = {}
         outcomes: list[Outcome] = [queue_full("act")] * len(calls)
-        timer, locks = self._timer(), list[asyncio.Lock]()
+        timer, locks = self._timer(), list[_Turns]()
         try:
             for i in sorted(range(len(calls)), key=lambda i: calls[i].episode_id):  # one order, so no deadlock
                 lock = self._lock(calls[i])
@@ -147,8 +162,8 @@ class Actor:
         """Drops the cached state of an episode."""
         self._known.pop(episode_id, None)
 
-    def _lock(self, call: ActCall) -> asyncio.Lock:
-        return self._locks.setdefault(call.episode_id, asyncio.Lock())
+    def _lock(self, call: ActCall) -> _Turns:
+        return self._locks.setdefault(call.episode_id, _Turns())
 
     async def _run_unit(self, calls: Sequence[ActCall], deadline: float | None, timer: StageTimer) -> list[Outcome]:
         """The outcomes of calls whose locks are held; an error of all of them is that of each."""
@@ -294,6 +309,14 @@ class Actor:
         self._known.move_to_end(state.episode_id)
         if len(self._known) > self._known_episodes:
             self._known.popitem(last=False)
+
+
+async def _turn_of(lock: _Turns) -> None:
+    lock.waiting += 1
+    try:
+        await lock.acquire()
+    finally:
+        lock.waiting -= 1
 
 
 def _of_computing(outcome: Computed | BaseException) -> BaseException | None:

@@ -7,6 +7,7 @@ from services.protocol.reasons import failure
 from services.runtime.errors import ServiceError
 
 FULL_RETRY = 10.0  # seconds; others must end or expire first
+BUSY_RETRY = 0.2  # seconds; some Acts of an episode take less
 
 
 def _failure(reason: ErrorReason, text: str, episode_id: str, committed: int | None = None) -> ServiceError:
@@ -70,6 +71,19 @@ def too_many_acts(name: str, limit: float, wait: float) -> ServiceError:
     """The tenant asks for more Acts than it may."""
     text = f"more than {limit:g} Acts a second, as many as allowed; retry after {wait:.2f} s"
     return failure(errors_pb2.ERROR_REASON_TENANT_QUOTA, text, metadata={"episode_id": name}, retry_after=wait)
+
+
+def episode_busy(episode_id: str, waiting: int) -> ServiceError:
+    """As many Acts of the episode wait as may."""
+    text = f"{waiting} Acts of episode {episode_id!r} wait already, as many as allowed; retry after {BUSY_RETRY:.1f} s"
+    metadata = {"episode_id": episode_id}
+    return failure(errors_pb2.ERROR_REASON_QUEUE_FULL, text, metadata=metadata, retry_after=BUSY_RETRY)
+
+
+def too_many_watchers(watchers: int) -> ServiceError:
+    """As many WatchMemory calls are connected as may be."""
+    text = f"{watchers} watchers are connected already; retry later"
+    return failure(errors_pb2.ERROR_REASON_TOO_MANY_WATCHERS, text, retry_after=5)
 
 
 def episode_exists(episode_id: str, field: str) -> ServiceError:

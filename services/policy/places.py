@@ -11,6 +11,8 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +26,8 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 S3 = "s3://"
 BLOCK = 4096  # bytes
+# Threads of their own: readers of a slow place must not take those that decode the frames of Acts.
+_THREADS = ThreadPoolExecutor(8, thread_name_prefix="place")
 # A worker that waits for a server that is away holds up the files behind it.
 _S3_OPTIONS = {
     "config_kwargs": {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 2}},
@@ -72,7 +76,7 @@ async def reached(work: Callable[[], Result], name: str, reason: ErrorReason, *,
     name: of the place, for the caller. doing: what was tried, for the log.
     """
     try:
-        return await asyncio.to_thread(work)
+        return await asyncio.get_running_loop().run_in_executor(_THREADS, copy_context().run, work)
     except Exception as error:  # S3's client raises many kinds
         log.warning("%s cannot be reached: %s", doing or name, type(error).__name__, exc_info=error)
         raise failure(reason, f"{name} cannot be reached; retry later", retry_after=1.0) from error

@@ -19,12 +19,13 @@ from services.policy.pipeline import Pipeline
 from services.policy.recording.frames import Frames
 from services.policy.recording.recorder import Recorder
 from services.policy.recording.recordings import Recordings
-from services.policy.service import SCOPES, AgentServicer
+from services.policy.service import SCOPES, AgentServicer, most_under_way
 from services.policy.settings import PolicyServerSettings
 from services.protocol.picture_file import largest_file
 from services.protocol.reasons import DOMAIN
 from services.runtime.checks import tokens_in
 from services.runtime.server import GrpcServer, Ready
+from services.runtime.slices import Slices
 from services.runtime.telemetry import agent_labels
 from services.runtime.traces import stage_timer
 from services.store.census import Census
@@ -71,8 +72,10 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
     connections = settings.max_watchers + settings.max_in_flight
     client = connect_redis(settings.redis_access, timeout=settings.redis_timeout, max_connections=connections)
     archive = Archive(settings.archive) if settings.archive else None
+    slices = Slices()
     store = EpisodeStore(
         client,
+        slices=slices,
         ttl=settings.episode_ttl,
         ended_ttl=min(settings.ended_ttl, settings.episode_ttl),
         archive=archive is not None,
@@ -96,6 +99,7 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
         store=store,
         pipeline=pipeline,
         max_in_flight=settings.max_in_flight,
+        max_waiting=settings.max_episode_queue,
         recorder=recorder,
         admission=admission,
         timer=stage_timer(),
@@ -114,6 +118,8 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
         frames=frames,
         max_batch_items=settings.max_batch_items,
         max_watchers=settings.max_watchers,
+        max_tenant_watchers=settings.max_tenant_watchers,
+        slices=slices,
     )
 
     async def models_missing() -> list[str]:
@@ -131,6 +137,7 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
         services={"shelm.v1.AgentService": lambda s: agent_pb2_grpc.add_AgentServiceServicer_to_server(servicer, s)},
         ready=ready,
         scopes=SCOPES,
+        most=most_under_way(settings),
         tokens=tokens,
         largest=largest_request(bundles, settings.max_batch_items),
     )

@@ -8,11 +8,11 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
-from shelm.v1 import agent_pb2, agent_pb2_grpc, errors_pb2
+from shelm.v1 import agent_pb2, agent_pb2_grpc
 
 from services.policy import errors
 from services.policy.actor import Actor
@@ -23,6 +23,7 @@ from services.policy.archive.reader import Episodes
 from services.policy.backends.interfaces import Memory
 from services.policy.explain.explain import Explainer
 from services.policy.recording.frames import Frames
+from services.policy.settings import PolicyServerSettings
 from services.policy.telemetry import WATCHERS, acting, acting_together, ended_by_client, traced_acting
 from services.protocol.agent_api import (
     act_message,
@@ -44,15 +45,17 @@ from services.protocol.fields import (
     check_step,
 )
 from services.protocol.names import caller_name, full_name
-from services.protocol.reasons import failure
 from services.protocol.status import failed_item, item_status
 from services.protocol.values import EpisodeState
 from services.runtime import traces
-from services.runtime.auth import caller
+from services.runtime.auth import ANYBODY, caller
 from services.runtime.errors import Context, ServiceError, deadline_of, invalid
+from services.runtime.in_flight import InFlight
 from services.runtime.logs import in_episode
+from services.runtime.slices import Slices
 from services.runtime.telemetry import agent_labels
 from services.store.episodes import EpisodeStore, new_episode
+from services.store.records import Numbered
 
 log = logging.getLogger(__name__)
 WATCH_WAIT = 0.5  # seconds between checks whether a watched episode has ended
@@ -76,6 +79,20 @@ SCOPES = dict.fromkeys(
 )
 
 
+READS = tuple(name for name in SCOPES if name not in ("ListEpisodes", "WatchMemory", "ExplainStep"))
+
+
+def most_under_way(settings: PolicyServerSettings) -> Mapping[str, int]:
+    """How many calls of a method a tenant may have under way. Those of watchers and explanations are counted where they are
+    counted in all, Acts by the `Actor`.
+    """
+    return {
+        **dict.fromkeys(READS, settings.max_reads),
+        "ListEpisodes": settings.max_listings,
+        "ActStream": settings.max_in_flight,
+    }
+
+
 class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     """The public API."""
 
@@ -93,6 +110,8 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         frames: Frames,
         max_batch_items: int,
         max_watchers: int,
+        max_tenant_watchers: int,
+        slices: Slices,
     ) -> None:
         self._agents, self._store, self._actor, self._memory = agents, store, actor, memory
         self._episodes, self._archiver, self._admission = episodes, archiver, admission
@@ -100,7 +119,9 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         self._tracer = traces.tracer()
         self._acting = partial(traced_acting, self._tracer) if self._tracer else acting
         self._max_batch_items = max_batch_items
-        self._max_watchers, self._watchers = max_watchers, 0
+        self._max_watchers, self._watchers, self._slices = max_watchers, 0, slices
+        refusal = partial(errors.too_many_watchers, max_tenant_watchers)
+        self._of_tenant = InFlight(max_tenant_watchers, refusal)
         self._background: set[asyncio.Task[None]] = set()
 
     async def Act(self, request: agent_pb2.ActRequest, context: Context) -> agent_pb2.ActResponse:  # noqa: N802
@@ -174,12 +195,24 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         requests: AsyncIterator[agent_pb2.ActStreamRequest],
         replies: "asyncio.Queue[asyncio.Task[agent_pb2.ActResult] | None]",
     ) -> None:
+        latest: dict[str, asyncio.Task[agent_pb2.ActResult]] = {}  # of each episode
         try:
             async for one in requests:
-                # The Actor takes one episode's Acts in the order in which they came.
-                await replies.put(asyncio.create_task(self._item(one.request, "ActStream", "request", None)))
+                name = one.request.episode_id
+                task = asyncio.create_task(self._after(latest.get(name), one.request))
+                latest[name] = task
+                task.add_done_callback(partial(_drop, latest, name))
+                await replies.put(task)
         finally:
             await replies.put(None)
+
+    async def _after(
+        self, before: asyncio.Task[agent_pb2.ActResult] | None, request: agent_pb2.ActRequest
+    ) -> agent_pb2.ActResult:
+        """A request of a stream, after the one before it of the same episode: so a stream takes one place in its queue."""
+        if before:
+            await asyncio.wait((before,))
+        return await self._item(request, "ActStream", "request", None)
 
     async def _item(
         self, request: agent_pb2.ActRequest, method: str, place: str, deadline: float | None
@@ -271,14 +304,18 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         if request.archived:
             after = check_archive_token(request.page_token)
             token, states = await self._episodes.archived_page(after, size, tenant=tenant)
-            return agent_pb2.ListEpisodesResponse(episodes=[episode_message(one) for one in states], next_page_token=token)
+            episodes = await self._slices.each(episode_message, states)
+            return agent_pb2.ListEpisodesResponse(episodes=episodes, next_page_token=token)
         cursor, found = await self._store.page(check_page_token(request.page_token), size, tenant=tenant)
         reply = agent_pb2.ListEpisodesResponse(next_page_token=str(cursor) if cursor else "")
-        for one in found:
+
+        def add(one: EpisodeState | ServiceError) -> None:
             if isinstance(one, EpisodeState):
                 reply.episodes.append(episode_message(one))
             else:
                 reply.damaged.add(episode_id=caller_name(one.metadata["episode_id"]), status=item_status(one))
+
+        await self._slices.each(add, found)
         return reply
 
     async def GetMemory(  # noqa: N802
@@ -291,7 +328,8 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         state, steps = await self._episodes.steps(name, first=first, limit=limit)
         if state is None or request.incarnation not in ("", state.incarnation):
             raise errors.episode_not_found(name)
-        messages = [memory_step_message(state, *one, window=self._window(state)) for one in steps]
+        message = partial(_step_message, state, self._window(state))
+        messages = await self._slices.each(message, steps)
         return agent_pb2.GetMemoryResponse(steps=messages, incarnation=state.incarnation)
 
     async def WatchMemory(  # noqa: N802
@@ -311,12 +349,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
                 message = memory_step_message(begun, step, record, window=self._window(begun))
                 yield agent_pb2.WatchMemoryResponse(step=message, incarnation=incarnation)
             return
-        if self._watchers >= self._max_watchers:
-            text = f"{self._max_watchers} watchers are connected already; retry later"
-            raise failure(errors_pb2.ERROR_REASON_TOO_MANY_WATCHERS, text, retry_after=5)
-        self._watchers += 1
-        WATCHERS.inc()
-        try:
+        with self._watching():
             while True:
                 state, steps = await self._store.steps(name, first=first, limit=WATCH_STEPS)
                 if state is None or state.incarnation != incarnation:
@@ -332,9 +365,20 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
                         signed = time.monotonic()
                         yield agent_pb2.WatchMemoryResponse(incarnation=incarnation)
                     await self._store.wait_for_step(name, first, seconds=WATCH_WAIT)
-        finally:
-            self._watchers -= 1
-            WATCHERS.dec()
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        """Counts a watcher; ServiceError if there are as many as may be."""
+        if self._watchers >= self._max_watchers:
+            raise errors.too_many_watchers(self._max_watchers)
+        with nullcontext() if caller() is ANYBODY else self._of_tenant.place():
+            self._watchers += 1
+            WATCHERS.inc()
+            try:
+                yield
+            finally:
+                self._watchers -= 1
+                WATCHERS.dec()
 
     async def ExplainStep(  # noqa: N802
         self, request: agent_pb2.ExplainStepRequest, context: Context
@@ -374,6 +418,15 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
 
     def _window(self, state: EpisodeState) -> int:
         return self._agents.window(state.agent_digest)
+
+
+def _step_message(state: EpisodeState, window: int, one: Numbered) -> agent_pb2.MemoryStep:
+    return memory_step_message(state, *one, window=window)
+
+
+def _drop(latest: dict[str, asyncio.Task[agent_pb2.ActResult]], name: str, done: asyncio.Task[agent_pb2.ActResult]) -> None:
+    if latest.get(name) is done:
+        del latest[name]
 
 
 def _failed(error: BaseException, method: str, place: str) -> agent_pb2.ActResult:

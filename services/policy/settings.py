@@ -33,6 +33,10 @@ class PolicyServerSettings(AgentSettings, RedisSettings):
     record_retention: float = Field(0.0, ge=0, description="seconds that a recorded frame is kept; 0: for ever")
     record_bytes: int = Field(0, ge=0, description="bytes of recorded frames beyond which the oldest go; 0: no limit")
     max_watchers: int = Field(128, gt=0, description="WatchMemory calls at once; each holds one Redis connection")
+    max_tenant_watchers: int = Field(64, gt=0, description="of these, those of one tenant, where there are tokens")
+    max_episode_queue: int = Field(16, gt=0, description="Acts that may wait for one episode, beside the one under way")
+    max_reads: int = Field(64, gt=0, description="calls of one reading method that a tenant may have under way")
+    max_listings: int = Field(4, gt=0, description="the same of ListEpisodes")
 
     _address = field_validator("listen")(check_address)
     _place = field_validator("record", "archive")(check_place)

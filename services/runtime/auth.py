@@ -28,6 +28,12 @@ def set_caller(token: Token) -> None:
     _caller.set(token)
 
 
+def account() -> str:
+    """Whose limits hold for the call: a tenant's, together for all its tokens, or those of a token without tenant."""
+    token = caller()
+    return token.end or token.name
+
+
 def in_own_words(error: ServiceError) -> ServiceError:
     """An error about episodes, with their names as the caller writes them: without its tenant, which ends them in full."""
     end = caller().end

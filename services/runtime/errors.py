@@ -62,6 +62,12 @@ def queue_full(name: str, retry_after: float = 0.1) -> ServiceError:
     return ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after=retry_after)
 
 
+def too_many(what: str, most: int, retry_after: float = 0.2) -> ServiceError:
+    """RESOURCE_EXHAUSTED with push-back: the caller itself has as many calls under way as it may."""
+    text = f"{most} {what} of yours are under way, as many as allowed; retry after {retry_after:.1f} s"
+    return ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", text, retry_after=retry_after)
+
+
 def server_stopping() -> ServiceError:
     """UNAVAILABLE with push-back: the server ends, and takes no new work while what is under way ends."""
     text = f"the server is stopping; retry after {STOPPING_RETRY:.1f} s, at another replica or at the one that follows"
@@ -71,6 +77,12 @@ def server_stopping() -> ServiceError:
 def deadline_passed() -> ServiceError:
     """DEADLINE_EXCEEDED before anything was computed."""
     return ServiceError(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE", "the caller's deadline passed before the work began")
+
+
+def message_late(seconds: float) -> ServiceError:
+    """DEADLINE_EXCEEDED: the call began, and its message has not come."""
+    text = f"the message of the call had not arrived after {seconds:g} s"
+    return ServiceError(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE", text)
 
 
 def check_deadline(deadline: float | None) -> None:

@@ -46,6 +46,9 @@ KEEPALIVE = (
 )
 # Bytes that grow a thousand times when they are unpacked would be unpacked before anybody has looked at them.
 UNCOMPRESSED = (("grpc.compression_enabled_algorithms_bitset", 1),)
+# A connection must get ready in this time. And gRPC counts calls that have just ended as well, and so would refuse its own
+# clients, who keep to the number of calls at once that they are told.
+BOUNDED = (("grpc.server_handshake_timeout_ms", 20_000), ("grpc.http.overload_protection", 0))
 LAST_REPLIES = 1.0  # seconds that gRPC gets to send the last replies
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -65,11 +68,13 @@ class GrpcServer:
         ready: Ready,
         scopes: Mapping[str, str] | None = None,
         scope: str = "act",
+        most: Mapping[str, int] | None = None,
         tokens: TokensFile | None = None,
         largest: int | None = None,
     ) -> None:
         """listen: HOST:PORT, set by `variable`. services: full service name -> what registers its servicer.
         scopes, scope: what a token needs for a method, and for the methods that are not named.
+        most: how many calls of a method an account may have under way.
         tokens: where somebody else looks at them too. largest: bytes of a request, if less than the setting.
         """
         tokens = tokens or tokens_in(settings.tokens_file)
@@ -88,9 +93,12 @@ class GrpcServer:
             ("grpc.server.max_pending_requests", MOST_PENDING),
             ("grpc.server.max_pending_requests_hard_limit", 2 * MOST_PENDING),
             *KEEPALIVE,
+            ("grpc.max_concurrent_streams", settings.max_streams),
+            *BOUNDED,
             *([] if settings.compression else UNCOMPRESSED),
         ]
-        guard = Guard(domain=domain, tokens=tokens, scopes=scopes or {}, scope=scope)
+        patience = settings.message_timeout
+        guard = Guard(domain=domain, tokens=tokens, scopes=scopes or {}, scope=scope, most=most, patience=patience)
         self._drain = guard.drain
         self._server = grpc.aio.server(interceptors=[guard], options=options)
         for add in services.values():

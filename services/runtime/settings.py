@@ -32,6 +32,8 @@ class ServerSettings(TransportSettings):
     max_message_bytes: int = Field(
         64 * 2**20, gt=0, description="largest message accepted; policy takes less where its agents' frames are small"
     )
+    message_timeout: float = Field(20.0, gt=0, description="seconds in which the message of a call must arrive")
+    max_streams: int = Field(256, gt=0, description="calls of one connection at once; its client keeps further ones back")
     compression: bool = Field(False, description="take compressed requests")
     stop_grace: float = Field(5.0, ge=0, description="seconds that running calls get when the service stops")
     max_queue: int = Field(1024, gt=0, description="items that may wait in one queue")

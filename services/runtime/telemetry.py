@@ -10,8 +10,10 @@ import grpc
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 from services.runtime.errors import ServiceError
+from services.runtime.logs import Sparse
 
 log = logging.getLogger(__name__)
+_crowds = Sparse(log)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 # What the caller cannot mend.
@@ -38,7 +40,9 @@ def refused(method: str, error: ServiceError) -> None:
     fault = error.code in FAULTS
     REFUSALS.labels(method, error.code.name, error.reason).inc()
     level = logging.WARNING if fault else logging.INFO
-    if error.reason != "INTERNAL":  # has been logged with its traceback
+    if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED:  # a crowd of callers must not fill the disk as well
+        _crowds.warning((method, error.reason), f"{method} refused: {error.code.name} {error.reason}: {error.message}")
+    elif error.reason != "INTERNAL":  # has been logged with its traceback
         log.log(level, "%s refused: %s %s: %s", method, error.code.name, error.reason, error.message)
 
 

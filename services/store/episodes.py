@@ -24,6 +24,7 @@ from services.protocol.steps import stored_step
 from services.protocol.values import CommittedStep, EpisodeState
 from services.runtime.batching import outcome_of, together
 from services.runtime.errors import ServiceError
+from services.runtime.slices import Slices
 from services.runtime.tokens import AT
 from services.store.errors import episode_damaged, store_error, store_errors
 from services.store.keys import deletion_key, entry_id, episode_key, episode_of_key, history_key
@@ -80,7 +81,7 @@ class Refused:
 
 CommitOutcome = Committed | AlreadyCommitted | Refused
 PROBE_TTL_MS = 10_000
-STATES = 100  # read at once
+STATES = 25  # read at once
 SCANS = 100  # for one page: most keys may be of other tenants
 DELETION_SECONDS = 3600
 MOST_STEPS = 2**53  # of an episode
@@ -94,7 +95,7 @@ class EpisodeStore:
     client: of `connect_redis`. ttl: seconds that a running episode is kept after its last change. ended_ttl: the same of one
     that has ended; where there is an archive, of one that is in it. retained: steps kept per episode. archive: episodes that
     have ended are to be archived, and stay as long as running ones until they are. replicas: how many of Redis must
-    have a change before it is answered; replica_wait: the seconds that they have for it.
+    have a change before it is answered; replica_wait: the seconds that they have for it. slices: of the process's long work.
     """
 
     def __init__(
@@ -107,8 +108,9 @@ class EpisodeStore:
         archive: bool = False,
         replicas: int = 0,
         replica_wait: float = 1.0,
+        slices: Slices | None = None,
     ) -> None:
-        self._client = client
+        self._client, self._slices = client, slices or Slices()
         self._ttl_ms, self._retained = int(ttl * 1000), retained
         self._ended_ttl_ms = self._ttl_ms if ended_ttl is None else int(ended_ttl * 1000)
         self._archive = archive
@@ -227,7 +229,7 @@ class EpisodeStore:
             return None, []
         state = read_state(episode_id, fields_of(values), ttl_ms)
         check_whole(state, wanted, limit, entries, oldest)
-        return state, [read_entry(episode_id, *entry) for entry in entries]
+        return state, await self._slices.each(lambda entry: read_entry(episode_id, *entry), entries)
 
     async def wait_for_step(self, episode_id: str, step: int, *, seconds: float) -> None:
         """Returns when this step or a later one is stored, at once if one is, or after some seconds."""
@@ -244,16 +246,18 @@ class EpisodeStore:
         """
         cursor, names = await self.names(cursor, size, tenant=tenant)
         found: list[EpisodeState | ServiceError] = []
-        for first in range(0, len(names), STATES):  # the calls of others have their turn in between
-            found += [state for state in await self._states(names[first : first + STATES]) if state is not None]
+        for first in range(0, len(names), STATES):
+            async with self._slices.turn():  # the calls of others have theirs in between
+                found += [state for state in await self._states(names[first : first + STATES]) if state is not None]
         return cursor, found
 
     async def names(self, cursor: int, size: int, *, tenant: str | None = None) -> tuple[int, list[str]]:
         """Does the same as `page`, but returns full names."""
         match = episode_key(f"*{AT}{tenant}" if tenant else "*")
         for _ in range(SCANS):
-            with store_errors():
-                cursor, keys = await scan_page(self._client, cursor, match=match, count=max(size, 10))
+            async with self._slices.turn():
+                with store_errors():
+                    cursor, keys = await scan_page(self._client, cursor, match=match, count=max(size, 10))
             # No name of ours is replaced here; what somebody else's key becomes names nothing.
             names = sorted({episode_of_key(key.decode(errors="replace")) for key in keys})
             if tenant == "":

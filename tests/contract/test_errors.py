@@ -121,9 +121,60 @@ def test_too_many_acts_at_once_are_refused_with_the_time_to_wait(
         assert len(gateway.memory(one)) == 1
 
 
-def _refusal_or_none(gateway: Gateway, name: str, frame: Frame) -> Refusal | None:
+def test_few_acts_wait_for_one_episode_and_no_other_episode_is_refused_for_it(
+    cramped: Deployment, name: str, frames: Sequence[Frame]
+) -> None:
+    gateway, other = cramped.gateway, f"{name}:other"
+    gateway.act(name, 0, frames[0])
+    with ThreadPoolExecutor(6) as threads:
+        with cramped.redis_paused():  # so that the one that has its turn stays for a while
+            acts = [threads.submit(_refusal_or_none, gateway, name, frames[1], 1) for _ in range(5)]
+            wait_for("two are told", lambda: sum(act.done() for act in acts) == 2, seconds=20)
+            beside = threads.submit(_refusal_or_none, gateway, other, frames[0])
+            told = [refusal for act in acts if act.done() and (refusal := act.result())]
+        found = [act.result(60) for act in acts]
+    assert [one.kind for one in told] == [(Code.RESOURCE_EXHAUSTED, "QUEUE_FULL")] * 2
+    assert all(one.metadata == {"episode_id": name} and one.retry_after for one in told)
+    # One had its turn and two waited. Redis may have been away for too long for them.
+    assert {one.reason for one in [*found, beside.result(60)] if one and one not in told} <= {"STORE_UNAVAILABLE"}
+    gateway.act(name, 1, frames[1])
+    assert len(gateway.memory(name)) == 2
+
+
+def test_a_stream_may_hold_more_acts_of_one_episode_than_may_wait(
+    cramped: Deployment, name: str, frames: Sequence[Frame]
+) -> None:
+    requests = [act_request(name, step, frame) for step, frame in enumerate(frames[:20])]
+    assert [one.response.step for one in cramped.gateway.act_stream(requests)] == list(range(20))
+
+
+def test_too_many_listings_at_once_are_refused_with_the_time_to_wait_and_other_reads_are_not(cramped: Deployment) -> None:
+    gateway, request = cramped.gateway, agent_pb2.ListEpisodesRequest()
+
+    def listed() -> Refusal | None:
+        try:
+            gateway.call("ListEpisodes", request)
+        except grpc.RpcError as error:
+            return refusal_of_call(error)
+        return None
+
+    with ThreadPoolExecutor(3) as threads:
+        with cramped.redis_paused():
+            listings = [threads.submit(listed) for _ in range(3)]
+            wait_for("one is told", lambda: any(one.done() for one in listings), seconds=20)
+            (refusal,) = [one.result() for one in listings if one.done()]
+            gateway.call("ListAgents", agent_pb2.ListAgentsRequest())
+        reasons = {one.reason for listing in listings if (one := listing.result(60)) and one != refusal}
+    assert refusal is not None
+    assert refusal.kind == (Code.RESOURCE_EXHAUSTED, "QUEUE_FULL")
+    assert refusal.retry_after
+    assert reasons <= {"STORE_UNAVAILABLE"}
+    gateway.call("ListEpisodes", request)
+
+
+def _refusal_or_none(gateway: Gateway, name: str, frame: Frame, step: int = 0) -> Refusal | None:
     try:
-        gateway.act(name, 0, frame)
+        gateway.act(name, step, frame)
     except grpc.RpcError as error:
         return refusal_of_call(error)
     return None

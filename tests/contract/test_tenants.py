@@ -21,6 +21,8 @@ secret-of-other  sim2     act,read tenant=other
 secret-of-alone  alone
 secret-of-shared old      act,read tenant=-
 secret-of-small  small    act,read tenant=small acts=2 episodes=2
+secret-of-show   show     act,read tenant=show
+second-of-show   show2    read     tenant=show
 secret-of-root   operator admin
 """
 TENANTS = {"secret-of-acme": "@acme", "secret-of-other": "@other", "secret-of-alone": "@~alone", "secret-of-shared": ""}
@@ -38,6 +40,7 @@ def shared(
         "SHELM_RECORD": str(folder / "frames"),
         "SHELM_ARCHIVE": str(folder / "archive"),
         "SHELM_ENDED_TTL": "1",
+        "SHELM_MAX_TENANT_WATCHERS": "2",
     }
     if request.param == "one Redis":
         with Standalone(folder / "run", settings).running() as running:
@@ -247,3 +250,19 @@ def test_a_tenants_limits_are_its_own(of: Of, name: str, frames: Sequence[Frame]
     assert max(one.retry_after or 0 for one in refusals) <= 0.5
     for i in range(10):
         of("secret-of-acme").act(f"{name}:{i}", 0, frames[0])
+
+
+def test_the_watchers_of_a_tenant_leave_places_to_others(of: Of, name: str, frames: Sequence[Frame]) -> None:
+    for token in ("secret-of-show", "secret-of-other"):
+        play(of(token), name, frames[:1])
+    watchers = [of(token).watch(name) for token in ("secret-of-show", "second-of-show")]
+    try:
+        assert [next(watcher).step.step for watcher in watchers] == [0, 0]
+        refusal = refused(lambda: next(of("second-of-show").watch(name)))
+        assert refusal.kind == (Code.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS")
+        assert refusal.retry_after
+        watchers.append(of("secret-of-other").watch(name))
+        assert next(watchers[-1]).step.step == 0
+    finally:
+        for watcher in watchers:
+            watcher.cancel()

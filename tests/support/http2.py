@@ -1,7 +1,8 @@
-"""A stand-in for proxies: an HTTP/2 server that answers a gRPC call as a proxy does, without gRPC's trailers.
+"""A stand-in for proxies: an HTTP/2 server that answers a gRPC call as a proxy does, without gRPC's trailers; and a client
+that begins gRPC calls and sends no more than the beginning of their messages.
 
-Just enough of HTTP/2 (RFC 9113) for that: it reads frames until a request has come, and answers with a status, or with a
-reset of the stream.
+Just enough of HTTP/2 (RFC 9113) for that: the server reads frames until a request has come, and answers with a status, or
+with a reset of the stream; the client sends the headers of its calls and some bytes.
 """
 
 import socket
@@ -24,6 +25,28 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 def _literal(name: bytes, value: bytes) -> bytes:
     """A header that is not compressed (RFC 7541, section 6.2.2)."""
     return b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+
+def half_sent(connection: socket.socket, method: str, calls: int) -> None:
+    """Begins calls of a gRPC method, of whose messages of 1000 bytes ten follow. The streams are 1, 3, 5 and so on."""
+    fixed = [(b":method", b"POST"), (b":scheme", b"http"), (b"te", b"trailers"), (b"content-type", b"application/grpc")]
+    block = b"".join(_literal(*pair) for pair in [*fixed, (b":path", method.encode()), (b":authority", b"test")])
+    connection.sendall(PREFACE + _frame(SETTINGS, 0, 0))
+    for stream in range(1, 2 * calls, 2):
+        part = _frame(DATA, 0, stream, b"\x00" + (1000).to_bytes(4, "big") + bytes(10))
+        connection.sendall(_frame(HEADERS, END_HEADERS, stream, block) + part)
+
+
+def ended(connection: socket.socket, calls: int) -> int:
+    """Waits until the server has ended this many calls; returns how many it has, fewer if it closes the connection."""
+    done = set[int]()
+    with suppress(ConnectionError):
+        while len(done) < calls:
+            header = _exactly(connection, 9)
+            _exactly(connection, int.from_bytes(header[:3], "big"))
+            if header[3] == RST_STREAM or (header[3] == HEADERS and header[4] & END_STREAM):
+                done.add(int.from_bytes(header[5:], "big"))
+    return len(done)
 
 
 def status(code: int) -> bytes:

@@ -5,13 +5,15 @@ distributions over actions are compared (total variation distance). The words ar
 those of Act. Nothing is written: Redis, memory slots and recordings do not change. Changes are rounded to 6 digits, finer
 than float32 rounding here, so that a word without influence has 0 and equal changes stay in the order of the steps.
 
-Failure policy: every error is a ServiceError with a reason of errors.proto. At most MAX_RUNNING explanations run at once;
-the caller's deadline is checked before every AT_ONCE histories.
+Failure policy: every error is a ServiceError with a reason of errors.proto. At most MAX_RUNNING explanations run at once,
+MAX_OF_TENANT of one tenant; the caller's deadline is checked before every AT_ONCE histories.
 """
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from agent.frame import Observation
@@ -26,9 +28,12 @@ from services.policy.explain.ablations import Ablation, History, Rows, history_o
 from services.policy.observations import decode_observation
 from services.policy.recording.frames import Frames
 from services.protocol.values import CommittedStep, Decision, EpisodeState, ExplainCall, Explanation, Influence
-from services.runtime.errors import check_deadline, queue_full
+from services.runtime.auth import ANYBODY, caller
+from services.runtime.errors import check_deadline, queue_full, too_many
+from services.runtime.in_flight import InFlight
 
-MAX_RUNNING = 8
+MAX_RUNNING, MAX_OF_TENANT = 8, 4
+RETRY = 1.0  # seconds
 AT_ONCE = 16  # histories of one call to memory
 DIGITS = 6
 _Outcome = tuple[Parameters, float]  # parameters of the action distribution, value
@@ -51,14 +56,16 @@ class Explainer:
     def __init__(self, *, agents: Agents, episodes: Episodes, frames: Frames, memory: Memory) -> None:
         self._agents, self._episodes, self._frames, self._memory = agents, episodes, frames, memory
         self._running = 0
+        self._of_tenant = InFlight(MAX_OF_TENANT, partial(too_many, "explanations", MAX_OF_TENANT, RETRY))
 
     async def explain(self, call: ExplainCall, *, deadline: float | None) -> Explanation:
         """Explains one committed step. deadline: of `time.monotonic`."""
         if self._running >= MAX_RUNNING:
-            raise queue_full("explain", retry_after=1.0)
+            raise queue_full("explain", retry_after=RETRY)
         self._running += 1
         try:
-            return await self._explain(call, deadline)
+            with nullcontext() if caller() is ANYBODY else self._of_tenant.place():
+                return await self._explain(call, deadline)
         finally:
             self._running -= 1
 

@@ -108,3 +108,21 @@ async def test_an_error_of_the_source_passes_as_it_is() -> None:
     assert await anext(stream) == 1
     with pytest.raises(LookupError, match="its own"):
         await anext(stream)
+
+
+async def test_a_message_that_does_not_come_is_waited_for_as_long_as_it_may_and_not_beyond_the_drain() -> None:
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    drain = Drain()
+    with pytest.raises(ServiceError) as late:
+        await drain.arriving(never(), QUIET)
+    assert late.value.reason == "DEADLINE"
+    waiting = asyncio.create_task(drain.arriving(never(), 600))
+    await asyncio.sleep(0)
+    drain.begin()
+    await asyncio.wait_for(drain.finish(600), 60)  # it is not under way
+    with pytest.raises(ServiceError) as stopped:
+        await asyncio.wait_for(waiting, 60)
+    assert stopped.value.reason == "SERVER_STOPPING"
+    assert not drain._arriving
