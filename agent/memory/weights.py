@@ -15,7 +15,6 @@ without executing anything (safetensors, GGUF, or torch with `weights_only`).
 """
 
 import contextlib
-import json
 import os
 import tempfile
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from agent.memory import llama
+from agent.memory.data_only import DATA_ONLY, check_data_only
 from agent.memory.language_model import LanguageModel
 from agent.memory.llama_weights import build_llama, has_tensors, load_llama
 from agent.memory.ring_transformer import RingTransformer
@@ -36,12 +36,11 @@ from agent.memory.transformer_xl.weights import random_transformer_xl
 from agent.safetensors_file import write_tensors
 from agent.shared import shared
 from agent.sources import file_sha256, package_file
+from agent.strict_json import read_object
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-# Said to transformers about every folder: run no code of it (left unsaid, it asks on standard input), fetch nothing.
-DATA_ONLY: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
 CAUSAL_LM_FILES = ["config.json", "*.safetensors", "model.safetensors.index.json"]
 TRANSFORMER_XL_FILES = ["config.json", "model.safetensors", "pytorch_model.bin", "vocab.*"]
 
@@ -122,15 +121,15 @@ def _causal_lm(spec: LanguageModelSpec, *, place: dict[str, Any], **options: Any
     folder = _from_gguf(spec) if kind == "package" else Path(name) if kind == "file" else _download(name, CAUSAL_LM_FILES)
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"language model source {spec.source!r}: {folder / 'config.json'} does not exist")
-    config = json.loads((folder / "config.json").read_text())
+    config = read_object(folder / "config.json")
+    check_data_only(config, folder)
     if has_tensors(folder) and not llama.unsupported(config):
         identity = spec.sha256 or _identity(folder)
         return load_llama(folder, config, layers=spec.layers, identity=identity, **place, **options)
-    from transformers import AutoModel
-
     from agent.memory.causal_lm import CausalLanguageModel
+    from agent.memory.hugging_face import load_folder
 
-    whole: Any = keep_first_layers(AutoModel.from_pretrained(folder, dtype=torch.float32, **DATA_ONLY), spec.layers)
+    whole: Any = keep_first_layers(load_folder(folder), spec.layers)
     return CausalLanguageModel(model=whole.to(device=place["device"], dtype=place["dtype"]), **options)
 
 
@@ -143,6 +142,10 @@ def _identity(folder: Path) -> str:
 def _random(seed: int, layers: int) -> "PreTrainedModel":
     from transformers import AutoModel, LlamaConfig
 
+    if layers > SMOLLM2_135M["num_hidden_layers"]:  # memory that no file has to be large for
+        raise ValueError(
+            f"language model random:{seed}: {layers} layers asked for, it has {SMOLLM2_135M['num_hidden_layers']}"
+        )
     torch.manual_seed(seed)
     random: PreTrainedModel = AutoModel.from_config(LlamaConfig(**{**SMOLLM2_135M, "num_hidden_layers": layers}))
     return random

@@ -16,14 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from agent.bundle import AgentBundle, PolicyPart
 from agent.cuda_graphs import graphed
 from agent.frame import Frame
 from agent.policy.heads import row_sizes
-from agent.tensor_checks import finite
+from agent.safetensors_file import read_weights
 
 Features = NDArray[np.float32]  # (features,)
 Vector = NDArray[np.float32]  # (dimension,), a memory vector
@@ -143,14 +142,15 @@ def load_actor_critic(bundle: AgentBundle) -> ActorCritic:
     """Loads the bundle's actor-critic with frozen weights; ValueError names the file whose tensors do not fit."""
     manifest = bundle.manifest
     actions, deviations = row_sizes(manifest.actions)
-    model = ActorCritic(
-        manifest.policy,
-        height=manifest.observation.height,
-        width=manifest.observation.width,
-        memory=manifest.memory.dimension,
-        actions=actions,
-        deviations=deviations,
-    )
+    with torch.device("meta"):  # no memory, whatever sizes the manifest claims: the weights' own tensors are taken
+        model = ActorCritic(
+            manifest.policy,
+            height=manifest.observation.height,
+            width=manifest.observation.width,
+            memory=manifest.memory.dimension,
+            actions=actions,
+            deviations=deviations,
+        )
     path = bundle.path(manifest.policy.weights)
     _load(model, path)
     return model.eval().requires_grad_(False)
@@ -158,7 +158,6 @@ def load_actor_critic(bundle: AgentBundle) -> ActorCritic:
 
 def _load(model: ActorCritic, path: Path) -> None:
     try:
-        tensors = {name: finite(tensor, f"policy weights {path}: {name}") for name, tensor in load_file(path).items()}
-        model.load_state_dict(tensors)
+        model.load_state_dict({name: tensor.float() for name, tensor in read_weights(path).items()}, assign=True)
     except RuntimeError as error:
         raise ValueError(f"policy weights {path}: {error}") from None

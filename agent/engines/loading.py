@@ -1,0 +1,36 @@
+"""What every engine does when it is built from a bundle: say whose fault a failure is, and try the engine once.
+
+Libraries answer damaged weights and settings with errors of all kinds, and some only when they compute. Here each is one
+error that names the bundle, before anybody acts.
+
+Failure policy: ValueError and FileNotFoundError, which name their file or value, pass; memory that a device has not got is
+not the bundle's fault; any other error while a part is loaded or tried is InvalidBundle.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from agent.bundle import AgentBundle, InvalidBundle
+
+
+@contextmanager
+def loading(bundle: AgentBundle, part: str) -> Iterator[None]:
+    """Around whatever reads or tries a part of the bundle. part: how the error names it."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        text = (str(error).splitlines() or [""])[0][:300]
+        raise InvalidBundle(
+            f"agent bundle {bundle.folder}: {part} cannot be used: {type(error).__name__}: {text}"
+        ) from error
+
+
+def check_output(bundle: AgentBundle, part: str, output: Tensor) -> None:
+    """Finite weights may be so large that what is computed with them is not."""
+    if not torch.isfinite(output).all():
+        raise InvalidBundle(f"agent bundle {bundle.folder}: {part} computes numbers that are not finite")
