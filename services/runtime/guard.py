@@ -98,16 +98,33 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
 
     def _open(self, handler: Any, method: str) -> Any:
         """Health and reflection, which go on while the server drains. A watch of health ends when all else has ended."""
-        if not handler.response_streaming or handler.request_streaming:
-            return handler
+        if handler.request_streaming:
 
-        async def watch(request: Any, context: Any) -> None:
+            async def stream(requests: Any, context: Any) -> AsyncIterator[Any]:
+                try:
+                    async for reply in handler.stream_stream(_parse_all(handler, requests), context):
+                        yield reply
+                except ServiceError as error:
+                    await self._fail(method, context, error)
+
+            return grpc.stream_stream_rpc_method_handler(stream, None, handler.response_serializer)
+
+        async def once(request: bytes, context: Any) -> Any:
             try:
-                await self.drain.until_done(handler.unary_stream(request, context))
+                reply = handler.unary_unary(_parse(handler, request), context)
+                return await reply
             except ServiceError as error:
                 await self._fail(method, context, error)
 
-        return grpc.unary_stream_rpc_method_handler(watch, handler.request_deserializer, handler.response_serializer)
+        async def watch(request: bytes, context: Any) -> None:
+            try:
+                await self.drain.until_done(handler.unary_stream(_parse(handler, request), context))
+            except ServiceError as error:
+                await self._fail(method, context, error)
+
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(watch, None, handler.response_serializer)
+        return grpc.unary_unary_rpc_method_handler(once, None, handler.response_serializer)
 
     def _check(self, method: str, metadata: Any) -> None:
         """Sets the caller of what follows in this task."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health, health_pb2_grpc
 from shelm.v1 import agent_pb2, agent_pb2_grpc
 from support.errors import Code, refusal_of_call
 
@@ -59,3 +60,17 @@ async def test_an_internal_failure_gives_a_reference_and_no_traceback(
     (entry,) = [one for one in caplog.records if one.exc_info]
     assert reference in entry.getMessage()
     assert SECRET in caplog.text
+
+
+@pytest.mark.parametrize("method", ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"])
+async def test_bytes_that_are_no_message_are_malformed_for_health_too(method: str) -> None:
+    server = grpc.aio.server(interceptors=[Guard(domain="shelm", tokens=TokensFile(""), scopes={})])
+    health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)  # type: ignore[attr-defined]
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in channel.unary_stream(method)(b"\xff", timeout=10):
+                pass
+    await server.stop(None)
+    assert refusal_of_call(caught.value).kind == (Code.INVALID_ARGUMENT, "MALFORMED_MESSAGE")
