@@ -12,12 +12,13 @@ they still are as they were.
 """
 
 import asyncio
-from collections.abc import Sequence
+import importlib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import grpc
-from grpc._cython import cygrpc
 
+cygrpc: Any = importlib.import_module("grpc._cython.cygrpc")
 _Server: Any = cygrpc.AioServer
 _NO_METHODS = cygrpc._MethodResolver([], {})
 
@@ -60,7 +61,7 @@ class CallServer(grpc.aio.Server):
         self._loop = cygrpc.get_working_loop()
         self._server = _Accepting(self._loop, interceptors, tuple(options))
 
-    def add_generic_rpc_handlers(self, generic_rpc_handlers: Sequence[Any]) -> None:
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[Any]) -> None:
         """Registers the methods of handlers that generated code and grpc.method_handlers_generic_handler make."""
         for handler in generic_rpc_handlers:
             self._server.add_registered_method_handlers(handler._method_handlers)
@@ -82,7 +83,7 @@ class CallServer(grpc.aio.Server):
         """Begins to take up calls; no method can be added afterwards."""
         await self._server.start()
 
-    async def stop(self, grace: float | None) -> None:
+    async def stop(self, grace: float | None = None) -> None:
         """Ends; calls under way have `grace` seconds."""
         await self._server.shutdown(grace)
 

@@ -72,7 +72,7 @@ async def test_a_method_whose_name_is_no_text_ends_nothing(port: int, channel: g
 @pytest.mark.parametrize("method", ["/shelm.v1.AgentService/None", "/", "", "/shelm.v1.AgentService/GetAgent/", "/\u00e9"])
 async def test_an_unknown_method_is_unimplemented(channel: grpc.aio.Channel, method: str) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await channel.unary_unary(method or "x")(b"", timeout=10)
+        await channel.unary_unary(method or "x", None, None)(b"", timeout=10)
     assert caught.value.code() is Code.UNIMPLEMENTED
 
 

@@ -70,7 +70,7 @@ async def test_bytes_that_are_no_message_are_malformed_for_health_too(method: st
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            async for _ in channel.unary_stream(method)(b"\xff", timeout=10):
+            async for _ in channel.unary_stream(method, None, None)(b"\xff", timeout=10):
                 pass
     await server.stop(None)
     assert refusal_of_call(caught.value).kind == (Code.INVALID_ARGUMENT, "MALFORMED_MESSAGE")
