@@ -10,10 +10,14 @@ not the bundle's fault; any other error while a part is loaded or tried is Inval
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from agent.bundle import AgentBundle, InvalidBundle
+from agent.bundle import AgentBundle, InvalidBundle, ObservationPart
+from agent.frame import Frame
+
+LARGEST = 1e9  # number that a part may compute: beyond any that training gives, and its square is far from overflow
 
 
 @contextmanager
@@ -30,7 +34,16 @@ def loading(bundle: AgentBundle, part: str) -> Iterator[None]:
         ) from error
 
 
+def trial_frame(size: ObservationPart) -> Frame:
+    """A frame of this size that is not of one colour: on such a one half of a network computes with zeros."""
+    return np.resize(np.arange(0, 251, dtype=np.uint8), (size.height, size.width, 3))
+
+
 def check_output(bundle: AgentBundle, part: str, output: Tensor) -> None:
-    """Finite weights may be so large that what is computed with them is not."""
+    """Finite weights may be so large that what is computed with them, or with that in the next part, is not."""
     if not torch.isfinite(output).all():
         raise InvalidBundle(f"agent bundle {bundle.folder}: {part} computes numbers that are not finite")
+    if (most := float(output.abs().max())) > LARGEST:
+        raise InvalidBundle(
+            f"agent bundle {bundle.folder}: {part}: expected numbers up to {LARGEST:g}, it computes {most:g}"
+        )

@@ -3,7 +3,7 @@
 import torch
 
 from agent.bundle import AgentBundle
-from agent.engines.loading import check_output, loading
+from agent.engines.loading import check_output, loading, trial_frame
 from agent.policy.actor_critic import PolicyEngine, load_actor_critic
 
 
@@ -11,9 +11,10 @@ def load_policy(bundle: AgentBundle, *, device: str) -> PolicyEngine:
     """Builds the policy engine of a bundle, with its weights, on `device`."""
     part = f"policy.weights {bundle.manifest.policy.weights}"
     with loading(bundle, part):
-        model, size = load_actor_critic(bundle), bundle.manifest.observation
+        model = load_actor_critic(bundle)
+        frame = torch.from_numpy(trial_frame(bundle.manifest.observation))
         with torch.inference_mode():
-            features = model.encode(torch.zeros(1, 3, size.height, size.width, dtype=torch.uint8))
-            parameters, values = model.decide(features, torch.zeros(1, bundle.manifest.memory.dimension))
+            features = model.encode(frame.permute(2, 0, 1)[None])
+            parameters, values = model.decide(features, torch.ones(1, bundle.manifest.memory.dimension))
     check_output(bundle, part, torch.cat([parameters, values[:, None]], 1))
     return PolicyEngine(model, device)

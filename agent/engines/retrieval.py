@@ -1,12 +1,11 @@
 """Builds the retrieval engine: frames -> words."""
 
-import numpy as np
 import torch
 from torch import nn
 
 from agent.bundle import AgentBundle
 from agent.engines.dtype import resolve_dtype
-from agent.engines.loading import check_output, loading
+from agent.engines.loading import check_output, loading, trial_frame
 from agent.retrieval.image_tower import load_image_tower
 from agent.retrieval.preprocess import Mode
 from agent.retrieval.retriever import TokenRetriever
@@ -57,8 +56,7 @@ def load_retriever(bundle: AgentBundle, *, device: str, dtype: str = "float32", 
             preprocessing=part.preprocessing,
             cache_frames=cache_frames,
         )
-        size = bundle.manifest.observation
-        tried = retriever.similarities([np.zeros((size.height, size.width, 3), np.uint8)])
+        tried = retriever.similarities([trial_frame(bundle.manifest.observation)])
     check_output(bundle, f"retrieval.clip {part.clip}", tried)
     return retriever
 

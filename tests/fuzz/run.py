@@ -48,6 +48,7 @@ class Outcome:
     told: dict[str, int] = field(default_factory=dict)  # how often each answer was given
     grown_mib: dict[str, float] = field(default_factory=dict)
     bystander: dict[str, float] = field(default_factory=dict)
+    keep: bool = True  # inputs that failed, in the corpus
 
     def tried(self, number: int, data: bytes, check: Callable[[], bool]) -> None:
         """Counts one input."""
@@ -65,7 +66,8 @@ class Outcome:
 
     def fails(self, number: int, data: bytes, error: BaseException) -> None:
         """Keeps one input that failed."""
-        (CORPUS / f"{self.surface}-{self.seed}-{number}").write_bytes(data)
+        if self.keep:
+            (CORPUS / f"{self.surface}-{self.seed}-{number}").write_bytes(data)
         self.failed.append(f"input {number}: {type(error).__name__}: {str(error)[:300]}")
 
     def __str__(self) -> str:
@@ -91,9 +93,9 @@ def load(name: str) -> Any:
     return importlib.import_module(f"fuzz_{name}")
 
 
-def run_stream(name: str, seed: int, n: int, stream: int, streams: int) -> Outcome:
+def run_stream(name: str, seed: int, n: int, stream: int, streams: int, *, keep: bool = True) -> Outcome:
     """Every `streams`-th input, in this process."""
-    surface, outcome, begin = load(name), Outcome(name, seed), time.perf_counter()
+    surface, outcome, begin = load(name), Outcome(name, seed, keep=keep), time.perf_counter()
     kept = under_way(name, seed, stream)
     for number, data in itertools.islice(given(surface, name, seed, n), stream, None, streams):
         kept.write_bytes(data)
@@ -128,9 +130,9 @@ def run_here(name: str, seed: int, n: int, streams: int) -> Outcome:
     return whole
 
 
-async def run_session(live: Any, name: str, seed: int, n: int, rate: float) -> Outcome:
+async def run_session(live: Any, name: str, seed: int, n: int, rate: float, *, keep: bool = True) -> Outcome:
     """A surface of a running server."""
-    surface, outcome, begin = load(name), Outcome(name, seed), time.perf_counter()
+    surface, outcome, begin = load(name), Outcome(name, seed, keep=keep), time.perf_counter()
     numbered, sent = given(surface, name, seed, n), itertools.count()
 
     async def stream(session: Any) -> None:

@@ -1,5 +1,6 @@
 """The inspector over a real socket, before a real public API and before none: answers, errors, headers."""
 
+import asyncio
 import signal
 import sys
 from collections.abc import Iterator
@@ -7,6 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
+from fuzz_live import Served
+from run import run_session
 from support.deployment import Deployment, Standalone
 from support.frames import Frame
 from support.gateway import play
@@ -121,6 +124,15 @@ def test_an_explanation_is_made_only_for_a_request_that_no_other_page_can_make(
     assert (reply.status_code, reply.json()["reason"]) == (403, "CROSS_SITE")
     reply = httpx.get(url, headers={"X-Shelm-Page": "1"})
     assert (reply.status_code, reply.json()["reason"]) == (412, "FRAME_NEEDED")  # asked: this server records no frames
+
+
+def test_damaged_requests_get_a_status_that_is_documented(beside: tuple[Process, str]) -> None:
+    host, _, port = beside[1].removeprefix("http://").rpartition(":")
+    outcome = asyncio.run(run_session(Served(page=(host, int(port))), "routes", 0, 300, 1000.0, keep=False))
+    assert outcome.failed == []
+    assert outcome.told["200"] > 0
+    assert beside[0].alive
+    assert "Traceback" not in beside[0].log_path.read_text()
 
 
 def test_memory_is_as_the_api_says(
