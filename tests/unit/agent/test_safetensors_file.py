@@ -30,7 +30,7 @@ def changed(**fields: object) -> dict[str, Any]:
     return {"a": {**GOOD["a"], **fields}}
 
 
-LIES = [
+LIES: list[tuple[Any, bytes, int | None]] = [
     (GOOD, bytes(16), 2**63),
     (GOOD, bytes(16), 2**32),
     (GOOD, bytes(16), 0),
