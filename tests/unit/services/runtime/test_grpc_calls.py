@@ -1,5 +1,6 @@
 """The server goes on, whatever bytes a request has where the name of its method is."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -76,9 +77,34 @@ async def test_an_unknown_method_is_unimplemented(channel: grpc.aio.Channel, met
     assert caught.value.code() is Code.UNIMPLEMENTED
 
 
-async def test_many_calls_at_once_are_all_answered(channel: grpc.aio.Channel) -> None:
-    import asyncio
+class Listening(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
+    """Keeps the names of the methods that are called."""
 
+    def __init__(self) -> None:
+        self.heard: set[str] = set()
+
+    async def intercept_service(self, continuation: Any, details: Any) -> Any:
+        self.heard.add(details.method)
+        return await continuation(details)
+
+
+async def test_names_that_callers_invent_are_told_to_nobody() -> None:
+    """They would become labels of metrics, which are kept for ever."""
+    listening = Listening()
+    server = CallServer(interceptors=[listening])
+    agent_pb2_grpc.add_AgentServiceServicer_to_server(Servicer(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        for number in range(5):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await channel.unary_unary(f"/shelm.v1.AgentService/Get{number}", None, None)(b"", timeout=10)
+        await channel.unary_unary(METHOD.decode(), None, None)(b"", timeout=10)
+    await server.stop(None)
+    assert listening.heard == {"", METHOD.decode()}
+
+
+async def test_many_calls_at_once_are_all_answered(channel: grpc.aio.Channel) -> None:
     stub: Any = agent_pb2_grpc.AgentServiceStub(channel)
     names = [f"agent-{number}" for number in range(500)]
     replies = await asyncio.gather(*(stub.GetAgent(agent_pb2.GetAgentRequest(agent=one), timeout=30) for one in names))
