@@ -45,7 +45,8 @@ def _check_size(folder: Path, where: str) -> None:
 
     files = [file for file in folder.iterdir() if file.suffix in (".safetensors", *_TORCH_FILES)]
     for file in (one for one in files if one.suffix in _TORCH_FILES):
-        for name, value in torch.load(file, map_location="cpu", weights_only=True).items():
+        content = torch.load(file, map_location="cpu", weights_only=True)
+        for name, value in content.get("state_dict", content).items():
             if isinstance(value, Tensor):
                 check_storage(value, f"{file}: {name}")
     silent = lambda record: "initialized randomly" not in record.getMessage()  # noqa: E731 - it has no weights yet
