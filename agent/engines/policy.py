@@ -12,9 +12,10 @@ def load_policy(bundle: AgentBundle, *, device: str) -> PolicyEngine:
     part = f"policy.weights {bundle.manifest.policy.weights}"
     with loading(bundle, part):
         model = load_actor_critic(bundle)
-        frame = torch.from_numpy(trial_frame(bundle.manifest.observation))
+        frame = torch.from_numpy(trial_frame(bundle.manifest.observation)).permute(2, 0, 1)
+        frames = torch.stack([frame, torch.zeros_like(frame), torch.full_like(frame, 255)])
         with torch.inference_mode():
-            features = model.encode(frame.permute(2, 0, 1)[None])
-            parameters, values = model.decide(features, torch.ones(1, bundle.manifest.memory.dimension))
+            features = model.encode(frames)
+            parameters, values = model.decide(features, torch.ones(len(frames), bundle.manifest.memory.dimension))
     check_output(bundle, part, torch.cat([parameters, values[:, None]], 1))
     return PolicyEngine(model, device)
