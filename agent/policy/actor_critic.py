@@ -37,6 +37,15 @@ def _conv_sizes(side: int) -> tuple[tuple[int, int], tuple[int, int], int]:
     return first, second, (middle - second[0]) // second[1] + 1
 
 
+def _after(side: int, *convolutions: tuple[int, int]) -> int:
+    """Returns what is left of a side after convolutions of these kernels and strides, without computing any."""
+    for kernel, stride in convolutions:
+        side = (side - kernel) // stride + 1
+    if side < 1:
+        raise ValueError(f"frames are too small for the convolutions {convolutions}")
+    return side
+
+
 class ActorCritic(nn.Module):
     """CNN, actor head and critic head."""
 
@@ -65,7 +74,7 @@ class ActorCritic(nn.Module):
         convolutions = nn.Sequential(
             nn.Conv2d(3, one, *first), nn.ReLU(), nn.Conv2d(one, two, *second), nn.ReLU(), nn.Flatten()
         )
-        flat = convolutions(torch.zeros(1, 3, height, width)).shape[1]
+        flat = two * _after(height, first, second) * _after(width, first, second)
         self.cnn = nn.Sequential(convolutions, nn.Linear(flat, shape.features), nn.ReLU())
         joint = shape.features + memory
         self.actor = _head(joint, shape.actor_hidden, actions)
