@@ -156,8 +156,7 @@ async def run_session(live: Any, name: str, seed: int, n: int, rate: float, *, k
 def run_live(names: list[str], seed: int, n: int, rate: float, alone: float) -> list[Outcome]:
     """The surfaces of a running server, one after the other. alone: seconds that the bystander acts with nobody else."""
     fuzz_live, outcomes = importlib.import_module("fuzz_live"), list[Outcome]()
-    folder = tempfile.mkdtemp()
-    with fuzz_live.Live(folder=Path(folder)).running() as live:
+    with tempfile.TemporaryDirectory() as folder, fuzz_live.Live(folder=Path(folder)).running() as live:
         for name in names:
             if alone:
                 with live.bystander() as before:
