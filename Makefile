@@ -95,7 +95,7 @@ soak: setup  ## Play episodes while processes are killed at random (SECONDS=300 
 		--kinds $(KINDS) --services $(SERVICES) $(if $(CLUSTER),--cluster) --json $(FAULTS)/soak$(if $(CLUSTER),-cluster).json
 
 fuzz: setup  ## Try damaged inputs on every surface (INPUTS=100000 SEED=0); what fails is kept in tests/fuzz/corpus
-	for surface in images bundles; do PYTHONPATH=. $(BIN)/python -W ignore tests/fuzz/run.py $$surface --inputs $(INPUTS) --seed $(SEED) || exit 1; done
+	PYTHONPATH=.:tests:tests/fuzz $(BIN)/python -W ignore tests/fuzz/run.py --inputs $(INPUTS) --seed $(SEED)
 
 triton-setup: .triton/.ready  ## Make .triton: a Triton Inference Server for the CPU and what the models need inside it
 

@@ -5,7 +5,9 @@ manifest without that field, so it identifies all weights. Third-party weights a
 copied into a bundle. The model card, README.md, is not part of the digest.
 
 Failure policy: `load_bundle` checks everything before it returns. A missing or altered file, an invalid value or a wrong
-digest raises `InvalidBundle`, whose message names the bundle and the file or field.
+digest raises `InvalidBundle`, whose message names the bundle and the file or field; so does whatever is neither file nor
+folder (agent.bundle_folder), and JSON that can be read in two ways (agent.strict_json). What is in the weights is checked
+where they are loaded (agent.engines).
 """
 
 import hashlib
@@ -19,12 +21,18 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from agent.action_space import ActionSpace
+from agent.bundle_folder import check_entries
 from agent.sources import file_sha256
+from agent.strict_json import read_json
 
 MANIFEST = "agent.json"
 Width = Annotated[int, Field(gt=0, le=65_536)]  # of a layer
 _SHA256, _PACKAGE_FILE = re.compile(r"[0-9a-f]{64}"), re.compile(r"[A-Za-z0-9_]+/[^/].*")
+_FILE_NAME = r"^[^\x00-\x1f\x7f]+$"
 _HUB_COMMIT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*/[A-Za-z0-9_-][A-Za-z0-9._-]*@[0-9a-f]{40}")
+
+
+PathText = Annotated[str, Field(pattern=_FILE_NAME)]
 
 
 class InvalidBundle(ValueError):  # noqa: N818
@@ -45,8 +53,8 @@ class ObservationPart(_Part):
 class RetrievalPart(_Part):
     """How words are retrieved for a frame."""
 
-    clip: str  # file:FOLDER in the bundle, or random:ARCH/SEED for benchmarks
-    vocabulary: str  # a file of the bundle
+    clip: PathText  # file:FOLDER in the bundle, or random:ARCH/SEED for benchmarks
+    vocabulary: PathText  # a file of the bundle
     k: int = Field(gt=0, le=64)
     preprocessing: Literal["model", "reference"] = "model"
 
@@ -64,7 +72,7 @@ class MemoryPart(_Part):
     """The language model that turns words into the memory vector, as in agent.memory.weights.LanguageModelSpec."""
 
     kind: Literal["causal_lm", "transformer_xl"]
-    source: str
+    source: PathText
     sha256: str = ""  # of a package's file, or of a hub's model as in agent.memory.described
     words_sha256: str = ""  # as there; of a package it is that of the file
     layers: int = Field(gt=0, le=1024)
@@ -95,7 +103,7 @@ class MemoryPart(_Part):
 class PolicyPart(_Part):
     """Shape of the actor-critic; the defaults are the paper's (docs/paper.md#trainable)."""
 
-    weights: str
+    weights: PathText
     channels: tuple[Width, Width] = (64, 128)
     features: Width = 1024
     kernels: Literal["map", "frame"] = (
@@ -118,7 +126,7 @@ class AgentManifest(_Part):
     memory: MemoryPart
     policy: PolicyPart
     provenance: dict[str, Any]
-    files: dict[str, str]  # path in the bundle -> SHA-256
+    files: dict[PathText, str]  # path in the bundle -> SHA-256
     digest: str
 
 
@@ -192,12 +200,15 @@ def load_bundle(folder: Path) -> AgentBundle:
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
+    if not (folder / MANIFEST).exists():
+        raise InvalidBundle(f"agent bundle {folder}: {MANIFEST} is missing")
     try:
-        content = json.loads((folder / MANIFEST).read_text())
-    except FileNotFoundError:
-        raise InvalidBundle(f"agent bundle {folder}: {MANIFEST} is missing") from None
-    except (ValueError, RecursionError) as error:
-        raise InvalidBundle(f"agent bundle {folder}: {MANIFEST} is not JSON: {error}") from None
+        check_entries(folder)
+        content = read_json(folder / MANIFEST, MANIFEST)
+    except ValueError as error:
+        raise InvalidBundle(f"agent bundle {folder}: {error}") from None
+    except OSError as error:
+        raise InvalidBundle(f"agent bundle {folder}: {error.filename} cannot be read: {error.strerror}") from None
     if not isinstance(content, dict):
         raise InvalidBundle(f"agent bundle {folder}: {MANIFEST} is not a JSON object")
     return content

@@ -14,16 +14,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from agent.bundle import AgentBundle
-from agent.safetensors_file import write_tensors
+from agent.safetensors_file import opened, write_tensors
 from agent.shared import shared
 from agent.sources import sha256_of_files
+from agent.strict_json import parse_json
 from agent.tensor_checks import finite
 
 FORMAT = "shelm-vocabulary-1"
+FIELDS = {
+    "words": (torch.uint8,),
+    "embeddings": (torch.float16, torch.bfloat16, torch.float32),
+    "token_ids": (torch.int32, torch.int64),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +98,30 @@ class Vocabulary:
     @classmethod
     def load(cls, path: Path) -> Vocabulary:
         """Reads a file that `save` wrote."""
-        with safe_open(path, framework="pt") as file:
+        with opened(path) as file:
             metadata = dict(file.metadata() or {})
             if metadata.pop("format", None) != FORMAT:
                 raise ValueError(f"{path}: expected a vocabulary of format {FORMAT!r}")
-            words, embeddings = file.get_tensor("words"), file.get_tensor("embeddings")
-            token_ids = file.get_tensor("token_ids")
+            tensors = {name: file.get_tensor(name) for name in FIELDS if name in file.keys()}  # noqa: SIM118
+        for name, kinds in FIELDS.items():
+            if name not in tensors or tensors[name].dtype not in kinds:
+                found = tensors[name].dtype if name in tensors else "none"
+                raise ValueError(f"{path}: {name}: expected a tensor of {' or '.join(map(str, kinds))}, got {found}")
+        words = _words(bytes(tensors["words"].numpy()), f"{path}: words")
         try:
-            return cls(json.loads(bytes(words.numpy())), embeddings.float(), token_ids.long(), metadata)
+            return cls(words, tensors["embeddings"].float(), tensors["token_ids"].long(), metadata)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+
+
+def _words(text: bytes, what: str) -> list[str]:
+    try:
+        words = parse_json(text.decode(), what)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{what}: {error}") from None
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"{what}: expected a list of texts")
+    return words
 
 
 def load_vocabulary(bundle: AgentBundle) -> Vocabulary:

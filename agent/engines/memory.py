@@ -4,6 +4,7 @@ import torch
 
 from agent.bundle import AgentBundle
 from agent.engines.dtype import resolve_dtype
+from agent.engines.loading import check_output, loading
 from agent.memory.slots import MemorySlots
 from agent.memory.weights import LanguageModelSpec, load_language_model
 from agent.vocabulary import Vocabulary, load_vocabulary
@@ -60,17 +61,20 @@ def load_slots(
     spec = LanguageModelSpec(
         kind=part.kind, source=bundle.source(part.source), layers=part.layers, window=part.window, sha256=part.sha256
     )
-    loaded = make_slots(
-        spec,
-        load_vocabulary(bundle),
-        k=bundle.manifest.retrieval.k,
-        agent_digest=bundle.digest,
-        slots=slots,
-        slot_bytes=slot_bytes,
-        host_bytes=host_bytes,
-        device=device,
-        dtype=dtype,
-    )
+    with loading(bundle, f"memory.source {part.source}"):
+        loaded = make_slots(
+            spec,
+            load_vocabulary(bundle),
+            k=bundle.manifest.retrieval.k,
+            agent_digest=bundle.digest,
+            slots=slots,
+            slot_bytes=slot_bytes,
+            host_bytes=host_bytes,
+            device=device,
+            dtype=dtype,
+        )
+        tried = torch.from_numpy(loaded.encode_history([0]))
+    check_output(bundle, f"memory.source {part.source}", tried)
     if loaded.dimension != part.dimension:
         raise ValueError(
             f"agent {bundle.name}: memory.dimension: expected {loaded.dimension} of the language model, got {part.dimension}"

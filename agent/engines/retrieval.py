@@ -5,6 +5,7 @@ from torch import nn
 
 from agent.bundle import AgentBundle
 from agent.engines.dtype import resolve_dtype
+from agent.engines.loading import check_output, loading, trial_frame
 from agent.retrieval.image_tower import load_image_tower
 from agent.retrieval.preprocess import Mode
 from agent.retrieval.retriever import TokenRetriever
@@ -45,15 +46,19 @@ def load_retriever(bundle: AgentBundle, *, device: str, dtype: str = "float32", 
     Bundles with the same CLIP files, or the same vocabulary file, share what is loaded.
     """
     part, number = bundle.manifest.retrieval, _tower_dtype(dtype, device)
-    return TokenRetriever(
-        model=_shared_tower(bundle, device, number),
-        vocabulary=load_vocabulary(bundle),
-        k=part.k,
-        device=device,
-        dtype=number,
-        preprocessing=part.preprocessing,
-        cache_frames=cache_frames,
-    )
+    with loading(bundle, f"retrieval.clip {part.clip}"):
+        retriever = TokenRetriever(
+            model=_shared_tower(bundle, device, number),
+            vocabulary=load_vocabulary(bundle),
+            k=part.k,
+            device=device,
+            dtype=number,
+            preprocessing=part.preprocessing,
+            cache_frames=cache_frames,
+        )
+        tried = retriever.similarities([trial_frame(bundle.manifest.observation)])
+    check_output(bundle, f"retrieval.clip {part.clip}", tried)
+    return retriever
 
 
 def _shared_tower(bundle: AgentBundle, device: str, dtype: torch.dtype) -> nn.Module:

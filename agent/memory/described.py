@@ -7,13 +7,13 @@ Failure policy: FileNotFoundError or ValueError names the source and the missing
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from agent.sources import file_sha256, hub_folder, package_file, sha256_of_files
+from agent.strict_json import read_object
 
 Kind = Literal["causal_lm", "transformer_xl"]
 WEIGHTS = {
@@ -98,10 +98,4 @@ def _config(source: str, folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
         raise FileNotFoundError(f"language model source {source!r}: {path} does not exist")
-    try:
-        config = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    if not isinstance(config, dict):
-        raise ValueError(f"{path}: expected an object")
-    return config
+    return read_object(path)

@@ -6,17 +6,17 @@ Failure policy: ValueError says how many layers the model has, where more are as
 safetensors' own error.
 """
 
-import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from agent.memory.llama import Llama, LlamaBlock, Weights, read_config
+from agent.safetensors_file import opened
 from agent.shared import shared
+from agent.strict_json import read_object
 from agent.tensor_checks import check_lm_token_ids, finite
 
 FILE, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -68,8 +68,8 @@ def build_llama(
 
 def load_llama(folder: Path, config: dict[str, Any], **options: Any) -> Llama:
     """Builds the model from the safetensors files of a folder; options as for `build_llama`."""
-    with ExitStack() as opened:
-        files = {name: opened.enter_context(safe_open(folder / name, framework="pt")) for name in _files(folder)}
+    with ExitStack() as stack:
+        files = {path.name: stack.enter_context(opened(path)) for path in weight_files(folder)}
         # A model with a head has its base model's tensors under a prefix.
         places = {name.removeprefix("model."): (file, name) for file in files.values() for name in file.keys()}  # noqa: SIM118
 
@@ -86,7 +86,15 @@ def has_tensors(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (FILE, INDEX))
 
 
-def _files(folder: Path) -> list[str]:
-    if (folder / INDEX).is_file():
-        return sorted(set(json.loads((folder / INDEX).read_text())["weight_map"].values()))
-    return [FILE]
+def weight_files(folder: Path) -> list[Path]:
+    """Returns the safetensors files of a folder; ValueError if its index names one that is not in it."""
+    if not (folder / INDEX).is_file():
+        return [folder / FILE]
+    places = read_object(folder / INDEX).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise ValueError(f"{folder / INDEX}: weight_map: expected an object that says where each tensor is")
+    for name in places.values():
+        # Another folder's files are not those that the bundle's digest stands for.
+        if not isinstance(name, str) or "/" in name or not (folder / name).is_file():
+            raise ValueError(f"{folder / INDEX}: weight_map: expected files of this folder, got {name!a}")
+    return [folder / name for name in sorted(set(places.values()))]

@@ -15,7 +15,6 @@ without executing anything (safetensors, GGUF, or torch with `weights_only`).
 """
 
 import contextlib
-import json
 import os
 import tempfile
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from agent.memory import llama
+from agent.memory.data_only import DATA_ONLY, check_data_only
 from agent.memory.described import WEIGHTS, Kind, folder_sha256, model_folder
 from agent.memory.language_model import LanguageModel
 from agent.memory.llama_weights import build_llama, has_tensors, load_llama
@@ -37,12 +37,10 @@ from agent.memory.transformer_xl.weights import random_transformer_xl
 from agent.safetensors_file import write_tensors
 from agent.shared import shared
 from agent.sources import file_sha256, package_file
+from agent.strict_json import read_object
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-# Said to transformers about every folder: run no code of it (left unsaid, it asks on standard input), fetch nothing.
-DATA_ONLY: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
 
 # Shape of SmolLM2-135M, for `random:SEED`.
 SMOLLM2_135M: dict[str, Any] = {
@@ -121,15 +119,15 @@ def _causal_lm(spec: LanguageModelSpec, *, place: dict[str, Any], **options: Any
     folder = _from_gguf(spec) if kind == "package" else _folder(spec)
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"language model source {spec.source!r}: {folder / 'config.json'} does not exist")
-    config = json.loads((folder / "config.json").read_text())
+    config = read_object(folder / "config.json")
+    check_data_only(config, folder)
     if has_tensors(folder) and not llama.unsupported(config):
         identity = spec.sha256 or _identity(folder)
         return load_llama(folder, config, layers=spec.layers, identity=identity, **place, **options)
-    from transformers import AutoModel
-
     from agent.memory.causal_lm import CausalLanguageModel
+    from agent.memory.hugging_face import load_folder
 
-    whole: Any = keep_first_layers(AutoModel.from_pretrained(folder, dtype=torch.float32, **DATA_ONLY), spec.layers)
+    whole: Any = keep_first_layers(load_folder(folder), spec.layers)
     return CausalLanguageModel(model=whole.to(device=place["device"], dtype=place["dtype"]), **options)
 
 
@@ -150,6 +148,10 @@ def _identity(folder: Path) -> str:
 def _random(seed: int, layers: int) -> "PreTrainedModel":
     from transformers import AutoModel, LlamaConfig
 
+    if layers > SMOLLM2_135M["num_hidden_layers"]:  # memory that no file has to be large for
+        raise ValueError(
+            f"language model random:{seed}: {layers} layers asked for, it has {SMOLLM2_135M['num_hidden_layers']}"
+        )
     torch.manual_seed(seed)
     random: PreTrainedModel = AutoModel.from_config(LlamaConfig(**{**SMOLLM2_135M, "num_hidden_layers": layers}))
     return random
@@ -162,7 +164,7 @@ def memory_dimension(spec: LanguageModelSpec) -> int:
     folder = _from_gguf(spec) if spec.source.startswith("package:") else _folder(spec)
     if spec.kind == "transformer_xl":
         return published.read_config(folder).d_model
-    return int(json.loads((folder / "config.json").read_text())["hidden_size"])
+    return int(read_object(folder / "config.json")["hidden_size"])
 
 
 def keep_first_layers(model: "PreTrainedModel", layers: int) -> "PreTrainedModel":

@@ -16,14 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from agent.bundle import AgentBundle, PolicyPart
 from agent.cuda_graphs import graphed
 from agent.frame import Frame
 from agent.policy.heads import row_sizes
-from agent.tensor_checks import finite
+from agent.safetensors_file import read_weights
 
 Features = NDArray[np.float32]  # (features,)
 Vector = NDArray[np.float32]  # (dimension,), a memory vector
@@ -43,6 +42,15 @@ def _conv_sizes(side: int, rule: str) -> tuple[tuple[int, int], tuple[int, int]]
             f"policy.kernels {rule!r}: a frame with a side of {side} pixels leaves {middle} for a kernel of {second[0]}"
         )
     return first, second
+
+
+def _after(side: int, *convolutions: tuple[int, int]) -> int:
+    """Returns what is left of a side after convolutions of these kernels and strides, without computing any."""
+    for kernel, stride in convolutions:
+        side = (side - kernel) // stride + 1
+    if side < 1:
+        raise ValueError(f"frames are too small for the convolutions {convolutions}")
+    return side
 
 
 class ActorCritic(nn.Module):
@@ -73,7 +81,7 @@ class ActorCritic(nn.Module):
         convolutions = nn.Sequential(
             nn.Conv2d(3, one, *first), nn.ReLU(), nn.Conv2d(one, two, *second), nn.ReLU(), nn.Flatten()
         )
-        flat = convolutions(torch.zeros(1, 3, height, width)).shape[1]
+        flat = two * _after(height, first, second) * _after(width, first, second)
         self.cnn = nn.Sequential(convolutions, nn.Linear(flat, shape.features), nn.ReLU())
         joint = shape.features + memory
         self.actor = _head(joint, shape.actor_hidden, actions)
@@ -150,14 +158,15 @@ def load_actor_critic(bundle: AgentBundle) -> ActorCritic:
     """Loads the bundle's actor-critic with frozen weights; ValueError names the file whose tensors do not fit."""
     manifest = bundle.manifest
     actions, deviations = row_sizes(manifest.actions)
-    model = ActorCritic(
-        manifest.policy,
-        height=manifest.observation.height,
-        width=manifest.observation.width,
-        memory=manifest.memory.dimension,
-        actions=actions,
-        deviations=deviations,
-    )
+    with torch.device("meta"):  # no memory, whatever sizes the manifest claims: the weights' own tensors are taken
+        model = ActorCritic(
+            manifest.policy,
+            height=manifest.observation.height,
+            width=manifest.observation.width,
+            memory=manifest.memory.dimension,
+            actions=actions,
+            deviations=deviations,
+        )
     path = bundle.path(manifest.policy.weights)
     _load(model, path)
     return model.eval().requires_grad_(False)
@@ -165,7 +174,6 @@ def load_actor_critic(bundle: AgentBundle) -> ActorCritic:
 
 def _load(model: ActorCritic, path: Path) -> None:
     try:
-        tensors = {name: finite(tensor, f"policy weights {path}: {name}") for name, tensor in load_file(path).items()}
-        model.load_state_dict(tensors)
+        model.load_state_dict({name: tensor.float() for name, tensor in read_weights(path).items()}, assign=True)
     except RuntimeError as error:
         raise ValueError(f"policy weights {path}: {error}") from None

@@ -11,7 +11,7 @@ is imported on demand, because that takes seconds and most bundles are served wi
 from __future__ import annotations
 
 import hashlib
-import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +20,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from agent.retrieval.clip_settings import read_clip_settings
 from agent.sources import file_sha256, sha256_of_files
+from agent.tensor_checks import check_finite_module, check_size, check_storage
 
-# Settings of open_clip that name a model which another library would fetch.
-_NAMES_OF_MODELS = (("text_cfg", "hf_model_name"), ("text_cfg", "hf_tokenizer_name"))
 FILES = "open_clip_"  # begins the names of a folder's config and weights
+_TORCH_FILES = (".bin", ".pth")
 FORMS = "file:FOLDER, hub:ARCH/PRETRAINED or random:ARCH/SEED"
 
 
@@ -53,22 +54,36 @@ def clip_sha256(spec: str) -> str:
     return sha256_of_files({path.name: file_sha256(path) for path in files})
 
 
-def _check_names_no_model(file: Path) -> None:
-    """A folder's model is in the folder: a config that names one would have it fetched, and be another tomorrow."""
-    model = json.loads(file.read_text()).get("model_cfg", {})
-    for part, field in _NAMES_OF_MODELS:
-        if model.get(part, {}).get(field):
-            raise ValueError(f"{file}: model_cfg.{part}.{field}: expected none, a model in the folder names no other one")
+def _check_size(folder: Path, where: str) -> None:
+    """Checks that the model that the settings describe is no larger than the files of its weights."""
+    import open_clip
+
+    files = [file for file in folder.iterdir() if file.suffix in (".safetensors", *_TORCH_FILES)]
+    for file in (one for one in files if one.suffix in _TORCH_FILES):
+        content = torch.load(file, map_location="cpu", weights_only=True)
+        for name, value in content.get("state_dict", content).items():
+            if isinstance(value, Tensor):
+                check_storage(value, f"{file}: {name}")
+    silent = lambda record: "initialized randomly" not in record.getMessage()  # noqa: E731 - it has no weights yet
+    logging.getLogger().addFilter(silent)
+    try:
+        with torch.device("meta"):
+            described = open_clip.create_model(where, device="meta", load_weights=False)
+    finally:
+        logging.getLogger().removeFilter(silent)
+    check_size(described, files, str(folder))
 
 
 def _from_folder(folder: str, device: torch.device) -> ClipModel:
     if not Path(folder, "open_clip_config.json").is_file():
         raise FileNotFoundError(f"CLIP spec file:{folder}: no open_clip_config.json in this folder")
-    _check_names_no_model(Path(folder, "open_clip_config.json"))
+    read_clip_settings(Path(folder, "open_clip_config.json"))
     import open_clip
 
     where = f"local-dir:{folder}"
+    _check_size(Path(folder), where)
     model = open_clip.create_model(where, device=device, require_pretrained=True)
+    check_finite_module(model.visual, folder)
     tokenizer = open_clip.get_tokenizer(where)
     return ClipModel(f"file:{Path(folder).name}", model, tokenizer, clip_sha256(f"file:{folder}"))
 

@@ -10,17 +10,16 @@ tower has open_clip's attribute `preprocess_cfg`. Failure: as in agent.retrieval
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from agent.retrieval.clip_settings import read_clip_settings
 from agent.retrieval.vision_transformer import VisionShape, VisionTransformer, vision_transformer
-from agent.tensor_checks import finite
+from agent.safetensors_file import read_weights
 
 # Settings of open_clip that a plain vision transformer is fully described by; any other one changes what is computed.
 _PLAIN_MODEL = {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu", "custom_text"}
@@ -33,15 +32,15 @@ def _from_folder(folder: Path) -> VisionTransformer | None:
     config, file = folder / "open_clip_config.json", folder / "open_clip_model.safetensors"
     if not config.is_file() or not file.is_file():
         return None
-    settings = json.loads(config.read_text())
-    model, preprocess = settings.get("model_cfg", {}), settings.get("preprocess_cfg", {})
+    settings = read_clip_settings(config)
+    model, preprocess = settings["model_cfg"], settings.get("preprocess_cfg", {})
     vision = model.get("vision_cfg", {})
     if not (model.keys() <= _PLAIN_MODEL and vision.keys() <= _PLAIN_VISION and preprocess.keys() == _PREPROCESSING):
         return None
     if not isinstance(vision.get("image_size"), int) or vision["image_size"] != preprocess["size"]:
         return None
-    visual = {name: value for name, value in load_file(file).items() if name.startswith("visual.")}
-    weights = {name.removeprefix("visual."): finite(value, f"{file}: {name}").float() for name, value in visual.items()}
+    tensors = read_weights(file, "visual.").items()
+    weights = {name.removeprefix("visual."): value.float() for name, value in tensors}
     return _described(weights, model, preprocess)
 
 
@@ -49,10 +48,14 @@ def _described(weights: Mapping[str, Tensor], model: dict[str, Any], preprocess:
     vision = model["vision_cfg"]
     if not isinstance(vision.get("layers"), int) or not {"width", "head_width", "patch_size"} <= vision.keys():
         return None
+    if not all(isinstance(vision[name], int) and vision[name] > 0 for name in ("width", "head_width", "patch_size")):
+        return None
     shape = VisionShape(vision["width"] // vision["head_width"], bool(model.get("quick_gelu", False)))
     tower = vision_transformer(weights, shape)
     patches = (vision["image_size"] // vision["patch_size"]) ** 2
-    if tower is None or len(tower.positional_embedding) != patches + 1:  # open_clip would resize the embedding
+    if tower is None or tower.patch != (vision["patch_size"],) * 2:
+        return None
+    if len(tower.positional_embedding) != patches + 1:  # open_clip would resize the embedding
         return None
     tower.preprocess_cfg = preprocess  # type: ignore[assignment]
     return tower

@@ -11,7 +11,7 @@ Contract: read-only. Every /api request uses the viewer's own token; nothing is 
   /api/episodes/{id}/memory?from=&limit=    steps
   /api/episodes/{id}/live?from=             steps as they are committed, as events: events.py
   /api/episodes/{id}/frames/{step}          a recorded frame, PNG; 204 if there is none
-  /api/episodes/{id}/explain/{step}         the words that decided a step
+  /api/episodes/{id}/explain/{step}         the words that decided a step; with the header X-Shelm-Page
 
 Failure policy: as in errors.py; a viewer that receives nothing for `SEND_TIMEOUT` seconds is disconnected.
 """
@@ -37,7 +37,7 @@ from services.inspector.convert import agent_json, episode_json, explanation_jso
 from services.inspector.errors import error_response, internal_error
 from services.inspector.events import episode_events
 from services.inspector.listing import Listings
-from services.inspector.security import OpenApiGuard, SecurityHeaders, authorization_of
+from services.inspector.security import OpenApiGuard, SecurityHeaders, authorization_of, check_meant, check_own_site
 from services.inspector.settings import InspectorSettings
 from services.inspector.watching import Watches
 from services.protocol.reasons import failure
@@ -97,7 +97,7 @@ class Inspector:
 
     async def frame(self, request: Request) -> Response:
         """Returns a recorded frame, or 204 with the reason if there is none, because a missing frame is not an error."""
-        wanted = agent_pb2.GetFrameRequest(episode_id=_name(request), step=request.path_params["step"])
+        wanted = agent_pb2.GetFrameRequest(episode_id=_name(request), step=_step(request))
         viewer = await self._viewer(request)
         try:
             reply = await self._api.call("GetFrame", wanted, viewer)
@@ -109,11 +109,13 @@ class Inspector:
 
     async def explain(self, request: Request) -> Response:
         """Returns the words and steps that decided a step."""
-        wanted = agent_pb2.ExplainStepRequest(episode_id=_name(request), step=request.path_params["step"])
+        check_meant(request)
+        wanted = agent_pb2.ExplainStepRequest(episode_id=_name(request), step=_step(request))
         viewer = await self._viewer(request)
         return _json(explanation_json(await self._api.call("ExplainStep", wanted, viewer, within=EXPLAIN_TIMEOUT)))
 
     async def _viewer(self, request: Request) -> str:
+        check_own_site(request)
         authorization = authorization_of(request)
         await self._guard.check()
         return authorization
@@ -157,8 +159,8 @@ def create_app(settings: InspectorSettings) -> ASGIApp:
         Route(one, inspector.episode),
         Route(f"{one}/memory", inspector.memory),
         Route(f"{one}/live", inspector.live),
-        Route(f"{one}/frames/{{step:int}}", inspector.frame),
-        Route(f"{one}/explain/{{step:int}}", inspector.explain),
+        Route(f"{one}/frames/{{step}}", inspector.frame),
+        Route(f"{one}/explain/{{step}}", inspector.explain),
     ]
     # On loopback: a foreign page whose name was made to lead here sends its own name.
     hosts = ["localhost", "127.0.0.1", "::1", "[::1]"] if local else ["*"]
@@ -184,8 +186,16 @@ def _name(request: Request) -> str:
     return name
 
 
+def _step(request: Request) -> int:
+    return _whole("step", request.path_params["step"], 2**64 - 1)
+
+
 def _number(request: Request, field: str, default: int) -> int:
-    text = request.query_params.get(field, str(default))
-    if not (text.isascii() and text.isdecimal()) or int(text) >= 2**32:
-        raise invalid(field, f"expected a number, 0 .. {2**32 - 1}, got {text[:40]!r}")
+    return _whole(field, request.query_params.get(field, str(default)), 2**32 - 1)
+
+
+def _whole(field: str, text: str, most: int) -> int:
+    """The number that a text in an address stands for."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > 20 or int(text) > most:
+        raise invalid(field, f"expected a number, 0 .. {most}, got {text[:40]!r}")
     return int(text)

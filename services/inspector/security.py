@@ -1,5 +1,9 @@
 """Security headers of every response, and protection of APIs that require no token.
 
+Browsers say where a request comes from (Sec-Fetch-Site, Origin). One that a page of another site has made is refused under
+/api: it could not read the answer, but an API without tokens would work for it. A page that is opened by hand, and programs,
+which say nothing, are served.
+
 The page may only run its own scripts and styles and only connect to the inspector. The browser tab stores the token
 (sessionStorage) and sends it only in the Authorization header, never in a URL, a cookie or a log.
 
@@ -32,6 +36,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+PAGE_HEADER = "X-Shelm-Page"
+_OWN_SITES = ("same-origin", "none")  # none: typed, or opened from a bookmark
 _BEARER = re.compile(r"Bearer [\x21-\x7e]{1,4096}")
 
 
@@ -52,6 +58,25 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+def check_own_site(request: Request) -> None:
+    """Raises CROSS_SITE if a browser says that a page of another origin has made the request."""
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is None and origin is not None:  # an old browser
+        site = "none" if origin.partition("://")[2] == request.headers.get("host") else "cross-site"
+    if site is not None and site not in _OWN_SITES:
+        raise failure(errors_pb2.ERROR_REASON_CROSS_SITE, "a page of another site has no answer from here")
+
+
+def check_meant(request: Request) -> None:
+    """Raises CROSS_SITE without the header of the inspector's page, which no other page can send unasked.
+
+    For what costs work: over plain HTTP beyond loopback browsers do not say where a request comes from.
+    """
+    if PAGE_HEADER not in request.headers:
+        text = f"what costs the server work is asked with the header `{PAGE_HEADER}: 1`"
+        raise failure(errors_pb2.ERROR_REASON_CROSS_SITE, text)
 
 
 def authorization_of(request: Request) -> str:

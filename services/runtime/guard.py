@@ -149,7 +149,15 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not subscr
     def _open(self, handler: Any, method: str) -> Any:
         """Health and reflection, which go on while the server drains. A watch of health ends when all else has ended."""
         if handler.request_streaming:
-            return handler
+
+            async def stream(messages: AsyncIterator[bytes], context: Any) -> AsyncIterator[Any]:
+                try:
+                    async for reply in handler.stream_stream(_parse_all(handler, messages), context):
+                        yield reply
+                except ServiceError as error:
+                    await self._fail(method, context, error)
+
+            return grpc.stream_stream_rpc_method_handler(stream, None, handler.response_serializer)
 
         async def ask(_: object, context: Any) -> Any:
             try:
@@ -217,7 +225,9 @@ def _parse(handler: Any, message: bytes) -> Any:
         raise ServiceError(grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_MESSAGE", text) from None
 
 
-async def _parse_all(handler: Any, messages: AsyncIterator[bytes], still: Callable[[], None]) -> AsyncIterator[Any]:
+async def _parse_all(
+    handler: Any, messages: AsyncIterator[bytes], still: Callable[[], None] = lambda: None
+) -> AsyncIterator[Any]:
     async for message in messages:
         still()
         yield _parse(handler, message)

@@ -61,6 +61,14 @@ def configure_logging(service: str, level: str, log_format: LogFormat = "text") 
     handler.setFormatter(_json_formatter(service) if log_format == "json" else logging.Formatter(form))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("grpc").setLevel(max(logging.INFO, logging.getLevelName(level)))  # it tells of every call
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_no_header)
+
+
+def _no_header(record: logging.LogRecord) -> bool:
+    """gRPC logs each header that is no UTF-8, with a traceback: anybody could fill the log, and a token with a typing error
+    be in it.
+    """
+    return not record.getMessage().startswith("Invalid encoding on ")
 
 
 def _json_formatter(service: str) -> logging.Formatter:

@@ -24,6 +24,7 @@ from grpc_reflection.v1alpha import reflection
 
 from services.runtime import telemetry, traces
 from services.runtime.checks import cannot_listen, check_private, tokens_in
+from services.runtime.grpc_calls import CallServer
 from services.runtime.guard import Guard
 from services.runtime.settings import ServerSettings, describe
 from services.runtime.tls import server_credentials
@@ -100,7 +101,7 @@ class GrpcServer:
         patience = settings.message_timeout
         guard = Guard(domain=domain, tokens=tokens, scopes=scopes or {}, scope=scope, most=most, patience=patience)
         self._drain = guard.drain
-        self._server = grpc.aio.server(interceptors=[guard], options=options)
+        self._server = CallServer(interceptors=[guard], options=options)
         for add in services.values():
             add(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

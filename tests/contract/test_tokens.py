@@ -1,10 +1,13 @@
 """Bearer tokens with scopes: who may act, who may only read; and that the services behind the gateway still work."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import grpc
 import pytest
+from fuzz_live import Served
+from run import run_session
 from shelm.v1 import agent_pb2
 from support.deployment import Deployment
 from support.errors import Code, refused
@@ -34,6 +37,18 @@ def guarded(
     tokens.write_text(TOKENS)
     with DEPLOYMENTS[request.param](folder / "run", {"SHELM_TOKENS_FILE": str(tokens)}).running() as running:
         yield running
+
+
+def test_damaged_tokens_open_nothing_and_end_nothing(guarded: Deployment) -> None:
+    before = guarded.pids()
+    inner = {"retrieval": guarded.retrieval_target, "memory": guarded.memory_target} if guarded.apart else {}
+    secrets = [line.split()[0] for line in TOKENS.splitlines() if line and not line.startswith("#")]
+    served = Served(targets={"policy": guarded.target, **inner}, secrets=secrets)
+    outcome = asyncio.run(run_session(served, "tokens", 0, 300, 1000.0, keep=False))
+    assert outcome.failed == []
+    assert guarded.pids() == before
+    assert guarded.gateway.serving()
+    assert "Traceback" not in guarded.logs(10_000)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The inspector over a real socket, before a real public API and before none: answers, errors, headers."""
 
+import asyncio
 import signal
 import sys
 from collections.abc import Iterator
@@ -7,6 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
+from fuzz_live import Served
+from run import run_session
 from support.deployment import Deployment, Standalone
 from support.frames import Frame
 from support.gateway import play
@@ -83,11 +86,53 @@ def test_what_is_no_bearer_token_is_refused_before_the_api_is_asked(alone: tuple
     assert (reply.status_code, reply.json()["reason"]) == (401, "UNAUTHENTICATED")
 
 
-@pytest.mark.parametrize("query", ["from=-1", "from=x", "limit=1.5", "from=99999999999"])
+@pytest.mark.parametrize("query", ["from=-1", "from=x", "limit=1.5", "from=99999999999", f"from={'9' * 5000}"])
 def test_a_bad_number_is_named(alone: tuple[Process, str], query: str) -> None:
     reply = httpx.get(f"{alone[1]}/api/episodes/one/memory?{query}")
     assert reply.status_code == 400
     assert reply.json()["message"].startswith(query.partition("=")[0])
+
+
+@pytest.mark.parametrize("step", [2**64, 10**30, "9" * 5000, "-1", "x", "1e3", "%C2%B2"])
+@pytest.mark.parametrize("what", ["frames", "explain"])
+def test_a_step_that_is_no_number_of_64_bits_is_refused(alone: tuple[Process, str], what: str, step: object) -> None:
+    reply = httpx.get(f"{alone[1]}/api/episodes/one/{what}/{step}", headers={"X-Shelm-Page": "1"})
+    assert (reply.status_code, reply.json()["reason"]) == (400, "INVALID_FIELD")
+    assert reply.json()["message"].startswith("step: ")
+
+
+@pytest.mark.parametrize("path", ["agents", "episodes", "archive", "episodes/one", "episodes/one/explain/0"])
+@pytest.mark.parametrize(
+    "headers", [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "http://evil.example"}]
+)
+def test_a_page_of_another_site_is_refused(alone: tuple[Process, str], path: str, headers: dict[str, str]) -> None:
+    reply = httpx.get(f"{alone[1]}/api/{path}", headers={"X-Shelm-Page": "1", **headers})
+    assert (reply.status_code, reply.json()["reason"]) == (403, "CROSS_SITE")
+
+
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}, {}])
+def test_the_own_page_and_programs_are_served(beside: tuple[Process, str], headers: dict[str, str]) -> None:
+    assert httpx.get(f"{beside[1]}/api/agents", headers=headers).status_code == 200
+
+
+def test_an_explanation_is_made_only_for_a_request_that_no_other_page_can_make(
+    beside: tuple[Process, str], cramped: Deployment, name: str, frames: tuple[Frame, ...]
+) -> None:
+    cramped.gateway.act(name, 0, frames[0])
+    url = f"{beside[1]}/api/episodes/{name}/explain/0"
+    reply = httpx.get(url)
+    assert (reply.status_code, reply.json()["reason"]) == (403, "CROSS_SITE")
+    reply = httpx.get(url, headers={"X-Shelm-Page": "1"})
+    assert (reply.status_code, reply.json()["reason"]) == (412, "FRAME_NEEDED")  # asked: this server records no frames
+
+
+def test_damaged_requests_get_a_status_that_is_documented(beside: tuple[Process, str]) -> None:
+    host, _, port = beside[1].removeprefix("http://").rpartition(":")
+    outcome = asyncio.run(run_session(Served(page=(host, int(port))), "routes", 0, 300, 1000.0, keep=False))
+    assert outcome.failed == []
+    assert outcome.told["200"] > 0
+    assert beside[0].alive
+    assert "Traceback" not in beside[0].log_path.read_text()
 
 
 def test_memory_is_as_the_api_says(

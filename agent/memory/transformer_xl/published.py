@@ -20,9 +20,10 @@ import pickle
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from agent.memory.described import WEIGHTS, model_folder
@@ -35,8 +36,9 @@ from agent.memory.transformer_xl.weights import (
     published_shapes,
     random_transformer_xl,
 )
-from agent.safetensors_file import write_tensors
-from agent.tensor_checks import finite
+from agent.safetensors_file import reading, write_tensors
+from agent.strict_json import read_object
+from agent.tensor_checks import check_storage, finite
 
 __all__ = ["convert", "load_transformer_xl", "load_words", "random_transformer_xl"]
 
@@ -72,21 +74,30 @@ def load_transformer_xl(
 def read_config(folder: Path) -> TransformerXLConfig:
     """Reads the sizes in `config.json`; missing fields have the library's defaults, which are those of wt103."""
     path = folder / "config.json"
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    if not isinstance(fields, dict):
-        raise ValueError(f"{path}: expected an object")
+    fields = read_object(path)
     for name, value in REQUIRED.items():
         if fields.get(name, value) != value:
             raise ValueError(f"{path}: {name} is {fields[name]!r}, only {value!r} is supported")
     known = {field.name: fields[field.name] for field in dataclasses.fields(TransformerXLConfig) if field.name in fields}
     known["cutoffs"] = tuple(known.get("cutoffs", TransformerXLConfig.cutoffs))
+    _check_sizes(known, path)
     config = TransformerXLConfig(**known)
     if config.div_val < 2:
         raise ValueError(f"{path}: div_val is {config.div_val}, only an adaptive embedding (2 or more) is supported")
+    if list(config.cutoffs) != sorted(set(config.cutoffs)) or config.cutoffs[-1:] >= (config.vocab_size,):
+        raise ValueError(f"{path}: cutoffs: expected ascending numbers below {config.vocab_size}, got {config.cutoffs}")
     return config
+
+
+def _check_sizes(fields: dict[str, Any], path: Path) -> None:
+    """Settings can claim any size in a few bytes; no tensor is large only because of them."""
+    for name, value in fields.items():
+        sizes = value if isinstance(value, tuple) else (value,)
+        most = {"n_layer": 1024, "vocab_size": 10**7, "cutoffs": 10**7}.get(name, 65_536)
+        if name not in ("layer_norm_epsilon", "clamp_len") and not all(
+            isinstance(size, int) and 0 < size <= most for size in sizes
+        ):
+            raise ValueError(f"{path}: {name}: expected 1..{most}, got {value!a}")
 
 
 def open_tensors(folder: Path) -> TensorSource:
@@ -99,6 +110,7 @@ def open_tensors(folder: Path) -> TensorSource:
         if found is None:
             raise ValueError(f"{path}: no tensor {name}")
         value = read(found)
+        check_storage(value, f"{path}: tensor {found}")
         if tuple(value.shape) != shape:
             raise ValueError(f"{path}: tensor {found} has shape {tuple(value.shape)}, expected {shape}")
         return finite(value, f"{path}: tensor {found}").float()
@@ -108,7 +120,7 @@ def open_tensors(folder: Path) -> TensorSource:
 
 def _tied(folder: Path) -> dict[str, str]:
     """Returns the names in the head of the embedding's tensors that it shares."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_object(folder / "config.json")
     clusters = range(len(config.get("cutoffs", TransformerXLConfig.cutoffs)) + 1)
     projections = config.get("tie_projs", [False, *[True] * (len(clusters) - 1)])
     layers = {f"word_emb.emb_layers.{i}.weight": f"crit.out_layers.{i}.weight" for i in clusters}
@@ -120,10 +132,8 @@ def _open_weights(folder: Path) -> tuple[Path, set[str], Callable[[str], Tensor]
     """Returns the weight file, the names in it, and a function that reads one tensor."""
     path = folder / "model.safetensors"
     if path.is_file():
-        try:
+        with reading(path):
             file = safe_open(path, framework="pt")
-        except SafetensorError as error:
-            raise ValueError(f"{path}: {error}") from error
         # Copied, because these tensors are views of the mapped file: rewriting it in place would change or kill the model.
         return path, set(file.keys()), lambda name: file.get_tensor(name).clone()  # type: ignore[no-untyped-call]
     path = folder / "pytorch_model.bin"

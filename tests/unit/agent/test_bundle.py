@@ -1,6 +1,7 @@
 """Agent bundles: what is checked before one is served, and what its digest depends on."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -135,7 +136,9 @@ def test_a_link_out_of_the_bundle_is_refused(folder: Path) -> None:
     (folder.parent / "secret").write_text("content of policy.safetensors")
     (folder / "policy.safetensors").unlink()
     (folder / "policy.safetensors").symlink_to(folder.parent / "secret")
-    with pytest.raises(InvalidBundle, match=r"file policy\.safetensors lies outside the bundle"):
+    with pytest.raises(
+        InvalidBundle, match=r"'policy\.safetensors': expected files and folders alone, this is a symbolic link"
+    ):
         load_bundle(folder)
 
 
@@ -245,3 +248,37 @@ def test_a_manifest_that_cannot_be_read_is_refused(folder: Path, text: str, prob
 def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidBundle, match=r"agent\.json is missing"):
         load_bundle(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('"name": "tiny"', '"name": "tiny", "name": "other"', r"'name': expected once, it is there 2 times"),
+        ('"k": 1', '"k": NaN', r"retrieval\.k: expected a finite number"),
+        ('"seed": 1', '"seed": 1e999', r"provenance\.seed: expected a finite number"),
+        ('"seed": 1', f'"seed": {"9" * 10_000}', r"provenance\.seed: expected a finite number of at most 64 bits"),
+        ('"seed": 1', f'"seed": {"[" * 10_000}', r"seed: expected at most \d+ values within each other"),
+        ('"For tests"', '"\\ud800"', r"description: expected Unicode text"),
+    ],
+)
+def test_json_that_can_be_read_in_two_ways_is_refused_with_its_field(folder: Path, old: str, new: str, problem: str) -> None:
+    text = json.dumps(json.loads((folder / MANIFEST).read_text()))
+    assert old in text
+    (folder / MANIFEST).write_text(text.replace(old, new))
+    with pytest.raises(InvalidBundle, match=rf"tiny: agent\.json: {problem}"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("name", [MANIFEST, "README.md", "policy.safetensors", "clip/model.safetensors"])
+def test_a_pipe_is_refused_and_nobody_waits_for_its_other_end(folder: Path, name: str) -> None:
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.raises(InvalidBundle, match=f"tiny: '{name}': expected files and folders alone, this is a pipe"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\nb", "\x7f"])
+def test_a_name_that_is_no_line_of_text_is_refused(folder: Path, name: str) -> None:
+    edit(folder, lambda content: content["files"].update({name: "0" * 64}))
+    with pytest.raises(InvalidBundle, match=r"tiny: agent\.json: files"):
+        load_bundle(folder)

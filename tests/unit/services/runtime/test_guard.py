@@ -213,3 +213,17 @@ async def test_health_is_asked_and_watched_behind_the_guard() -> None:
         watching = stub.Watch(request)
         assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
         watching.cancel()
+
+
+@pytest.mark.parametrize("method", ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"])
+async def test_bytes_that_are_no_message_are_malformed_for_health_too(method: str) -> None:
+    server = grpc.aio.server(interceptors=[Guard(domain="shelm", tokens=TokensFile(""), scopes={})])
+    health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)  # type: ignore[attr-defined]
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in channel.unary_stream(method, None, None)(b"\xff", timeout=10):
+                pass
+    await server.stop(None)
+    assert refusal_of_call(caught.value).kind == (Code.INVALID_ARGUMENT, "MALFORMED_MESSAGE")

@@ -48,6 +48,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_ARCHIVE_UNAVAILABLE: _ClassVar[ErrorReason]
     ERROR_REASON_ARCHIVE_OFF: _ClassVar[ErrorReason]
     ERROR_REASON_TENANT_QUOTA: _ClassVar[ErrorReason]
+    ERROR_REASON_CROSS_SITE: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 ERROR_REASON_INVALID_FIELD: ErrorReason
 ERROR_REASON_MALFORMED_MESSAGE: ErrorReason
@@ -88,6 +89,7 @@ ERROR_REASON_SERVER_STOPPING: ErrorReason
 ERROR_REASON_ARCHIVE_UNAVAILABLE: ErrorReason
 ERROR_REASON_ARCHIVE_OFF: ErrorReason
 ERROR_REASON_TENANT_QUOTA: ErrorReason
+ERROR_REASON_CROSS_SITE: ErrorReason
 RULE_FIELD_NUMBER: _ClassVar[int]
 rule: _descriptor.FieldDescriptor
 
