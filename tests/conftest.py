@@ -6,7 +6,8 @@ the services' logs is part of the report.
 
 import os
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +46,32 @@ def frames() -> tuple[Frame, ...]:
     return collect_frames(96)
 
 
+@pytest.fixture(scope="session")
+def _started(tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iterator[Callable[[str], Deployment]]:
+    """Starts a way of deploying at its first use. Those of ordinary processes run on until the session ends, because each
+    file of tests goes through all ways; of the others, one at a time has the network or the memory of the machine.
+    """
+    with ExitStack() as kept, ExitStack() as other:
+        running: dict[str, Deployment] = {}
+
+        def start(way: str) -> Deployment:
+            if way not in running:
+                ordinary = way in ("standalone", "processes")
+                if not ordinary:
+                    other.close()
+                    for name in [name for name in running if name not in ("standalone", "processes")]:
+                        del running[name]
+                stack = kept if ordinary else other
+                running[way] = stack.enter_context(DEPLOYMENTS[way](tmp_path_factory.mktemp(way)).running())
+            return running[way]
+
+        yield start
+
+
 @pytest.fixture(scope="session", params=list(DEPLOYMENTS))
-def deployment(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, _no_settings: None
-) -> Iterator[Deployment]:
+def deployment(request: pytest.FixtureRequest, _started: Callable[[str], Deployment]) -> Deployment:
     """The services, deployed in each way."""
-    with DEPLOYMENTS[request.param](tmp_path_factory.mktemp(request.param)).running() as running:
-        yield running
+    return _started(request.param)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The profile `paper`: the authors' settings for each of their tasks and methods (docs/paper.md#settings).
+"""The profile `paper`: the authors' settings for each of their tasks and methods (docs/paper-agent.md#settings).
 
 Contract: `paper(env, method)` returns every setting that differs from `training.presets.DEFAULTS`; the table is that of the
 authors' configurations, cell for cell. What of it is ours on purpose is in docs/paper-agent.md. Failure policy: an

@@ -82,7 +82,7 @@ def refill(choose: Choose, message: Message, chance: float = 0.5) -> None:
     for one in fields:
         if choose.random() > chance:
             continue
-        if one.label == _KIND.LABEL_REPEATED:
+        if one.is_repeated:
             _repeat(choose, message, one)
         elif one.type == _KIND.TYPE_MESSAGE:
             refill(choose, getattr(message, one.name), chance / 2)

@@ -12,7 +12,8 @@ from agent.build_vocabulary import build as builder
 from agent.build_vocabulary.language_words import byte_level_words, load_language_words
 from agent.build_vocabulary.overlap import LanguageModelWords, clip_strings, overlap
 from agent.build_vocabulary.prompts import AVALON, PSYCHLAB, load_prompts
-from agent.retrieval.clip import ClipModel, load_clip
+from agent.retrieval.clip import ClipModel, clip_sha256, load_clip
+from agent.sources import file_sha256
 from agent.vocabulary import Vocabulary
 from training.clip.folder import build, export
 
@@ -186,7 +187,9 @@ def test_the_command_writes_a_file_with_its_provenance(clip_folder: Path, tmp_pa
     assert vocabulary.provenance == {
         "overlap": "words",
         "clip": "file:small",
+        "clip_sha256": clip_sha256(f"file:{clip_folder}"),
         "language_model": "lm.gguf",
+        "language_model_words_sha256": file_sha256(tmp_path / "lm.gguf"),
         "clip_words": "49406",
         "language_model_words": "4",
         "rows": "3",
