@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from agent.memory.transformer_xl.published import FILES, load_words
 from agent.sources import file_sha256, hub_folder, package_file, sha256_of_files
 from agent.strict_json import read_object
 
 Kind = Literal["causal_lm", "transformer_xl"]
 WEIGHTS = {
     "causal_lm": ["config.json", "*.safetensors", "model.safetensors.index.json"],
-    "transformer_xl": ["config.json", "model.safetensors", "pytorch_model.bin", "vocab.*", "vocabulary.json"],
+    "transformer_xl": FILES,
 }
 TOKENIZER = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt"]
 
@@ -74,8 +75,6 @@ def words_sha256(folder: Path) -> str:
     tokenizer = [folder / name for name in ("tokenizer.json", "merges.txt") if (folder / name).is_file()]
     if tokenizer:
         return file_sha256(tokenizer[0])
-    from agent.memory.transformer_xl.published_words import load_words
-
     try:
         return sha256_of_words(load_words(folder))
     except FileNotFoundError:

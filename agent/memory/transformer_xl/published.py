@@ -26,7 +26,6 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from agent.memory.described import WEIGHTS, model_folder
 from agent.memory.transformer_xl.model import TransformerXL, TransformerXLConfig
 from agent.memory.transformer_xl.published_words import load_words
 from agent.memory.transformer_xl.weights import (
@@ -37,10 +36,13 @@ from agent.memory.transformer_xl.weights import (
     random_transformer_xl,
 )
 from agent.safetensors_file import reading, write_tensors
+from agent.sources import hub_folder
 from agent.strict_json import read_object
 from agent.tensor_checks import check_storage, finite
 
-__all__ = ["convert", "load_transformer_xl", "load_words", "random_transformer_xl"]
+# What a model is read from, as the hub has it.
+FILES = ["config.json", "model.safetensors", "pytorch_model.bin", "vocab.*", "vocabulary.json"]
+__all__ = ["FILES", "convert", "load_transformer_xl", "load_words", "random_transformer_xl"]
 
 # The only values supported here, which are those of wt103; the published code supports others.
 REQUIRED = {"attn_type": 0, "pre_lnorm": False, "same_length": True, "untie_r": True}
@@ -169,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("target", type=Path, help="folder to write config.json, model.safetensors, vocabulary.json to")
     options = parser.parse_args(arguments)
     of_hub = options.source.startswith("hub:")
-    source = model_folder(options.source, WEIGHTS["transformer_xl"]) if of_hub else Path(options.source)
+    source = hub_folder(options.source.removeprefix("hub:"), FILES) if of_hub else Path(options.source)
     convert(source, options.target)
     print(f"wrote {options.target}")
 
