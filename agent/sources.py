@@ -1,7 +1,7 @@
-"""Locates files in installed Python packages, named `package:PACKAGE/FILE`, and models of the Hugging Face hub.
+"""Locates files in installed Python packages, named `package:PACKAGE/FILE`, and identifies files.
 
-Failure policy: FileNotFoundError names the missing package or file, ValueError a name that leads out of it or is no name of
-the hub; the hub's library raises its own errors. Nothing of a package or model is executed.
+Failure policy: FileNotFoundError names the missing package or file, ValueError a name that leads out of it. Nothing of the
+package is executed.
 """
 
 import hashlib
@@ -25,19 +25,6 @@ def package_file(source: str) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"{source}: the package {package!r} has no file {name!r}")
     return path
-
-
-def hub_folder(name: str, patterns: list[str]) -> Path:
-    """Returns the folder with those files of `OWNER/NAME@REVISION` that match the patterns, downloaded if they are not here.
-
-    Without a revision it is the latest, which bundles may not name.
-    """
-    from huggingface_hub import snapshot_download
-
-    repository, _, revision = name.partition("@")
-    if Path(repository).exists() or repository.count("/") != 1 or ".." in repository:
-        raise ValueError(f"language model source 'hub:{name}': expected hub:OWNER/NAME@REVISION, not a path")
-    return Path(snapshot_download(repository, revision=revision or None, allow_patterns=patterns))
 
 
 def sha256_of_files(files: Mapping[str, str]) -> str:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from agent.memory.hub import hub_folder
 from agent.memory.transformer_xl.published import FILES, load_words
-from agent.sources import file_sha256, hub_folder, package_file, sha256_of_files
+from agent.sources import file_sha256, package_file, sha256_of_files
 from agent.strict_json import read_object
 
 Kind = Literal["causal_lm", "transformer_xl"]

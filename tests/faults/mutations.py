@@ -56,8 +56,8 @@ FAULTS = (
     Fault(
         "a lock for each call instead of each episode",
         "services/policy/actor.py",
-        r"^        return self\._locks\.setdefault\(call\.episode_id, asyncio\.Lock\(\)\)$",
-        "        return asyncio.Lock()",
+        r"^        return self\._locks\.setdefault\(call\.episode_id, _Turns\(\)\)$",
+        "        return _Turns()",
         f"{REPLICAS}::test_a_whole_episode_that_is_sent_at_once_with_every_step_twice_is_taken_in_its_order",
     ),
     Fault(

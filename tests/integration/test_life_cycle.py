@@ -23,6 +23,7 @@ from services.policy.archive.reader import Episodes
 from services.policy.service import AgentServicer
 from services.protocol.values import CommittedStep, EpisodeState
 from services.runtime.errors import ServiceError
+from services.runtime.slices import Slices
 from services.store.episodes import Committed, EpisodeStore, new_episode
 from services.store.keys import deletion_key, episode_key, history_key
 from services.store.pressure import Pressure
@@ -266,6 +267,8 @@ def deleting(store: EpisodeStore, archive: Archive, archiver: Archiver) -> Agent
         frames=frames,
         max_batch_items=1,
         max_watchers=1,
+        max_tenant_watchers=1,
+        slices=Slices(),
         **needed,
     )
 

@@ -26,6 +26,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from agent.memory.hub import hub_folder
 from agent.memory.transformer_xl.model import TransformerXL, TransformerXLConfig
 from agent.memory.transformer_xl.published_words import load_words
 from agent.memory.transformer_xl.weights import (
@@ -36,7 +37,6 @@ from agent.memory.transformer_xl.weights import (
     random_transformer_xl,
 )
 from agent.safetensors_file import reading, write_tensors
-from agent.sources import hub_folder
 from agent.strict_json import read_object
 from agent.tensor_checks import check_storage, finite
 

@@ -17,7 +17,9 @@ def test_encoding_distinct_frames_once_gives_the_same_features_and_gradients() -
     marks, first, rows = distinct(frames)
     assert len(marks) == len(set(marks)) == 4
     assert torch.equal(frames[first][rows], frames)
-    model = ActorCritic(PolicyPart(weights="", channels=(4, 4), features=8), height=8, width=8, memory=1, actions=2)
+    model = ActorCritic(
+        PolicyPart(weights="policy.safetensors", channels=(4, 4), features=8), height=8, width=8, memory=1, actions=2
+    )
     weights = torch.arange(8.0)[:, None]
     (model.encode(frames) * weights).sum().backward()
     plain = [p.grad.clone() for p in model.cnn.parameters() if p.grad is not None]

@@ -51,7 +51,7 @@ class Shades(gymnasium.Env[NDArray[np.uint8], int]):
 
 def learner(imitation: int) -> ImitationPPO:
     rows: Any = MemoryVecEnv(ExpertRecord(DummyVecEnv([Shades] * ROWS), seed=0), NoMemory())
-    shape = PolicyPart(weights="", channels=(4, 8), features=16)
+    shape = PolicyPart(weights="policy.safetensors", channels=(4, 8), features=16)
     return ImitationPPO(
         ServedPolicy,
         rows,

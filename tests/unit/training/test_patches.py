@@ -21,7 +21,7 @@ def minigrid_frames() -> Tensor:
 
 def actor_critic(side: int) -> ActorCritic:
     torch.manual_seed(0)
-    part = PolicyPart(weights="", channels=(8, 16), features=32)
+    part = PolicyPart(weights="policy.safetensors", channels=(8, 16), features=32)
     return ActorCritic(part, height=side, width=side, memory=1, actions=2)
 
 
@@ -52,7 +52,7 @@ def test_frames_without_common_patches_are_left_to_the_cnn() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(60, 80), (64, 56)])
 def test_frames_need_not_be_square(height: int, width: int) -> None:
-    part = PolicyPart(weights="", channels=(8, 16), features=32)
+    part = PolicyPart(weights="policy.safetensors", channels=(8, 16), features=32)
     served = ActorCritic(part, height=height, width=width, memory=1, actions=2)
     tile = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 4, 4), np.uint8))
     frames = torch.stack([tile.repeat(1, height // 4, width // 4) + shade for shade in (0, 9)])

@@ -58,7 +58,7 @@ def test_a_buffer_can_be_filled_again() -> None:
 
 def test_an_update_from_distinct_frames_has_the_gradients_of_the_plain_one() -> None:
     torch.manual_seed(0)
-    shape = PolicyPart(weights="", channels=(8, 16), features=32)
+    shape = PolicyPart(weights="policy.safetensors", channels=(8, 16), features=32)
     policy = ServedPolicy(OBSERVED, ACTIONS, lambda _: 1e-3, shape=shape, output_gain=0.5)
     served = policy.served
     served.memory_mean.fill_(0.3)
