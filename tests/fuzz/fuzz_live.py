@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import psutil  # type: ignore[import-untyped]
@@ -57,6 +57,21 @@ class Served:
     page: tuple[str, int] = ("", 0)  # host and port of the inspector
     secrets: Sequence[str] = tuple(SECRETS.values())  # tokens that the server knows
     told: Counter[str] = field(default_factory=Counter)
+
+
+class ToServices:
+    """Channels to the services of a server, for the time of a block; several inputs may be under way at once."""
+
+    def __init__(self, live: Served) -> None:
+        self._live = live
+        self._channels = {name: grpc.aio.insecure_channel(target) for name, target in live.targets.items()}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for channel in self._channels.values():
+            await channel.close(None)
 
 
 @dataclass

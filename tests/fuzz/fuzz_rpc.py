@@ -12,7 +12,7 @@ from typing import Any
 import fuzz_live
 import grpc
 import numpy as np
-from fuzz_live import SECONDS, SECRETS, Served, check_items
+from fuzz_live import SECONDS, SECRETS, check_items
 from fuzz_messages import Choose, damage, pick, refill
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
@@ -132,19 +132,8 @@ def parse(data: bytes) -> tuple[dict[str, Any], list[bytes]]:
     return head, messages
 
 
-class Session:
-    """Channels to the three services. `check` may be called for several inputs at once."""
-
-    def __init__(self, live: Served) -> None:
-        self._live = live
-        self._channels = {name: grpc.aio.insecure_channel(target) for name, target in live.targets.items()}
-
-    async def __aenter__(self) -> "Session":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for channel in self._channels.values():
-            await channel.close(None)
+class Session(fuzz_live.ToServices):
+    """`check` may be called for several inputs at once."""
 
     async def check(self, data: bytes) -> bool:
         """Sends one input; returns whether it was answered. Raises whatever must not happen."""

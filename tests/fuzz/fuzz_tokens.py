@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import fuzz_live
 import grpc
 import numpy as np
-from fuzz_live import SECONDS, SECRETS, Served, Wrong
+from fuzz_live import SECONDS, SECRETS, Wrong
 from fuzz_messages import damage, pick
 from support.http2 import DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS
 
@@ -67,19 +67,8 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return len(payload).to_bytes(3) + bytes([kind, flags]) + struct.pack(">I", stream) + payload
 
 
-class Session:
-    """Channels to the three services. `check` may be called for several inputs at once."""
-
-    def __init__(self, live: Served) -> None:
-        self._live = live
-        self._channels = {name: grpc.aio.insecure_channel(target) for name, target in live.targets.items()}
-
-    async def __aenter__(self) -> "Session":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for channel in self._channels.values():
-            await channel.close(None)
+class Session(fuzz_live.ToServices):
+    """`check` may be called for several inputs at once."""
 
     async def check(self, data: bytes) -> bool:
         """Sends one input; returns whether a token was taken. Raises whatever must not happen."""
