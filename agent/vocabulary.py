@@ -76,8 +76,11 @@ class Vocabulary:
         clip_sha256: as in agent.retrieval.clip. words_sha256: as in agent.memory.described. What is empty, or not stated by
         a vocabulary of an earlier version, is not compared.
         """
-        for what, name, digest in (("CLIP model", "clip", clip_sha256), ("language model", "language_model", words_sha256)):
-            key = "clip_sha256" if name == "clip" else "language_model_words_sha256"
+        compared = (
+            ("CLIP model", "clip", "clip_sha256", clip_sha256),
+            ("language model", "language_model", "language_model_words_sha256", words_sha256),
+        )
+        for what, name, key, digest in compared:
             made_for = self.provenance.get(key, "")
             if made_for and digest and made_for != digest:
                 of = f"{self.provenance.get(name, '')} ({made_for[:12]})"

@@ -18,6 +18,7 @@ from support.gateway import Gateway
 from support.ways import DEPLOYMENTS
 
 UNIT = Path(__file__).parent / "unit"
+ORDINARY = {"standalone", "processes"}  # ways that may run beside one another
 # Limits so small that a test can reach them.
 CRAMPED = {
     "SHELM_RETAINED_STEPS": "64",
@@ -56,12 +57,11 @@ def _started(tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> It
 
         def start(way: str) -> Deployment:
             if way not in running:
-                ordinary = way in ("standalone", "processes")
-                if not ordinary:
+                if way not in ORDINARY:
                     other.close()
-                    for name in [name for name in running if name not in ("standalone", "processes")]:
+                    for name in running.keys() - ORDINARY:
                         del running[name]
-                stack = kept if ordinary else other
+                stack = kept if way in ORDINARY else other
                 running[way] = stack.enter_context(DEPLOYMENTS[way](tmp_path_factory.mktemp(way)).running())
             return running[way]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from agent.engines.memory import make_slots
 from agent.engines.retrieval import make_retriever
-from agent.memory.described import describe, kind_of
+from agent.memory.described import kind_of, words_sha256_of
 from agent.memory.slots import MemorySlots
 from agent.memory.weights import LanguageModelSpec, load_language_model
 from agent.retrieval.clip import clip_sha256, load_clip, preprocess_cfg
@@ -45,7 +45,7 @@ class Engines:
 def load_engines(run: dict[str, Any], *, num_envs: int, device: str = "cpu") -> Engines:
     """Loads the engines of SHELM on a torch device, with one slot for each of `num_envs` parallel environments."""
     vocabulary = Vocabulary.load(Path(run["vocabulary"]))
-    words_sha256 = describe(run["language_model"]).words_sha256
+    words_sha256 = words_sha256_of(run["language_model"])
     try:
         vocabulary.check_made_for(clip_sha256=clip_sha256(run["clip"]), words_sha256=words_sha256)
     except ValueError as error:

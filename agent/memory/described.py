@@ -22,6 +22,7 @@ WEIGHTS = {
     "causal_lm": ["config.json", "*.safetensors", "model.safetensors.index.json"],
     "transformer_xl": FILES,
 }
+WORDS = ["vocab.*", "vocabulary.json"]  # of Transformer-XL
 TOKENIZER = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt"]
 
 
@@ -61,8 +62,16 @@ def describe(source: str) -> Described:
         digest = file_sha256(package_file(source))
         return Described("causal_lm", digest, digest)
     kind = kind_of(source)
-    folder = model_folder(source, WEIGHTS[kind] + TOKENIZER)
-    return Described(kind, folder_sha256(folder, kind), words_sha256(folder))
+    return Described(kind, folder_sha256(model_folder(source, WEIGHTS[kind]), kind), words_sha256_of(source))
+
+
+def words_sha256_of(source: str) -> str:
+    """Returns `Described.words_sha256` of a source, without a look at its weights."""
+    if source.startswith("random:"):
+        return ""
+    if source.startswith("package:"):
+        return file_sha256(package_file(source))
+    return words_sha256(model_folder(source, TOKENIZER + WORDS))
 
 
 def folder_sha256(folder: Path, kind: Kind) -> str:

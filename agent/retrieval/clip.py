@@ -34,13 +34,18 @@ class ClipModel:
     """A CLIP model with its tokenizer.
 
     name: the spec without machine paths. model: open_clip's model, float32, in eval mode. tokenizer: strings -> int64 (rows,
-    context). sha256: as of `clip_sha256`; empty for a hub's model.
+    context). spec: what it was loaded from.
     """
 
     name: str
     model: nn.Module
     tokenizer: Callable[[list[str]], Tensor]
-    sha256: str = ""
+    spec: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """As of `clip_sha256`."""
+        return clip_sha256(self.spec)
 
 
 def clip_sha256(spec: str) -> str:
@@ -85,7 +90,7 @@ def _from_folder(folder: str, device: torch.device) -> ClipModel:
     model = open_clip.create_model(where, device=device, require_pretrained=True)
     check_finite_module(model.visual, folder)
     tokenizer = open_clip.get_tokenizer(where)
-    return ClipModel(f"file:{Path(folder).name}", model, tokenizer, clip_sha256(f"file:{folder}"))
+    return ClipModel(f"file:{Path(folder).name}", model, tokenizer, f"file:{folder}")
 
 
 def _from_hub(architecture: str, pretrained: str, device: torch.device) -> ClipModel:
@@ -107,7 +112,7 @@ def _random(architecture: str, seed: int, device: torch.device) -> ClipModel:
         torch.manual_seed(seed)
         model = open_clip.create_model(architecture, load_weights=False)
     spec = f"random:{architecture}/{seed}"
-    return ClipModel(spec, model.to(device), open_clip.get_tokenizer(architecture), clip_sha256(spec))
+    return ClipModel(spec, model.to(device), open_clip.get_tokenizer(architecture), spec)
 
 
 def load_clip(spec: str, *, device: torch.device | str = "cpu") -> ClipModel:

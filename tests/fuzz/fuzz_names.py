@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from fuzz_messages import TEXTS, damage, pick, text
 from fuzz_rpc import AGENT, MEMORY, RETRIEVAL, Session
+from support.malformed import varint
 
 __all__ = ["Session", "inputs"]
 
@@ -59,12 +60,4 @@ def _name(choose: np.random.Generator) -> bytes:
 
 
 def _field(number: int, value: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(value)) + value
-
-
-def _varint(value: int) -> bytes:
-    parts = []
-    while value > 127:
-        parts.append(value % 128 + 128)
-        value //= 128
-    return bytes([*parts, value])
+    return varint(number << 3 | 2) + varint(len(value)) + value
