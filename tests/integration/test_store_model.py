@@ -188,15 +188,20 @@ class StoreMachine(RuleBasedStateMachine):
         self.ask(self.clients[0].delete(*(keys if what == "both" else keys[:1])))
         self.model.lose(name, what)
 
-    @rule(what=st.sampled_from(["steps", "field", 0, 1, 2, 3, 4, 5]), name=st.just("two"))
-    def is_damaged(self, name: str, what: str | int) -> None:
-        """All steps are lost, or one, or a field of the description; of one name alone, so that the other has long lives."""
-        client, history = self.clients[0], history_key(name)
+    @rule(what=st.sampled_from(["steps", "field", 0, 1, 2, 3, 4, 5]), name=st.just("two"), via=REPLICAS)
+    def is_damaged(self, name: str, what: str | int, via: int) -> None:
+        """All steps are lost, or one, or a field of the description; of one name alone, so that the other has long lives.
+
+        A replica that had read the episode before then commits its next step.
+        """
+        client, history, known = self.clients[0], history_key(name), self.model.episodes.get(name)
         if isinstance(what, int):
             self.ask(client.xdel(history, entry_id(what)))
         else:
             self.ask(client.delete(history) if what == "steps" else client.hdel(episode_key(name), "history"))
         self.model.lose(name, what)
+        if known:
+            self.checked_commit(next_commit(known), via)
 
     @rule(via=REPLICAS)
     def redis_and_a_replica_start_anew(self, via: int) -> None:
