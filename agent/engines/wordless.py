@@ -1,6 +1,7 @@
 """Builds the engine of an agent without words: frame and state -> action distribution, value and the next state."""
 
 from agent.bundle import WordlessBundle
+from agent.engines.loading import loading
 from agent.policy.heads import row_sizes
 from agent.wordless.entry_point import load_entry_point
 from agent.wordless.onnx_policy import OnnxPolicy
@@ -16,7 +17,7 @@ def load_wordless(bundle: WordlessBundle, *, threads: int = 1, allow_code: bool 
     manifest, part = bundle.manifest, bundle.manifest.policy
     seen = manifest.observation
     policy: WordlessPolicy
-    try:
+    with loading(bundle, f"policy {part.file if isinstance(part, OnnxPart) else part.entry_point}"):
         if isinstance(part, OnnxPart):
             shape = (seen.height, seen.width, seen.channels * seen.stack)
             row = sum(row_sizes(manifest.actions))
@@ -27,8 +28,6 @@ def load_wordless(bundle: WordlessBundle, *, threads: int = 1, allow_code: bool 
             raise ValueError(
                 f"policy.entry_point: {part.entry_point} is code; SHELM_ALLOW_CODE=true lets this server run it"
             )
-    except ValueError as error:
-        raise ValueError(f"agent {bundle.name}: {error}") from None
     if seen.stack > 1:
         shape = (seen.height, seen.width, seen.channels)
         policy = StackedFrames(policy, shape=shape, count=seen.stack, start=seen.stack_start)

@@ -32,7 +32,7 @@ class OnnxPart(_Part):
     """
 
     kind: Literal["onnx"]
-    file: str
+    file: str = Field(pattern=r"^[^\x00-\x1f\x7f]+$")
     frame: str = "frame"
     layout: Literal["HWC", "CHW"] = "HWC"
     scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
