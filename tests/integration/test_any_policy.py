@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def test_words_are_refused_with_the_reason_and_steps_are_given_where_they_are_as
     explain = agent_pb2.ExplainStepRequest(episode_id=name, step=1)
     memory, watch = agent_pb2.GetMemoryRequest(episode_id=name), agent_pb2.WatchMemoryRequest(episode_id=name)
     for method, request in (("ExplainStep", explain), ("GetMemory", memory), ("WatchMemory", watch)):
-        found = refused(lambda call=served.gateway.call, one=(method, request): list(call(*one)))
+        found = refused(partial(_read, served.gateway, method, request))
         assert found.kind == (grpc.StatusCode.FAILED_PRECONDITION, "AGENT_KEEPS_NO_WORDS")
         assert "'squares'" in found.message
     memory.without_words = True
@@ -143,6 +144,11 @@ def test_the_inspector_shows_its_steps(served: Served, name: str, tmp_path: Path
         assert (refused.status_code, refused.json()["reason"]) == (412, "AGENT_KEEPS_NO_WORDS")
     finally:
         process.stop()
+
+
+def _read(gateway: Gateway, method: str, request: Any) -> None:
+    """Calls a method and reads its answer, also that of a stream."""
+    list(gateway.call(method, request))
 
 
 def _answers(listen: str) -> bool:

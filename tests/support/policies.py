@@ -23,7 +23,7 @@ class Squares(gymnasium.Env[Frame, int]):
 
     def __init__(self, *, delay: int = 0, channels: int = 3) -> None:
         self.observation_space = spaces.Box(0, 255, (SIDE, SIDE, channels), np.uint8)
-        self.action_space = spaces.Discrete(3)
+        self.action_space: Any = spaces.Discrete(3)
         self._delay, self._channels = delay, channels
         self._places: list[int] = []
 

@@ -153,9 +153,7 @@ class RecordingOff(FailedPrecondition):
 class AgentKeepsNoWords(FailedPrecondition):
     """Words are asked for of an episode whose agent is a policy alone, without a memory in words."""
 
-    advice = (
-        "its steps can be had (memory(..., without_words=True), shelm memory --without-words); there is nothing to explain"
-    )
+    advice = "read its steps alone: memory(..., without_words=True), shelm memory --without-words"
 
 
 class AgentMismatch(FailedPrecondition):

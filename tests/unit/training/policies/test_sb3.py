@@ -120,7 +120,7 @@ def play_in_process_frames() -> list[Any]:
 def test_what_cannot_be_served_is_refused_with_both_sides(tmp_path: Path) -> None:
     model = PPO("MlpPolicy", "CartPole-v1", n_steps=32, batch_size=32, device="cpu")
     model.save(tmp_path / "vector.zip")
-    with pytest.raises(ValueError, match="expected an image, a Box of uint8 .*, got Box"):
+    with pytest.raises(ValueError, match=r"expected an image, a Box of uint8 .*, got Box"):
         sb3_policy(tmp_path / "vector.zip", None, stack=NO_STACK, action_names=[])
     A2C("CnnPolicy", Squares(channels=1), device="cpu").save(tmp_path / "grey.zip")
     with pytest.raises(ValueError, match=r"expected 1 or 3 channels in each of 4 frames \(--frame-stack\), got 1"):
