@@ -140,7 +140,7 @@ def test_the_inspector_shows_its_steps(served: Served, name: str, tmp_path: Path
         steps = httpx.get(f"http://{listen}/api/episodes/{name}/memory").json()
         assert [(one["action"], one["tokens"]) for one in steps] == [(a, []) for a in served.played["squares"].actions[:3]]
         assert [one["value"] for one in steps] == pytest.approx(served.played["squares"].values[:3], abs=CLOSE)
-        refused = httpx.get(f"http://{listen}/api/episodes/{name}/explain/1", timeout=30)
+        refused = httpx.get(f"http://{listen}/api/episodes/{name}/explain/1", headers={"X-Shelm-Page": "1"}, timeout=30)
         assert (refused.status_code, refused.json()["reason"]) == (412, "AGENT_KEEPS_NO_WORDS")
     finally:
         process.stop()

@@ -107,10 +107,19 @@ class _Graph(nn.Module):
     def __init__(self, policy: Any, *, channels_first: bool) -> None:
         super().__init__()
         self.policy, self.channels_first = policy, channels_first
+        self.scale = 255 if policy.normalize_images else 1
 
     def seen(self, frame: Tensor) -> Tensor:
-        """As the policy's own preprocessing takes it."""
-        return frame.permute(0, 3, 1, 2) if self.channels_first else frame
+        """What the policy's own preprocessing makes of images; that asks its spaces, which cannot be exported."""
+        return (frame.permute(0, 3, 1, 2) if self.channels_first else frame).float() / self.scale
+
+    def features(self, frame: Tensor) -> tuple[Tensor, Tensor]:
+        """For the actor and for the critic."""
+        seen = self.seen(frame)
+        if self.policy.share_features_extractor:
+            shared: Tensor = self.policy.features_extractor(seen)
+            return shared, shared
+        return self.policy.pi_features_extractor(seen), self.policy.vf_features_extractor(seen)
 
     def row(self, latent: Tensor) -> Tensor:
         """A row of agent.policy.heads."""
@@ -122,13 +131,8 @@ class _Graph(nn.Module):
 
 class _ActorCritic(_Graph):
     def forward(self, frame: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.policy.extract_features(self.seen(frame))
-        if isinstance(features, tuple):
-            actor, critic = features
-            latent, value = self.policy.mlp_extractor.forward_actor(actor), self.policy.mlp_extractor.forward_critic(critic)
-        else:
-            latent, value = self.policy.mlp_extractor(features)
-        return self.row(latent), self.policy.value_net(value)
+        (actor, critic), heads = self.features(frame), self.policy.mlp_extractor
+        return self.row(heads.forward_actor(actor)), self.policy.value_net(heads.forward_critic(critic))
 
 
 class _Q(_Graph):
@@ -137,7 +141,8 @@ class _Q(_Graph):
         self.exploration = exploration
 
     def forward(self, frame: Tensor) -> tuple[Tensor, Tensor]:
-        q = self.policy.q_net(self.seen(frame))
+        net = self.policy.q_net
+        q = net.q_net(net.features_extractor(self.seen(frame)))
         best = nn.functional.one_hot(q.argmax(1), q.shape[1]).float()
         chances = best * (1 - self.exploration) + self.exploration / q.shape[1]
         return chances.clamp_min(LEAST_PROBABILITY).log(), q.amax(1, keepdim=True)
@@ -153,8 +158,7 @@ class _Recurrent(_Graph):
         self.state_size = self.parts * self.lstm.num_layers * self.lstm.hidden_size
 
     def forward(self, frame: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        features = self.policy.extract_features(self.seen(frame))
-        actor, critic = features if isinstance(features, tuple) else (features, features)
+        actor, critic = self.features(frame)
         shape = (-1, self.parts, self.lstm.num_layers, self.lstm.hidden_size)
         parts = [part.contiguous() for part in state.view(shape).permute(1, 2, 0, 3).unbind(0)]
         latent, (hidden, cell) = self.lstm(actor[None], (parts[0], parts[1]))
@@ -186,16 +190,19 @@ def _export(graph: Any, shape: tuple[int, int, int]) -> bytes:
     if graph.state_size:
         inputs.append(torch.zeros(2, graph.state_size))
         names, outputs = [*names, "state"], [*outputs, "next_state"]
-    with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            graph.eval(),
-            tuple(inputs),
-            input_names=names,
-            output_names=outputs,
-            dynamic_shapes=tuple({0: "rows"} for _ in inputs),
-            external_data=False,
-            verbose=False,
-        )
+    try:
+        with warnings.catch_warnings(), torch.inference_mode():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                graph.eval(),
+                tuple(inputs),
+                input_names=names,
+                output_names=outputs,
+                dynamic_shapes=tuple({0: "rows"} for _ in inputs),
+                external_data=False,
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        raise ValueError(f"the policy's network cannot be exported to ONNX: {str(error).splitlines()[0]}") from None
     assert program
     return bytes(program.model_proto.SerializeToString())

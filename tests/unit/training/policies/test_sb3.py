@@ -100,7 +100,8 @@ def test_stacked_frames_are_those_of_vec_frame_stack(tmp_path: Path) -> None:
     model.save(tmp_path / "agent.zip")
     policy, heads = served(tmp_path, "--frame-stack", "4")
     assert policy.state_bytes == 3 * 36 * 36
-    observation, frames, expected = envs.reset(), [], []
+    observation: Any = envs.reset()
+    frames, expected = [], list[int]()
     for _ in range(STEPS - 2):
         frames.append(observation[0][:, :, -1:])
         action, _ = model.predict(observation, deterministic=True)
