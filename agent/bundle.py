@@ -153,7 +153,10 @@ class AgentManifest(Manifest):
 
 
 class WordlessManifest(Manifest):
-    """The content of agent.json of an agent without words, whose `policy` names its kind (docs/decisions/0018)."""
+    """The content of agent.json of an agent without words, whose `policy` names its kind.
+
+    Why it is so: docs/decisions/0018-policies-without-words.md.
+    """
 
     observation: WordlessObservation
     policy: OnnxPart | EntryPointPart = Field(discriminator="kind")

@@ -1,4 +1,6 @@
-"""The parts of agent.json that only an agent without words has: what it sees, and what computes (docs/decisions/0018).
+"""The part of agent.json that only an agent without words has: what computes its policy.
+
+Why it is so: docs/decisions/0018-policies-without-words.md.
 
 Failure policy: an invalid value raises pydantic's ValidationError, which names the field.
 """
