@@ -24,6 +24,7 @@ from agent.action_space import ActionSpace
 from agent.bundle_folder import check_entries
 from agent.sources import file_sha256
 from agent.strict_json import read_json
+from agent.wordless.parts import MOST_STATE_BYTES, EntryPointPart, OnnxPart
 
 MANIFEST = "agent.json"
 Width = Annotated[int, Field(gt=0, le=65_536)]  # of a layer
@@ -48,6 +49,22 @@ class ObservationPart(_Part):
 
     height: int = Field(gt=0, le=4096)
     width: int = Field(gt=0, le=4096)
+
+
+class WordlessObservation(ObservationPart):
+    """What an agent without words sees: frames of one grey channel or of three colours, and `stack` of them at once.
+
+    stack_start: what stands for the frames before an episode's first, as in agent.wordless.policy.StackedFrames.
+    """
+
+    channels: Literal[1, 3] = 3
+    stack: int = Field(default=1, gt=0, le=64)
+    stack_start: Literal["zeros", "first"] = "zeros"
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the earlier frames that an episode's state holds."""
+        return (self.stack - 1) * self.height * self.width * self.channels
 
 
 class RetrievalPart(_Part):
@@ -113,8 +130,8 @@ class PolicyPart(_Part):
     critic_hidden: Width = 512
 
 
-class AgentManifest(_Part):
-    """The content of agent.json."""
+class Manifest(_Part):
+    """What agent.json says of every agent."""
 
     format: Literal[1]
     name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
@@ -122,20 +139,46 @@ class AgentManifest(_Part):
     environments: tuple[str, ...]
     observation: ObservationPart
     actions: ActionSpace
-    retrieval: RetrievalPart
-    memory: MemoryPart
-    policy: PolicyPart
     provenance: dict[str, Any]
     files: dict[PathText, str]  # path in the bundle -> SHA-256
     digest: str
 
 
+class AgentManifest(Manifest):
+    """The content of agent.json of an agent whose memory is words."""
+
+    retrieval: RetrievalPart
+    memory: MemoryPart
+    policy: PolicyPart
+
+
+class WordlessManifest(Manifest):
+    """The content of agent.json of an agent without words, whose `policy` names its kind.
+
+    Why it is so: docs/decisions/0018-policies-without-words.md.
+    """
+
+    observation: WordlessObservation
+    policy: OnnxPart | EntryPointPart = Field(discriminator="kind")
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the state that an episode keeps from step to step."""
+        return self.observation.state_bytes + self.policy.state_bytes
+
+    @model_validator(mode="after")
+    def _check_state(self) -> Self:
+        if self.state_bytes > MOST_STATE_BYTES:
+            raise ValueError(f"state: expected at most {MOST_STATE_BYTES} bytes for an episode, got {self.state_bytes}")
+        return self
+
+
 @dataclass(frozen=True)
-class AgentBundle:
-    """A verified bundle."""
+class Bundle:
+    """A verified bundle, with words or without."""
 
     folder: Path
-    manifest: AgentManifest
+    manifest: Manifest
 
     @property
     def name(self) -> str:
@@ -151,9 +194,23 @@ class AgentBundle:
         """Returns the path of a file of the bundle."""
         return self.folder / file
 
+
+@dataclass(frozen=True)
+class AgentBundle(Bundle):
+    """A bundle of an agent whose memory is words."""
+
+    manifest: AgentManifest
+
     def source(self, source: str) -> str:
         """Resolves `file:` in a model source relative to the bundle's folder."""
         return f"file:{self.folder / source.removeprefix('file:')}" if source.startswith("file:") else source
+
+
+@dataclass(frozen=True)
+class WordlessBundle(Bundle):
+    """A bundle of an agent without words."""
+
+    manifest: WordlessManifest
 
 
 def manifest_digest(content: dict[str, Any]) -> str:
@@ -174,17 +231,41 @@ def _file_names(folder: Path) -> list[str]:
 
 def write_manifest(folder: Path, content: dict[str, Any]) -> AgentBundle:
     """Adds the file hashes and the digest to `content`, writes it as `folder`/agent.json, and loads the bundle."""
-    content = {**content, "files": hash_files(folder)}
-    content["digest"] = manifest_digest(content)
-    (folder / MANIFEST).write_text(json.dumps(content, indent=2) + "\n")
+    _write(folder, content)
     return load_bundle(folder)
 
 
+def write_wordless(folder: Path, content: dict[str, Any]) -> WordlessBundle:
+    """Does the same for an agent without words."""
+    _write(folder, content)
+    bundle = load_any_bundle(folder)
+    assert isinstance(bundle, WordlessBundle), "its policy has a kind"
+    return bundle
+
+
+def _write(folder: Path, content: dict[str, Any]) -> None:
+    content = {**content, "files": hash_files(folder)}
+    content["digest"] = manifest_digest(content)
+    (folder / MANIFEST).write_text(json.dumps(content, indent=2) + "\n")
+
+
 def load_bundle(folder: Path) -> AgentBundle:
-    """Loads and verifies a bundle; raises InvalidBundle."""
+    """Loads and verifies a bundle of an agent whose memory is words; raises InvalidBundle."""
+    bundle = load_any_bundle(folder)
+    if not isinstance(bundle, AgentBundle):
+        raise InvalidBundle(
+            f"agent bundle {folder}: the agent keeps no words: expected `retrieval` and `memory`, got neither"
+        )
+    return bundle
+
+
+def load_any_bundle(folder: Path) -> Bundle:
+    """Loads and verifies a bundle with words or without; raises InvalidBundle."""
     content = _read_manifest(folder)
+    policy = content.get("policy")
+    wordless = isinstance(policy, dict) and "kind" in policy
     try:
-        manifest = AgentManifest.model_validate(content)
+        manifest = WordlessManifest.model_validate(content) if wordless else AgentManifest.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
@@ -196,7 +277,7 @@ def load_bundle(folder: Path) -> AgentBundle:
     except OSError as error:  # a name that is too long, or a file without the right to read it
         named = str(error.filename)[:200]
         raise InvalidBundle(f"agent bundle {folder}: {named} cannot be read: {error.strerror}") from None
-    return AgentBundle(folder, manifest)
+    return AgentBundle(folder, manifest) if isinstance(manifest, AgentManifest) else WordlessBundle(folder, manifest)
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -214,7 +295,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _check_files(folder: Path, manifest: AgentManifest) -> None:
+def _check_files(folder: Path, manifest: AgentManifest | WordlessManifest) -> None:
     for name, expected in manifest.files.items():
         path = folder / name
         if not path.resolve().is_relative_to(folder.resolve()):
@@ -223,12 +304,19 @@ def _check_files(folder: Path, manifest: AgentManifest) -> None:
             raise InvalidBundle(f"agent bundle {folder}: file {name} is missing")
         if file_sha256(path) != expected:
             raise InvalidBundle(f"agent bundle {folder}: file {name} was altered: its SHA-256 is not {expected}")
+    if unlisted := _needed(folder, manifest) - manifest.files.keys():
+        raise InvalidBundle(f"agent bundle {folder}: {MANIFEST}: files: {sorted(unlisted)[0]} is not listed")
+
+
+def _needed(folder: Path, manifest: AgentManifest | WordlessManifest) -> set[str]:
+    """Returns the files that the parts of the manifest name."""
+    if isinstance(manifest, WordlessManifest):
+        return {manifest.policy.file} if isinstance(manifest.policy, OnnxPart) else set()
     needed = {manifest.retrieval.vocabulary, manifest.policy.weights}
     for source in (manifest.retrieval.clip, manifest.memory.source):
         if source.startswith("file:"):
             needed |= _files_of(folder, source)
-    if unlisted := needed - manifest.files.keys():
-        raise InvalidBundle(f"agent bundle {folder}: {MANIFEST}: files: {sorted(unlisted)[0]} is not listed")
+    return needed
 
 
 def _files_of(folder: Path, source: str) -> set[str]:

@@ -43,6 +43,11 @@ def extend_history(digest: bytes, vocabulary_rows: Sequence[int]) -> bytes:
     return _hash(digest + struct.pack(f"<{len(vocabulary_rows)}I", *vocabulary_rows))
 
 
+def extend_seen(digest: bytes, fingerprint: bytes) -> bytes:
+    """Returns the digest after one more step of an agent without words: its history is the frames that it has seen."""
+    return _hash(digest + fingerprint)
+
+
 def history_reach(layers: int, window: int) -> int:
     """Returns how many tokens before a token can influence its memory vector: layers * (window - 1).
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from agent.bundle import AgentBundle, InvalidBundle, load_bundle
+from agent.bundle import AgentBundle, Bundle, InvalidBundle, load_any_bundle
 from services.runtime.checks import CannotStart
 from services.runtime.settings import ServerSettings
 
@@ -21,6 +21,8 @@ class AgentSettings(ServerSettings):
     agents: str = Field(
         "models/minigrid-memory", description="folders of agent bundles, separated by commas; the first is the default agent"
     )
+
+    allow_code: bool = Field(False, description="run policies that bundles name as functions of installed packages")
 
     engine: Literal["local", "triton"] = Field("local", description="run the models in the services, or in Triton")
     triton_target: str = Field("127.0.0.1:8001", description="HOST:PORT of Triton's gRPC endpoint, with engine triton")
@@ -56,15 +58,19 @@ class AgentSettings(ServerSettings):
         return [Path(folder.strip()) for folder in self.agents.split(",")]
 
     @cached_property
-    def bundles(self) -> list[AgentBundle]:
+    def bundles(self) -> list[Bundle]:
         """The verified bundles, read once; raises InvalidBundle."""
-        bundles = [load_bundle(folder) for folder in self.folders]
+        bundles = [load_any_bundle(folder) for folder in self.folders]
         digests = [bundle.digest for bundle in bundles]
         if twice := {d for d in digests if digests.count(d) > 1}:
             raise InvalidBundle(f"the bundle {sorted(twice)[0]} is named twice")
         return bundles
 
-    def load_bundles(self) -> list[AgentBundle]:
+    def load_bundles_with_words(self) -> list[AgentBundle]:
+        """Does the same, and returns those whose memory is words: the others need neither retrieval nor memory."""
+        return [bundle for bundle in self.load_bundles() if isinstance(bundle, AgentBundle)]
+
+    def load_bundles(self) -> list[Bundle]:
         """Loads and verifies the bundles, the default first; raises CannotStart, which names the folder and the invalid
         file.
         """

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agent.bundle import AgentBundle, InvalidBundle, ObservationPart
+from agent.bundle import AgentBundle, Bundle, InvalidBundle, ObservationPart
 from agent.frame import Frame
 
 LARGEST = 1e9  # number that a part may compute: beyond any that training gives, and its square is far from overflow
 
 
 @contextmanager
-def loading(bundle: AgentBundle, part: str) -> Iterator[None]:
+def loading(bundle: Bundle, part: str) -> Iterator[None]:
     """Around whatever reads or tries a part of the bundle. part: how the error names it."""
     try:
         yield

@@ -63,7 +63,9 @@ class PublicApi:
 
         incarnation: of the episode that is meant; NOT_FOUND if another has its name.
         """
-        request = agent_pb2.GetMemoryRequest(episode_id=episode_id, from_step=first, limit=limit, incarnation=incarnation)
+        request = agent_pb2.GetMemoryRequest(
+            episode_id=episode_id, from_step=first, limit=limit, incarnation=incarnation, without_words=True
+        )
         return list((await self.call("GetMemory", request, authorization)).steps)
 
     async def close(self) -> None:

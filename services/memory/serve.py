@@ -19,7 +19,7 @@ async def main(settings: MemorySettings) -> None:
     """Loads the agents and serves until stopped."""
     prepare_torch(settings)
     triton = connect_triton(settings)
-    bundles = settings.load_bundles()
+    bundles = settings.load_bundles_with_words()
     agents = [load_agent(bundle, settings, settings.slots, triton) for bundle in bundles]
     export_slots({agent_labels(one.bundle.name, one.bundle.digest): one.engine.counts for one in agents})
     histories = HistoryReader(connect_redis(settings.redis_access, timeout=settings.redis_timeout))

@@ -62,7 +62,7 @@ def load_agent(bundle: AgentBundle, settings: AgentSettings, slots: int, triton:
         check = StepCheck(tokens_per_step=k, vocabulary_size=size, agent_digest=bundle.digest)
         model = model_name("memory", bundle.digest)
         return MemoryAgent(bundle, TritonMemory(triton, model, tokens_per_step=k, check=check), check)
-    share = len(settings.folders)
+    share = len(settings.load_bundles_with_words())
     local = load_slots(
         bundle,
         device=settings.device,

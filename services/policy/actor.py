@@ -18,7 +18,6 @@ again, the error is COMMIT_CONFLICT, which the client may retry.
 import asyncio
 import random
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -29,10 +28,12 @@ import grpc
 from agent.frame import Observation
 from services.policy import errors
 from services.policy.admission import Admission
-from services.policy.agents import Agents, PolicyAgent
+from services.policy.agents import Agents, ServedAgent
+from services.policy.known import KnownEpisodes
 from services.policy.observations import decode_observations
-from services.policy.pipeline import Computed, Pipeline, Turn
+from services.policy.pipeline import Pipeline
 from services.policy.recording.recorder import Recorder
+from services.policy.turns import Computed, Turn
 from services.protocol.values import ActAnswer, ActCall, CommittedStep, EpisodeState, StageTimes
 from services.runtime.batching import Batcher, outcome_of, together
 from services.runtime.errors import ServiceError, check_deadline, queue_full
@@ -87,8 +88,7 @@ class Actor:
         self._max_in_flight, self._in_flight, self._admission = max_in_flight, 0, admission
         self._max_waiting = max_waiting
         self._timer = timer
-        self._known_episodes = known_episodes
-        self._known: OrderedDict[str, EpisodeState] = OrderedDict()  # as of this process's last commits
+        self._known = KnownEpisodes(known_episodes)  # as of this process's last commits
         # Concurrent Acts share trips to Redis; nobody waits long for a trip that is under way.
         self._commits: Batcher[Commit, CommitOutcome] = Batcher(
             store.commit_all,
@@ -160,7 +160,7 @@ class Actor:
 
     def forget(self, episode_id: str) -> None:
         """Drops the cached state of an episode."""
-        self._known.pop(episode_id, None)
+        self._known.forget(episode_id)
 
     def _lock(self, call: ActCall) -> _Turns:
         return self._locks.setdefault(call.episode_id, _Turns())
@@ -192,7 +192,7 @@ class Actor:
     async def _attempt(self, calls: Sequence[ActCall], deadline: float | None, timer: StageTimer) -> list[Outcome | None]:
         """One try, from cached or stored states; None to try again, on stored states alone."""
         outcomes: list[Outcome | None] = [None] * len(calls)
-        ready: dict[int, tuple[_Found, PolicyAgent]] = {}
+        ready: dict[int, tuple[_Found, ServedAgent]] = {}
         known, guesses = await self._look_up(calls, timer)
         for i, found in enumerate(known):
             try:
@@ -226,7 +226,7 @@ class Actor:
         return outcomes
 
     async def _take(
-        self, agent: PolicyAgent, turns: Sequence[Turn], deadline: float | None, timer: StageTimer
+        self, agent: ServedAgent, turns: Sequence[Turn], deadline: float | None, timer: StageTimer
     ) -> list[Outcome | None]:
         """Computes and commits turns of one agent."""
         computed = await self._pipeline.compute(agent, turns, deadline=deadline, timer=timer)
@@ -245,7 +245,7 @@ class Actor:
 
     def _answer(
         self,
-        agent: PolicyAgent,
+        agent: ServedAgent,
         turn: Turn,
         record: CommittedStep,
         outcome: CommitOutcome | BaseException,
@@ -259,8 +259,14 @@ class Actor:
             raise outcome
         if isinstance(outcome, Committed):
             length = state.length + len(record.words)
-            state = replace(state, committed=step, history_digest=record.history_digest, length=length)
-            self._learn(state)
+            state = replace(
+                state,
+                committed=step,
+                history_digest=record.history_digest,
+                length=length,
+                policy_state=record.policy_state,
+            )
+            self._known.learn(state)
             if self._recorder:
                 self._recorder.put(state.episode_id, step, turn.observation.frame)
             return ActAnswer(state=state, step=step, record=record, window=agent.window, rebuilt=rebuilt, times=times)
@@ -287,7 +293,7 @@ class Actor:
                 found[i] = one
         return found, [i for i in range(len(calls)) if i not in unknown]
 
-    def _checked(self, call: ActCall, found: _Known | Exception) -> tuple[_Found, PolicyAgent]:
+    def _checked(self, call: ActCall, found: _Known | Exception) -> tuple[_Found, ServedAgent]:
         """The state, of a new episode if there is none yet and this is its first step, and its agent."""
         if isinstance(found, Exception):
             raise found
@@ -303,12 +309,6 @@ class Actor:
         elif call.agent not in ("", known.agent, known.agent_digest):
             raise errors.agent_mismatch(known.episode_id, known.agent, call.agent)
         return (known, stored), self._agents.pinned(known.agent_digest)
-
-    def _learn(self, state: EpisodeState) -> None:
-        self._known[state.episode_id] = state
-        self._known.move_to_end(state.episode_id)
-        if len(self._known) > self._known_episodes:
-            self._known.popitem(last=False)
 
 
 async def _turn_of(lock: _Turns) -> None:
@@ -341,7 +341,7 @@ def _replayed(
     step: int,
     stored: CommittedStep | None,
     observation: Observation | ServiceError,
-    agent: PolicyAgent,
+    agent: ServedAgent,
 ) -> ActAnswer | None:
     """The stored answer of a committed step; None if the step is the next one; else the step rule's error."""
     if isinstance(observation, ServiceError):
@@ -353,7 +353,7 @@ def _replayed(
 
 
 def _replay(
-    state: EpisodeState, step: int, stored: CommittedStep | None, observation: Observation, agent: PolicyAgent
+    state: EpisodeState, step: int, stored: CommittedStep | None, observation: Observation, agent: ServedAgent
 ) -> ActAnswer:
     """The stored answer, if this is the frame it was given for."""
     if stored is None:

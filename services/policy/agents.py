@@ -11,12 +11,14 @@ from typing import Any
 
 from shelm.v1 import errors_pb2
 
-from agent.bundle import AgentBundle
+from agent.bundle import AgentBundle, Bundle, WordlessBundle
 from agent.engines.policy import load_policy
+from agent.engines.wordless import load_wordless
 from agent.frame import Observation
 from agent.policy.actor_critic import Features, Parameters, PolicyEngine, Vector
 from agent.policy.heads import Head, action_heads
 from agent.vocabulary import load_vocabulary
+from agent.wordless.policy import Decided, Item
 from services.agent_settings import AgentSettings
 from services.policy.caches import CachedEncoder
 from services.protocol.reasons import failure
@@ -28,13 +30,25 @@ from services.triton.policy import FramesAsTheyAre, triton_policy
 INLINE_BELOW = 0.001  # seconds that a decision may keep the event loop; the way to a thread and back costs 0.2 to 0.5 ms
 
 
-@dataclass(frozen=True)
-class PolicyAgent:
-    """What policy needs of one agent."""
+@dataclass(frozen=True, kw_only=True)
+class ServedAgent:
+    """What policy needs of every agent. Its numbers of words are 0 unless it keeps some."""
+
+    bundle: Bundle
+    heads: tuple[Head, ...]
+    vocabulary_size: int = 0
+
+    @property
+    def window(self) -> int:
+        """Token positions that attention can reach."""
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyAgent(ServedAgent):
+    """What policy needs of an agent whose memory is words."""
 
     bundle: AgentBundle
-    vocabulary_size: int
-    heads: tuple[Head, ...]
     encode: Queue[Observation, Any]  # what `decide` wants to know of a frame
     decide: Queue[tuple[Any, Vector], tuple[Parameters, float]]
 
@@ -47,6 +61,39 @@ class PolicyAgent:
     def window(self) -> int:
         """Token positions that attention can reach."""
         return self.bundle.manifest.memory.window
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordlessAgent(ServedAgent):
+    """What policy needs of an agent without words. state_bytes: of the state that an episode keeps from step to step."""
+
+    bundle: WordlessBundle
+    state_bytes: int
+    decide: Queue[Item, Decided]
+
+    @property
+    def channels(self) -> int:
+        """Of a frame: 1, grey, or 3."""
+        return self.bundle.manifest.observation.channels
+
+
+def load_served(bundle: Bundle, settings: AgentSettings, triton: Triton | None, *, cache_frames: int = 0) -> ServedAgent:
+    """Loads an agent with words or without; one without is always run in this process."""
+    if isinstance(bundle, WordlessBundle):
+        return _load_wordless(bundle, settings)
+    assert isinstance(bundle, AgentBundle)
+    return load_agent(bundle, settings, triton, cache_frames=cache_frames)
+
+
+def _load_wordless(bundle: WordlessBundle, settings: AgentSettings) -> WordlessAgent:
+    policy = load_wordless(bundle, threads=settings.torch_threads, allow_code=settings.allow_code)
+    executor = ThreadPoolExecutor(1, thread_name_prefix="policy")
+    return WordlessAgent(
+        bundle=bundle,
+        heads=action_heads(bundle.manifest.actions),
+        state_bytes=policy.state_bytes,
+        decide=make_batcher(in_thread(policy.decide, executor), name="policy decide", **_limits(settings)),
+    )
 
 
 def load_agent(bundle: AgentBundle, settings: AgentSettings, triton: Triton | None, *, cache_frames: int = 0) -> PolicyAgent:
@@ -70,11 +117,15 @@ def load_agent(bundle: AgentBundle, settings: AgentSettings, triton: Triton | No
     )
 
 
+def _limits(settings: AgentSettings) -> dict[str, Any]:
+    return {"max_size": settings.max_batch, "max_wait": settings.max_wait, "max_queue": settings.max_queue}
+
+
 def _local(
     engine: PolicyEngine, settings: AgentSettings
 ) -> tuple[Queue[Observation, Features], Queue[tuple[Features, Vector], tuple[Parameters, float]]]:
     executor = ThreadPoolExecutor(1, thread_name_prefix="policy")
-    limits: dict[str, Any] = {"max_size": settings.max_batch, "max_wait": settings.max_wait, "max_queue": settings.max_queue}
+    limits = _limits(settings)
 
     def encode(observations: list[Observation]) -> list[Features]:
         return engine.encode([one.frame for one in observations])
@@ -88,13 +139,13 @@ def _local(
 class Agents:
     """Agents by name and digest; the first is the default."""
 
-    def __init__(self, agents: Sequence[PolicyAgent]) -> None:
+    def __init__(self, agents: Sequence[ServedAgent]) -> None:
         self._by_digest = {agent.bundle.digest: agent for agent in agents}
         # The first of a name serves new episodes; older bundles of that name serve the episodes that began with them.
         self._by_name = {agent.bundle.name: agent for agent in reversed(agents)}
         self.default = agents[0]
 
-    def find(self, name: str) -> PolicyAgent:
+    def find(self, name: str) -> ServedAgent:
         """By name or digest; empty is the default."""
         agent = self._by_name.get(name) or self._by_digest.get(name) if name else self.default
         if agent is None:
@@ -104,7 +155,7 @@ class Agents:
             raise failure(errors_pb2.ERROR_REASON_AGENT_NOT_FOUND, text, metadata={"agent": name}, field="agent")
         return agent
 
-    def pinned(self, digest: str) -> PolicyAgent:
+    def pinned(self, digest: str) -> ServedAgent:
         """The agent with this bundle digest, which an episode began with."""
         if digest not in self._by_digest:
             text = f"the episode began with agent bundle {digest}, which this server has not loaded"
@@ -116,6 +167,15 @@ class Agents:
         agent = self._by_digest.get(digest)
         return agent.window if agent else 0
 
-    def __iter__(self) -> Iterator[PolicyAgent]:
+    def wordless(self, digest: str) -> bool:
+        """Whether the agent with this bundle digest is loaded and keeps no words."""
+        return isinstance(self._by_digest.get(digest), WordlessAgent)
+
+    @property
+    def keep_words(self) -> bool:
+        """Whether any of them does."""
+        return any(isinstance(agent, PolicyAgent) for agent in self)
+
+    def __iter__(self) -> Iterator[ServedAgent]:
         """All agents, the default first."""
         return iter(self._by_digest.values())

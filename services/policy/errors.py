@@ -131,6 +131,12 @@ def recording_off() -> ServiceError:
     return failure(errors_pb2.ERROR_REASON_RECORDING_OFF, text)
 
 
+def keeps_no_words(episode_id: str, agent: str) -> ServiceError:
+    """The episode's agent has a policy alone."""
+    text = f"agent {agent!r} of episode {episode_id!r} keeps no words: its memory cannot be read or explained"
+    return failure(errors_pb2.ERROR_REASON_AGENT_KEEPS_NO_WORDS, text, metadata={"episode_id": episode_id, "agent": agent})
+
+
 def of_commit(reason: str, episode_id: str, step: int, committed: int) -> ServiceError:
     """What a refused commit tells the client; reason as in `services.store.episodes.Refused`."""
     if reason == "NOT_FOUND":

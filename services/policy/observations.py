@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
-from agent.bundle import ObservationPart
+from agent.bundle import ObservationPart, WordlessObservation
 from agent.frame import Observation
-from services.protocol.image import RAW, InvalidFrame, decode_frame
+from services.protocol.image import RAW, InvalidFrame, check_grey, decode_frame
 from services.protocol.values import EncodedImage
 from services.runtime.errors import ServiceError, invalid
 
@@ -34,6 +34,9 @@ def _decode_all(images: Sequence[Sized]) -> list[Observation | ServiceError]:
 
 def _decode(image: EncodedImage, size: ObservationPart) -> Observation | ServiceError:
     try:
-        return Observation.of(decode_frame(image, height=size.height, width=size.width))
+        frame = decode_frame(image, height=size.height, width=size.width)
+        if isinstance(size, WordlessObservation) and size.channels == 1:
+            check_grey(frame)
+        return Observation.of(frame)
     except InvalidFrame as error:
         return invalid(f"observation.{error.field}", str(error))

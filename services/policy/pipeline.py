@@ -2,35 +2,23 @@
 
 Contract: deterministic: the same episode, history and frame give the same words and the same action, sampled or greedy.
 Turns of several episodes share every call and forward pass, which changes no answer. The CNN encodes the frames while
-retrieval and memory run. Failure policy: a turn whose retrieval, memory or policy fails has that error as its outcome; the
-others go on. An error of a whole call is raised unchanged.
+retrieval and memory run. An agent without words needs neither of them (services.policy.wordless). Failure policy: a turn
+whose retrieval, memory or policy fails has that error as its outcome; the others go on. An error of a whole call is raised
+unchanged.
 """
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from agent.frame import Observation
 from agent.history import MemoryStep, extend_history
 from agent.policy.heads import choose
-from services.policy.agents import PolicyAgent
+from services.policy.agents import PolicyAgent, ServedAgent, WordlessAgent
 from services.policy.backends.interfaces import Memory, Retrieval
-from services.protocol.values import CommittedStep, EpisodeState
+from services.policy.turns import Computed, Turn
+from services.policy.wordless import compute_wordless
+from services.protocol.values import CommittedStep
 from services.runtime.stages import StageTimer
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """The inputs of one step of one episode. deterministic: choose the most probable action."""
-
-    state: EpisodeState
-    step: int
-    observation: Observation
-    deterministic: bool
-
-
-Computed = tuple[CommittedStep, bool]  # the step to commit, and whether the memory state had to be rebuilt
 
 
 class Pipeline:
@@ -40,9 +28,12 @@ class Pipeline:
         self._retrieval, self._memory = retrieval, memory
 
     async def compute(
-        self, agent: PolicyAgent, turns: Sequence[Turn], *, deadline: float | None, timer: StageTimer
+        self, agent: ServedAgent, turns: Sequence[Turn], *, deadline: float | None, timer: StageTimer
     ) -> list[Computed | BaseException]:
         """Computes one step in each of several episodes of one agent. deadline: of `time.monotonic`."""
+        if isinstance(agent, WordlessAgent):
+            return await compute_wordless(agent, turns, deadline=deadline, timer=timer)
+        assert isinstance(agent, PolicyAgent)
         digest = agent.bundle.digest
         encoding = agent.encode.put([turn.observation for turn in turns], deadline=deadline)  # meanwhile
         try:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from shelm.v1 import agent_pb2_grpc
 
-from agent.bundle import AgentBundle
+from agent.bundle import AgentBundle, Bundle
 from services.policy.actor import Actor
 from services.policy.admission import Admission
-from services.policy.agents import Agents, load_agent
+from services.policy.agents import Agents, load_served
 from services.policy.archive.archive import Archive
 from services.policy.archive.archiver import Archiver
 from services.policy.archive.reader import Episodes
@@ -56,7 +56,7 @@ class PolicyServer(GrpcServer):
         await asyncio.gather(*(one.close() for one in self.beside))
 
 
-def largest_request(bundles: Sequence[AgentBundle], items: int) -> int:
+def largest_request(bundles: Sequence[Bundle], items: int) -> int:
     """Bytes of the largest ActBatch that can make sense: files as large as those of single frames, with few headers."""
     sizes, headers = [bundle.manifest.observation for bundle in bundles], largest_file(0, 0)
     frame = max(largest_file(size.height, size.width) for size in sizes) - headers
@@ -67,7 +67,7 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
     """Builds the server of AgentService from its settings and backends."""
     triton, bundles = connect_triton(settings), settings.load_bundles()
     kept = settings.policy_cache_frames
-    agents = Agents([load_agent(bundle, settings, triton, cache_frames=kept) for bundle in bundles])
+    agents = Agents([load_served(bundle, settings, triton, cache_frames=kept) for bundle in bundles])
     # One connection per watcher and per Act, so that watchers never keep an Act waiting.
     connections = settings.max_watchers + settings.max_in_flight
     client = connect_redis(settings.redis_access, timeout=settings.redis_timeout, max_connections=connections)
@@ -122,12 +122,15 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
         slices=slices,
     )
 
+    with_words = [bundle for bundle in bundles if isinstance(bundle, AgentBundle)]
+
     async def models_missing() -> list[str]:
-        return await triton.missing(model_name("policy", bundle.digest) for bundle in bundles) if triton else []
+        return await triton.missing(model_name("policy", bundle.digest) for bundle in with_words) if triton else []
 
     async def ready() -> list[str]:
         # At the same time: a Redis that does not answer must not keep the health of replicas from being seen.
-        answers = await asyncio.gather(store.missing(), models_missing(), backends_ready())
+        asked = [store.missing(), models_missing(), backends_ready()] if with_words else [store.missing()]
+        answers = await asyncio.gather(*asked)
         return [problem for answer in answers for problem in answer]
 
     server = PolicyServer(

@@ -17,7 +17,7 @@ from shelm.v1 import agent_pb2, agent_pb2_grpc
 from services.policy import errors
 from services.policy.actor import Actor
 from services.policy.admission import Admission
-from services.policy.agents import Agents, PolicyAgent
+from services.policy.agents import Agents, ServedAgent
 from services.policy.archive.archiver import Archiver
 from services.policy.archive.reader import Episodes
 from services.policy.backends.interfaces import Memory
@@ -279,6 +279,8 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     def _forget(self, episode_id: str) -> None:
         """Drops what this process knows of an episode, and its memory slot in the background."""
         self._actor.forget(episode_id)
+        if not self._agents.keep_words:
+            return
         task = asyncio.create_task(self._free_slot(episode_id))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
@@ -328,6 +330,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         state, steps = await self._episodes.steps(name, first=first, limit=limit)
         if state is None or request.incarnation not in ("", state.incarnation):
             raise errors.episode_not_found(name)
+        self._check_words(state, steps, request)
         message = partial(_step_message, state, self._window(state))
         messages = await self._slices.each(message, steps)
         return agent_pb2.GetMemoryResponse(steps=messages, incarnation=state.incarnation)
@@ -345,6 +348,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
             raise errors.episode_not_found(name)
         if not begun.ttl_ms:  # in the archive alone, so nothing will follow
             _, kept = await self._episodes.steps(name, first=first, limit=MAX_STEP)
+            self._check_words(begun, kept, request)
             for step, record in kept:
                 message = memory_step_message(begun, step, record, window=self._window(begun))
                 yield agent_pb2.WatchMemoryResponse(step=message, incarnation=incarnation)
@@ -354,6 +358,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
                 state, steps = await self._store.steps(name, first=first, limit=WATCH_STEPS)
                 if state is None or state.incarnation != incarnation:
                     return
+                self._check_words(state, steps, request)
                 for step, record in steps:
                     message = memory_step_message(state, step, record, window=self._window(state))
                     yield agent_pb2.WatchMemoryResponse(step=message, incarnation=incarnation)
@@ -406,7 +411,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         """One agent."""
         return agent_pb2.GetAgentResponse(agent=self._describe(self._agents.find(request.agent)))
 
-    def _describe(self, agent: PolicyAgent) -> agent_pb2.Agent:
+    def _describe(self, agent: ServedAgent) -> agent_pb2.Agent:
         default = agent is self._agents.default
         return agent_message(agent.bundle.manifest, vocabulary_size=agent.vocabulary_size, default=default)
 
@@ -415,6 +420,18 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         if state is None:
             raise errors.episode_not_found(name)
         return state
+
+    def _check_words(
+        self,
+        state: EpisodeState,
+        steps: Sequence[Numbered],
+        request: agent_pb2.GetMemoryRequest | agent_pb2.WatchMemoryRequest,
+    ) -> None:
+        """Refuses to read words where there are none; the agent may no longer be loaded, its steps tell too."""
+        if request.without_words:
+            return
+        if self._agents.wordless(state.agent_digest) or any(not record.words for _, record in steps):
+            raise errors.keeps_no_words(state.episode_id, state.agent)
 
     def _window(self, state: EpisodeState) -> int:
         return self._agents.window(state.agent_digest)

@@ -50,7 +50,7 @@ class PolicyServerSettings(AgentSettings, RedisSettings):
 
     def _check_retained(self) -> None:
         """Are the retained steps enough to rebuild the memory of each agent?"""
-        for manifest in (bundle.manifest for bundle in self.load_bundles()):
+        for manifest in (bundle.manifest for bundle in self.load_bundles_with_words()):
             needed = -(-history_reach(manifest.memory.layers, manifest.memory.window) // manifest.retrieval.k)
             if self.retained_steps < needed:
                 text = f"agent {manifest.name!r} needs at least {needed} to rebuild, got {self.retained_steps}"
@@ -72,7 +72,7 @@ class PolicySettings(PolicyServerSettings, BackendSettings):
     def backend_tokens(self) -> TokensFile:
         """Has the token that policy sends to retrieval and memory, the one with the scope `inner`."""
         tokens = tokens_in(self.tokens_file)
-        if tokens.now() and not tokens.secret(INNER):
+        if self.load_bundles_with_words() and tokens.now() and not tokens.secret(INNER):
             raise CannotStart(
                 "SHELM_TOKENS_FILE: no token has the scope `inner`, which policy needs to call retrieval and memory; "
                 "add a line `TOKEN policy inner` to the file of all three"

@@ -77,8 +77,9 @@ class Act:
         metrics = _of_agent(self.agent)
         for stage, seconds in metrics.stages.items():
             seconds.observe(answer.times.stages.get(stage, 0.0))
-        metrics.fill.observe(answer.length / answer.window)
-        metrics.similarity.observe(max(0.0, answer.record.words[0].similarity))
+        if answer.record.words:
+            metrics.fill.observe(answer.length / answer.window)
+            metrics.similarity.observe(max(0.0, answer.record.words[0].similarity))
         metrics.surprise.observe(max(0.0, -answer.record.log_prob))
         if answer.step == 0:
             BEGUN.labels(*self.agent).inc()

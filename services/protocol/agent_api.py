@@ -7,7 +7,7 @@ import time
 
 from shelm.v1 import agent_pb2
 
-from agent.bundle import AgentManifest
+from agent.bundle import AgentManifest, Manifest, WordlessManifest
 from services.protocol.actions import action_message, action_space_message
 from services.protocol.fields import check_page_size, check_step
 from services.protocol.image import read_image
@@ -113,21 +113,29 @@ def episode_message(state: EpisodeState) -> agent_pb2.Episode:
     )
 
 
-def agent_message(manifest: AgentManifest, *, vocabulary_size: int, default: bool) -> agent_pb2.Agent:
+def agent_message(manifest: Manifest, *, vocabulary_size: int, default: bool) -> agent_pb2.Agent:
     """The message of an agent."""
-    size = manifest.observation
+    words = manifest if isinstance(manifest, AgentManifest) else None
     return agent_pb2.Agent(
         name=manifest.name,
         digest=manifest.digest,
         description=manifest.description,
-        observation=agent_pb2.ObservationSpec(height=size.height, width=size.width),
+        observation=_observation_message(manifest),
         action_space=action_space_message(manifest.actions),
-        window=manifest.memory.window,
-        tokens_per_step=manifest.retrieval.k,
+        window=words.memory.window if words else 0,
+        tokens_per_step=words.retrieval.k if words else 0,
         vocabulary_size=vocabulary_size,
         environments=manifest.environments,
         default=default,
     )
+
+
+def _observation_message(manifest: Manifest) -> agent_pb2.ObservationSpec:
+    size = manifest.observation
+    spec = agent_pb2.ObservationSpec(height=size.height, width=size.width)
+    if isinstance(manifest, WordlessManifest):
+        spec.channels, spec.stacked = manifest.observation.channels, manifest.observation.stack
+    return spec
 
 
 def explanation_message(explanation: Explanation) -> agent_pb2.ExplainStepResponse:

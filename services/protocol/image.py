@@ -65,6 +65,12 @@ def decode_frame(image: EncodedImage, *, height: int, width: int) -> Frame:
     raise InvalidFrame("encoding", f"expected RAW_RGB8, PNG or JPEG, got {image.encoding}")
 
 
+def check_grey(frame: Frame) -> None:
+    """Raises InvalidFrame unless red, green and blue of each pixel are equal: what an agent expects that sees grey."""
+    if (frame != frame[:, :, :1]).any():
+        raise InvalidFrame("data", "expected grey pixels (red, green and blue equal), got colours")
+
+
 def _check_size(height: int, width: int, expected_height: int, expected_width: int) -> None:
     if height != expected_height:
         raise InvalidFrame("height", f"expected {expected_height}, got {height}")

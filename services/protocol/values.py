@@ -44,6 +44,7 @@ class CommittedStep:
 
     words: in the order in which they entered the memory. value: of the critic. log_prob: natural logarithm of the action's
     probability (density). history_digest: of the history including this step. time_us: microseconds since 1970.
+    policy_state: what a policy without words knows after the step; the episode keeps it until the next one.
     """
 
     words: Sequence[Word]
@@ -53,13 +54,15 @@ class CommittedStep:
     frame_fingerprint: bytes
     history_digest: bytes
     time_us: int
+    policy_state: bytes = b""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeState:
     """The state of an episode, without its words.
 
-    incarnation: tells this episode from those that had its name before or will have it later.
+    incarnation: tells this episode from those that had its name before or will have it later. policy_state: what a policy
+    without words knows after the committed step; read only where a step may follow.
     """
 
     episode_id: str
@@ -77,6 +80,7 @@ class EpisodeState:
     ttl_ms: int = 0  # until it expires; 0 of one that the archive alone has
     incarnation: str = ""
     archived: bool = False  # the archive has a copy
+    policy_state: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ async def main(settings: RetrievalSettings) -> None:
     """Loads the agents and serves until stopped."""
     prepare_torch(settings)
     triton = connect_triton(settings)
-    bundles = settings.load_bundles()
+    bundles = settings.load_bundles_with_words()
     agents = [load_agent(bundle, settings, settings.cache_frames, triton) for bundle in bundles]
     servicer = RetrievalServicer(agents)
 

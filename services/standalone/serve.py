@@ -22,7 +22,7 @@ from services.triton.models import PARTS, model_name
 async def main(settings: StandaloneSettings) -> None:
     """Loads the agents and serves until stopped."""
     prepare_torch(settings)
-    triton, bundles = connect_triton(settings), settings.load_bundles()
+    triton, bundles = connect_triton(settings), settings.load_bundles_with_words()
     frames = settings.cache_frames
     retrieval = RetrievalServicer([load_retrieval(bundle, settings, frames, triton) for bundle in bundles])
     histories = HistoryReader(connect_redis(settings.redis_access, timeout=settings.redis_timeout))

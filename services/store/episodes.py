@@ -29,7 +29,17 @@ from services.runtime.tokens import AT
 from services.store.errors import episode_damaged, store_error, store_errors
 from services.store.keys import deletion_key, entry_id, episode_key, episode_of_key, history_key
 from services.store.readiness import why_not_ready
-from services.store.records import FIELDS, Numbered, check_whole, fields_of, pairs, read_entry, read_record, read_state
+from services.store.records import (
+    FIELDS,
+    FIELDS_TO_ACT,
+    Numbered,
+    check_whole,
+    fields_of,
+    pairs,
+    read_entry,
+    read_record,
+    read_state,
+)
 from services.store.redis import scan_page
 from services.store.replication import FreeingScript, NotReplicated, Scripts
 from services.store.scripts import ARCHIVED, COMMIT, CREATE, DELETE, END, STANDING
@@ -220,7 +230,7 @@ class EpisodeStore:
         episode, history = _keys(episode_id)
         with store_errors(episode_id):
             async with self._client.pipeline(transaction=True) as pipe:
-                pipe.hmget(episode, FIELDS)
+                pipe.hmget(episode, FIELDS_TO_ACT)
                 pipe.pttl(episode)
                 pipe.xrange(history, entry_id(wanted.start), entry_id(wanted.stop - 1), limit)
                 pipe.xrange(history, "-", "+", 1)
@@ -280,7 +290,8 @@ class EpisodeStore:
 
     def _commit_arguments(self, state: EpisodeState, step: int, record: CommittedStep) -> list[Any]:
         before, after = state.history_digest, record.history_digest
-        return [step, before, after, stored_step(record), len(record.words), self._retained, *self._creation(state)]
+        arguments = [step, before, after, stored_step(record), len(record.words), self._retained, *self._creation(state)]
+        return [*arguments, record.policy_state] if record.policy_state else arguments
 
     def _creation(self, state: EpisodeState) -> list[Any]:
         empty = empty_history(state.agent_digest)

@@ -36,6 +36,8 @@ class HistoryReader:
         stored = [read_entry(episode_id, *entry) for entry in entries]
         whole = [number for number, _ in stored] == list(range(step - steps, step))
         if whole and stored[-1][1].history_digest == digest:
+            if not all(one.words for _, one in stored):
+                raise episode_damaged(episode_id, f"a step before step {step} has no words")
             return [word.row for _, one in stored for word in one.words]
         if (committed, newest) == (b"%d" % (step - 1), digest):
             raise episode_damaged(episode_id, f"steps before step {step} are missing")

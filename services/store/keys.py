@@ -38,3 +38,4 @@ def entry_id(step: int) -> str:
 
 
 STEP_FIELD = "step"  # of a stream entry: a serialised shelm.v1.CommittedStep
+STATE_FIELD = "policy_state"  # of the hash: what a policy without words knows after the committed step

@@ -12,7 +12,7 @@ from agent.history import DIGEST_BYTES
 from services.protocol.steps import read_stored_step
 from services.protocol.values import CommittedStep, EpisodeState
 from services.store.errors import episode_damaged
-from services.store.keys import STEP_FIELD
+from services.store.keys import STATE_FIELD, STEP_FIELD
 
 Fields = Mapping[bytes, bytes]
 Entry = tuple[bytes, Fields]  # of a stream: its id and fields
@@ -21,6 +21,7 @@ FIELDS = (  # of an episode's hash, in the order in which they are asked for
     *("agent", "agent_digest", "seed", "deterministic", "incarnation"),
     *("committed", "history", "length", "ended", "total_reward", "created_us", "updated_us", "archived"),
 )
+FIELDS_TO_ACT = (*FIELDS, STATE_FIELD)  # the state of a policy may be large, and is needed only for the next step
 LATEST_US = 253_402_300_800_000_000  # the end of the year 9999, where a protobuf timestamp ends
 
 
@@ -44,6 +45,7 @@ def read_state(episode_id: str, values: Fields, ttl_ms: int) -> EpisodeState:
             # One that an earlier version began has none; its time of creation tells it from others as well.
             incarnation=values.get(b"incarnation", values[b"created_us"]).decode(),
             archived=b"archived" in values,
+            policy_state=values.get(STATE_FIELD.encode(), b""),
         )
         _check_ranges(state)
     except (KeyError, ValueError) as error:
@@ -81,8 +83,8 @@ def read_record(episode_id: str, step: int, data: bytes) -> CommittedStep:
 
 def _checked_step(data: bytes) -> CommittedStep:
     step = read_stored_step(data)
-    if not step.words or len(step.history_digest) != DIGEST_BYTES:
-        raise ValueError("a stored step without words or digest")
+    if len(step.history_digest) != DIGEST_BYTES or len(step.frame_fingerprint) != DIGEST_BYTES:
+        raise ValueError("a stored step without digests")
     return step
 
 
@@ -104,8 +106,8 @@ def check_whole(
 
 
 def fields_of(values: Sequence[bytes | None]) -> dict[bytes, bytes]:
-    """The fields of a hash from the values of `FIELDS`."""
-    return {name.encode(): value for name, value in zip(FIELDS, values, strict=True) if value is not None}
+    """The fields of a hash from the values of `FIELDS`, or of `FIELDS_TO_ACT`."""
+    return {name.encode(): value for name, value in zip(FIELDS_TO_ACT, values, strict=False) if value is not None}
 
 
 def pairs(flat: Sequence[Any]) -> dict[bytes, bytes]:

@@ -3,7 +3,7 @@
 KEYS: the episode's hash, its stream. Times are microseconds since 1970, time to live is milliseconds.
 """
 
-from services.store.keys import STEP_FIELD
+from services.store.keys import STATE_FIELD, STEP_FIELD
 
 # ARGV of creation, from index `at` on: now, ttl, agent, agent digest, seed, deterministic, digest of the empty history,
 # incarnation: what tells this episode from others that had its name before or will have it later.
@@ -26,7 +26,8 @@ return {redis.call('PTTL', KEYS[1]), redis.call('HGETALL', KEYS[1])}
 """
 )
 
-# ARGV: step, digest before, digest after, record, tokens, retained steps, then the creation's.
+# ARGV: step, digest before, digest after, record, tokens, retained steps, then the creation's; from 15 on the state of the
+# policy after the step, if it has one.
 COMMIT = (
     _CREATION
     + f"""
@@ -61,6 +62,7 @@ if known[4] ~= ARGV[2] or known[5] ~= ARGV[11] or known[6] ~= ARGV[12] then retu
 redis.call('HINCRBY', KEYS[1], 'length', ARGV[5])
 redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[6], entry_of(step), '{STEP_FIELD}', ARGV[4])
 redis.call('HSET', KEYS[1], 'committed', ARGV[1], 'history', ARGV[3], 'updated_us', ARGV[7])
+if ARGV[15] then redis.call('HSET', KEYS[1], '{STATE_FIELD}', ARGV[15]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[8])
 redis.call('PEXPIRE', KEYS[2], ARGV[8])
 return {{'OK', step}}

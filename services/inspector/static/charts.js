@@ -52,9 +52,10 @@ export class MemoryChart {
     const row = new Map(shown.map((word, i) => [word, i]));
     const cells = steps.flatMap((step, column) => step.tokens.filter((token) => row.has(token.text))
       .map((token) => [column, row.get(token.text), token.similarity]));
-    this.area.style.height = `${Math.max(120, 18 * shown.length + 20) + 170}px`;
+    const between = `steps ${steps[0].step} to ${steps.at(-1).step}`;
+    this.area.style.height = `${(shown.length ? Math.max(120, 18 * shown.length + 20) : 0) + 170}px`;  // no words: the value alone
     this.area.setAttribute("aria-label",
-      `Heat map of ${shown.length} words over steps ${steps[0].step} to ${steps.at(-1).step}, and the value at each step`);
+      shown.length ? `Heat map of ${shown.length} words over ${between}, and the value at each step` : `The value over ${between}`);
     this.note.textContent = counted.length > WORDS ? `The ${WORDS} most frequent of ${counted.length} words.` : "";
     if (!this.chart) this.start();
     this.chart.resize();

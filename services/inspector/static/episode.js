@@ -15,6 +15,7 @@ export async function show(main, signal, id) {
   let episode = await getEpisode(id, signal);
   const agent = (await getAgents(signal)).find((one) => one.digest === episode.agent_digest);
   const space = agent?.action_space, reach = agent?.window ?? Infinity;
+  const keepsWords = !agent || agent.tokens_per_step > 0;  // else a policy alone: its steps have no words
   const steps = [];
   let following = true, unseen = 0;
 
@@ -25,7 +26,7 @@ export async function show(main, signal, id) {
   };
 
   const rows = new Rows({ label: "Steps", height: ROW, count: () => steps.length, chosen,
-    fill: (element, i) => fillStep(element, steps[i], { space, inWindow: inWindow(i) }) });
+    fill: (element, i) => fillStep(element, steps[i], { space, inWindow: inWindow(i), keepsWords }) });
   const strip = new Strip(id, signal, jump);
   const follow = button("", () => setFollowing(!following), { class: "follow" });
   const goal = h("input", { type: "number", min: 0, step: 1, id: "goal", "aria-label": "Go to step", placeholder: "step" });
@@ -34,7 +35,7 @@ export async function show(main, signal, id) {
   const explanation = h("div", { class: "explanation" });
   const chartPlace = h("div", { class: "chart-place" });
   const exports = h("div", { class: "tools" },
-    button("Explain this step", explainSelected),
+    keepsWords ? button("Explain this step", explainSelected) : "This agent keeps no words.",
     button("JSON lines", () => saveMemory(id, "jsonl", signal)),
     button("CSV", () => saveMemory(id, "csv", signal)),
     button("PNG", () => chart?.chart && chart.picture().then((blob) => save(`${id}.png`, blob))),
@@ -69,13 +70,13 @@ export async function show(main, signal, id) {
     const first = steps.findIndex((_, i) => inWindow(i));
     facts.textContent = [episode.agent, `${steps.length} steps`, state(episode), `reward ${reward(episode)}`,
       `age ${age(Date.now() - episode.create_time)}`,
-      steps.length ? `window: steps ${steps[first]?.step ?? "–"} to ${steps.at(-1).step}` : "no step yet"].join(" · ");
+      !keepsWords ? "keeps no words" : steps.length ? `window: steps ${steps[first]?.step ?? "–"} to ${steps.at(-1).step}` : "no step yet"].join(" · ");
   }
 
   function chosen(i, byPerson) {
     if (byPerson && following && i !== steps.length - 1) { following = false; unseen = 0; paintFacts(); }
     const step = steps[i];
-    detail.textContent = `Step ${step.step}: ${words(step)} → ${action(step.action, space)}, value ${number(step.value)}, ${clock(step.time)}`;
+    detail.textContent = `Step ${step.step}: ${keepsWords ? `${words(step)} → ` : ""}${action(step.action, space)}, value ${number(step.value)}, ${clock(step.time)}`;
     chart?.select(step.step);
     strip.update(steps, i);
   }
@@ -87,7 +88,7 @@ export async function show(main, signal, id) {
 
   function explainSelected() {
     const step = steps[rows.selected];
-    if (step) showExplanation(explanation, id, step.step, space, signal);
+    if (step && keepsWords) showExplanation(explanation, id, step.step, space, signal);
   }
 
   listen({ ...through(rows), " ": () => setFollowing(!following), e: explainSelected,

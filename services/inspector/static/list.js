@@ -85,7 +85,8 @@ export async function show(main, signal) {
         const due = one.committed_step !== null && known?.step !== one.committed_step;
         if (!due || (known && Date.now() - known.at < WORDS_EVERY)) continue;
         const [step] = await getMemory(one.episode_id, one.committed_step, 1, signal);
-        const text = step ? `${words(step)} → ${action(step.action, spaces.get(one.agent_digest))}` : "";
+        const done = step && action(step.action, spaces.get(one.agent_digest));
+        const text = step ? (step.tokens.length ? `${words(step)} → ${done}` : done) : "";
         lastWords.set(one.episode_id, { step: one.committed_step, text, at: Date.now() });
         if (rows.has(one.episode_id)) fill(rows.get(one.episode_id), one);
       }

@@ -5,7 +5,7 @@ import { action, number } from "./format.js";
 
 export const ROW = 54;  // pixels, as in style.css
 
-export function fillStep(element, step, { space, inWindow = true, different = false }) {
+export function fillStep(element, step, { space, inWindow = true, different = false, keepsWords = true }) {
   element.classList.toggle("outside", !inWindow);
   element.classList.toggle("different", different);
   const words = step.tokens.map((token) =>
@@ -15,6 +15,6 @@ export function fillStep(element, step, { space, inWindow = true, different = fa
   if (different) facts.push("different");
   element.replaceChildren(
     h("span", { class: "step" }, step.step),
-    h("span", { class: "words" }, words.length ? words : "no words"),
+    h("span", { class: "words" }, words.length ? words : keepsWords ? "no words" : ""),
     h("span", { class: "facts" }, facts.join(" · ")));
 }

@@ -72,6 +72,8 @@ class Explainer:
     async def _explain(self, call: ExplainCall, deadline: float | None) -> Explanation:
         state, record = await self._committed(call.episode_id, call.step)
         agent = self._agents.pinned(state.agent_digest)
+        if not isinstance(agent, PolicyAgent):
+            raise errors.keeps_no_words(call.episode_id, state.agent)
         first, history = await self._history(state, call.step, agent)
         observation = await self._observation(call, state, agent, record)
         case = _Case(state, call.step, agent, observation, history)

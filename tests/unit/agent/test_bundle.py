@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from agent.bundle import MANIFEST, AgentBundle, InvalidBundle, load_bundle, manifest_digest, write_manifest
+from agent.bundle import (
+    MANIFEST,
+    AgentBundle,
+    InvalidBundle,
+    WordlessBundle,
+    load_any_bundle,
+    load_bundle,
+    manifest_digest,
+    write_manifest,
+    write_wordless,
+)
 
 CONTENT: dict[str, Any] = {
     "format": 1,
@@ -282,3 +292,59 @@ def test_a_name_that_is_no_line_of_text_is_refused(folder: Path, name: str) -> N
     edit(folder, lambda content: content["files"].update({name: "0" * 64}))
     with pytest.raises(InvalidBundle, match=r"tiny: agent\.json: files"):
         load_bundle(folder)
+
+
+WORDLESS: dict[str, Any] = {
+    **{key: value for key, value in CONTENT.items() if key not in ("retrieval", "memory")},
+    "observation": {"height": 64, "width": 64, "channels": 3},
+    "policy": {"kind": "onnx", "file": "policy.onnx"},
+}
+
+
+def wordless(folder: Path, **changes: Any) -> WordlessBundle:
+    folder.mkdir(exist_ok=True)
+    (folder / "policy.onnx").write_bytes(b"content")
+    return write_wordless(folder, {**WORDLESS, **changes})
+
+
+def test_a_bundle_without_words_is_told_by_its_policys_kind_and_is_no_bundle_with_words(tmp_path: Path) -> None:
+    bundle = wordless(tmp_path / "plain")
+    assert load_any_bundle(bundle.folder) == bundle
+    assert bundle.manifest.state_bytes == 0
+    with pytest.raises(InvalidBundle, match="keeps no words: expected `retrieval` and `memory`, got neither"):
+        load_bundle(bundle.folder)
+
+
+def test_an_altered_file_of_a_bundle_without_words_is_refused(tmp_path: Path) -> None:
+    bundle = wordless(tmp_path / "plain")
+    bundle.path("policy.onnx").write_bytes(b"another")
+    with pytest.raises(InvalidBundle, match=r"policy\.onnx was altered"):
+        load_any_bundle(bundle.folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"policy": {**WORDLESS["policy"], "file": "other.onnx"}}, "other.onnx is not listed"),
+        ({"policy": {"kind": "pickle", "file": "policy.onnx"}}, "policy"),
+        ({"retrieval": CONTENT["retrieval"]}, "retrieval"),
+        (
+            {"policy": {**WORDLESS["policy"], "state": [{"input": "h", "output": "g"}], "state_bytes": 262_148}},
+            "expected at most 262144 bytes for an episode, got 262148",
+        ),
+        (
+            {"observation": {**WORDLESS["observation"], "stack": 23}},
+            "expected at most 262144 bytes for an episode, got 270336",
+        ),
+        ({"policy": {**WORDLESS["policy"], "state_bytes": 8}}, "state_bytes: 8 with 0 arrays of state"),
+        (
+            {"policy": {"kind": "entry_point", "entry_point": "os.system", "package": "p", "version": "1"}},
+            "expected MODULE:FUNCTION",
+        ),
+    ],
+)
+def test_a_bundle_without_words_that_says_what_cannot_be_is_refused(
+    tmp_path: Path, changes: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(InvalidBundle, match=text):
+        wordless(tmp_path / "plain", **changes)

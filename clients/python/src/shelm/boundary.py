@@ -70,6 +70,14 @@ def as_frame(observation: Any) -> NDArray[np.uint8]:
     raise invalid("observation", f"{expected}, given {_describe(observation, array)}{_advice(array)}")
 
 
+def grey_as_rgb(observation: Any) -> Any:
+    """Returns a grey frame, (height, width) or (height, width, 1), with its channel three times; others unchanged."""
+    array = as_array(observation)
+    if array.ndim == 2:
+        array = array[:, :, None]
+    return np.repeat(array, CHANNELS, axis=2) if array.ndim == 3 and array.shape[2] == 1 else observation
+
+
 def as_frames(observation: Any) -> AnyArray:
     """Returns the frames (n, height, width, 3) of n environments, to be checked one by one; a single frame as (1, ...)."""
     array = as_array(frame_of(observation))

@@ -13,8 +13,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from shelm.boundary import as_frame, frame_of
+from shelm.boundary import as_frame, frame_of, grey_as_rgb
 from shelm.client import Client
 from shelm.errors import EnvironmentMismatch, PermissionDenied
 from shelm.results import ActionSpace, Agent, Continuous, Discrete
@@ -39,9 +40,14 @@ class Comparison:
             + (_shift(space) if isinstance(self._agent.action_space, Discrete) else "")
         )
 
+    def seen(self, observation: Any) -> NDArray[np.uint8]:
+        """Returns the frame in one environment's observation, as it is sent to this agent; raises InvalidArgument."""
+        frame = frame_of(observation)
+        return as_frame(grey_as_rgb(frame) if self._agent is not None and self._agent.channels == 1 else frame)
+
     def frame(self, observation: Any) -> None:
         """Compares the shape of the frame in one environment's observation; raises EnvironmentMismatch."""
-        shape = as_frame(frame_of(observation)).shape
+        shape = self.seen(observation).shape
         if self._agent is not None and shape != self._agent.observation_shape:
             sees = "x".join(map(str, self._agent.observation_shape))
             shows = "x".join(map(str, shape))

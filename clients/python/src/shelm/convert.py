@@ -91,6 +91,8 @@ def agent_from(agent: agent_pb2.Agent) -> Agent:
         vocabulary_size=agent.vocabulary_size,
         environments=tuple(agent.environments),
         default=agent.default,
+        channels=agent.observation.channels or 3,
+        stacked=agent.observation.stacked or 1,
     )
 
 

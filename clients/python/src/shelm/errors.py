@@ -150,6 +150,12 @@ class RecordingOff(FailedPrecondition):
     advice = "turn on recording at the server; frames of steps taken before cannot be had"
 
 
+class AgentKeepsNoWords(FailedPrecondition):
+    """Words are asked for of an episode whose agent is a policy alone, without a memory in words."""
+
+    advice = "read its steps alone: memory(..., without_words=True), shelm memory --without-words"
+
+
 class AgentMismatch(FailedPrecondition):
     """The episode runs with another agent than the request names."""
 

@@ -193,3 +193,12 @@ class Agent:
     environments: tuple[str, ...]
     default: bool
     """Whether it serves new episodes that name no agent."""
+    channels: int = 3
+    """1: it sees grey, frames whose red, green and blue are equal."""
+    stacked: int = 1
+    """Frames that it sees at once; the server keeps the earlier ones, so one is sent."""
+
+    @property
+    def keeps_words(self) -> bool:
+        """Whether its memory is words; otherwise it is a policy alone."""
+        return self.tokens_per_step > 0

@@ -33,6 +33,7 @@ BY_REASON: dict[str, type[errors.ShelmError]] = {
     "FRAME_NEEDED": errors.FrameNeeded,
     "FRAME_NOT_RECORDED": errors.FrameNotRecorded,
     "RECORDING_OFF": errors.RecordingOff,
+    "AGENT_KEEPS_NO_WORDS": errors.AgentKeepsNoWords,
     "EPISODE_NOT_FOUND": errors.EpisodeNotFound,
     "AGENT_NOT_FOUND": errors.AgentNotFound,
     "EPISODE_EXISTS": errors.AlreadyExists,

@@ -63,11 +63,13 @@ class AsyncReader:
             if not page_token:
                 return
 
-    async def memory(self, episode_id: str, from_step: int = 0) -> AsyncIterator[MemoryStep]:
+    async def memory(self, episode_id: str, from_step: int = 0, *, without_words: bool = False) -> AsyncIterator[MemoryStep]:
         """Yields the remembered words of each step from `from_step` to the last committed one, oldest first; raises
         EpisodeNotFound, also if the episode expires while it is read.
+
+        An agent that keeps no words raises AgentKeepsNoWords, unless `without_words` asks for its steps.
         """
-        request = agent_pb2.GetMemoryRequest(episode_id=text("episode_id", episode_id))
+        request = agent_pb2.GetMemoryRequest(episode_id=text("episode_id", episode_id), without_words=without_words)
         while True:
             request.from_step = natural("from_step", from_step)
             response = await self._transport.call("GetMemory", request)
@@ -78,14 +80,18 @@ class AsyncReader:
                 yield memory_step_from(step)
             from_step = response.steps[-1].step + 1
 
-    async def watch_memory(self, episode_id: str, from_step: int = 0) -> AsyncIterator[MemoryStep]:
+    async def watch_memory(
+        self, episode_id: str, from_step: int = 0, *, without_words: bool = False
+    ) -> AsyncIterator[MemoryStep]:
         """Yields the words of each step as it is committed, until the episode ends or expires.
 
         Close the iterator to stop earlier. A broken stream is reopened at the next step of the same episode, with a new
-        retry budget if it had been working.
+        retry budget if it had been working. `without_words` as in `memory`.
         """
         attempts = self._transport.attempts()
-        request = agent_pb2.WatchMemoryRequest(episode_id=text("episode_id", episode_id), signs_of_life=True)
+        request = agent_pb2.WatchMemoryRequest(
+            episode_id=text("episode_id", episode_id), signs_of_life=True, without_words=without_words
+        )
         while True:
             opened, lived = time.monotonic(), STREAM_LIVED
             request.from_step = natural("from_step", from_step)

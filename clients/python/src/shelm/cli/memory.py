@@ -20,7 +20,7 @@ def memory(client: Client, arguments: argparse.Namespace) -> None:
     episode = client.get_episode(arguments.episode)
     show = _printer(episode, space_in(client, episode), as_json=arguments.json)
     read = client.watch_memory if arguments.follow else client.memory
-    for step in read(arguments.episode, arguments.from_step):
+    for step in read(arguments.episode, arguments.from_step, without_words=arguments.without_words):
         show(step)
 
 

@@ -165,6 +165,7 @@ def _memory(names: Any) -> None:
     _episode(parser)
     parser.add_argument("--follow", action="store_true", help="print words as they are committed, until the episode ends")
     parser.add_argument("--from", dest="from_step", type=natural, default=0, metavar="N", help="first step (%(default)s)")
+    parser.add_argument("--without-words", action="store_true", help="also the steps of an agent that keeps no words")
     parser.set_defaults(command=memory.memory)
 
 

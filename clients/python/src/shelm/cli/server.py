@@ -33,7 +33,7 @@ def agents(client: Client, arguments: argparse.Namespace) -> None:
         mark = "*" if agent.default else " "
         shape = "x".join(map(str, agent.observation_shape))
         space = space_text(agent.action_space)
-        size = f"{agent.vocabulary_size} words, window {agent.window}"
+        size = f"{agent.vocabulary_size} words, window {agent.window}" if agent.keeps_words else "keeps no words"
         print(f"{mark} {agent.name}  {agent.digest[:12]}  {shape}  {space}  {size}  {agent.description}")
 
 

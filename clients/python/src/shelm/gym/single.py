@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from shelm.boundary import as_flag, as_frame, as_info, as_reward, frame_of
+from shelm.boundary import as_flag, as_info, as_reward
 from shelm.client import Client
 from shelm.comparison import Comparison
 from shelm.episode import Episode
@@ -49,7 +49,7 @@ def _transitions(episode: Episode, env: Any, number: int, seed: int, comparison:
     comparison.frame(observation)
     done = False
     while not done:
-        act = episode.act(as_frame(frame_of(observation)))
+        act = episode.act(comparison.seen(observation))
         observation, given, *ends, info = env.step(act.action)
         reward, (terminated, truncated) = as_reward(given), map(as_flag, ends)
         episode.add_reward(reward)

@@ -296,16 +296,18 @@ class DamagedEpisode(_message.Message):
     def __init__(self, episode_id: _Optional[str] = ..., status: _Optional[_Union[Status, _Mapping]] = ...) -> None: ...
 
 class GetMemoryRequest(_message.Message):
-    __slots__ = ("episode_id", "from_step", "limit", "incarnation")
+    __slots__ = ("episode_id", "from_step", "limit", "incarnation", "without_words")
     EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
     FROM_STEP_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_WORDS_FIELD_NUMBER: _ClassVar[int]
     episode_id: str
     from_step: int
     limit: int
     incarnation: str
-    def __init__(self, episode_id: _Optional[str] = ..., from_step: _Optional[int] = ..., limit: _Optional[int] = ..., incarnation: _Optional[str] = ...) -> None: ...
+    without_words: bool
+    def __init__(self, episode_id: _Optional[str] = ..., from_step: _Optional[int] = ..., limit: _Optional[int] = ..., incarnation: _Optional[str] = ..., without_words: bool = ...) -> None: ...
 
 class GetMemoryResponse(_message.Message):
     __slots__ = ("steps", "incarnation")
@@ -332,16 +334,18 @@ class MemoryStep(_message.Message):
     def __init__(self, step: _Optional[int] = ..., tokens: _Optional[_Iterable[_Union[Token, _Mapping]]] = ..., action: _Optional[_Union[Action, _Mapping]] = ..., in_window: bool = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., value: _Optional[float] = ...) -> None: ...
 
 class WatchMemoryRequest(_message.Message):
-    __slots__ = ("episode_id", "from_step", "incarnation", "signs_of_life")
+    __slots__ = ("episode_id", "from_step", "incarnation", "signs_of_life", "without_words")
     EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
     FROM_STEP_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     SIGNS_OF_LIFE_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_WORDS_FIELD_NUMBER: _ClassVar[int]
     episode_id: str
     from_step: int
     incarnation: str
     signs_of_life: bool
-    def __init__(self, episode_id: _Optional[str] = ..., from_step: _Optional[int] = ..., incarnation: _Optional[str] = ..., signs_of_life: bool = ...) -> None: ...
+    without_words: bool
+    def __init__(self, episode_id: _Optional[str] = ..., from_step: _Optional[int] = ..., incarnation: _Optional[str] = ..., signs_of_life: bool = ..., without_words: bool = ...) -> None: ...
 
 class WatchMemoryResponse(_message.Message):
     __slots__ = ("step", "incarnation")
@@ -416,12 +420,16 @@ class GetFrameResponse(_message.Message):
     def __init__(self, frame: _Optional[_Union[Image, _Mapping]] = ...) -> None: ...
 
 class ObservationSpec(_message.Message):
-    __slots__ = ("height", "width")
+    __slots__ = ("height", "width", "channels", "stacked")
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    STACKED_FIELD_NUMBER: _ClassVar[int]
     height: int
     width: int
-    def __init__(self, height: _Optional[int] = ..., width: _Optional[int] = ...) -> None: ...
+    channels: int
+    stacked: int
+    def __init__(self, height: _Optional[int] = ..., width: _Optional[int] = ..., channels: _Optional[int] = ..., stacked: _Optional[int] = ...) -> None: ...
 
 class ActionSpace(_message.Message):
     __slots__ = ("discrete", "continuous", "dict", "names", "low", "high")

@@ -49,6 +49,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_ARCHIVE_OFF: _ClassVar[ErrorReason]
     ERROR_REASON_TENANT_QUOTA: _ClassVar[ErrorReason]
     ERROR_REASON_CROSS_SITE: _ClassVar[ErrorReason]
+    ERROR_REASON_AGENT_KEEPS_NO_WORDS: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 ERROR_REASON_INVALID_FIELD: ErrorReason
 ERROR_REASON_MALFORMED_MESSAGE: ErrorReason
@@ -90,6 +91,7 @@ ERROR_REASON_ARCHIVE_UNAVAILABLE: ErrorReason
 ERROR_REASON_ARCHIVE_OFF: ErrorReason
 ERROR_REASON_TENANT_QUOTA: ErrorReason
 ERROR_REASON_CROSS_SITE: ErrorReason
+ERROR_REASON_AGENT_KEEPS_NO_WORDS: ErrorReason
 RULE_FIELD_NUMBER: _ClassVar[int]
 rule: _descriptor.FieldDescriptor
 
