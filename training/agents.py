@@ -45,18 +45,18 @@ def load_agent(run: dict[str, Any], folder: Path, *, num_envs: int, device: str 
     memory = load_memory(run, num_envs=num_envs, pixels=height * width, device=device)
     if (folder / "memory.safetensors").exists():
         memory.load_state_dict(load_file(folder / "memory.safetensors"))
-    space = ActionSpace.model_validate(run["actions"])
-    outputs, deviations = row_sizes(space)
-    policy = ActorCritic(
-        PolicyPart(**run["policy"]),
-        height=height,
-        width=width,
-        memory=memory.dimension,
-        actions=outputs,
-        deviations=deviations,
-    )
+    policy = load_actor_critic_of(run, weights, memory=memory.dimension)
+    return MemoryAgent(policy.to(device), memory, action_heads(ActionSpace.model_validate(run["actions"])), device)
+
+
+def load_actor_critic_of(run: dict[str, Any], weights: dict[str, torch.Tensor], *, memory: int) -> ActorCritic:
+    """Builds the actor-critic of a run for memory vectors of this dimension, and loads its weights."""
+    height, width = run["frame"]
+    actions, deviations = row_sizes(ActionSpace.model_validate(run["actions"]))
+    shape = PolicyPart(**run["policy"])
+    policy = ActorCritic(shape, height=height, width=width, memory=memory, actions=actions, deviations=deviations)
     policy.load_state_dict(weights)
-    return MemoryAgent(policy.eval().to(device), memory, action_heads(space), device)
+    return policy.eval()
 
 
 class MemoryAgent:

@@ -2,6 +2,7 @@
 
   --sb3 ZIP          an agent of stable-baselines3 (PPO, A2C, DQN) or sb3-contrib (RecurrentPPO), converted to ONNX
   --onnx FILE        an ONNX file; options name its inputs and outputs
+  --run FOLDER       a baseline that training.ppo has trained: cnn and lstm as ONNX, helm and helmv2 as an entry point
   --entry-point M:F  a function of an installed package; a server runs it only with SHELM_ALLOW_CODE=true
 
 A zip of stable-baselines3 holds pickles, so that to open one is to run it: convert only zips that you trust. Nothing of the
@@ -12,7 +13,6 @@ verified by loading it and running its policy once.
 """
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,27 +21,25 @@ from agent.bundle import MANIFEST, WordlessBundle, write_wordless
 from agent.engines.wordless import load_wordless
 from training.policies.entry_point import entry_point_policy
 from training.policies.given_onnx import given_policy
+from training.policies.own_run import run_policy
 from training.policies.sb3 import sb3_policy
 
 POLICY_FILE = "policy.onnx"
 
 
-def make_policy_bundle(
-    out: Path, *, content: dict[str, Any], model: Path | bytes | None, allow_code: bool = False
-) -> WordlessBundle:
+def make_policy_bundle(out: Path, *, content: dict[str, Any], model: Path | bytes | None) -> WordlessBundle:
     """Writes the bundle folder with `content` as its manifest, and runs its policy once.
 
     model: the ONNX file, or its content; None for an entry point.
     """
     out.mkdir(parents=True, exist_ok=True)
     (out / MANIFEST).unlink(missing_ok=True)
+    data = model.read_bytes() if isinstance(model, Path) else model  # before the bundle's own file goes: it may be that one
     (out / POLICY_FILE).unlink(missing_ok=True)
-    if isinstance(model, bytes):
-        (out / POLICY_FILE).write_bytes(model)
-    elif model:
-        shutil.copy(model, out / POLICY_FILE)
+    if data:
+        (out / POLICY_FILE).write_bytes(data)
     bundle = write_wordless(out, {"format": 1, **content})
-    load_wordless(bundle, allow_code=allow_code)
+    load_wordless(bundle, allow_code=True)
     return bundle
 
 
@@ -54,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
         content, model = _made(options)
         common = {"name": options.name or options.out.name, "description": options.description}
         common["environments"] = options.environment
-        bundle = make_policy_bundle(options.out, content=common | content, model=model, allow_code=bool(options.entry_point))
+        bundle = make_policy_bundle(options.out, content=common | content, model=model)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"training.bundle_policy: {error}")
     print(f"{options.out}: {bundle.name} {bundle.digest}")
@@ -67,6 +65,8 @@ def _made(options: argparse.Namespace) -> tuple[dict[str, Any], Path | bytes | N
         return sb3_policy(options.sb3, options.algorithm, stack=stack, action_names=options.action)
     if options.onnx:
         return given_policy(options.onnx, options, stack=stack)
+    if options.run:
+        return run_policy(options.run, options.out, action_names=options.action)
     return entry_point_policy(options, stack=stack), None
 
 
@@ -76,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
     source = result.add_mutually_exclusive_group(required=True)
     source.add_argument("--sb3", type=Path, metavar="ZIP", help="what model.save wrote")
     source.add_argument("--onnx", type=Path, metavar="FILE")
+    source.add_argument("--run", type=Path, metavar="FOLDER", help="of training.ppo --out")
     source.add_argument("--entry-point", metavar="MODULE:FUNCTION")
     result.add_argument("--out", type=Path, required=True, help="folder of the new bundle")
     result.add_argument("--name", default="", help="of the agent, for clients; as the folder, if not given")

@@ -22,6 +22,7 @@ from agent.memory.slots import MemorySlots
 
 Frames = NDArray[np.uint8]  # (rows, height, width, 3)
 Vectors = NDArray[np.float32]  # (rows, dimension)
+LENGTH = np.dtype("<i8")  # of an episode in tokens, before its keys and values
 Words = Callable[[Frames], list[tuple[int, ...]]]  # vocabulary rows of each frame's words
 
 
@@ -123,6 +124,26 @@ class EmbeddingMemory:
         vectors: Vectors = self._model.step_inputs(self._cache, slots, self._lengths[slots], inputs).cpu().numpy()
         self._lengths[slots] += 1
         return vectors
+
+    @property
+    def episode_bytes(self) -> int:
+        """Bytes of what `save` returns."""
+        return self._cache.slot_bytes + LENGTH.itemsize
+
+    def save(self, row: int) -> bytes:
+        """Returns what environment `row` remembers."""
+        length = np.asarray(self._lengths[row].item(), LENGTH)
+        return length.tobytes() + self._cache.save(row).numpy().tobytes()
+
+    def load(self, row: int, saved: bytes) -> None:
+        """Gives environment `row` what `save` returned."""
+        self._lengths[row] = int(np.frombuffer(saved, LENGTH, 1)[0])
+        self._cache.load(
+            row,
+            torch.frombuffer(bytearray(saved), dtype=self._model.embeddings.dtype, offset=LENGTH.itemsize).view(
+                self._cache.slot_shape
+            ),
+        )
 
     def state_dict(self) -> dict[str, Tensor]:
         """Returns the statistics that standardise frames; empty if there are none."""

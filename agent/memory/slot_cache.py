@@ -39,6 +39,7 @@ class SlotCache:
         # A step writes its k tokens before it attends, and the first of them still needs the window - 1 positions before.
         self.capacity = window - 1 + tokens_per_step
         self.slot_bytes = 2 * layers * heads * self.capacity * head_dim * dtype.itemsize
+        self.slot_shape = (layers, 2, heads, self.capacity, head_dim)  # of what `save` returns
         shape = (layers, 2, slots, heads, self.capacity, head_dim)
         self._store = _zeros(shape, dtype, torch.device(device))  # one tensor, so that one operation writes both
         self.keys, self.values, self.heads = self._store[:, 0], self._store[:, 1], heads

@@ -6,8 +6,12 @@ whatever the package raises is raised unchanged.
 """
 
 import importlib
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+import json
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions, version
+from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 from agent.wordless.parts import EntryPointPart
 from agent.wordless.policy import WordlessPolicy
@@ -22,10 +26,20 @@ def load_entry_point(folder: Path, part: EntryPointPart) -> WordlessPolicy:
     if installed != part.version:
         raise ValueError(f"policy.version: expected {part.package} {part.version}, {installed} is installed")
     module, _, name = part.entry_point.partition(":")
-    owners = packages_distributions().get(module.partition(".")[0], [])
-    if part.package not in owners:
+    if not _is_of(module, part.package):
         raise ValueError(f"policy.entry_point: {module} is not of {part.package}")
     policy: WordlessPolicy = getattr(importlib.import_module(module), name)(folder)
     if policy.state_bytes != part.state_bytes:
         raise ValueError(f"policy.state_bytes: expected {policy.state_bytes}, got {part.state_bytes}")
     return policy
+
+
+def _is_of(module: str, package: str) -> bool:
+    """Whether the module is installed with the package, or lies in the folder that an editable install of it points to."""
+    if package in packages_distributions().get(module.partition(".")[0], []):
+        return True
+    found, origin = find_spec(module), json.loads(distribution(package).read_text("direct_url.json") or "{}")
+    if not found or not found.origin or not origin.get("dir_info", {}).get("editable"):
+        return False
+    folder = url2pathname(urlparse(origin["url"]).path)
+    return Path(found.origin).resolve().is_relative_to(Path(folder).resolve())

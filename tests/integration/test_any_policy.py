@@ -1,7 +1,5 @@
 """Agents of stable-baselines3 from their zip to a served Act: bundled by one command, killed, continued, without words."""
 
-import os
-import signal
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -13,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 from shelm.v1 import agent_pb2
-from support.deployment import Standalone, wait_ready
+from support.deployment import Standalone
 from support.errors import refused
 from support.gateway import Gateway, act_request
 from support.policies import STEPS, Played, Squares, play_in_process, trained_ppo, trained_recurrent
@@ -41,16 +39,6 @@ class Served:
         frames = self.played[agent].frames
         return [self.gateway.act(name, step, frames[step], agent=agent, deterministic=True) for step in steps]
 
-    def kill_and_start(self) -> None:
-        """kill -9 of the server; Redis stays."""
-        deployment = self.deployment
-        os.kill(deployment.process.pid, signal.SIGKILL)
-        deployment.process.kill()
-        command, settings = deployment.replica_command()
-        settings = {**settings, "SHELM_LISTEN": deployment.target}
-        deployment._process = Process(command, deployment.folder / "again.log", settings)
-        wait_ready(deployment.gateway, deployment._process)
-
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iterator[Served]:
@@ -70,7 +58,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iter
 def test_a_server_that_is_killed_in_mid_episode_continues_with_the_actions_of_predict(served: Served, name: str) -> None:
     half = STEPS // 2
     first = {agent: served.act(agent, f"{name}-{agent}", range(half)) for agent in served.played}
-    served.kill_and_start()
+    served.deployment.kill_and_start()
     for agent, expected in served.played.items():
         assert len(set(expected.actions)) > 1, "an agent that always does the same would prove nothing"
         (again,) = served.act(agent, f"{name}-{agent}", range(half - 1, half))

@@ -198,6 +198,14 @@ class Standalone(Deployment):
         self._process = Process(command, self.folder / "standalone.log", {**settings, "SHELM_LISTEN": self.target})
         wait_ready(self.gateway, self._process)
 
+    def kill_and_start(self) -> None:
+        """kill -9 of the server, then a new one at the same address; Redis stays."""
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.kill()
+        command, settings = self.replica_command()
+        self._process = Process(command, self.folder / "again.log", {**settings, "SHELM_LISTEN": self.target})
+        wait_ready(self.gateway, self._process)
+
     def stop(self) -> None:
         if self._process:
             self._process.stop()

@@ -45,7 +45,7 @@ def sb3_policy(
         "actions": actions | ({"names": action_names} if action_names else {}),
         "policy": part,
         "provenance": {"source": "stable-baselines3", "algorithm": name, "file": path.name, **_versions(path)},
-    }, _export(graph, shape)
+    }, export(graph, shape)
 
 
 def _classes() -> dict[str, Any]:
@@ -148,7 +148,7 @@ class _Q(_Graph):
         return chances.clamp_min(LEAST_PROBABILITY).log(), q.amax(1, keepdim=True)
 
 
-class _Recurrent(_Graph):
+class Recurrent(_Graph):
     """The state of a row is (hidden, cell) of the actor's LSTM and, if there is one, of the critic's."""
 
     def __init__(self, policy: Any, *, channels_first: bool) -> None:
@@ -177,14 +177,14 @@ class _Recurrent(_Graph):
 
 def _graph(name: str, policy: Any, exploration: float, *, channels_first: bool) -> Any:
     if name == "RecurrentPPO":
-        return _Recurrent(policy, channels_first=channels_first)
+        return Recurrent(policy, channels_first=channels_first)
     if name == "DQN":
         return _Q(policy, exploration, channels_first=channels_first)
     return _ActorCritic(policy, channels_first=channels_first)
 
 
-def _export(graph: Any, shape: tuple[int, int, int]) -> bytes:
-    """The ONNX file, with all weights inside."""
+def export(graph: Any, shape: tuple[int, int, int]) -> bytes:
+    """Returns the ONNX file, with all weights inside. shape: (height, width, channels) of what the policy sees."""
     inputs, names = [torch.zeros(2, *shape, dtype=torch.uint8)], ["frame"]
     outputs = ["parameters", "value"]
     if graph.state_size:
