@@ -2,14 +2,24 @@
 
 import base64
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from gymnasium.wrappers import TransformObservation
+from shelm import Client
+from shelm.errors import EnvironmentMismatch
+from shelm.gym import play
 from shelm.v1 import agent_pb2
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecFrameStack
 from support.deployment import NotReady, Standalone
+from support.errors import refused
 from support.frames import collect_frames
+from support.policies import Squares, trained_ppo
 from support.waiting import wait_for
 
 pytest.importorskip("onnxruntime")
@@ -80,3 +90,36 @@ def test_a_baseline_with_a_language_model_plays_beside_shelm_and_continues_after
             ((row, value, state),) = plain.decide([item])  # type: ignore[misc]
             assert answer.action.discrete == choose(heads, row, seed=SEED, step=step, deterministic=False)[0]
             assert answer.value == pytest.approx(value, abs=CLOSE)
+
+
+def test_grey_stacked_frames_are_played_as_in_training_and_other_frames_are_refused_with_both_sides(tmp_path: Path) -> None:
+    envs = VecFrameStack(make_vec_env(partial(Squares, channels=1), 1), 2)
+    model = trained_ppo(tmp_path / "agent.zip", env=envs)
+    bundle_policy(["--sb3", str(tmp_path / "agent.zip"), "--out", str(tmp_path / "grey"), "--frame-stack", "2"])
+    envs.seed(SEED)
+    observation, expected, done = envs.reset(), list[int](), [False]
+    while not done[0]:
+        action, _ = model.predict(observation, deterministic=True)
+        expected.append(int(action[0]))
+        observation, _, done, _ = envs.step(action)
+    assert len(set(expected)) > 1, "an agent that always does the same would prove nothing"
+    with Standalone(tmp_path / "run", {"SHELM_AGENTS": str(tmp_path / "grey")}).running() as running:
+        actions = list[Any]()
+        with Client(running.target) as client:
+            env = Squares(channels=1)
+            play(client, env, episodes=1, seed=SEED, deterministic=True, on_step=lambda one: actions.append(one.act.action))
+            with pytest.raises(EnvironmentMismatch, match="sees frames of 36x36x3, the environment shows 40x36x3"):
+                play(
+                    client,
+                    TransformObservation(env, lambda frame: np.pad(frame, ((0, 4), (0, 0), (0, 0))), None),
+                    episodes=1,
+                )
+        assert actions == expected
+        frame = np.zeros((36, 36, 3), np.uint8)
+        frame[0, 0, 0] = 1
+        colours = refused(lambda: running.gateway.act("colours", 0, frame))
+        assert colours.reason == "INVALID_FIELD"
+        assert "expected grey pixels (red, green and blue equal), got colours" in colours.message
+        larger = refused(lambda: running.gateway.act("larger", 0, np.zeros((40, 36, 3), np.uint8)))
+        assert "expected 36, got 40" in larger.message
+        assert refused(lambda: running.gateway.episode("larger")).reason == "EPISODE_NOT_FOUND"
