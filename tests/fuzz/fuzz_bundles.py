@@ -47,11 +47,11 @@ def inputs(seed: int, n: int) -> Iterator[bytes]:
 
 def check(data: bytes) -> bool:
     """Loads one bundle and acts with it; returns whether it acted. Raises whatever must not happen."""
-    _limit()
-    with tempfile.TemporaryDirectory() as place, _watched():
+    limit()
+    with tempfile.TemporaryDirectory() as place, watched():
         folder = Path(place) / "bundle"
         folder.mkdir()
-        _unpack(folder, data)
+        unpack(folder, data)
         try:
             return _acts(folder)
         except (ValueError, FileNotFoundError) as error:
@@ -60,7 +60,7 @@ def check(data: bytes) -> bool:
             return False
 
 
-def _unpack(folder: Path, data: bytes) -> None:
+def unpack(folder: Path, data: bytes) -> None:
     if not data.startswith(b'{"files": [['):  # of an earlier form of this corpus: a manifest alone
         (folder / MANIFEST).write_bytes(data)
         (folder / "clip").mkdir()
@@ -97,7 +97,7 @@ def _acts(folder: Path) -> bool:
 
 
 @functools.cache
-def _limit() -> None:
+def limit() -> None:
     """Once in a process: bounds its memory, and silences what transformers says about every load."""
     from transformers.utils import logging
 
@@ -112,7 +112,7 @@ def _limit() -> None:
 
 
 @contextlib.contextmanager
-def _watched() -> Iterator[None]:
+def watched() -> Iterator[None]:
     tried: list[str] = []
 
     def away(*what: object) -> None:

@@ -29,7 +29,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
-SURFACES = ("images", "bundles", "rpc", "names", "tokens", "routes")
+SURFACES = ("images", "bundles", "policies", "rpc", "names", "tokens", "routes")
 AT_ONCE = 16  # inputs under way at a server
 SHOWN = 20  # failures that are printed
 

@@ -3,7 +3,7 @@
 import pytest
 from run import run_stream
 
-INPUTS = {"images": 300, "bundles": 60}
+INPUTS = {"images": 300, "bundles": 60, "policies": 100}
 
 
 @pytest.mark.parametrize("surface", INPUTS)

@@ -97,11 +97,12 @@ def test_grey_stacked_frames_are_played_as_in_training_and_other_frames_are_refu
     model = trained_ppo(tmp_path / "agent.zip", env=envs)
     bundle_policy(["--sb3", str(tmp_path / "agent.zip"), "--out", str(tmp_path / "grey"), "--frame-stack", "2"])
     envs.seed(SEED)
-    observation, expected, done = envs.reset(), list[int](), [False]
-    while not done[0]:
+    observation: Any = envs.reset()
+    expected, ended = list[int](), False
+    while not ended:
         action, _ = model.predict(observation, deterministic=True)
         expected.append(int(action[0]))
-        observation, _, done, _ = envs.step(action)
+        observation, _, (ended,), _ = envs.step(action)
     assert len(set(expected)) > 1, "an agent that always does the same would prove nothing"
     with Standalone(tmp_path / "run", {"SHELM_AGENTS": str(tmp_path / "grey")}).running() as running:
         actions = list[Any]()
