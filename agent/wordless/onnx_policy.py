@@ -1,7 +1,7 @@
 """A policy in an ONNX file, run by onnxruntime on the CPU.
 
 Contract: an ONNX file is data: operators that onnxruntime does not know are refused, and no library is loaded for them, and
-all weights are inside the file. `OnnxPolicy` checks the file against the manifest when it is made, with one run on zeros.
+all weights are inside the file. `OnnxPolicy` checks the file against the manifest when it is made, and takes two steps.
 A model whose rows have a free size runs a whole batch at once; one that was exported for a single row, row by row.
 
 Failure policy: ValueError names the file, the input or output, what was expected and what it has.
@@ -97,8 +97,8 @@ class OnnxPolicy:
         return states
 
     def _decided(self, row: Array, value: float, state: bytes) -> Decided | Exception:
-        if np.isnan(row).any() or np.isnan(value):
-            return ValueError(f"{self._path}: the policy gave no numbers (NaN)")
+        if not (np.isfinite(row).all() and np.isfinite(value) and np.isfinite(np.frombuffer(state, np.float32)).all()):
+            return ValueError(f"{self._path}: the policy gave numbers that are not finite")
         return row, value, state
 
     def _check_names(self) -> None:
@@ -147,15 +147,20 @@ class OnnxPolicy:
             raise ValueError(f"{self._path}: policy.state_bytes: expected {needed}, got {self._part.state_bytes}")
 
     def _try(self) -> None:
-        """Runs on zeros, as one row and, if they are free, as two."""
-        zero = np.zeros(self._shape, np.uint8)
+        """Takes a step on black and then one on white, as one row and, if they are free, as two."""
+        black, white = np.zeros(self._shape, np.uint8), np.full(self._shape, 255, np.uint8)
         for count in (1, 2) if self._together else (1,):
-            for one in self.decide([(zero, b"")] * count):
-                if isinstance(one, Exception):
-                    raise one
-                if one[0].shape != (self._row,):
-                    text = f"expected {self._row} numbers for the actions, got {one[0].size}"
-                    raise ValueError(f"{self._path}: outputs {_names(self._part.parameters)}: {text}")
+            found = [self._tried(one) for one in self.decide([(black, b"")] * count)]
+            for one in self.decide([(white, state) for _, _, state in found]):
+                self._tried(one)
+
+    def _tried(self, one: Decided | Exception) -> Decided:
+        if isinstance(one, Exception):
+            raise one
+        if one[0].shape != (self._row,):
+            text = f"expected {self._row} numbers for the actions, got {one[0].size}"
+            raise ValueError(f"{self._path}: outputs {_names(self._part.parameters)}: {text}")
+        return one
 
 
 def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
