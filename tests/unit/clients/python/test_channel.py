@@ -31,13 +31,13 @@ def test_a_silent_connection_fails_the_call_under_way_and_the_next_one_connects_
     monkeypatch.setattr(channel, "KEEPALIVE", 0.5)
     monkeypatch.setattr(channel, "PATIENCE", 0.5)
     with relay_to(target) as relay, grpc.insecure_channel(relay.target, options=channel_options()) as opened:
-        call = opened.unary_unary("/x.Y/Z")
+        call = opened.unary_unary("/x.Y/Z", None, None)
         assert call(b"one") == b"one"
         time.sleep(2)  # pings alone
         relay.forget()
         with pytest.raises(grpc.RpcError) as failed:
             call(b"lost", timeout=30)
-        assert failed.value.code() is grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
+        assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
         assert call(b"two", timeout=30) == b"two"
         assert relay.accepted == 2
 
@@ -46,7 +46,7 @@ def test_a_new_channel_does_not_share_the_connection_of_another(target: str) -> 
     with relay_to(target) as relay:
         for number in (1, 2):
             opened = grpc.insecure_channel(relay.target, options=channel_options())
-            assert opened.unary_unary("/x.Y/Z")(b"x", timeout=30) == b"x"
+            assert opened.unary_unary("/x.Y/Z", None, None)(b"x", timeout=30) == b"x"
             assert relay.accepted == number
 
 
@@ -71,7 +71,7 @@ DEADLINE = Failure(grpc.StatusCode.DEADLINE_EXCEEDED)
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time now, to be changed."""
     now = [1000.0]
-    monkeypatch.setattr(channel.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     return now
 
 

@@ -86,7 +86,7 @@ async def test_what_a_vanished_client_holds_is_given_back() -> None:
 async def test_calls_after_a_connections_age_take_another_one_and_streams_get_the_grace() -> None:
     settings = ServerSettings.model_validate({"connection_age": 0.5, "connection_grace": 2.0})
     async with serving(server_options(settings)) as (served, target), grpc.aio.insecure_channel(target) as channel:
-        who = channel.unary_unary("/x.Y/Who")
+        who = channel.unary_unary("/x.Y/Who", None, None)
         first = await who(b"")
         watch = channel.unary_stream("/x.Y/Watch", None, None)(b"")
         await watch.initial_metadata()
