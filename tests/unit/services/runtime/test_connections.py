@@ -63,7 +63,7 @@ async def idle(options: Sequence[Option]) -> grpc.StatusCode:
 
 
 async def test_a_client_may_ping_an_idle_connection_every_ten_seconds() -> None:
-    options = server_options(ServerSettings())
+    options = server_options(ServerSettings.model_validate({}))
     scaled = [(name, value // FASTER if name.endswith("_data_ms") else value) for name, value in options]
     ours, plain = await asyncio.gather(idle(scaled), idle([]))
     assert ours is grpc.StatusCode.DEADLINE_EXCEEDED  # it lived as long as it was asked to
