@@ -123,6 +123,8 @@ class TritonServer:
             "--allow-metrics=false",
             f"--grpc-address={self._host}",
             f"--grpc-port={self._port}",
+            "--grpc-keepalive-permit-without-calls=1",  # as our clients do; see services/runtime/connections.py
+            "--grpc-http2-min-recv-ping-interval-without-data=5000",
             *mode,
         ]
 

@@ -7,11 +7,13 @@ the error is UNAVAILABLE with reason API_UNAVAILABLE, whatever gRPC raises. Call
 """
 
 import logging
+import time
 from typing import Any
 
 import grpc
 from google.protobuf.message import Message
 from google.rpc import status_pb2
+from shelm.channel import Silence, channel_options
 from shelm.v1 import agent_pb2, agent_pb2_grpc, errors_pb2
 
 from services.protocol.reasons import failure
@@ -21,11 +23,7 @@ from services.runtime.logs import Sparse
 from services.runtime.tls import TlsFiles
 
 _log = Sparse(logging.getLogger(__name__))
-_OPTIONS = [
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2000),
-    ("grpc.max_receive_message_length", 64 * 2**20),
-]
+_OPTIONS = [*channel_options(), ("grpc.max_receive_message_length", 64 * 2**20)]
 
 
 class PublicApi:
@@ -33,22 +31,24 @@ class PublicApi:
 
     def __init__(self, target: str, *, timeout: float, tls: TlsFiles | None = None) -> None:
         self._timeout = timeout
-        self._channel = open_channel(target, _OPTIONS, tls)
+        self._channel = open_channel(target, _OPTIONS, tls, silence=Silence)
         self._stub: Any = agent_pb2_grpc.AgentServiceStub(self._channel)
 
     async def call(self, method: str, request: Message, authorization: str, *, within: float | None = None) -> Any:
         """Calls a unary method and returns its response. within: timeout in seconds, if not the default."""
+        began, call = time.monotonic(), getattr(self._stub, method)
         try:
-            return await getattr(self._stub, method)(
-                request, timeout=within or self._timeout, metadata=_metadata(authorization)
-            )
+            reply = await call(request, timeout=within or self._timeout, metadata=_metadata(authorization))
         except grpc.aio.AioRpcError as error:
+            self._channel.failed(error, began)
             if problem := handshake_problem(error):
                 _log.warning(problem, f"the public API cannot be reached: {problem}")
             raise error_of(error) from None
         except Exception as error:
             _log.error(type(error).__name__, f"a call of the public API failed: {type(error).__name__}: {error}", error)
             raise _unreachable() from error
+        self._channel.answered()
+        return reply
 
     async def episode(self, episode_id: str, authorization: str) -> agent_pb2.Episode:
         """Returns the metadata of one episode."""

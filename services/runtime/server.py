@@ -4,7 +4,8 @@ Contract: health (grpc.health.v1) is served for every service and for the empty 
 asked every half second and returns what is missing, so NOT_SERVING has a reason in the log. On SIGTERM or SIGINT
 health turns NOT_SERVING, then new calls are refused with SERVER_STOPPING while running ones end, within `stop_grace`
 seconds; only then are the connections closed, and the process ends with 0. Calls beyond what a service takes at once are
-refused by that service in its own words: gRPC itself, which drops calls without a word, takes far more (MOST_PENDING).
+refused by that service in its own words: gRPC itself, which drops calls without a word, takes far more
+(`connections.MOST_PENDING`).
 
 With TLS (SHELM_TLS_CERT), certificates are read again when their files change, at the next handshake.
 
@@ -24,6 +25,7 @@ from grpc_reflection.v1alpha import reflection
 
 from services.runtime import telemetry, traces
 from services.runtime.checks import cannot_listen, check_private, tokens_in
+from services.runtime.connections import server_options
 from services.runtime.grpc_calls import CallServer
 from services.runtime.guard import Guard
 from services.runtime.settings import ServerSettings, describe
@@ -34,22 +36,6 @@ log = logging.getLogger(__name__)
 Ready = Callable[[], Awaitable[list[str]]]  # what is missing; empty: ready
 Add = Callable[[grpc.aio.Server], None]
 READY_EVERY = 0.5  # seconds
-MOST_PENDING = (
-    16_384  # calls received that wait to be taken up; a few KB each. gRPC drops some beyond, all beyond twice as many
-)
-# A connection without data is pinged, so that networks do not forget it and dead clients are noticed; and clients may ping
-# every 10 s, as the shortest interval of gRPC's libraries is: by itself gRPC sends away whoever pings twice in five minutes.
-KEEPALIVE = (
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-)
-# Bytes that grow a thousand times when they are unpacked would be unpacked before anybody has looked at them.
-UNCOMPRESSED = (("grpc.compression_enabled_algorithms_bitset", 1),)
-# A connection must get ready in this time. And gRPC counts calls that have just ended as well, and so would refuse its own
-# clients, who keep to the number of calls at once that they are told.
-BOUNDED = (("grpc.server_handshake_timeout_ms", 20_000), ("grpc.http.overload_protection", 0))
 LAST_REPLIES = 1.0  # seconds that gRPC gets to send the last replies
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -86,22 +72,10 @@ class GrpcServer:
         self._settings, self._listen, self._variable, self._ready = settings, listen, variable, ready
         self._names = ["", *services]
         self._health: Any = health.aio.HealthServicer()  # type: ignore[attr-defined]  # its stubs lack aio
-        size = settings.max_message_bytes
-        options = [
-            ("grpc.max_receive_message_length", min(size, largest or size)),
-            ("grpc.max_send_message_length", size),
-            ("grpc.so_reuseport", 0),
-            ("grpc.server.max_pending_requests", MOST_PENDING),
-            ("grpc.server.max_pending_requests_hard_limit", 2 * MOST_PENDING),
-            *KEEPALIVE,
-            ("grpc.max_concurrent_streams", settings.max_streams),
-            *BOUNDED,
-            *([] if settings.compression else UNCOMPRESSED),
-        ]
         patience = settings.message_timeout
         guard = Guard(domain=domain, tokens=tokens, scopes=scopes or {}, scope=scope, most=most, patience=patience)
         self._drain = guard.drain
-        self._server = CallServer(interceptors=[guard], options=options)
+        self._server = CallServer(interceptors=[guard], options=server_options(settings, largest=largest))
         for add in services.values():
             add(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

@@ -34,6 +34,15 @@ class ServerSettings(TransportSettings):
     )
     message_timeout: float = Field(20.0, gt=0, description="seconds in which the message of a call must arrive")
     max_streams: int = Field(256, gt=0, description="calls of one connection at once; its client keeps further ones back")
+    keepalive: float = Field(
+        20.0, ge=1, le=3600, description="seconds without data after which a connection is pinged; as long for the answer"
+    )
+    connection_age: float = Field(
+        300.0, ge=0, le=2**20, description="seconds until clients open another connection for further calls; 0: never"
+    )
+    connection_grace: float = Field(
+        600.0, gt=0, le=2**20, description="seconds more that calls under way get on a connection of that age"
+    )
     compression: bool = Field(False, description="take compressed requests")
     stop_grace: float = Field(5.0, ge=0, description="seconds that running calls get when the service stops")
     max_queue: int = Field(1024, gt=0, description="items that may wait in one queue")

@@ -1,7 +1,8 @@
 """A Triton Inference Server as an engine: one request per item; Triton forms the batches.
 
 Contract: `infer` sends one row and returns its outputs. The caller's deadline applies to the request, and a caller that
-disconnects cancels it. The channel reconnects automatically, so a restarted Triton is used from the next call on.
+disconnects cancels it. The channel reconnects automatically, so a restarted Triton is used from the next call on, and is
+replaced if it falls silent.
 
 Failure policy: if Triton or a model cannot be reached, the error is UNAVAILABLE (MODEL_UNAVAILABLE) with push-back; if a
 model failed on the request, it is INTERNAL (MODEL_FAILED), with the details in the log only; if too many requests are in
@@ -18,6 +19,7 @@ import grpc
 import numpy as np
 import tritonclient.grpc.aio as triton
 from numpy.typing import NDArray
+from shelm.channel import Silence, channel_options
 from shelm.v1 import errors_pb2
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
@@ -34,7 +36,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 READY_TIMEOUT = 1.0  # seconds
 RETRY_AFTER = 0.5
-_RECONNECT = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000)]
 
 
 class Triton:
@@ -45,7 +46,8 @@ class Triton:
         their own.
         """
         self.target, self._timeout, self._max_in_flight = target, timeout, max_in_flight
-        self._client: Any = triton.InferenceServerClient(target, channel_args=_RECONNECT)
+        self._client, self._silence = _connect(target), Silence()
+        self._retired: Any = None
         self._in_flight = 0
 
     async def missing(self, models: Iterable[str]) -> list[str]:
@@ -54,10 +56,13 @@ class Triton:
         return [answer for answer in answers if answer]
 
     async def _ready(self, model: str) -> str:
+        began = time.monotonic()
         try:
             ready = await self._client.is_model_ready(model, client_timeout=READY_TIMEOUT)
         except Exception as error:  # a readiness check that fails is an answer: not ready
+            await self._failed(error, began)
             return f"triton {self.target}: {_code(error).name}"
+        self._silence.answered()
         return "" if ready else f"triton {self.target}: model {model} is not ready"
 
     async def infer(self, model: str, row: Row, *, deadline: float | None) -> dict[str, NDArray[Any]]:
@@ -68,15 +73,26 @@ class Triton:
         if left <= 0:
             raise deadline_passed()
         tensors = [_tensor(*named) for named in row.items()]
-        self._in_flight += 1
+        self._in_flight, began = self._in_flight + 1, time.monotonic()
         try:
             result = await self._client.infer(model, tensors, client_timeout=left)
         except Exception as error:
+            await self._failed(error, began)
             raise self._error(model, error) from error
         finally:
             self._in_flight -= 1
+        self._silence.answered()
         names = [output.name for output in result.get_response().outputs]
         return {name: result.as_numpy(name)[0] for name in names}
+
+    async def _failed(self, error: Exception, began: float) -> None:
+        """Connects anew if nothing has come for a while. Calls under way may still end on the connection before."""
+        if _code(error) is grpc.StatusCode.DEADLINE_EXCEEDED and self._silence.passed(began):
+            log.warning("nothing comes from triton %s; connecting anew", self.target)
+            before, self._retired = self._retired, self._client
+            self._client, self._silence = _connect(self.target), Silence()
+            if before:
+                await before.close()
 
     def _error(self, model: str, error: Exception) -> ServiceError:
         code = _code(error)
@@ -89,6 +105,10 @@ class Triton:
             _log.error(type(error).__name__, f"a call of Triton failed: {type(error).__name__}: {error}", error)
         text = f"the model server cannot be reached: {code.name}"
         return failure(errors_pb2.ERROR_REASON_MODEL_UNAVAILABLE, text, retry_after=RETRY_AFTER)
+
+
+def _connect(target: str) -> Any:
+    return triton.InferenceServerClient(target, channel_args=channel_options(reconnect=1.0))
 
 
 def connect_triton(settings: AgentSettings) -> Triton | None:

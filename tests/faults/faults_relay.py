@@ -1,9 +1,10 @@
 """A relay between client and server that can lose, hold or delay what passes through it.
 
 Contract: it forwards bytes both ways. After `lose_replies` what the server sends is thrown away, after `lose_requests`
-what the client sends, after `silence` both; `delay` makes every piece late; `tear` ends connections in the middle of a
-message; `half_open` ends them towards the server only; `hold` forwards nothing until `release`. `cut` ends all connections
-at once and forwards again for those that come after.
+what the client sends, after `silence` both; after `forget` both as well, but only on the connections that there are then.
+`delay` makes every piece late; `tear` ends connections in the middle of a message; `half_open` ends them towards the server
+only; `hold` forwards nothing until `release`. `cut` ends all connections at once and forwards again for those that come
+after.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ class Relay:
         self._open = asyncio.Event()
         self._open.set()
         self._lost = self._held = 0
+        self._accepted = self._forgotten = 0
         self._server: asyncio.Server | None = None
         self._thread = threading.Thread(target=self._loop.run_forever)
 
@@ -47,6 +49,11 @@ class Relay:
     def held(self) -> int:
         """Bytes that waited for `release` so far."""
         return self._held
+
+    @property
+    def accepted(self) -> int:
+        """Connections so far."""
+        return self._accepted
 
     def start(self) -> None:
         """Listens."""
@@ -71,6 +78,10 @@ class Relay:
     def silence(self) -> None:
         """From now on nothing passes, and no connection ends."""
         self._losing_replies = self._losing_requests = True
+
+    def forget(self) -> None:
+        """Nothing passes any more over the connections that there are, and none of them ends; new ones are good."""
+        self._forgotten = self._accepted
 
     def delay(self) -> None:
         """From now on every piece is late, each by another time."""
@@ -104,20 +115,25 @@ class Relay:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._accepted += 1
+        number = self._accepted
         their_reader, their_writer = await asyncio.open_connection(self._host, self._port)
         self._writers |= {writer, their_writer}
         self._to_server.add(their_writer)
         for task in (
-            asyncio.create_task(self._forward(reader, their_writer, replies=False)),
-            asyncio.create_task(self._forward(their_reader, writer, replies=True)),
+            asyncio.create_task(self._forward(reader, their_writer, number, replies=False)),
+            asyncio.create_task(self._forward(their_reader, writer, number, replies=True)),
         ):
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, replies: bool) -> None:
+    async def _forward(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int, *, replies: bool
+    ) -> None:
+        """Passes on what comes, of the connection of this number."""
         with contextlib.suppress(OSError):
             while data := await reader.read(2**16):
-                if self._losing_replies if replies else self._losing_requests:
+                if number <= self._forgotten or (self._losing_replies if replies else self._losing_requests):
                     self._lost += len(data)
                     continue
                 if not self._open.is_set():
@@ -130,8 +146,9 @@ class Relay:
                     break
                 writer.write(data)
                 await writer.drain()
-        if not (replies and self._losing_requests):  # half open: the client is not told that the server is gone
-            writer.close()
+        if number <= self._forgotten or (replies and self._losing_requests):
+            return  # half open: the client is not told that the server is gone, nor either of them where both are forgotten
+        writer.close()
 
     async def _half_open(self) -> None:
         for writer in self._to_server:

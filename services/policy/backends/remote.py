@@ -1,7 +1,7 @@
 """Retrieval and memory at one address each, over gRPC. Concurrent callers share a call.
 
 Failure policy: a service that cannot be reached is RETRIEVAL_UNAVAILABLE or MEMORY_UNAVAILABLE, whatever gRPC raises; the
-channel reconnects automatically. Errors of single items are raised unchanged.
+channel reconnects automatically, and is replaced if it falls silent. Errors of single items are raised unchanged.
 """
 
 import logging
@@ -14,6 +14,7 @@ import grpc
 import numpy as np
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from numpy.typing import NDArray
+from shelm.channel import Silence, channel_options
 from shelm.v1 import agent_pb2, errors_pb2
 
 from agent.frame import Observation
@@ -27,7 +28,7 @@ from services.protocol.steps import read_tokens
 from services.protocol.stubs import memory_pb2, memory_pb2_grpc, retrieval_pb2, retrieval_pb2_grpc
 from services.runtime import traces
 from services.runtime.batching import Queue, make_batcher
-from services.runtime.channels import handshake_problem, open_channel
+from services.runtime.channels import Channel, handshake_problem, open_channel
 from services.runtime.errors import ServiceError, deadline_passed, queue_full
 from services.runtime.logs import Sparse
 from services.runtime.tls import TlsFiles
@@ -54,36 +55,34 @@ def _code(error: Exception) -> grpc.StatusCode:
     return error.code() if isinstance(error, grpc.aio.AioRpcError) else grpc.StatusCode.UNKNOWN
 
 
-def connect(target: str, max_message_bytes: int, tls: TlsFiles | None = None, *, name: str = "") -> Any:
+def connect(target: str, max_message_bytes: int, tls: TlsFiles | None = None, *, name: str = "") -> Channel:
     """A channel that reconnects within a second after its server has come back.
 
     name: the host that the server's certificate must be for, if `target` is an address of it.
     """
-    options = [
-        ("grpc.max_receive_message_length", max_message_bytes),
-        ("grpc.max_send_message_length", max_message_bytes),
-        ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.max_reconnect_backoff_ms", 1000),
-    ]
-    return open_channel(target, options, tls, name=name)
+    limits = [("grpc.max_receive_message_length", max_message_bytes), ("grpc.max_send_message_length", max_message_bytes)]
+    return open_channel(target, [*limits, *channel_options(reconnect=1.0)], tls, silence=Silence, name=name)
 
 
 class _Remote:
     """A client of one inner service."""
 
-    def __init__(self, channel: Any, *, name: str, service: str, token: Callable[[], str]) -> None:
+    def __init__(self, channel: Channel, *, name: str, service: str, token: Callable[[], str]) -> None:
         self._name, self._service = name, service
-        self._token = token
+        self._channel, self._token = channel, token
         self._tracer = traces.tracer()
         self._health = health_pb2_grpc.HealthStub(channel)
 
     async def missing(self) -> list[str]:
         """Empty if the service is ready."""
+        began = time.monotonic()
         try:
             reply = await self._health.Check(health_pb2.HealthCheckRequest(service=self._service), timeout=1.0)
         except Exception as error:  # a readiness check that fails is an answer: not ready
+            self._channel.failed(error, began)
             problem = handshake_problem(error)
             return [f"{self._name}: {_code(error).name}" + (f" ({problem})" if problem else "")]
+        self._channel.answered()
         return [] if reply.status == health_pb2.HealthCheckResponse.SERVING else [f"{self._name}: not serving"]
 
     async def _call(
@@ -94,10 +93,14 @@ class _Remote:
         metadata: tuple[tuple[str, str], ...] = (("authorization", f"Bearer {token}"),) if token else ()
         if self._tracer:
             metadata += self._tracer.outgoing() if places is None else self._tracer.carry(places)
+        began = time.monotonic()
         try:
-            return await call(request, timeout=seconds, metadata=metadata)
+            reply = await call(request, timeout=seconds, metadata=metadata)
         except Exception as error:
+            self._channel.failed(error, began)
             raise self._error(error) from error
+        self._channel.answered()
+        return reply
 
     def _error(self, error: Exception) -> ServiceError:
         code = _code(error)
@@ -122,7 +125,7 @@ class _Remote:
 class RemoteRetrieval(_Remote):
     """`Retrieval` over gRPC."""
 
-    def __init__(self, channel: Any, *, token: Callable[[], str] = str, max_batch: int, max_queue: int) -> None:
+    def __init__(self, channel: Channel, *, token: Callable[[], str] = str, max_batch: int, max_queue: int) -> None:
         super().__init__(channel, name="retrieval", service="shelm.internal.v1.RetrievalService", token=token)
         self._stub = retrieval_pb2_grpc.RetrievalServiceStub(channel)
         # Two calls may run at once, so that the next batch is sent while one is computed.
@@ -160,7 +163,7 @@ class RemoteRetrieval(_Remote):
 class RemoteMemory(_Remote):
     """`Memory` over gRPC."""
 
-    def __init__(self, channel: Any, *, token: Callable[[], str] = str, max_batch: int, max_queue: int) -> None:
+    def __init__(self, channel: Channel, *, token: Callable[[], str] = str, max_batch: int, max_queue: int) -> None:
         super().__init__(channel, name="memory", service="shelm.internal.v1.MemoryService", token=token)
         self._stub = memory_pb2_grpc.MemoryServiceStub(channel)
         self._calls: Queue[_Stepped, Remembered] = make_batcher(

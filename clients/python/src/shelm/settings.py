@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 
 from shelm.boundary import invalid
+from shelm.channel import channel_options
 from shelm.tls import Tls, credentials_of
 
 DEFAULT_TARGET = "127.0.0.1:50051"
@@ -56,12 +57,8 @@ class Settings:
     @property
     def options(self) -> list[tuple[str, int]]:
         """The channel options."""
-        return [
-            ("grpc.initial_reconnect_backoff_ms", 100),  # gRPC's own 1 s .. 120 s would outlast the retry budget
-            ("grpc.max_reconnect_backoff_ms", 2000),
-            # a proxy cannot reach this machine's loopback
-            ("grpc.enable_http_proxy", 0 if LOOPBACK.match(self.target) else 1),
-        ]
+        # a proxy cannot reach this machine's loopback
+        return [*channel_options(), ("grpc.enable_http_proxy", 0 if LOOPBACK.match(self.target) else 1)]
 
 
 def _check_target(target: str) -> None:

@@ -91,10 +91,14 @@ class Transport:
         return self._connection
 
     def _answer(self, method: Any, request: Message | bytes, timeout: float) -> Any:
+        began = time.monotonic()
         try:
-            return method(request, timeout=timeout, metadata=self._settings.metadata)
+            answer = method(request, timeout=timeout, metadata=self._settings.metadata)
         except grpc.RpcError as failure:
+            self._connection.failed(failure, began)
             raise self._error(failure) from None
+        self._connection.answered()
+        return answer
 
     def _error(self, failure: grpc.RpcError) -> ShelmError:
         error = error_from_call(failure, target=self._settings.target)

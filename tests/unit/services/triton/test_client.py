@@ -1,4 +1,6 @@
-"""The Triton client: whatever tritonclient and gRPC raise is told to the caller in our words."""
+"""The Triton client: whatever tritonclient and gRPC raise is told to the caller in our words, and a connection that has gone
+silent is replaced.
+"""
 
 import asyncio
 from typing import Any
@@ -6,6 +8,8 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from faults_relay import relay_to
+from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 
 from services.runtime.errors import ServiceError
@@ -64,3 +68,27 @@ async def test_what_is_wrong_with_our_own_tensors_is_no_failure_of_triton() -> N
     triton = await failing(AssertionError("not called"))
     with pytest.raises(TypeError):
         await triton.infer("model", {"X": object()}, deadline=None)  # type: ignore[dict-item]
+
+
+async def test_a_connection_that_has_gone_silent_is_replaced() -> None:
+    """At a stand-in for Triton whose models are ready; tests/triton has the same at a real one."""
+
+    async def ready(request: bytes, _: object) -> bytes:
+        answer: bytes = service_pb2.ModelReadyResponse(ready=True).SerializeToString()
+        return answer
+
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    methods = {"ModelReady": grpc.unary_unary_rpc_method_handler(ready)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("inference.GRPCInferenceService", methods),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    with relay_to(f"127.0.0.1:{port}") as relay:
+        triton = Triton(relay.target, timeout=1, max_in_flight=2)
+        assert await triton.missing(["model"]) == []
+        relay.forget()
+        assert await triton.missing(["model"]) != []
+        async with asyncio.timeout(30):
+            while await triton.missing(["model"]):
+                pass  # each takes until its deadline
+        assert relay.accepted == 2
+    await server.stop(0)

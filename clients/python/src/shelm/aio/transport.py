@@ -90,10 +90,14 @@ class AsyncTransport:
         return self._connection
 
     async def _answer(self, method: Any, request: Message | bytes, timeout: float) -> Any:
+        began = time.monotonic()
         try:
-            return await method(request, timeout=timeout, metadata=self._settings.metadata)
+            answer = await method(request, timeout=timeout, metadata=self._settings.metadata)
         except grpc.RpcError as failure:
+            await self._connection.failed(failure, began)
             raise self._error(failure) from None
+        self._connection.answered()
+        return answer
 
     def _error(self, failure: grpc.RpcError) -> ShelmError:
         error = error_from_call(failure, target=self._settings.target)
