@@ -42,7 +42,7 @@ def brightness(frame: Frame, *, factor: float) -> Frame:
 
 
 def occlude(frame: Frame, rng: np.random.Generator, *, share: float, colour: tuple[int, ...] = (0, 0, 0)) -> Frame:
-    """Covers `share` of the frame with a rectangle of the frame's proportions, of one colour, at a random place inside it."""
+    """Covers `share` of the frame with a rectangle of its proportions, of one colour, at a random place inside it."""
     height, width = (round(side * share**0.5) for side in frame.shape[:2])
     top, left = (int(rng.integers(side - size + 1)) for side, size in zip(frame.shape[:2], (height, width), strict=True))
     covered = frame.copy()

@@ -83,7 +83,7 @@ def play(agent: MemoryAgent, episodes: list[Episode], eyes: list[Eye], *, view: 
 def cell(
     agent: MemoryAgent, environments: Sequence[Any], starts: list[int], *, name: str, view: str, options: argparse.Namespace
 ) -> dict[str, Any]:
-    """Plays one perturbation of one view from all starts; returns their returns (starts, draws) and what follows from them."""
+    """Plays one perturbation of one view from all starts; returns its part of the output file."""
     draws = options.draws if name.startswith(DRAWN) else 1
     places = [(start, draw) for start in starts for draw in range(draws)]
     episodes = [Episode(environments[row], seed=start, row=row) for row, (start, _) in enumerate(places)]

@@ -3,8 +3,8 @@
 An environment with few starts repeats them: 500 episodes of MiniGrid-MemoryS11 are its 32 starts about 16 times each. What
 is counted over episodes then looks more certain than it is.
 
-Contract: `distinct_starts` returns one seed per distinct state after `reset(seed=...)`, in the order in which seeds 0, 1, ...
-meet them; it stops after `PATIENCE` times as many resets without a new one as there are starts. Failure policy: an
+Contract: `distinct_starts` returns one seed per distinct state after `reset(seed=...)`, the first of 0, 1, ... that meets
+it; it stops after `PATIENCE` times as many resets without a new one as there are starts. Failure policy: an
 environment whose state cannot be told (it is no MiniGrid), or with more than `MOST` starts, raises ValueError.
 """
 

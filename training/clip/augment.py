@@ -42,6 +42,7 @@ STRENGTHS: dict[str, Strength] = {
     "strong": _STRONG,
     "colourless": replace(_STRONG, saturation=(0.0, 1.5), reordered=0.2),
 }
+COLOURS_KEPT = ("mild", "strong")
 
 
 def augment(strength: str, frames: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

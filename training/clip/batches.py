@@ -16,6 +16,7 @@ import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from torch import Tensor
 
+from training.clip.augment import augment
 from training.clip.captions import BARE_WORDS, LOOKS, Captions, captions
 from training.clip.scenes import draw_view
 from training.clip.tiles import render
@@ -64,10 +65,13 @@ def _word_target(said: Captions, *, looks: bool) -> dict[str, float]:
     return target
 
 
-def make_batch(seed: int, iteration: int, rows: int, negatives: Sequence[str], *, looks: bool = False) -> Batch:
+def make_batch(
+    seed: int, iteration: int, rows: int, negatives: Sequence[str], *, looks: bool = False, augmentation: str = ""
+) -> Batch:
     """Returns batch number `iteration`, with `negatives` as extra texts.
 
-    looks: whether colours and states of doors are bare words too.
+    looks: whether colours and states of doors are bare words too. augmentation: a strength of training.clip.augment that
+    keeps colours, because captions name them; empty for none.
     """
     rng = np.random.default_rng((seed, iteration))
     views = np.stack([draw_view(rng) for _ in range(rows)])
@@ -84,4 +88,5 @@ def make_batch(seed: int, iteration: int, rows: int, negatives: Sequence[str], *
             if text in index:
                 true[row, index[text]] = True
     longer_target = torch.tensor([index[text] for text in chosen])
-    return Batch(normalise(render(views)), texts, len(known), word_target, longer_target, true)
+    frames = augment(augmentation, render(views), rng) if augmentation else render(views)
+    return Batch(normalise(frames), texts, len(known), word_target, longer_target, true)
