@@ -2,8 +2,9 @@
 `python -m training.clip.robust --clip file:models/minigrid-memory/clip --out runs/clip-minigrid-robust`.
 
 A copy of the model's image tower (the student) sees augmented synthetic views and learns to rank the vocabulary as the model
-itself (the teacher) ranks it for the same views without augmentation. The text tower stays as it is, so the vocabulary does
-too, and a policy that was trained on the teacher's words can go on with the student's. Captions are not needed.
+itself (the teacher) ranks it for the same views without augmentation, or, with `--target captions`, as the captions do. The
+text tower stays as it is, so the vocabulary does too. The teacher's words are those that its policy was trained with; where
+several objects are in view they may hang by a hair; those of the captions name the nearest object.
 
 Contract: a batch is a pure function of (seed, iteration). `checkpoint.pt` is replaced atomically every 50 iterations and
 `--resume` continues from it; `OUT/export` holds the model in open_clip's format, `OUT/training.json` settings and losses.
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 from tqdm import trange
@@ -29,7 +31,8 @@ from tqdm import trange
 from agent.retrieval.clip import clip_sha256, load_clip
 from agent.vocabulary import Vocabulary
 from training.clip.augment import STRENGTHS, augment
-from training.clip.batches import normalise
+from training.clip.batches import normalise, word_target
+from training.clip.captions import BARE_WORDS, captions
 from training.clip.folder import export
 from training.clip.scenes import draw_view
 from training.clip.tiles import render
@@ -50,6 +53,7 @@ class Distillation:
         vocabulary = Vocabulary.load(options.vocabulary)
         vocabulary.check_made_for(clip_sha256=clip_sha256(options.clip), words_sha256="")
         self.words = normalize(torch.as_tensor(vocabulary.embeddings).float(), dim=-1) * self.teacher.logit_scale.exp()
+        self.rows = {word: vocabulary.words.index(word) for word in BARE_WORDS}
         parameters = self.student.visual.parameters()
         self.optimizer = torch.optim.AdamW(parameters, lr=PEAK_RATE, weight_decay=DECAY, betas=(0.9, 0.98), fused=True)
         self.losses: list[float] = []
@@ -57,12 +61,23 @@ class Distillation:
     def _logits(self, model: Any, frames: Any) -> Tensor:
         return normalize(model.visual(normalise(frames)), dim=-1) @ self.words.T
 
+    def _target(self, views: NDArray[np.uint8], frames: NDArray[np.uint8]) -> Tensor:
+        """Returns the wanted distribution over the words of the vocabulary, float32 (rows, words)."""
+        if self.options.target == "teacher":
+            with torch.no_grad():
+                return self._logits(self.teacher, frames).softmax(-1)
+        target = torch.zeros(len(views), len(self.words))
+        for row, view in enumerate(views):
+            for word, share in word_target(captions(view)).items():
+                target[row, self.rows[word]] = share
+        return target
+
     def step(self, iteration: int) -> float:
-        """Makes one update; returns the loss: the divergence of the student's distribution of words from the teacher's."""
+        """Makes one update; returns the loss: the divergence of the student's distribution of words from the target."""
         options, rng = self.options, np.random.default_rng((self.options.seed, iteration))
-        frames = render(np.stack([draw_view(rng) for _ in range(options.rows)]))
-        with torch.no_grad():
-            target = self._logits(self.teacher, frames).softmax(-1)
+        views = np.stack([draw_view(rng) for _ in range(options.rows)])
+        frames = render(views)
+        target = self._target(views, frames)
         entropy = -(target * target.clamp_min(1e-12).log()).sum(-1).mean()
         loss = cross_entropy(self._logits(self.student, augment(options.augment, frames, rng)), target) - entropy
         self.optimizer.param_groups[0]["lr"] = learning_rate(iteration, options.iterations, PEAK_RATE)
@@ -108,6 +123,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--vocabulary", type=Path, default=Path("models/minigrid-memory/vocabulary.safetensors"))
     result.add_argument("--out", type=Path, required=True)
     result.add_argument("--augment", choices=tuple(STRENGTHS), default="colourless")
+    result.add_argument("--target", choices=("teacher", "captions"), default="teacher", help="what the words shall be")
     result.add_argument("--iterations", type=int, default=600)
     result.add_argument("--rows", type=int, default=128, help="images per batch")
     result.add_argument("--seed", type=int, default=0)
