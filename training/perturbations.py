@@ -7,6 +7,7 @@ raises the error of Pillow or numpy.
 """
 
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -18,7 +19,7 @@ Frame = NDArray[np.uint8]  # (height, width, 3)
 Perturbation = Callable[[Frame, np.random.Generator], Frame]
 
 
-def _bytes(values: NDArray[Any]) -> Frame:
+def rounded(values: NDArray[Any]) -> Frame:
     """Rounds to uint8; what is out of range becomes 0 or 255."""
     pixels: Frame = np.clip(np.rint(values), 0, 255).astype(np.uint8)
     return pixels
@@ -26,7 +27,7 @@ def _bytes(values: NDArray[Any]) -> Frame:
 
 def noise(frame: Frame, rng: np.random.Generator, *, sigma: float) -> Frame:
     """Adds independent Gaussian noise with standard deviation `sigma`, of 255, to every value."""
-    return _bytes(frame + np.float32(sigma) * rng.standard_normal(frame.shape, np.float32))
+    return rounded(frame + np.float32(sigma) * rng.standard_normal(frame.shape, np.float32))
 
 
 def jpeg(frame: Frame, *, quality: int) -> Frame:
@@ -38,7 +39,7 @@ def jpeg(frame: Frame, *, quality: int) -> Frame:
 
 def brightness(frame: Frame, *, factor: float) -> Frame:
     """Multiplies all values."""
-    return _bytes(frame * np.float32(factor))
+    return rounded(frame * np.float32(factor))
 
 
 def occlude(frame: Frame, rng: np.random.Generator, *, share: float, colour: tuple[int, ...] = (0, 0, 0)) -> Frame:
@@ -65,12 +66,12 @@ def channels(frame: Frame, *, order: tuple[int, ...]) -> Frame:
 def saturate(frame: Frame, *, factor: float) -> Frame:
     """Moves colours away from their grey (ITU-R 601) by `factor`; 0 gives grey, 1 the same frame."""
     grey = (frame @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]
-    return _bytes(grey + np.float32(factor) * (frame - grey))
+    return rounded(grey + np.float32(factor) * (frame - grey))
 
 
 def gain(frame: Frame, *, factors: tuple[float, ...]) -> Frame:
     """Multiplies each channel by a factor of its own, as another white balance does."""
-    return _bytes(frame * np.array(factors, np.float32))
+    return rounded(frame * np.array(factors, np.float32))
 
 
 def shift_at_random(frame: Frame, rng: np.random.Generator, *, pixels: int) -> Frame:
@@ -79,19 +80,18 @@ def shift_at_random(frame: Frame, rng: np.random.Generator, *, pixels: int) -> F
     return shift(frame, right=right, down=down)
 
 
+def _alone(perturb: Callable[..., Frame], **settings: Any) -> Perturbation:
+    """Returns a perturbation that draws nothing."""
+    return lambda frame, rng: perturb(frame, **settings)
+
+
 PERTURBATIONS: dict[str, Perturbation] = {
     "clean": lambda frame, rng: frame,
-    **{f"noise {sigma}": lambda frame, rng, sigma=sigma: noise(frame, rng, sigma=sigma) for sigma in (8, 16, 32)},
-    **{f"JPEG {quality}": lambda frame, rng, quality=quality: jpeg(frame, quality=quality) for quality in (95, 75)},
-    **{
-        f"brightness {factor}": lambda frame, rng, factor=factor: brightness(frame, factor=factor)
-        for factor in (0.5, 0.75, 1.25, 1.5)
-    },
-    **{
-        f"occlusion {percent} %": lambda frame, rng, percent=percent: occlude(frame, rng, share=percent / 100)
-        for percent in (5, 15)
-    },
-    "shift 1": lambda frame, rng: shift_at_random(frame, rng, pixels=1),
-    "BGR": lambda frame, rng: channels(frame, order=(2, 1, 0)),
-    "grey": lambda frame, rng: saturate(frame, factor=0),
+    **{f"noise {sigma}": partial(noise, sigma=sigma) for sigma in (8, 16, 32)},
+    **{f"JPEG {quality}": _alone(jpeg, quality=quality) for quality in (95, 75)},
+    **{f"brightness {factor}": _alone(brightness, factor=factor) for factor in (0.5, 0.75, 1.25, 1.5)},
+    **{f"occlusion {percent} %": partial(occlude, share=percent / 100) for percent in (5, 15)},
+    "shift 1": partial(shift_at_random, pixels=1),
+    "BGR": _alone(channels, order=(2, 1, 0)),
+    "grey": _alone(saturate, factor=0),
 }

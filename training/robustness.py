@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from statsmodels.stats.proportion import proportion_confint
 from tqdm import tqdm
 
 from agent.bundle import load_bundle
@@ -39,6 +38,7 @@ from training.starts import distinct_starts
 VIEWS = ("memory", "policy", "both")
 REPEATED = {"repeated 0.2": 0.2, "repeated 0.5": 0.5}
 NAMES = (*PERTURBATIONS, *REPEATED)
+NORMAL = 1.959964  # quantile of 97.5 %
 DRAWN = ("noise", "occlusion", "shift", "repeated")  # the perturbations that draw
 
 
@@ -94,16 +94,24 @@ def cell(
     return {"perturbation": name, "view": view} | summary(returns) | {"lengths": lengths.tolist()}
 
 
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """Returns Wilson's 95 % interval of a share of `count` observations, which need not be a whole number of them."""
+    squared = NORMAL**2 / count
+    middle = (share + squared / 2) / (1 + squared)
+    reach = (share * (1 - share) * squared + squared**2 / 4) ** 0.5 / (1 + squared)
+    return max(0.0, middle - reach), min(1.0, middle + reach)
+
+
 def summary(returns: NDArray[np.float64]) -> dict[str, Any]:
     """Returns mean return and share of solved episodes of returns (starts, draws), with the share's 95 % Wilson interval for
     as many observations as there are starts.
     """
     solved = float((returns > 0).mean())
-    low, high = proportion_confint(solved * len(returns), len(returns), method="wilson")
+    low, high = wilson(solved, len(returns))
     return {
         "mean_return": float(returns.mean()),
         "solved": solved,
-        "interval": [float(low), float(high)],
+        "interval": [low, high],
         "returns": returns.round(6).tolist(),
     }
 

@@ -55,7 +55,7 @@ def draw_images(rng: np.random.Generator, rows: int) -> Tensor:
     return normalise(render(np.stack([draw_view(rng) for _ in range(rows)])))
 
 
-def word_target(said: Captions, *, looks: bool = False) -> dict[str, float]:
+def word_shares(said: Captions, *, looks: bool = False) -> dict[str, float]:
     """Returns the wanted distribution over bare words; with `looks`, over colours and doors' states too."""
     share = NEAREST if said.others else 1.0
     target = {said.word: share} | {other: (1 - share) / len(said.others) for other in said.others}
@@ -83,7 +83,7 @@ def make_batch(
     texts = [*known, *negatives]
     word_target, true = torch.zeros(rows, len(texts)), torch.zeros(rows, len(texts), dtype=torch.bool)
     for row, item in enumerate(said):
-        for word, share in word_target(item, looks=looks).items():
+        for word, share in word_shares(item, looks=looks).items():
             word_target[row, index[word]] = share
         for text in (item.word, *item.longer, *item.looks, *item.other_looks):
             if text in index:

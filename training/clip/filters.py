@@ -6,9 +6,9 @@ Contract: pure functions of uint8 (height, width, 3). Failure policy: raises no 
 from collections.abc import Callable
 
 import numpy as np
-from scipy.ndimage import median_filter
+from scipy.ndimage import median_filter  # type: ignore[import-untyped]
 
-from training.perturbations import Frame
+from training.perturbations import Frame, rounded
 
 
 def median(frame: Frame) -> Frame:
@@ -19,17 +19,17 @@ def median(frame: Frame) -> Frame:
 
 def quantised(frame: Frame) -> Frame:
     """Rounds values to the nearest of 9 levels, 0 to 255."""
-    return np.rint(np.rint(frame / 32) * 32 * (255 / 256)).astype(np.uint8)
+    return rounded(np.rint(frame / 32) * 32)
 
 
 def stretched(frame: Frame) -> Frame:
     """Multiplies all values so that the brightest is 255."""
-    return np.rint(frame * (255 / max(int(frame.max()), 1))).astype(np.uint8)
+    return rounded(frame * (255 / max(int(frame.max()), 1)))
 
 
 def levelled(frame: Frame) -> Frame:
     """Multiplies all values so that their mean is 64, as of a typical frame of MiniGrid; what exceeds 255 becomes 255."""
-    return np.clip(np.rint(frame * (64 / max(float(frame.mean()), 1))), 0, 255).astype(np.uint8)
+    return rounded(frame * (64 / max(float(frame.mean()), 1)))
 
 
 FILTERS: dict[str, Callable[[Frame], Frame]] = {

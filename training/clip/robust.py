@@ -17,7 +17,6 @@ import argparse
 import json
 import os
 import time
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from tqdm import trange
 from agent.retrieval.clip import clip_sha256, load_clip
 from agent.vocabulary import Vocabulary
 from training.clip.augment import STRENGTHS, augment
-from training.clip.batches import normalise, word_target
+from training.clip.batches import normalise, word_shares
 from training.clip.captions import BARE_WORDS, captions
 from training.clip.folder import export
 from training.clip.scenes import draw_view
@@ -41,18 +40,22 @@ from training.clip.train import DECAY, SAVE_EVERY, learning_rate
 PEAK_RATE = 3e-4
 
 
+def _model(spec: str) -> Any:
+    """Returns open_clip's model with frozen weights."""
+    return load_clip(spec).model
+
+
 class Distillation:
     """Teacher, student, optimiser and loss curve of one run."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.config = json.loads((Path(options.clip.removeprefix("file:")) / "open_clip_config.json").read_text())
-        self.teacher: Any = load_clip(options.clip).model
-        self.student: Any = deepcopy(self.teacher)
+        self.teacher, self.student = _model(options.clip), _model(options.clip)
         self.student.visual.requires_grad_(True).train()
         vocabulary = Vocabulary.load(options.vocabulary)
         vocabulary.check_made_for(clip_sha256=clip_sha256(options.clip), words_sha256="")
-        self.words = normalize(torch.as_tensor(vocabulary.embeddings).float(), dim=-1) * self.teacher.logit_scale.exp()
+        self.words: Tensor = normalize(vocabulary.embeddings, dim=-1) * self.teacher.logit_scale.exp()
         self.rows = {word: vocabulary.words.index(word) for word in BARE_WORDS}
         parameters = self.student.visual.parameters()
         self.optimizer = torch.optim.AdamW(parameters, lr=PEAK_RATE, weight_decay=DECAY, betas=(0.9, 0.98), fused=True)
@@ -68,7 +71,7 @@ class Distillation:
                 return self._logits(self.teacher, frames).softmax(-1)
         target = torch.zeros(len(views), len(self.words))
         for row, view in enumerate(views):
-            for word, share in word_target(captions(view)).items():
+            for word, share in word_shares(captions(view)).items():
                 target[row, self.rows[word]] = share
         return target
 

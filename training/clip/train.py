@@ -53,7 +53,7 @@ class Scenes:
     """
 
     bare_words: Sequence[str]
-    batch: Callable[[int, int, int, Sequence[str]], Batch]
+    batch: Callable[..., Batch]
     images: Callable[[np.random.Generator, int], Tensor]
     model_cfg: dict[str, Any]
     preprocess_cfg: dict[str, Any]

@@ -13,7 +13,8 @@ GREY = np.full((56, 48, 3), 128, np.uint8)
 def test_the_result_is_a_frame_of_the_same_size_and_the_given_one_is_untouched(name: str) -> None:
     before = FRAME.copy()
     after = PERTURBATIONS[name](FRAME, np.random.default_rng(1))
-    assert (after.shape, after.dtype) == (FRAME.shape, np.uint8)
+    assert after.shape == FRAME.shape
+    assert after.dtype == np.uint8
     assert np.array_equal(FRAME, before)
     assert np.array_equal(after, FRAME) == (name == "clean")
 

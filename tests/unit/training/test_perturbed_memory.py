@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,6 +74,7 @@ def test_training_perturbs_what_the_memory_sees_and_not_what_the_policy_sees(
     monkeypatch.setattr("training.ppo.load_memory", lambda *_, **__: inner)
     command = ["--env", "MiniGrid-MemoryS7-v0", "--out", "unused", "--perturbed", perturbed]
     environment, _ = make_environment(parse_arguments(command))
-    seen = environment.reset()["frame"].transpose(0, 2, 3, 1)
+    observation: Any = environment.reset()
+    seen = observation["frame"].transpose(0, 2, 3, 1)
     assert np.array_equal(inner.given[0], seen) == (perturbed == "none")
     environment.close()
