@@ -19,7 +19,7 @@ from agent.engines.retrieval import load_retriever
 from agent.policy.actor_critic import ActorCritic, load_actor_critic
 from agent.policy.heads import Head, action_heads, choose, choose_action, row_sizes
 from training.engines import CACHE_FRAMES, load_memory
-from training.memory import Memory, WordMemory
+from training.memory import EditedMemory, Memory
 from training.recurrent import load_policy
 
 Frames = NDArray[np.uint8]  # (rows, height, width, 3)
@@ -69,7 +69,7 @@ def load_bundle_agent(bundle: AgentBundle, *, num_envs: int) -> "MemoryAgent":
     def words(frames: Frames) -> list[tuple[int, ...]]:
         return [tuple(word.row for word in found) for found in retriever.retrieve(list(frames))]
 
-    memory = WordMemory(words=words, slots=slots, agent_digest=bundle.digest, dimension=slots.dimension)
+    memory = EditedMemory(words=words, slots=slots, agent_digest=bundle.digest, dimension=slots.dimension)
     return MemoryAgent(load_actor_critic(bundle).eval(), memory, action_heads(bundle.manifest.actions))
 
 
@@ -77,11 +77,11 @@ class MemoryAgent:
     """An actor-critic with a memory (which may be NoMemory)."""
 
     def __init__(self, policy: ActorCritic, memory: Memory, heads: Sequence[Head], device: str = "cpu") -> None:
-        self._policy, self._memory, self._heads, self._device = policy, memory, heads, device
+        self._policy, self.memory, self._heads, self._device = policy, memory, heads, device
 
     def begin(self, row: int) -> None:
         """Empties the row's memory."""
-        self._memory.begin(row)
+        self.memory.begin(row)
 
     def act(self, frames: Frames, places: Sequence[Place], *, deterministic: bool) -> list[Any]:
         """Appends the frames to the memory, then acts on frames and memory vectors, as in the server."""
@@ -89,7 +89,7 @@ class MemoryAgent:
 
     def act_on(self, remembered: Frames, seen: Frames, places: Sequence[Place], *, deterministic: bool) -> list[Any]:
         """Does the same with one frame for the memory and another for the policy's convolutions."""
-        memory = torch.from_numpy(self._memory.remember(remembered, [row for row, _, _ in places])).to(self._device)
+        memory = torch.from_numpy(self.memory.remember(remembered, [row for row, _, _ in places])).to(self._device)
         features = self._policy.encode(torch.from_numpy(seen).to(self._device).permute(0, 3, 1, 2))
         parameters, _ = self._policy.decide(features, memory)
         return [
