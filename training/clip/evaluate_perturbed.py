@@ -11,6 +11,8 @@ Failure policy: a bundle that cannot be loaded ends the command with its error.
 
 import argparse
 import json
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=STEPS, help="of the random walk")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    command = shlex.join(["python", "-m", "training.clip.evaluate_perturbed", *given])
     torch.set_num_threads(1)
     bundles = [load_bundle(folder) for folder in options.bundle]
     retrievers = [load_retriever(bundle, device="cpu", cache_frames=0) for bundle in bundles]
@@ -81,7 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
     ]
     named = [{"folder": str(folder), "digest": one.digest} for folder, one in zip(options.bundle, bundles, strict=True)]
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps({"commit": commit(), "bundles": named, "rows": rows}) + "\n")
+    options.out.write_text(json.dumps({"command": command, "commit": commit(), "bundles": named, "rows": rows}) + "\n")
     for row in rows:
         print(row)
 
