@@ -29,7 +29,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from statsmodels.stats.proportion import proportion_confint
 from tqdm import tqdm
 
 from agent.bundle import load_bundle
@@ -38,6 +37,7 @@ from training.agents import MemoryAgent, load_bundle_agent
 from training.environments import single_environment
 from training.evaluate import Episode
 from training.memory import Edit, EditedMemory
+from training.robustness import wilson
 from training.run_log import commit
 from training.starts import distinct_starts
 
@@ -130,7 +130,7 @@ def _end(episode: Episode) -> str:
 def cell(ends: list[str]) -> dict[str, Any]:
     """Counts, and the 95 % Wilson interval of the share that ended right."""
     counts = Counter(ends)
-    low, high = proportion_confint(counts["right"], len(ends), method="wilson")
+    low, high = wilson(counts["right"] / len(ends), len(ends))
     return {**{end: counts[end] for end in ENDS}, "interval": [round(float(low), 3), round(float(high), 3)], "ends": ends}
 
 

@@ -3,8 +3,8 @@
 Reads the archives of docs/results/raw: the runs of training.study, the results of training.chance and training.probe, the
 evaluations of the CLIP models (clip, as in clips.py), of perturbed frames (robustness, as in robustness.py) and of edited
 memories (word-edits, as in edits.py). Writes plots/*.svg and the part of training.md, clip.md, robustness.md and
-word-edits.md between the two markers; the rest is written by hand. The same raw files give the same bytes. Failure policy: raw files that contradict the study, or a page without markers, end the
-command with the file named.
+word-edits.md between the two markers; the rest is written by hand. The same raw files give the same bytes. Failure policy:
+raw files that contradict the study, or a page without markers, end the command with the file named.
 """
 
 import argparse
