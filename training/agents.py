@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from agent.action_space import ActionSpace
-from agent.bundle import PolicyPart
-from agent.policy.actor_critic import ActorCritic
+from agent.bundle import AgentBundle, PolicyPart
+from agent.engines.memory import load_slots
+from agent.engines.retrieval import load_retriever
+from agent.policy.actor_critic import ActorCritic, load_actor_critic
 from agent.policy.heads import Head, action_heads, choose, choose_action, row_sizes
-from training.engines import load_memory
-from training.memory import Memory
+from training.engines import CACHE_FRAMES, load_memory
+from training.memory import EditedMemory, Memory
 from training.recurrent import load_policy
 
 Frames = NDArray[np.uint8]  # (rows, height, width, 3)
@@ -59,20 +61,36 @@ def load_actor_critic_of(run: dict[str, Any], weights: dict[str, torch.Tensor], 
     return policy.eval()
 
 
+def load_bundle_agent(bundle: AgentBundle, *, num_envs: int) -> "MemoryAgent":
+    """Loads the agent of a bundle with the engines of the services, for `num_envs` parallel episodes on the CPU."""
+    retriever = load_retriever(bundle, device="cpu", cache_frames=CACHE_FRAMES)
+    slots = load_slots(bundle, device="cpu", slots=num_envs)
+
+    def words(frames: Frames) -> list[tuple[int, ...]]:
+        return [tuple(word.row for word in found) for found in retriever.retrieve(list(frames))]
+
+    memory = EditedMemory(words=words, slots=slots, agent_digest=bundle.digest, dimension=slots.dimension)
+    return MemoryAgent(load_actor_critic(bundle).eval(), memory, action_heads(bundle.manifest.actions))
+
+
 class MemoryAgent:
     """An actor-critic with a memory (which may be NoMemory)."""
 
     def __init__(self, policy: ActorCritic, memory: Memory, heads: Sequence[Head], device: str = "cpu") -> None:
-        self._policy, self._memory, self._heads, self._device = policy, memory, heads, device
+        self._policy, self.memory, self._heads, self._device = policy, memory, heads, device
 
     def begin(self, row: int) -> None:
         """Empties the row's memory."""
-        self._memory.begin(row)
+        self.memory.begin(row)
 
     def act(self, frames: Frames, places: Sequence[Place], *, deterministic: bool) -> list[Any]:
         """Appends the frames to the memory, then acts on frames and memory vectors, as in the server."""
-        memory = torch.from_numpy(self._memory.remember(frames, [row for row, _, _ in places])).to(self._device)
-        features = self._policy.encode(torch.from_numpy(frames).to(self._device).permute(0, 3, 1, 2))
+        return self.act_on(frames, frames, places, deterministic=deterministic)
+
+    def act_on(self, remembered: Frames, seen: Frames, places: Sequence[Place], *, deterministic: bool) -> list[Any]:
+        """Does the same with one frame for the memory and another for the policy's convolutions."""
+        memory = torch.from_numpy(self.memory.remember(remembered, [row for row, _, _ in places])).to(self._device)
+        features = self._policy.encode(torch.from_numpy(seen).to(self._device).permute(0, 3, 1, 2))
         parameters, _ = self._policy.decide(features, memory)
         return [
             choose(self._heads, row, seed=seed, step=step, deterministic=deterministic)[0]

@@ -8,7 +8,7 @@ A step's frame is appended exactly once, by `remember`; `begin` starts the next 
 evaluation use the same object. Failure policy: an engine's error ends the training.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,6 +23,7 @@ from agent.memory.slots import MemorySlots
 Frames = NDArray[np.uint8]  # (rows, height, width, 3)
 Vectors = NDArray[np.float32]  # (rows, dimension)
 LENGTH = np.dtype("<i8")  # of an episode in tokens, before its keys and values
+Edit = Callable[[tuple[int, ...]], tuple[int, ...]]  # of one step's words, vocabulary rows
 Words = Callable[[Frames], list[tuple[int, ...]]]  # vocabulary rows of each frame's words
 
 
@@ -83,7 +84,10 @@ class WordMemory(NoMemory):
 
     def remember(self, frames: Frames, rows: Sequence[int]) -> Vectors:
         """Retrieves and appends each frame's words; raises RuntimeError if a slot was lost during an episode."""
-        words = self._words(frames)
+        return self.append(self._words(frames), rows)
+
+    def append(self, words: Sequence[tuple[int, ...]], rows: Sequence[int]) -> Vectors:
+        """Appends one step's words, vocabulary rows, to the episode of each environment in `rows`."""
         steps = [
             MemoryStep(self._name(row), self._steps[row], word, self._histories[row])
             for row, word in zip(rows, words, strict=True)
@@ -99,6 +103,41 @@ class WordMemory(NoMemory):
 
     def _name(self, row: int) -> str:
         return f"{row}:{self._episodes.get(row)}"
+
+
+class EditedMemory(WordMemory):
+    """A word memory whose words are edited: as they come (`edits`, by environment), or what is remembered (`rewrite`)."""
+
+    def __init__(self, **arguments: Any) -> None:
+        """arguments: as of WordMemory."""
+        super().__init__(**arguments)
+        self.edits: dict[int, Edit] = {}
+        self._held: dict[int, list[tuple[int, ...]]] = {}
+
+    def begin(self, row: int) -> None:
+        """Begins a new episode, whose words are not edited."""
+        super().begin(row)
+        self._held[row] = []
+        self.edits.pop(row, None)
+
+    def remember(self, frames: Frames, rows: Sequence[int]) -> Vectors:
+        """Appends the words of each frame, edited."""
+        words = [self.edits.get(row, _same)(found) for row, found in zip(rows, self._words(frames), strict=True)]
+        for row, found in zip(rows, words, strict=True):
+            self._held[row].append(found)
+        return self.append(words, rows)
+
+    def rewrite(self, row: int, edit: Edit, steps: Collection[int]) -> None:
+        """Edits the words of these steps of the environment's episode, as if they had always been so."""
+        words = [edit(found) if step in steps else found for step, found in enumerate(self._held[row])]
+        self.begin(row)
+        self._held[row] = words
+        for found in words:
+            self.append([found], [row])
+
+
+def _same(words: tuple[int, ...]) -> tuple[int, ...]:
+    return words
 
 
 class EmbeddingMemory:

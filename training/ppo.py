@@ -25,11 +25,13 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from agent.bundle import PolicyPart
 from training.actions import action_space_of
+from training.clip.augment import STRENGTHS
 from training.engines import load_memory
 from training.environments import vector_environment
 from training.imitation import ExpertRecord, ImitationPPO
 from training.memory import Memory
 from training.memory_env import MemoryVecEnv, TimeLimitsAreEnds
+from training.perturbed_memory import PerturbedMemory
 from training.policy import LinearEntropySchedule, MemoryStatistics, ServedPolicy
 from training.presets import METHODS, PROFILES, settings
 from training.recurrent import POLICY, SequencePolicy
@@ -82,6 +84,7 @@ OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {  # those whose defaults
 }
 CHOICES: dict[str, tuple[tuple[str, ...], str]] = {
     "preprocessing": (("model", "reference"), "of frames for CLIP"),
+    "perturbed": (("none", *STRENGTHS), "frames as the memory sees them (training.clip.augment)"),
     "kernels": (("map", "frame"), "what decides the size of the CNN's second kernel"),
     "clip-features": (("normalised", "plain"), "HELMv2's image embeddings"),
 }
@@ -160,7 +163,10 @@ def make_environment(run: dict[str, Any]) -> tuple[VecEnv, Memory]:
     if run["imitation"]:
         environment = ExpertRecord(environment, seed=run["seed"])
     if run["method"] != "lstm":
-        environment = MemoryVecEnv(environment, memory)
+        remembering: Memory = memory
+        if run["perturbed"] != "none":
+            remembering = PerturbedMemory(memory, strength=run["perturbed"], seed=run["seed"])
+        environment = MemoryVecEnv(environment, remembering)
     if run["normalise_reward"]:
         environment = VecNormalize(environment, norm_obs=False, clip_reward=1.0, gamma=run["gamma"])
     return environment, memory

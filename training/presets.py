@@ -37,6 +37,7 @@ DEFAULTS: dict[str, Any] = {
     "gae_lambda": 0.95,
     "normalise_reward": False,
     "preprocessing": "model",  # of frames for CLIP, as in a bundle
+    "perturbed": "none",  # or how far frames are augmented for the memory
     "num_envs": 32,
     "falling": True,  # the learning rate decreases linearly to 0
     "batch": None,  # steps of a minibatch; None: an eighth of a rollout of all environments

@@ -16,6 +16,7 @@ import torch
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from torch import Tensor
 
+from training.clip.augment import augment
 from training.clip.captions import BARE_WORDS, LOOKS, Captions, captions
 from training.clip.scenes import draw_view
 from training.clip.tiles import render
@@ -54,7 +55,8 @@ def draw_images(rng: np.random.Generator, rows: int) -> Tensor:
     return normalise(render(np.stack([draw_view(rng) for _ in range(rows)])))
 
 
-def _word_target(said: Captions, *, looks: bool) -> dict[str, float]:
+def word_shares(said: Captions, *, looks: bool = False) -> dict[str, float]:
+    """Returns the wanted distribution over bare words; with `looks`, over colours and doors' states too."""
     share = NEAREST if said.others else 1.0
     target = {said.word: share} | {other: (1 - share) / len(said.others) for other in said.others}
     if looks:
@@ -64,10 +66,13 @@ def _word_target(said: Captions, *, looks: bool) -> dict[str, float]:
     return target
 
 
-def make_batch(seed: int, iteration: int, rows: int, negatives: Sequence[str], *, looks: bool = False) -> Batch:
+def make_batch(
+    seed: int, iteration: int, rows: int, negatives: Sequence[str], *, looks: bool = False, augmentation: str = ""
+) -> Batch:
     """Returns batch number `iteration`, with `negatives` as extra texts.
 
-    looks: whether colours and states of doors are bare words too.
+    looks: whether colours and states of doors are bare words too. augmentation: a strength of training.clip.augment that
+    keeps colours, because captions name them; empty for none.
     """
     rng = np.random.default_rng((seed, iteration))
     views = np.stack([draw_view(rng) for _ in range(rows)])
@@ -78,10 +83,11 @@ def make_batch(seed: int, iteration: int, rows: int, negatives: Sequence[str], *
     texts = [*known, *negatives]
     word_target, true = torch.zeros(rows, len(texts)), torch.zeros(rows, len(texts), dtype=torch.bool)
     for row, item in enumerate(said):
-        for word, share in _word_target(item, looks=looks).items():
+        for word, share in word_shares(item, looks=looks).items():
             word_target[row, index[word]] = share
         for text in (item.word, *item.longer, *item.looks, *item.other_looks):
             if text in index:
                 true[row, index[text]] = True
     longer_target = torch.tensor([index[text] for text in chosen])
-    return Batch(normalise(render(views)), texts, len(known), word_target, longer_target, true)
+    frames = augment(augmentation, render(views), rng) if augmentation else render(views)
+    return Batch(normalise(frames), texts, len(known), word_target, longer_target, true)

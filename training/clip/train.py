@@ -13,7 +13,8 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from tqdm import trange
 
 from agent.build_vocabulary.language_words import load_language_words
 from agent.build_vocabulary.overlap import overlap
+from training.clip.augment import COLOURS_KEPT
 from training.clip.batches import Batch, draw_images, make_batch
 from training.clip.captions import BARE_WORDS
 from training.clip.folder import MODEL_CFG, PREPROCESS_CFG, build, export
@@ -47,18 +49,20 @@ class Scenes:
 
     batch: (seed, iteration, rows, negatives) -> batch, a pure function. images: (generator, rows) -> normalised images.
     bfloat16: whether the image tower is trained in bfloat16, channels last, which is twice as fast for convolutions.
+    augmentable: whether `batch` takes the keyword `augmentation`.
     """
 
     bare_words: Sequence[str]
-    batch: Callable[[int, int, int, Sequence[str]], Batch]
+    batch: Callable[..., Batch]
     images: Callable[[np.random.Generator, int], Tensor]
     model_cfg: dict[str, Any]
     preprocess_cfg: dict[str, Any]
     peak_rate: float = PEAK_RATE
     bfloat16: bool = False
+    augmentable: bool = False
 
 
-GRID = Scenes(BARE_WORDS, make_batch, draw_images, MODEL_CFG, PREPROCESS_CFG)
+GRID = Scenes(BARE_WORDS, make_batch, draw_images, MODEL_CFG, PREPROCESS_CFG, augmentable=True)
 
 
 def parse(description: str, defaults: Mapping[str, Any]) -> argparse.Namespace:
@@ -68,6 +72,7 @@ def parse(description: str, defaults: Mapping[str, Any]) -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=128, help="images per batch")
     parser.add_argument("--negatives", type=int, default=256, help="extra words per batch")
     parser.add_argument("--language-model", default=LANGUAGE_MODEL, help="language model of the full vocabulary")
+    parser.add_argument("--augment", choices=COLOURS_KEPT, default="", help="frames are augmented; left out: they are not")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--resume", action="store_true")
@@ -153,6 +158,15 @@ class Trainer:
                 self.save()
 
 
+def augmented(scenes: Scenes, strength: str) -> Scenes:
+    """Returns the scenes with augmented frames; none if the strength is empty. SystemExit if they cannot be augmented."""
+    if not strength:
+        return scenes
+    if not scenes.augmentable:
+        raise SystemExit("--augment: expected scenes of MiniGrid, these cannot be augmented")
+    return replace(scenes, batch=partial(scenes.batch, augmentation=strength))
+
+
 def train(make: Callable[[str], Scenes], description: str, **defaults: int) -> None:
     """Runs the whole command. make: name of the language model -> scenes. `defaults` replace those of the options."""
     options = parse(description, defaults)
@@ -160,7 +174,7 @@ def train(make: Callable[[str], Scenes], description: str, **defaults: int) -> N
     begun = (options.out / "checkpoint.pt").exists()
     if begun and not options.resume:
         raise SystemExit(f"{options.out}/checkpoint.pt exists: pass --resume to continue, or another --out")
-    trainer = Trainer(options=options, scenes=make(options.language_model))
+    trainer = Trainer(options=options, scenes=augmented(make(options.language_model), options.augment))
     if begun:
         trainer.load()
     begin = time.monotonic()

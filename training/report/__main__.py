@@ -1,9 +1,10 @@
 """Recreates every table and plot of the training results: `python -m training.report`.
 
-Reads the archives of docs/results/raw: the runs of training.study, the results of training.chance and training.probe, and
-the evaluations of the CLIP models (clip, as in clips.py). Writes plots/*.svg and the part of training.md and clip.md between
-the two markers; the rest of the pages is written by hand. The same raw files give the same bytes. Failure policy: raw files
-that contradict the study, or a page without markers, end the command with the file named.
+Reads the archives of docs/results/raw: the runs of training.study, the results of training.chance and training.probe, the
+evaluations of the CLIP models (clip, as in clips.py), of perturbed frames (robustness, as in robustness.py) and of edited
+memories (word-edits, as in edits.py). Writes plots/*.svg and the part of training.md, clip.md, robustness.md and
+word-edits.md between the two markers; the rest is written by hand. The same raw files give the same bytes. Failure policy:
+raw files that contradict the study, or a page without markers, end the command with the file named.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from training.archive import RAW, read
 from training.chance import NAME, file_of
-from training.report import clips, probes, tables
+from training.report import clips, edits, probes, robustness, tables
 from training.report.plots import learning_curves
 from training.report.raw import Result, environments, load
 from training.study import Run
@@ -28,10 +29,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--raw", type=Path, default=RAW, help="folder of the archives")
     parser.add_argument("--out", type=Path, default=RAW.parent, help="folder of training.md and plots/")
     options = parser.parse_args(arguments)
-    training, clip, plots = (options.out / name for name in ("training.md", "clip.md", "plots"))
+    training, clip, robust, plots = (options.out / name for name in ("training.md", "clip.md", "robustness.md", "plots"))
+    edited = options.out / "word-edits.md"
     makers = {training: lambda: generated(*load(options.raw), plots, options.raw)}
     if clip.exists():
         makers[clip] = lambda: clips.generated(read(options.raw / "clip.tar.xz"))
+    if robust.exists():
+        makers[robust] = lambda: robustness.generated(read(options.raw / "robustness.tar.xz"))
+    if edited.exists():
+        makers[edited] = lambda: edits.generated(read(options.raw / "word-edits.tar.xz"))
     around = {page: _around(page) for page in makers}  # raises for a page without markers before anything is written
     for page, (before, after) in around.items():
         page.write_text(f"{before}{BEGIN}\n\n{makers[page]()}\n\n{END}{after}")

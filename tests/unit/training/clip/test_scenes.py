@@ -1,6 +1,7 @@
 """Synthetic scenes for the small CLIP: pixels as MiniGrid draws them, true captions, sound batches, a loadable export."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -203,3 +204,21 @@ def test_the_learning_rate_warms_up_and_decays_to_nothing() -> None:
     assert max(rates) == pytest.approx(train.PEAK_RATE)
     assert rates[0] < rates[30] < rates[59]
     assert rates[-1] < 0.01 * train.PEAK_RATE
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_an_augmented_batch_has_other_pixels_and_the_same_texts(looks: bool) -> None:
+    clean, augmented = (make_batch(0, 3, 40, ["zebra"], looks=looks, augmentation=name) for name in ("", "strong"))
+    assert clean.texts == augmented.texts
+    assert torch.equal(clean.word_target, augmented.word_target)
+    assert torch.equal(clean.true, augmented.true)
+    changed = (clean.images != augmented.images).flatten(1).any(1)
+    assert 0 < changed.sum() < len(changed)
+
+
+def test_augmentation_is_refused_for_scenes_that_cannot_be_augmented() -> None:
+    assert train.augmented(train.GRID, "") is train.GRID
+    batch = train.augmented(train.GRID, "strong").batch(0, 3, 8, [])
+    assert torch.equal(batch.images, make_batch(0, 3, 8, [], augmentation="strong").images)
+    with pytest.raises(SystemExit, match="expected scenes of MiniGrid"):
+        train.augmented(replace(train.GRID, augmentable=False), "mild")

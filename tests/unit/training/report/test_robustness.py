@@ -1,0 +1,57 @@
+"""The tables of robustness, from figures that are worked out by hand."""
+
+import json
+from typing import Any
+
+from training.report.robustness import AGENTS, generated
+
+S7 = "MiniGrid-MemoryS7-v0"
+
+
+def cell(name: str, view: str, mean: float) -> dict[str, Any]:
+    return {
+        "perturbation": name,
+        "view": view,
+        "mean_return": mean,
+        "solved": mean,
+        "interval": [mean - 0.125, mean + 0.125],
+    }
+
+
+def measured(*cells: dict[str, Any]) -> str:
+    return json.dumps({"env": S7, "starts": [0, 1, 2], "cells": cells})
+
+
+def words(*rows: tuple[int, str, int, float, int, float]) -> str:
+    keys = ("bundle", "env", "one_kind", "right", "frames", "same")
+    return json.dumps({"rows": [dict(zip(keys, row, strict=True)) | {"perturbation": "grey"} for row in rows]})
+
+
+def test_agents_stand_side_by_side_and_what_was_not_measured_is_a_dash() -> None:
+    text = generated(
+        {
+            "before-S7.json": measured(cell("clean", "memory", 1), cell("grey", "memory", 0.25), cell("grey", "both", 0.5)),
+            "after-S7.json": measured(cell("grey", "memory", 0.75)),
+        }
+    )
+    assert f"## {S7}: 3 distinct starts" in text
+    assert f"return: {AGENTS['before']} | solved: {AGENTS['before']} | return: {AGENTS['after']}" in text
+    assert "| clean | 1.000 | 1.000 [0.88, 1.12] | - | - |" in text
+    assert "| grey | 0.250 | 0.250 [0.12, 0.38] | 0.750 | 0.750 [0.62, 0.88] |" in text
+    assert "| grey | 0.500 | 0.500 [0.38, 0.62] |" in text
+    assert "Words" not in text
+    assert "Filters" not in text
+
+
+def test_shares_of_words_count_frames_and_not_environments() -> None:
+    text = generated(
+        {"after-words.json": words((0, "a", 1, 1.0, 1, 1.0), (0, "b", 3, 0.0, 1, 0.0), (1, "a", 1, 1.0, 4, 0.5))}
+    )
+    assert "| grey | 25.0 % | 50.0 % | 100.0 % | 50.0 % |" in text
+    assert "2 environments" in text
+
+
+def test_filters_have_a_column_each() -> None:
+    rows = [{"perturbation": "grey", "filter": name, "same": same} for name, same in (("none", 1), ("median", 0.5))]
+    assert "| perturbation | none | median |" in generated({"filters.json": json.dumps({"rows": rows})})
+    assert "| grey | 100.0 % | 50.0 % |" in generated({"filters.json": json.dumps({"rows": rows})})

@@ -1,0 +1,24 @@
+"""Distinct starts of an environment."""
+
+import gymnasium
+import pytest
+
+from training.environments import single_environment
+from training.starts import distinct_starts, state
+
+
+@pytest.mark.parametrize(("env_id", "expected"), [("MiniGrid-MemoryS7-v0", 16), ("MiniGrid-MemoryS11-v0", 32)])
+def test_a_memory_task_has_two_cues_two_forks_and_its_places(env_id: str, expected: int) -> None:
+    seeds = distinct_starts(env_id)
+    assert len(seeds) == expected
+    env = single_environment(env_id)
+    states = set()
+    for seed in seeds:
+        env.reset(seed=seed)
+        states.add(state(env))
+    assert len(states) == expected
+
+
+def test_an_environment_without_a_state_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected an environment of MiniGrid"):
+        state(gymnasium.make("CartPole-v1"))

@@ -1,0 +1,154 @@
+"""Makes a MiniGrid CLIP robust without changing its words:
+`python -m training.clip.robust --clip file:models/minigrid-memory/clip --out runs/clip-minigrid-robust`.
+
+A copy of the model's image tower (the student) sees augmented synthetic views and learns to rank the vocabulary as the model
+itself (the teacher) ranks it for the same views without augmentation, or, with `--target captions`, as the captions do. The
+text tower stays as it is, so the vocabulary does too. The teacher's words are those that its policy was trained with; where
+several objects are in view they may hang by a hair; those of the captions name the nearest object.
+
+Contract: a batch is a pure function of (seed, iteration). `checkpoint.pt` is replaced atomically every 50 iterations and
+`--resume` continues from it; `OUT/export` holds the model in open_clip's format, `OUT/training.json` settings and losses.
+Failure policy: as training.clip.train; a vocabulary of another CLIP raises ValueError.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
+from tqdm import trange
+
+from agent.retrieval.clip import clip_sha256, load_clip
+from agent.vocabulary import Vocabulary
+from training.clip.augment import STRENGTHS, augment
+from training.clip.batches import normalise, word_shares
+from training.clip.captions import BARE_WORDS, captions
+from training.clip.folder import export
+from training.clip.scenes import draw_view
+from training.clip.tiles import render
+from training.clip.train import DECAY, SAVE_EVERY, learning_rate
+
+PEAK_RATE = 3e-4
+
+
+def _model(spec: str) -> Any:
+    """Returns open_clip's model with frozen weights."""
+    return load_clip(spec).model
+
+
+class Distillation:
+    """Teacher, student, optimiser and loss curve of one run."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.config = json.loads((Path(options.clip.removeprefix("file:")) / "open_clip_config.json").read_text())
+        self.teacher, self.student = _model(options.clip), _model(options.clip)
+        self.student.visual.requires_grad_(True).train()
+        vocabulary = Vocabulary.load(options.vocabulary)
+        vocabulary.check_made_for(clip_sha256=clip_sha256(options.clip), words_sha256="")
+        self.words: Tensor = normalize(vocabulary.embeddings, dim=-1) * self.teacher.logit_scale.exp()
+        self.rows = {word: vocabulary.words.index(word) for word in BARE_WORDS}
+        parameters = self.student.visual.parameters()
+        self.optimizer = torch.optim.AdamW(parameters, lr=PEAK_RATE, weight_decay=DECAY, betas=(0.9, 0.98), fused=True)
+        self.losses: list[float] = []
+
+    def _logits(self, model: Any, frames: Any) -> Tensor:
+        return normalize(model.visual(normalise(frames)), dim=-1) @ self.words.T
+
+    def _target(self, views: NDArray[np.uint8], frames: NDArray[np.uint8]) -> Tensor:
+        """Returns the wanted distribution over the words of the vocabulary, float32 (rows, words)."""
+        if self.options.target == "teacher":
+            with torch.no_grad():
+                return self._logits(self.teacher, frames).softmax(-1)
+        target = torch.zeros(len(views), len(self.words))
+        for row, view in enumerate(views):
+            for word, share in word_shares(captions(view)).items():
+                target[row, self.rows[word]] = share
+        return target
+
+    def step(self, iteration: int) -> float:
+        """Makes one update; returns the loss: the divergence of the student's distribution of words from the target."""
+        options, rng = self.options, np.random.default_rng((self.options.seed, iteration))
+        views = np.stack([draw_view(rng) for _ in range(options.rows)])
+        frames = render(views)
+        target = self._target(views, frames)
+        entropy = -(target * target.clamp_min(1e-12).log()).sum(-1).mean()
+        loss = cross_entropy(self._logits(self.student, augment(options.augment, frames, rng)), target) - entropy
+        self.optimizer.param_groups[0]["lr"] = learning_rate(iteration, options.iterations, PEAK_RATE)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.student.visual.parameters(), 1.0)
+        self.optimizer.step()
+        return loss.item()
+
+    def save(self) -> None:
+        """Replaces the checkpoint, the export and the record."""
+        out: Path = self.options.out
+        out.mkdir(parents=True, exist_ok=True)
+        visual, optimizer = self.student.visual.state_dict(), self.optimizer.state_dict()
+        torch.save({"visual": visual, "optimizer": optimizer, "losses": self.losses}, out / "checkpoint.tmp")
+        os.replace(out / "checkpoint.tmp", out / "checkpoint.pt")
+        export(self.student, out / "export", self.config["model_cfg"], self.config["preprocess_cfg"])
+        settings = {name: str(value) for name, value in vars(self.options).items()}
+        (out / "training.json").write_text(json.dumps({"settings": settings, "losses": self.losses}) + "\n")
+
+    def load(self) -> None:
+        """Continues from the checkpoint in `--out`."""
+        state: dict[str, Any] = torch.load(self.options.out / "checkpoint.pt", weights_only=True)
+        self.student.visual.load_state_dict(state["visual"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.losses = state["losses"]
+
+    def run(self) -> None:
+        """Runs the remaining iterations."""
+        begin, iterations = len(self.losses), self.options.iterations
+        bar = trange(begin, iterations, initial=begin, total=iterations, desc="clip", unit="it", mininterval=5)
+        for iteration in bar:
+            self.losses.append(self.step(iteration))
+            bar.set_postfix(loss=f"{self.losses[-1]:.3f}", refresh=False)
+            if (iteration + 1) % SAVE_EVERY == 0 or iteration + 1 == iterations:
+                self.save()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result.add_argument("--clip", default="file:models/minigrid-memory/clip", metavar="file:FOLDER")
+    result.add_argument("--vocabulary", type=Path, default=Path("models/minigrid-memory/vocabulary.safetensors"))
+    result.add_argument("--out", type=Path, required=True)
+    result.add_argument("--augment", choices=tuple(STRENGTHS), default="colourless")
+    result.add_argument("--target", choices=("teacher", "captions"), default="teacher", help="what the words shall be")
+    result.add_argument("--iterations", type=int, default=600)
+    result.add_argument("--rows", type=int, default=128, help="images per batch")
+    result.add_argument("--seed", type=int, default=0)
+    result.add_argument("--threads", type=int, default=1)
+    result.add_argument("--resume", action="store_true")
+    return result
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command."""
+    options = parser().parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    begun = (options.out / "checkpoint.pt").exists()
+    if begun and not options.resume:
+        raise SystemExit(f"{options.out}/checkpoint.pt exists: pass --resume to continue, or another --out")
+    distillation = Distillation(options)
+    if begun:
+        distillation.load()
+    begin = time.monotonic()
+    distillation.run()
+    print(f"trained in {time.monotonic() - begin:.0f} s; open_clip folder: {options.out}/export")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""A memory that sees augmented frames in half of the episodes, so that a policy bears words that are wrong now and then.
+
+The policy's convolutions go on seeing the frames as they are: they bear perturbations as it is (docs/results/robustness.md),
+and a rollout keeps few distinct frames (training.rollouts). Contract: frames are those of training.clip.augment; they, and
+which episodes are perturbed, are drawn from one generator in the order of the steps. Failure policy: an unknown strength
+raises KeyError at the first frame.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from training.clip.augment import augment
+from training.memory import Frames, Memory, Vectors
+
+PERTURBED = 0.5  # of the episodes
+
+
+class PerturbedMemory:
+    """Passes augmented frames on to `memory`. A resumed training draws anew, with the same seed."""
+
+    def __init__(self, memory: Memory, *, strength: str, seed: int) -> None:
+        self.dimension = memory.dimension
+        self._memory, self._strength, self._rng = memory, strength, np.random.default_rng((seed, 1))
+        self._perturbed: dict[int, bool] = {}
+
+    def begin(self, row: int) -> None:
+        """Begins an episode, and draws whether it is perturbed."""
+        self._perturbed[row] = bool(self._rng.random() < PERTURBED)
+        self._memory.begin(row)
+
+    def remember(self, frames: Frames, rows: Sequence[int]) -> Vectors:
+        """Appends the frames, augmented in the rows whose episodes are perturbed."""
+        if chosen := [index for index, row in enumerate(rows) if self._perturbed[row]]:
+            frames = frames.copy()
+            frames[chosen] = augment(self._strength, frames[chosen], self._rng)
+        return self._memory.remember(frames, rows)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Returns that of the memory."""
+        return self._memory.state_dict()
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Restores that of the memory."""
+        self._memory.load_state_dict(state)

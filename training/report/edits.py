@@ -1,0 +1,34 @@
+"""The generated part of docs/results/word-edits.md: how episodes end while words in memory are edited.
+
+Reads the files of training.word_edits. Failure policy: a missing field ends the command.
+"""
+
+import json
+from collections.abc import Mapping
+
+from training.word_edits import ENDS
+
+HEAD = ("edit", "when", *ENDS, "share right, 95 % interval")
+
+
+def generated(files: Mapping[str, str]) -> str:
+    """Returns a table for each environment, those with the fewest starts first. files: texts by name."""
+    found = sorted((json.loads(text) for text in files.values()), key=lambda one: len(one["starts"]))
+    parts = []
+    for one in found:
+        rows = [
+            [
+                cell["edit"],
+                cell["way"],
+                *(str(cell[end]) for end in ENDS),
+                _share(cell["right"] / len(one["starts"]), *cell["interval"]),
+            ]
+            for cell in one["cells"]
+        ]
+        lines = [f"| {' | '.join(row)} |" for row in (HEAD, ["---"] * len(HEAD), *rows)]
+        parts += [f"## {one['env']}: {len(one['starts'])} distinct starts", "\n".join(lines)]
+    return "\n\n".join(parts)
+
+
+def _share(right: float, low: float, high: float) -> str:
+    return f"{right:.2f} [{low:.2f}, {high:.2f}]"

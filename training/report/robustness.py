@@ -1,0 +1,101 @@
+"""The generated part of docs/results/robustness.md: agents and words under perturbations.
+
+Reads AGENT-ENVIRONMENT.json (training.robustness; AGENT is one of AGENTS, before-S11.json for example), AGENT-words.json and
+filters.json (training.clip.evaluate_perturbed); files that are missing leave their columns or tables out. Failure policy: a
+missing field ends the command.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+AGENTS = {
+    "before": "shipped",
+    "distilled": "its policy, CLIP taught by its own",
+    "exchanged": "its policy, CLIP taught by captions",
+    "after": "retrained",
+}
+VIEWS = {
+    "memory": "What the memory sees is perturbed",
+    "policy": "What the policy's convolutions see is perturbed",
+    "both": "Both are",
+}
+
+
+def generated(files: Mapping[str, str]) -> str:
+    """Returns the tables. files: texts by name."""
+    found = {name.removesuffix(".json"): json.loads(text) for name, text in files.items()}
+    parts = []
+    for name in (one for one in found if one.startswith("before-")):
+        place = name.removeprefix("before-")
+        parts += _environment({agent: found[f"{agent}-{place}"] for agent in AGENTS if f"{agent}-{place}" in found})
+    words = {agent: found[f"{agent}-words"] for agent in AGENTS if f"{agent}-words" in found}
+    if words:
+        parts += ["## Words of perturbed frames", _words(words)]
+    if "filters" in found:
+        parts += ["## Filters before retrieval, without training", _filters(found["filters"])]
+    return "\n\n".join(parts)
+
+
+def _environment(measured: dict[str, dict[str, Any]]) -> list[str]:
+    """Returns the tables of one environment by view. measured: by agent."""
+    cells = {agent: {(cell["view"], cell["perturbation"]): cell for cell in one["cells"]} for agent, one in measured.items()}
+    before = measured["before"]
+    parts = [f"## {before['env']}: {len(before['starts'])} distinct starts"]
+    for view, title in VIEWS.items():
+        names = [name for where, name in cells["before"] if where == view]
+        agents = [agent for agent in cells if any(where == view for where, _ in cells[agent])]
+        if names:
+            head = ["perturbation", *(f"{what}: {AGENTS[agent]}" for agent in agents for what in ("return", "solved"))]
+            rows = ([name, *(text for agent in agents for text in _pair(cells[agent].get((view, name))))] for name in names)
+            parts += [f"{title}:", _table(head, rows)]
+    return parts
+
+
+def _pair(cell: dict[str, Any] | None) -> list[str]:
+    if cell is None:
+        return ["-", "-"]
+    low, high = cell["interval"]
+    return [f"{cell['mean_return']:.3f}", f"{cell['solved']:.3f} [{low:.2f}, {high:.2f}]"]
+
+
+def _words(measured: dict[str, dict[str, Any]]) -> str:
+    """Returns shares over all environments of a file, weighted by frames. Bundle 0 of each is the shipped one."""
+    columns = {f"shipped ({_environments(next(iter(measured.values())))})": (next(iter(measured.values())), 0)}
+    columns |= {f"{AGENTS[agent].split(', ')[-1]} ({_environments(one)})": (one, 1) for agent, one in measured.items()}
+    names = list(dict.fromkeys(row["perturbation"] for one, _ in columns.values() for row in one["rows"]))
+    head = ["perturbation", *(f"{what}: {label}" for label in columns for what in ("right name", "shipped clean word"))]
+    lines = []
+    for name in names:
+        chosen = [
+            [row for row in one["rows"] if (row["perturbation"], row["bundle"]) == (name, bundle)]
+            for one, bundle in columns.values()
+        ]
+        lines.append([name, *(text for rows in chosen for text in _shares(rows))])
+    return _table(head, lines)
+
+
+def _environments(measured: dict[str, Any]) -> str:
+    names = list(dict.fromkeys(row["env"] for row in measured["rows"]))
+    return names[0] if len(names) == 1 else f"{len(names)} environments"
+
+
+def _shares(rows: list[dict[str, Any]]) -> list[str]:
+    pairs = (("right", "one_kind"), ("same", "frames"))
+    return [_share(sum(row[key] * row[count] for row in rows) / sum(row[count] for row in rows)) for key, count in pairs]
+
+
+def _filters(measured: dict[str, Any]) -> str:
+    rows = {(row["perturbation"], row["filter"]): row for row in measured["rows"]}
+    names, filters = (list(dict.fromkeys(pair[at] for pair in rows)) for at in (0, 1))
+    return _table(
+        ["perturbation", *filters], ([name, *(_share(rows[name, one]["same"]) for one in filters)] for name in names)
+    )
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _table(head: list[str], rows: Iterable[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rows])
