@@ -214,6 +214,8 @@ study: setup  ## Train and evaluate everything in docs/results again; goes on wh
 
 results: setup  ## Make the tables and plots of docs/results from the raw files
 	$(BIN)/python -m training.report
+	$(BIN)/python -m benchmarks.page
+	$(BIN)/python -m benchmarks.endurance.page
 
 lock: setup  ## Pin what the .in files ask for again, with the hashes of PyPI's files
 	for list in requirements requirements-triton requirements-audit; do $(UV) $(LOCK) $$list.in -o $$list.txt || exit 1; done

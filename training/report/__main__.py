@@ -3,12 +3,14 @@
 Reads the archives of docs/results/raw: the runs of training.study, the results of training.chance and training.probe, the
 evaluations of the CLIP models (clip, as in clips.py), of perturbed frames (robustness, as in robustness.py) and of edited
 memories (word-edits, as in edits.py). Writes plots/*.svg and the part of training.md, clip.md, robustness.md and
-word-edits.md between the two markers; the rest is written by hand. The same raw files give the same bytes. Failure policy:
-raw files that contradict the study, or a page without markers, end the command with the file named.
+word-edits.md between the two markers; the rest is written by hand. Plots that the page before showed and this one does not
+are deleted. The same raw files give the same bytes. Failure policy: raw files that contradict the study, or a page without
+markers, end the command with the file named.
 """
 
 import argparse
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from training.study import Run
 
 BEGIN = "<!-- Made by `python -m training.report` from here -->"
 END = "<!-- to here -->"
+PLOT = re.compile(r"\(plots/([\w.-]+\.svg)\)")  # in a page
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -39,15 +42,15 @@ def main(arguments: list[str] | None = None) -> None:
     if edited.exists():
         makers[edited] = lambda: edits.generated(read(options.raw / "word-edits.tar.xz"))
     around = {page: _around(page) for page in makers}  # raises for a page without markers before anything is written
-    for page, (before, after) in around.items():
+    for name in PLOT.findall(around[training][1]):  # of an environment that may be no more
+        (plots / name).unlink(missing_ok=True)
+    for page, (before, _, after) in around.items():
         page.write_text(f"{before}{BEGIN}\n\n{makers[page]()}\n\n{END}{after}")
 
 
 def generated(results: list[Result], missing: list[Run], plots: Path, raw: Path) -> str:
     """Returns the text between the markers and draws the plots. raw: folder of the archives."""
     plots.mkdir(exist_ok=True)
-    for old in plots.glob("*.svg"):
-        old.unlink()
     found = environments([result.run for result in results])
     played = read(raw / NAME)
     heads = {env: "\n\n".join([f"## {env}", *_chance(env, played)]) for env in found}
@@ -88,10 +91,10 @@ def _curves(found: dict[str, list[Result]], file: Path) -> str:
     return f"![Learning curves on {next(iter(found.values()))[0].run.env}](plots/{file.name})"
 
 
-def _around(page: Path) -> tuple[str, str]:
-    """Returns the text before and after the generated part."""
+def _around(page: Path) -> tuple[str, str, str]:
+    """Returns the text before the generated part, that part as it is, and the text after it."""
     before, rest = _split(page, page.read_text(), BEGIN)
-    return before, _split(page, rest, END)[1]
+    return before, *_split(page, rest, END)
 
 
 def _split(page: Path, text: str, marker: str) -> tuple[str, str]:

@@ -320,11 +320,14 @@ def test_making_the_report_twice_gives_the_same_bytes(results: Path) -> None:
         return {file.name: file.read_bytes() for file in [results / "training.md", *(results / "plots").iterdir()]}
 
     page = report(results)
-    (results / "plots" / "gone.svg").write_text("of an environment that is no more")
-    first = files()
+    shown = page.replace(END, f"![of an environment that is no more](plots/gone.svg)\n\n{END}")
+    (results / "training.md").write_text(shown)
+    for name in ("gone.svg", "load.svg"):  # the other is of another page
+        (results / "plots" / name).write_text(name)
+    first = files() | {"training.md": page.encode()}
     assert report(results) == page
     assert files() == {name: content for name, content in first.items() if name != "gone.svg"}
-    assert set(first) == {"training.md", "gone.svg", f"{study.S11}.svg", f"{UNLOCK}.svg"}
+    assert set(first) == {"training.md", "gone.svg", "load.svg", f"{study.S11}.svg", f"{UNLOCK}.svg"}
     assert page.startswith("Written by hand.\n")
     assert "\nold\n" not in page
 
