@@ -1,7 +1,8 @@
 """A gRPC server with health checks, reflection and the guard (authentication, errors, metrics, traces).
 
 Contract: health (grpc.health.v1) is served for every service and for the empty name; it follows `ready`, which is
-asked every half second and returns what is missing, so NOT_SERVING has a reason in the log. On SIGTERM or SIGINT
+asked every half second and returns what is missing, so NOT_SERVING has a reason in the log; `live` is SERVING whatever is
+missing, for whoever asks only whether the process answers. On SIGTERM or SIGINT
 health turns NOT_SERVING, then new calls are refused with SERVER_STOPPING while running ones end, within `stop_grace`
 seconds; only then are the connections closed, and the process ends with 0. Calls beyond what a service takes at once are
 refused by that service in its own words: gRPC itself, which drops calls without a word, takes far more
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 Ready = Callable[[], Awaitable[list[str]]]  # what is missing; empty: ready
 Add = Callable[[grpc.aio.Server], None]
 READY_EVERY = 0.5  # seconds
+LIVE = "live"  # in the health service: SERVING whatever is missing, as long as this process answers
 LAST_REPLIES = 1.0  # seconds that gRPC gets to send the last replies
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -93,6 +95,7 @@ class GrpcServer:
             why = "the address is in use or not of this machine"
             raise cannot_listen(self._variable, self._listen, why) from None
         await self._check_ready()
+        await self._health.set(LIVE, _SERVING)
         await self._server.start()
         self._monitor = asyncio.create_task(self._watch_ready())
         return port

@@ -1,5 +1,7 @@
 """What every server offers beside its methods: health (grpc.health.v1) and reflection."""
 
+import os
+import signal
 from typing import Any
 
 import grpc
@@ -7,6 +9,7 @@ from google.protobuf import descriptor_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from support.deployment import Deployment
 from support.gateway import serving
+from support.waiting import wait_for
 
 
 def doors(deployment: Deployment) -> dict[str, str]:
@@ -25,6 +28,24 @@ def test_health_is_served_for_the_server_and_for_each_service(deployment: Deploy
             assert serving(channel)
             assert serving(channel, service)
             assert not serving(channel, "shelm.v1.NoSuchService")
+
+
+def test_a_server_that_waits_for_redis_is_live_but_not_ready_and_one_that_does_nothing_is_not_live(
+    deployment: Deployment,
+) -> None:
+    with grpc.insecure_channel(deployment.target) as channel:
+        assert serving(channel, "live")
+        with deployment.redis_paused():
+            wait_for("it is not ready", lambda: not serving(channel), seconds=30)
+            assert serving(channel, "live")
+        wait_for("it is ready", lambda: serving(channel), seconds=30)
+        pid = deployment.pids()["policy" if deployment.apart else "standalone"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            assert not serving(channel, "live"), "its socket is open, which is not enough"
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        wait_for("it is live", lambda: serving(channel, "live"), seconds=30)
 
 
 def test_reflection_gives_every_service_and_its_contract(deployment: Deployment) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from services.runtime.server import LIVE
 from tools.k8s_check.facts import Facts
 from tools.k8s_check.manifests import Manifests, Object, Workload, variables
 
@@ -75,10 +76,12 @@ def _probe(workload: Workload, container: Object, kind: str, facts: Facts) -> It
     if "grpc" not in probe or not service:
         return
     name = probe["grpc"].get("service", "")
-    if name not in service.health:
+    if name not in service.health | {LIVE}:
         yield f"{place}: {container['name']} serves no health for {name!r}"
-    if kind == "livenessProbe":
+    if kind == "livenessProbe" and name != LIVE:
         yield f"{place}: health also tells what the service waits for; a restart would not help"
+    if kind != "livenessProbe" and name == LIVE:
+        yield f"{place}: {LIVE!r} says nothing of what the service waits for"
 
 
 def volumes(manifests: Manifests, _: Facts) -> Iterator[str]:

@@ -128,6 +128,10 @@ PLANTED: dict[str, tuple[Break, str]] = {
         lambda m: container(m, "policy").update(livenessProbe=container(m, "policy")["readinessProbe"]),
         "Deployment policy/policy: livenessProbe: health also tells what the service waits for",
     ),
+    "readiness that only says that it answers": (
+        lambda m: container(m, "policy")["readinessProbe"]["grpc"].update(service="live"),
+        "Deployment policy/policy: readinessProbe: 'live' says nothing of what the service waits for",
+    ),
     "no readiness": (
         lambda m: container(m, "inspector").pop("readinessProbe"),
         "Deployment inspector/inspector: no readinessProbe",
