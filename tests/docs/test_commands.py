@@ -18,6 +18,7 @@ GUIDES = sorted((REPOSITORY / "docs").glob("*.md"))
 README = REPOSITORY / "README.md"
 PAGES = [README, *GUIDES]
 OWN_ENVIRONMENT = REPOSITORY / "docs/own-environment.md"
+ANY_POLICY = REPOSITORY / "docs/any-policy.md"  # its commands are covered in part by tests/unit/training/policies
 BLOCK_SECONDS = 240.0
 DEMO = "make demo"
 
@@ -56,7 +57,11 @@ def test_no_page_has_commands_in_a_block_that_is_not_marked_as_commands(page: Pa
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("page", [page for page in PAGES if page != OWN_ENVIRONMENT], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.long] * (page == ANY_POLICY)) for page in PAGES if page != OWN_ENVIRONMENT],
+    ids=lambda page: page.name,
+)
 def test_every_command_of_the_page_works_in_a_fresh_clone(page: Path, tmp_path: Path) -> None:
     if to_run(page):
         with Newcomer(tmp_path) as newcomer:

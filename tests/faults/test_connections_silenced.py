@@ -68,7 +68,7 @@ async def recovering_async(relay: Relay, client: AsyncClient, name: str, frame: 
     [
         pytest.param(2.0, id="two deadlines pass before the connection is given up"),
         pytest.param(10.0, id="default"),
-        pytest.param(100.0, id="no deadline passes"),
+        pytest.param(100.0, id="no deadline passes", marks=pytest.mark.long),
     ],
 )
 def test_a_client_whose_connection_is_forgotten_acts_within_thirty_seconds(
@@ -138,7 +138,7 @@ def apart(tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Itera
         yield running
 
 
-@pytest.mark.parametrize("service", ["memory", "retrieval"])
+@pytest.mark.parametrize("service", ["memory", pytest.param("retrieval", marks=pytest.mark.long)])
 def test_policy_acts_again_when_its_connection_to_a_backend_is_forgotten(
     tmp_path_factory: pytest.TempPathFactory, apart: Deployment, frames: Sequence[Frame], service: str
 ) -> None:

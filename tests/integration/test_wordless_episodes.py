@@ -66,7 +66,7 @@ def test_an_episode_that_an_earlier_version_has_stored_is_read_continued_and_arc
         assert [one.action.discrete for one in steps] == [one["action"].get("discrete", 0) for one in answers]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_baseline_with_a_language_model_plays_beside_shelm_and_continues_after_a_kill(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     options = ["--method", "helm", "--env", S7, "--task", f"{S7}:16", "--rollout", "16", "--steps", "256"]

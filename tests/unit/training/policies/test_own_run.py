@@ -23,7 +23,7 @@ S7 = "MiniGrid-MemoryS7-v0"
 STEPS = 40  # more than the window of the language model
 
 
-@pytest.fixture(scope="module", params=["cnn", "lstm", "helm", "helmv2"])
+@pytest.fixture(scope="module", params=["cnn", "lstm", "helm", pytest.param("helmv2", marks=pytest.mark.long)])
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("run") / str(request.param)
