@@ -16,6 +16,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
@@ -69,15 +70,12 @@ def callers(target: str, png: bytes, size: tuple[int, int], told: Counter[str]) 
         while not stop.wait(EVERY):
             told[caller.act(f"hostile-{number}-{id(told)}", 0)] += 1
 
-    threads = [threading.Thread(target=call, args=(number,)) for number in range(CALLERS)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+    with ThreadPoolExecutor(CALLERS) as threads:
+        threads.map(call, range(CALLERS))
+        try:
+            yield
+        finally:
+            stop.set()
 
 
 def bystander(caller: Caller, episode: str, seconds: float) -> list[float]:

@@ -18,7 +18,8 @@ GUIDES = sorted((REPOSITORY / "docs").glob("*.md"))
 README = REPOSITORY / "README.md"
 PAGES = [README, *GUIDES]
 OWN_ENVIRONMENT = REPOSITORY / "docs/own-environment.md"
-ANY_POLICY = REPOSITORY / "docs/any-policy.md"  # its commands are covered in part by tests/unit/training/policies
+# What their commands do is covered in part by tests/unit/training.
+LONG = [REPOSITORY / "docs" / name for name in ("any-policy.md", "own-agent.md")]
 BLOCK_SECONDS = 240.0
 DEMO = "make demo"
 
@@ -59,7 +60,7 @@ def test_no_page_has_commands_in_a_block_that_is_not_marked_as_commands(page: Pa
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(page, marks=[pytest.mark.long] * (page == ANY_POLICY)) for page in PAGES if page != OWN_ENVIRONMENT],
+    [pytest.param(page, marks=[pytest.mark.long] * (page in LONG)) for page in PAGES if page != OWN_ENVIRONMENT],
     ids=lambda page: page.name,
 )
 def test_every_command_of_the_page_works_in_a_fresh_clone(page: Path, tmp_path: Path) -> None:

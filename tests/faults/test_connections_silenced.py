@@ -67,7 +67,7 @@ async def recovering_async(relay: Relay, client: AsyncClient, name: str, frame: 
     "timeout",
     [
         pytest.param(2.0, id="two deadlines pass before the connection is given up"),
-        pytest.param(10.0, id="default"),
+        pytest.param(10.0, id="default", marks=pytest.mark.long),
         pytest.param(100.0, id="no deadline passes", marks=pytest.mark.long),
     ],
 )

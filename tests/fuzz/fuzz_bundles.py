@@ -47,11 +47,7 @@ def inputs(seed: int, n: int) -> Iterator[bytes]:
 
 def check(data: bytes) -> bool:
     """Loads one bundle and acts with it; returns whether it acted. Raises whatever must not happen."""
-    limit()
-    with tempfile.TemporaryDirectory() as place, watched():
-        folder = Path(place) / "bundle"
-        folder.mkdir()
-        unpack(folder, data)
+    with unpacked(data) as folder:
         try:
             return _acts(folder)
         except (ValueError, FileNotFoundError) as error:
@@ -60,7 +56,18 @@ def check(data: bytes) -> bool:
             return False
 
 
-def unpack(folder: Path, data: bytes) -> None:
+@contextlib.contextmanager
+def unpacked(data: bytes) -> Iterator[Path]:
+    """The folder of a bundle; whatever must not happen to this process while it is used is raised at the end."""
+    _limit()
+    with tempfile.TemporaryDirectory() as place, _watched():
+        folder = Path(place) / "bundle"
+        folder.mkdir()
+        _unpack(folder, data)
+        yield folder
+
+
+def _unpack(folder: Path, data: bytes) -> None:
     if not data.startswith(b'{"files": [['):  # of an earlier form of this corpus: a manifest alone
         (folder / MANIFEST).write_bytes(data)
         (folder / "clip").mkdir()
@@ -97,7 +104,7 @@ def _acts(folder: Path) -> bool:
 
 
 @functools.cache
-def limit() -> None:
+def _limit() -> None:
     """Once in a process: bounds its memory, and silences what transformers says about every load."""
     from transformers.utils import logging
 
@@ -112,7 +119,7 @@ def limit() -> None:
 
 
 @contextlib.contextmanager
-def watched() -> Iterator[None]:
+def _watched() -> Iterator[None]:
     tried: list[str] = []
 
     def away(*what: object) -> None:

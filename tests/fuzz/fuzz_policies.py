@@ -7,14 +7,13 @@ twice with it. What must hold is what fuzz_bundles says; an ONNX file that onnxr
 
 import contextlib
 import functools
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-from fuzz_bundles import limit, unpack, watched
+from fuzz_bundles import unpacked
 from fuzz_changes import Files, change_text, change_value, packed, signed
 from fuzz_messages import Choose, damage, pick, refill
 from google.protobuf.message import DecodeError
@@ -63,11 +62,7 @@ CHANGES = (change_value, change_text, _change_graph, _change_graph, _change_grap
 
 def check(data: bytes) -> bool:
     """Loads one bundle and acts with it; returns whether it acted. Raises whatever must not happen."""
-    limit()
-    with tempfile.TemporaryDirectory() as place, watched():
-        folder = Path(place) / "bundle"
-        folder.mkdir()
-        unpack(folder, data)
+    with unpacked(data) as folder:
         try:
             return _acts(folder)
         except (ValueError, FileNotFoundError):

@@ -27,6 +27,7 @@ NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 pytestmark = [
     pytest.mark.skipif(NGINX is None, reason="there is no nginx on this machine"),
     pytest.mark.timeout(240),
+    pytest.mark.long,
 ]
 # A read of the server's answer and a write to the client may take a time each, by default 60 s.
 CONFIGURATION = """
@@ -70,7 +71,7 @@ def nginx(folder: Path, target: str, timeout: int) -> Iterator[str]:
     ("timeout", "idle"),
     [
         pytest.param(15, 25, id="25 s idle, timeouts of 15 s"),
-        pytest.param(60, 120, id="120 s idle, nginx's own timeouts", marks=pytest.mark.long),
+        pytest.param(60, 120, id="120 s idle, nginx's own timeouts"),
     ],
 )
 def test_an_idle_watch_outlives_the_timeouts_of_nginx(

@@ -25,7 +25,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
-from tqdm import trange
 
 from agent.retrieval.clip import clip_sha256, load_clip
 from agent.vocabulary import Vocabulary
@@ -35,7 +34,7 @@ from training.clip.captions import BARE_WORDS, captions
 from training.clip.folder import export
 from training.clip.scenes import draw_view
 from training.clip.tiles import render
-from training.clip.train import DECAY, SAVE_EVERY, learning_rate
+from training.clip.train import DECAY, iterate, learning_rate
 
 PEAK_RATE = 3e-4
 
@@ -110,13 +109,7 @@ class Distillation:
 
     def run(self) -> None:
         """Runs the remaining iterations."""
-        begin, iterations = len(self.losses), self.options.iterations
-        bar = trange(begin, iterations, initial=begin, total=iterations, desc="clip", unit="it", mininterval=5)
-        for iteration in bar:
-            self.losses.append(self.step(iteration))
-            bar.set_postfix(loss=f"{self.losses[-1]:.3f}", refresh=False)
-            if (iteration + 1) % SAVE_EVERY == 0 or iteration + 1 == iterations:
-                self.save()
+        iterate(self.losses, self.options.iterations, step=self.step, save=self.save)
 
 
 def parser() -> argparse.ArgumentParser:

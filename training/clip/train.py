@@ -147,15 +147,25 @@ class Trainer:
 
     def run(self) -> None:
         """Runs the remaining iterations."""
-        begin, iterations = len(self.losses), self.options.iterations
-        bar = trange(begin, iterations, initial=begin, total=iterations, desc="clip", unit="it", mininterval=5)
-        for iteration in bar:
+        begin = len(self.losses)
+
+        def step(iteration: int) -> float:
             if iteration and (iteration % MINE_EVERY == 0 or iteration == begin):
                 self.negatives.mine(self.model, iteration)
-            self.losses.append(self.step(iteration))
-            bar.set_postfix(loss=f"{self.losses[-1]:.3f}", refresh=False)
-            if (iteration + 1) % SAVE_EVERY == 0 or iteration + 1 == iterations:
-                self.save()
+            return self.step(iteration)
+
+        iterate(self.losses, self.options.iterations, step=step, save=self.save)
+
+
+def iterate(losses: list[float], iterations: int, *, step: Callable[[int], float], save: Callable[[], None]) -> None:
+    """Takes the steps that `losses` lacks, adds the loss of each, and saves now and then and after the last."""
+    begin = len(losses)
+    bar = trange(begin, iterations, initial=begin, total=iterations, desc="clip", unit="it", mininterval=5)
+    for iteration in bar:
+        losses.append(step(iteration))
+        bar.set_postfix(loss=f"{losses[-1]:.3f}", refresh=False)
+        if (iteration + 1) % SAVE_EVERY == 0 or iteration + 1 == iterations:
+            save()
 
 
 def augmented(scenes: Scenes, strength: str) -> Scenes:
