@@ -7,17 +7,14 @@ whose retrieval, memory or policy fails has that error as its outcome; the other
 unchanged.
 """
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from agent.history import MemoryStep, extend_history
-from agent.policy.heads import choose
 from services.policy.agents import PolicyAgent, ServedAgent, WordlessAgent
 from services.policy.backends.interfaces import Memory, Retrieval
-from services.policy.turns import Computed, Turn
+from services.policy.turns import Computed, Turn, acted, unfailed
 from services.policy.wordless import compute_wordless
-from services.protocol.values import CommittedStep
 from services.runtime.stages import StageTimer
 
 
@@ -41,7 +38,7 @@ class Pipeline:
                 words = await self._retrieval.words(digest, [turn.observation for turn in turns], deadline=deadline)
             outcomes: list[Any] = list(words)  # of each turn, its error once it has failed
             with timer.stage("memory"):
-                going = _going(outcomes)
+                going = unfailed(outcomes)
                 steps = [_memory_step(turns[i], outcomes[i]) for i in going]
                 remembered = await self._memory.remember(digest, steps, deadline=deadline) if going else []
             with timer.stage("policy"):
@@ -52,7 +49,7 @@ class Pipeline:
                     outcomes[i] = failed or (words[i], memory)
                     if isinstance(memory, tuple) and not failed:
                         pairs.append((features[i], memory[0].vector))
-                going = _going(outcomes)
+                going = unfailed(outcomes)
                 decided = await agent.decide.put(pairs, deadline=deadline) if going else []
         finally:
             encoding.cancel()
@@ -62,11 +59,6 @@ class Pipeline:
             except Exception as error:
                 outcomes[i] = error
         return outcomes
-
-
-def _going(outcomes: Sequence[object]) -> list[int]:
-    """The turns that have not failed."""
-    return [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, BaseException)]
 
 
 def _memory_step(turn: Turn, words: Any) -> MemoryStep:
@@ -80,15 +72,5 @@ def _computed(agent: PolicyAgent, turn: Turn, found: Any, decision: Any) -> Comp
         raise decision
     words, (_, rebuilt) = found
     parameters, value = decision
-    state, step = turn.state, turn.step
-    action, log_prob = choose(agent.heads, parameters, seed=state.seed, step=step, deterministic=turn.deterministic)
-    record = CommittedStep(
-        words=words,
-        action=action,
-        value=value,
-        log_prob=log_prob,
-        frame_fingerprint=turn.observation.fingerprint,
-        history_digest=extend_history(state.history_digest, tuple(word.row for word in words)),
-        time_us=time.time_ns() // 1000,
-    )
-    return record, rebuilt
+    digest = extend_history(turn.state.history_digest, tuple(word.row for word in words))
+    return acted(turn, agent.heads, parameters, value, words=words, history_digest=digest), rebuilt

@@ -1,8 +1,13 @@
 """What the computation of a step takes and gives."""
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.frame import Observation
+from agent.policy.actor_critic import Parameters
+from agent.policy.heads import Head, choose
+from agent.vocabulary import Word
 from services.protocol.values import CommittedStep, EpisodeState
 
 
@@ -14,6 +19,36 @@ class Turn:
     step: int
     observation: Observation
     deterministic: bool
+
+
+def unfailed(outcomes: Sequence[object]) -> list[int]:
+    """Returns which turns have not failed."""
+    return [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, BaseException)]
+
+
+def acted(
+    turn: Turn,
+    heads: Sequence[Head],
+    parameters: Parameters,
+    value: float,
+    *,
+    words: Sequence[Word],
+    history_digest: bytes,
+    policy_state: bytes = b"",
+) -> CommittedStep:
+    """Returns the step to commit, with the action that these parameters give. The rest as in CommittedStep."""
+    state, step = turn.state, turn.step
+    action, log_prob = choose(heads, parameters, seed=state.seed, step=step, deterministic=turn.deterministic)
+    return CommittedStep(
+        words=words,
+        action=action,
+        value=value,
+        log_prob=log_prob,
+        frame_fingerprint=turn.observation.fingerprint,
+        history_digest=history_digest,
+        time_us=time.time_ns() // 1000,
+        policy_state=policy_state,
+    )
 
 
 Computed = tuple[CommittedStep, bool]  # the step to commit, and whether the memory state had to be rebuilt

@@ -5,15 +5,13 @@ before a step is the one that was committed with the step before it, so whoever 
 gives the same action. Failure policy: a turn fails alone; EPISODE_DAMAGED where the state is not of the policy's size.
 """
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from agent.history import extend_seen
-from agent.policy.heads import choose
 from agent.wordless.policy import Decided, Item
 from services.policy.agents import WordlessAgent
-from services.policy.turns import Computed, Turn
+from services.policy.turns import Computed, Turn, acted, unfailed
 from services.protocol.values import CommittedStep
 from services.runtime.stages import StageTimer
 from services.store.errors import episode_damaged
@@ -24,7 +22,7 @@ async def compute_wordless(
 ) -> list[Computed | BaseException]:
     """Computes one step in each of several episodes of one agent. deadline: of `time.monotonic`."""
     outcomes: list[Any] = [_item_or_error(agent, turn) for turn in turns]
-    going = [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, BaseException)]
+    going = unfailed(outcomes)
     with timer.stage("policy"):
         decided = await agent.decide.put([outcomes[i] for i in going], deadline=deadline) if going else []
     for i, decision in zip(going, decided, strict=True):
@@ -45,15 +43,5 @@ def _item_or_error(agent: WordlessAgent, turn: Turn) -> Item | Exception:
 
 def _step(agent: WordlessAgent, turn: Turn, decided: Decided) -> CommittedStep:
     parameters, value, policy_state = decided
-    state, step = turn.state, turn.step
-    action, log_prob = choose(agent.heads, parameters, seed=state.seed, step=step, deterministic=turn.deterministic)
-    return CommittedStep(
-        words=(),
-        action=action,
-        value=value,
-        log_prob=log_prob,
-        frame_fingerprint=turn.observation.fingerprint,
-        history_digest=extend_seen(state.history_digest, turn.observation.fingerprint),
-        time_us=time.time_ns() // 1000,
-        policy_state=policy_state,
-    )
+    digest = extend_seen(turn.state.history_digest, turn.observation.fingerprint)
+    return acted(turn, agent.heads, parameters, value, words=(), history_digest=digest, policy_state=policy_state)
