@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ from training.clip.captions import BARE_WORDS, captions
 from training.clip.folder import export
 from training.clip.scenes import draw_view
 from training.clip.tiles import render
-from training.clip.train import DECAY, iterate, learning_rate
+from training.clip.train import DECAY, iterate, learning_rate, run
 
 PEAK_RATE = 3e-4
 
@@ -131,16 +130,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command."""
     options = parser().parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    begun = (options.out / "checkpoint.pt").exists()
-    if begun and not options.resume:
-        raise SystemExit(f"{options.out}/checkpoint.pt exists: pass --resume to continue, or another --out")
-    distillation = Distillation(options)
-    if begun:
-        distillation.load()
-    begin = time.monotonic()
-    distillation.run()
-    print(f"trained in {time.monotonic() - begin:.0f} s; open_clip folder: {options.out}/export")
+    run(options, lambda: Distillation(options))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import open_clip
@@ -180,11 +180,26 @@ def augmented(scenes: Scenes, strength: str) -> Scenes:
 def train(make: Callable[[str], Scenes], description: str, **defaults: int) -> None:
     """Runs the whole command. make: name of the language model -> scenes. `defaults` replace those of the options."""
     options = parse(description, defaults)
+    run(options, lambda: Trainer(options=options, scenes=augmented(make(options.language_model), options.augment)))
+
+
+class Resumable(Protocol):
+    """What `run` trains."""
+
+    def load(self) -> None:
+        """Continues from the checkpoint in `--out`."""
+
+    def run(self) -> None:
+        """Runs the remaining iterations."""
+
+
+def run(options: argparse.Namespace, make: Callable[[], Resumable]) -> None:
+    """Begins a training, or continues it with `--resume`; SystemExit if there is one and it is not to be continued."""
     torch.set_num_threads(options.threads)
     begun = (options.out / "checkpoint.pt").exists()
     if begun and not options.resume:
         raise SystemExit(f"{options.out}/checkpoint.pt exists: pass --resume to continue, or another --out")
-    trainer = Trainer(options=options, scenes=augmented(make(options.language_model), options.augment))
+    trainer = make()
     if begun:
         trainer.load()
     begin = time.monotonic()

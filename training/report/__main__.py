@@ -11,7 +11,8 @@ markers, end the command with the file named.
 import argparse
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from training.archive import RAW, read
@@ -23,6 +24,7 @@ from training.study import Run
 
 BEGIN = "<!-- Made by `python -m training.report` from here -->"
 END = "<!-- to here -->"
+PAGES = {"clip": clips.generated, "robustness": robustness.generated, "word-edits": edits.generated}  # by archive
 PLOT = re.compile(r"\(plots/([\w.-]+\.svg)\)")  # in a page
 
 
@@ -32,20 +34,20 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--raw", type=Path, default=RAW, help="folder of the archives")
     parser.add_argument("--out", type=Path, default=RAW.parent, help="folder of training.md and plots/")
     options = parser.parse_args(arguments)
-    training, clip, robust, plots = (options.out / name for name in ("training.md", "clip.md", "robustness.md", "plots"))
-    edited = options.out / "word-edits.md"
+    training, plots = options.out / "training.md", options.out / "plots"
     makers = {training: lambda: generated(*load(options.raw), plots, options.raw)}
-    if clip.exists():
-        makers[clip] = lambda: clips.generated(read(options.raw / "clip.tar.xz"))
-    if robust.exists():
-        makers[robust] = lambda: robustness.generated(read(options.raw / "robustness.tar.xz"))
-    if edited.exists():
-        makers[edited] = lambda: edits.generated(read(options.raw / "word-edits.tar.xz"))
+    for name, tables_of in PAGES.items():
+        if (page := options.out / f"{name}.md").exists():
+            makers[page] = partial(_from_archive, options.raw / f"{name}.tar.xz", tables_of)
     around = {page: _around(page) for page in makers}  # raises for a page without markers before anything is written
     for name in PLOT.findall(around[training][1]):  # of an environment that may be no more
         (plots / name).unlink(missing_ok=True)
     for page, (before, _, after) in around.items():
         page.write_text(f"{before}{BEGIN}\n\n{makers[page]()}\n\n{END}{after}")
+
+
+def _from_archive(archive: Path, tables_of: Callable[[Mapping[str, str]], str]) -> str:
+    return tables_of(read(archive))
 
 
 def generated(results: list[Result], missing: list[Run], plots: Path, raw: Path) -> str:

@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from training.report import tables
+
 MOST = 8  # confusions named in a row
 
 
@@ -20,20 +22,20 @@ def generated(files: Mapping[str, str]) -> str:
     return "\n\n".join(
         [
             "## MiniGrid: frames with one kind of object",
-            _table(
+            tables.grid(
                 ["environment", "frames", "top-1, task's words", "top-1, all words", "wrong"],
                 map(_grid, grid["environments"].items()),
             ),
             "## MiniGrid with colours and doors' states: frames with one object",
-            _table(_LOOKS, map(_looks, looks["environments"].items())),
+            tables.grid(_LOOKS, map(_looks, looks["environments"].items())),
             "## MiniWorld: frames with one clearly visible object",
-            _table([*_WORLD, "top-1, names of objects alone"], map(_objects, objects.items())),
+            tables.grid([*_WORLD, "top-1, names of objects alone"], map(_objects, objects.items())),
             "## MiniWorld: the same by the thing's size, all environments",
-            _table(["pixels, of 4,800", "frames", "top-1, task's words"], _sizes(list(objects.values()))),
+            tables.grid(["pixels, of 4,800", "frames", "top-1, task's words"], _sizes(list(objects.values()))),
             "## MiniWorld: frames without objects, what place it is",
-            _table(_WORLD, map(_world, nothing.items())),
+            tables.grid(_WORLD, map(_world, nothing.items())),
             "## Pictures of continuous recognition",
-            _table(_PICTURES, (_pictures(name, pictures[name]) for name in ("training", "held_out"))),
+            tables.grid(_PICTURES, (_pictures(name, pictures[name]) for name in ("training", "held_out"))),
         ]
     )
 
@@ -96,7 +98,3 @@ def _wrong(pairs: dict[str, int]) -> str:
     named = sorted(pairs.items(), key=lambda pair: -pair[1])
     more = ", ..." if len(named) > MOST else ""
     return ", ".join(f"{pair.replace('->', '&rarr;')} {count}" for pair, count in named[:MOST]) + more or "none"
-
-
-def _table(head: list[str], rows: Any) -> str:
-    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rows])

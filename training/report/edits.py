@@ -6,6 +6,7 @@ Reads the files of training.word_edits. Failure policy: a missing field ends the
 import json
 from collections.abc import Mapping
 
+from training.report.tables import grid
 from training.word_edits import ENDS
 
 HEAD = ("edit", "when", *ENDS, "share right, 95 % interval")
@@ -25,8 +26,7 @@ def generated(files: Mapping[str, str]) -> str:
             ]
             for cell in one["cells"]
         ]
-        lines = [f"| {' | '.join(row)} |" for row in (HEAD, ["---"] * len(HEAD), *rows)]
-        parts += [f"## {one['env']}: {len(one['starts'])} distinct starts", "\n".join(lines)]
+        parts += [f"## {one['env']}: {len(one['starts'])} distinct starts", grid(HEAD, rows)]
     return "\n\n".join(parts)
 
 

@@ -6,8 +6,10 @@ missing field ends the command.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+from training.report import tables
 
 AGENTS = {
     "before": "shipped",
@@ -48,7 +50,7 @@ def _environment(measured: dict[str, dict[str, Any]]) -> list[str]:
         if names:
             head = ["perturbation", *(f"{what}: {AGENTS[agent]}" for agent in agents for what in ("return", "solved"))]
             rows = ([name, *(text for agent in agents for text in _pair(cells[agent].get((view, name))))] for name in names)
-            parts += [f"{title}:", _table(head, rows)]
+            parts += [f"{title}:", tables.grid(head, rows)]
     return parts
 
 
@@ -72,7 +74,7 @@ def _words(measured: dict[str, dict[str, Any]]) -> str:
             for one, bundle in columns.values()
         ]
         lines.append([name, *(text for rows in chosen for text in _shares(rows))])
-    return _table(head, lines)
+    return tables.grid(head, lines)
 
 
 def _environments(measured: dict[str, Any]) -> str:
@@ -88,14 +90,10 @@ def _shares(rows: list[dict[str, Any]]) -> list[str]:
 def _filters(measured: dict[str, Any]) -> str:
     rows = {(row["perturbation"], row["filter"]): row for row in measured["rows"]}
     names, filters = (list(dict.fromkeys(pair[at] for pair in rows)) for at in (0, 1))
-    return _table(
+    return tables.grid(
         ["perturbation", *filters], ([name, *(_share(rows[name, one]["same"]) for one in filters)] for name in names)
     )
 
 
 def _share(value: float) -> str:
     return f"{100 * value:.1f} %"
-
-
-def _table(head: list[str], rows: Iterable[list[str]]) -> str:
-    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rows])

@@ -190,6 +190,6 @@ def _table(head: list[str], rows: list[list[str]], results: Sequence[Result], *,
     return f"{grid(head, rows)}\n\n{about}\n"
 
 
-def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Returns a markdown table with a head and rows of cells."""
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rows])
