@@ -7,7 +7,8 @@ whatever the package raises is raised unchanged.
 
 import importlib
 import json
-from importlib.metadata import PackageNotFoundError, distribution, packages_distributions, version
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, distributions, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlparse
@@ -38,8 +39,16 @@ def _is_of(module: str, package: str) -> bool:
     """Whether the module is installed with the package, or lies in the folder that an editable install of it points to."""
     if package in packages_distributions().get(module.partition(".")[0], []):
         return True
-    found, origin = find_spec(module), json.loads(distribution(package).read_text("direct_url.json") or "{}")
-    if not found or not found.origin or not origin.get("dir_info", {}).get("editable"):
+    found = find_spec(module)
+    if not found or not found.origin:
         return False
-    folder = url2pathname(urlparse(origin["url"]).path)
-    return Path(found.origin).resolve().is_relative_to(Path(folder).resolve())
+    path = Path(found.origin).resolve()
+    return any(path.is_relative_to(folder) for folder in _editable_folders(package))
+
+
+def _editable_folders(package: str) -> Iterator[Path]:
+    # Building an editable install may leave metadata without an origin in the checkout itself, and that may be found first.
+    for known in distributions(name=package):
+        origin = json.loads(known.read_text("direct_url.json") or "{}")
+        if origin.get("dir_info", {}).get("editable"):
+            yield Path(url2pathname(urlparse(origin["url"]).path)).resolve()
