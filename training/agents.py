@@ -41,9 +41,9 @@ class Agent(Protocol):
 def load_agent(run: dict[str, Any], folder: Path, *, num_envs: int, device: str = "cpu") -> Agent:
     """Loads the agent of a run (the content of its run.json) on a torch device for `num_envs` parallel episodes."""
     weights = load_file(folder / "policy.safetensors")
-    height, width = run["frame"]
     if run["method"] == "lstm":
-        return LstmAgent(weights, height, width, device)
+        return LstmAgent(run, weights, device)
+    height, width = run["frame"]
     memory = load_memory(run, num_envs=num_envs, pixels=height * width, device=device)
     if (folder / "memory.safetensors").exists():
         memory.load_state_dict(load_file(folder / "memory.safetensors"))
@@ -101,8 +101,8 @@ class MemoryAgent:
 class LstmAgent:
     """The recurrent policy of sb3-contrib, with one LSTM state per row."""
 
-    def __init__(self, weights: dict[str, torch.Tensor], height: int, width: int, device: str = "cpu") -> None:
-        self._policy, self._device = load_policy(weights, height=height, width=width).to(device), device
+    def __init__(self, run: dict[str, Any], weights: dict[str, torch.Tensor], device: str = "cpu") -> None:
+        self._policy, self._device = load_policy(run, weights).to(device), device
         self._states: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def begin(self, row: int) -> None:

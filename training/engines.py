@@ -102,16 +102,17 @@ def _embedding_memory(run: dict[str, Any], num_envs: int, pixels: int, device: s
     ids = torch.arange(run["tokens"])
     model = load_language_model(language_model_spec(run), lm_token_ids=ids, tokens_per_step=1, device=device)
     if run["method"] == "helm":
-        embed: Any = FrozenHopfield(embeddings=model.embeddings, pixels=pixels, beta=run["beta"])
+        embed: Any = FrozenHopfield(
+            embeddings=model.embeddings, pixels=pixels, beta=run["beta"], seed=run.get("projection", 0)
+        )
     else:
-        plain = run.get("clip_features", "normalised") == "plain"
-        embed = _clip_inputs(run["clip"], model.embeddings, plain=plain)
+        embed = _clip_inputs(run, model.embeddings)
     return EmbeddingMemory(embed=embed, language_model=model, num_envs=num_envs)
 
 
-def _clip_inputs(clip: str, embeddings: Tensor, *, plain: bool) -> ClipInputs:
+def _clip_inputs(run: dict[str, Any], embeddings: Tensor) -> ClipInputs:
     device = embeddings.device
-    model: Any = load_clip(clip, device=device).model
+    model: Any = load_clip(run["clip"], device=device).model
     preprocess = Preprocessing(cfg=preprocess_cfg(model), mode="model", device=device)
     visual = model.visual.eval()
 
@@ -120,4 +121,10 @@ def _clip_inputs(clip: str, embeddings: Tensor, *, plain: bool) -> ClipInputs:
         features: Tensor = visual(preprocess(list(frames)))
         return features.float()
 
-    return ClipInputs(encode=encode, features=visual.output_dim, embeddings=embeddings, plain=plain)
+    return ClipInputs(
+        encode=encode,
+        features=visual.output_dim,
+        embeddings=embeddings,
+        plain=run.get("clip_features", "normalised") == "plain",
+        seed=run.get("projection", 0),
+    )

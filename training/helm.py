@@ -28,9 +28,9 @@ CACHED = 100_000  # frames; 576 floats each, 230 MB at most
 WARM_UP_FRAMES = 40_960
 
 
-def _gaussian(rows: int, columns: int) -> Tensor:
+def _gaussian(rows: int, columns: int, seed: int) -> Tensor:
     """Returns a fixed Gaussian projection (rows, columns) of variance 1/columns."""
-    projection: Tensor = torch.randn(rows, columns, generator=torch.Generator().manual_seed(0)) / columns**0.5
+    projection: Tensor = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed)) / columns**0.5
     return projection
 
 
@@ -61,11 +61,13 @@ class _Cached(nn.Module):
 class FrozenHopfield(_Cached):
     """HELM's frame embedding."""
 
-    def __init__(self, *, embeddings: Tensor, pixels: int, beta: float) -> None:
-        """embeddings: float32 (tokens, dimension), all of the language model's. pixels: height * width of a frame."""
+    def __init__(self, *, embeddings: Tensor, pixels: int, beta: float, seed: int = 0) -> None:
+        """embeddings: float32 (tokens, dimension), all of the language model's. pixels: height * width of a frame. seed: of
+        the projection.
+        """
         super().__init__()
         self.beta = beta
-        self._projection = _gaussian(embeddings.shape[1], pixels).T.to(embeddings.device)
+        self._projection = _gaussian(embeddings.shape[1], pixels, seed).T.to(embeddings.device)
         self._embeddings, self._directions = embeddings, nn.functional.normalize(embeddings, dim=1)
 
     def compute(self, frames: Frames) -> Tensor:
@@ -83,16 +85,22 @@ class ClipInputs(_Cached):
     square: Tensor
 
     def __init__(
-        self, *, encode: Callable[[Frames], Tensor], features: int, embeddings: Tensor, plain: bool = False
+        self,
+        *,
+        encode: Callable[[Frames], Tensor],
+        features: int,
+        embeddings: Tensor,
+        plain: bool = False,
+        seed: int = 0,
     ) -> None:
         """encode: frames -> float32 (rows, features), CLIP's image embedding. embeddings: as in `FrozenHopfield`.
 
-        plain: take the image embedding as the authors do, not with length 1.
+        plain: take the image embedding as the authors do, not with length 1. seed: of the projection.
         """
         super().__init__()
         dimension = embeddings.shape[1]
         self._encode, self._plain = encode, plain
-        same = torch.eye(dimension) if plain and dimension == features else _gaussian(dimension, features).T
+        same = torch.eye(dimension) if plain and dimension == features else _gaussian(dimension, features, seed).T
         self._projection = same.to(embeddings.device)
         self._target = embeddings.mean(0), embeddings.std(0)
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))

@@ -34,7 +34,7 @@ from training.memory_env import MemoryVecEnv, TimeLimitsAreEnds
 from training.perturbed_memory import PerturbedMemory
 from training.policy import LinearEntropySchedule, MemoryStatistics, ServedPolicy
 from training.presets import METHODS, PROFILES, settings
-from training.recurrent import POLICY, SequencePolicy
+from training.recurrent import SMALL, SequencePolicy, policy_arguments
 from training.rollouts import DistinctRolloutBuffer
 from training.run_folder import CannotTrain, claim
 from training.run_log import RunLog, commit
@@ -81,12 +81,14 @@ OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {  # those whose defaults
     "batch": (_count, "steps of a minibatch"),
     "features": (_number(int, 1, 65_536, "a whole number from 1 to 65536"), "of the CNN"),
     "actor-gain": (_positive, "of the initial weights of the actor's last layer"),
+    "projection": (_natural, "seed of the fixed random projection of HELM's and HELMv2's frames"),
 }
 CHOICES: dict[str, tuple[tuple[str, ...], str]] = {
     "preprocessing": (("model", "reference"), "of frames for CLIP"),
     "perturbed": (("none", *STRENGTHS), "frames as the memory sees them (training.clip.augment)"),
     "kernels": (("map", "frame"), "what decides the size of the CNN's second kernel"),
     "clip-features": (("normalised", "plain"), "HELMv2's image embeddings"),
+    "lstm-cnn": (("small", "equal"), "the LSTM's CNN: the authors', or that of the other methods"),
 }
 SWITCHES = {
     "normalise-reward": "scale rewards",
@@ -191,11 +193,13 @@ def make_algorithm(run: dict[str, Any], environment: VecEnv) -> OnPolicyAlgorith
         "optimizer_class": torch.optim.AdamW,
         "optimizer_kwargs": {"weight_decay": 0.01, "eps": 1e-8, "fused": True},
     }
-    if run["method"] == "lstm":
-        return RecurrentPPO(SequencePolicy, environment, policy_kwargs={**POLICY, **optimiser}, **common)
     sizes = {"channels": run["channels"], "features": run["features"], "kernels": run["kernels"]}
     shape = PolicyPart(weights="policy.safetensors", **sizes)
+    if run["method"] == "lstm" and run["lstm_cnn"] == "small":
+        shape = SMALL
     run["policy"] = shape.model_dump()
+    if run["method"] == "lstm":
+        return RecurrentPPO(SequencePolicy, environment, policy_kwargs={**policy_arguments(shape), **optimiser}, **common)
     common["rollout_buffer_class"] = DistinctRolloutBuffer
     common["policy_kwargs"] = {"shape": shape, "output_gain": run["actor_gain"], **optimiser}
     if run["imitation"]:

@@ -48,6 +48,8 @@ DEFAULTS: dict[str, Any] = {
     "features": 256,
     "actor_gain": 0.01,  # of the initial weights of the actor's last layer
     "clip_features": "normalised",  # or plain: HELMv2's image embeddings, before they are standardised
+    "projection": 0,  # seed of the fixed random projection of HELM's and HELMv2's frames
+    "lstm_cnn": "small",  # the authors'; or equal: that of the other methods
     "imitation": 0,  # initial steps in which the environment's expert is imitated (training.imitation)
 }
 NUM_ENVS = 32

@@ -1,7 +1,8 @@
 """LSTM-PPO ("Impala-PPO", docs/paper.md#baselines) as sb3-contrib's RecurrentPPO with the paper's sizes.
 
-A small CNN (16 and 32 channels, 256 features), one LSTM layer of 256, heads of 128 and 512 units. The heads are
-sb3-contrib's own, without the layer normalisation of the other methods. Failure policy: raises no errors of its own.
+The authors' small CNN (16 and 32 channels, 256 features) or that of the other methods, one LSTM layer of 256, heads of 128
+and 512 units. The heads are sb3-contrib's own, without the layer normalisation of the other methods. Failure policy: raises
+no errors of its own.
 """
 
 from typing import Any
@@ -17,16 +18,16 @@ from agent.bundle import PolicyPart
 from agent.policy.actor_critic import ActorCritic
 from training.distinct import distinct
 
-SHAPE = PolicyPart(weights="policy.safetensors", channels=(16, 32), features=256)
+SMALL = PolicyPart(weights="policy.safetensors", channels=(16, 32), features=256)
 
 
 class FrameFeatures(BaseFeaturesExtractor):
     """The CNN of the actor-critic; each distinct frame of a batch is encoded once."""
 
-    def __init__(self, observation_space: gymnasium.spaces.Box) -> None:
-        super().__init__(observation_space, SHAPE.features)
+    def __init__(self, observation_space: gymnasium.spaces.Box, shape: PolicyPart) -> None:
+        super().__init__(observation_space, shape.features)
         _, height, width = observation_space.shape
-        self.cnn = ActorCritic(SHAPE, height=height, width=width, memory=1, actions=1).cnn
+        self.cnn = ActorCritic(shape, height=height, width=width, memory=1, actions=1).cnn
 
     def forward(self, observations: Tensor) -> Tensor:
         """Converts float32 (rows, 3, height, width) in [0, 1] to float32 (rows, features)."""
@@ -56,14 +57,17 @@ class SequencePolicy(RecurrentActorCriticPolicy):
         return plain(features, (kept * hidden, kept * cell), torch.zeros_like(episode_starts), lstm)
 
 
-POLICY: dict[str, Any] = {  # actor and critic share the CNN and the LSTM
-    "features_extractor_class": FrameFeatures,
-    "lstm_hidden_size": 256,
-    "shared_lstm": True,
-    "enable_critic_lstm": False,
-    "net_arch": {"pi": [128], "vf": [512]},
-    "activation_fn": nn.ReLU,
-}
+def policy_arguments(shape: PolicyPart) -> dict[str, Any]:
+    """Returns the arguments of a `SequencePolicy`, whose actor and critic share the LSTM and a CNN of this shape."""
+    return {
+        "features_extractor_class": FrameFeatures,
+        "features_extractor_kwargs": {"shape": shape},
+        "lstm_hidden_size": 256,
+        "shared_lstm": True,
+        "enable_critic_lstm": False,
+        "net_arch": {"pi": [128], "vf": [512]},
+        "activation_fn": nn.ReLU,
+    }
 
 
 def own_tensors(policy: Any) -> dict[str, Tensor]:
@@ -72,11 +76,15 @@ def own_tensors(policy: Any) -> dict[str, Tensor]:
     return {name: value for name, value in policy.state_dict().items() if not name.startswith(again)}
 
 
-def load_policy(tensors: dict[str, Tensor], *, height: int, width: int) -> SequencePolicy:
-    """Loads the policy from the result of `own_tensors`; KeyError names a missing tensor."""
+def load_policy(run: dict[str, Any], tensors: dict[str, Tensor]) -> SequencePolicy:
+    """Loads the policy of a run (the content of its run.json) from the result of `own_tensors`; KeyError names a missing
+    tensor.
+    """
+    height, width = run["frame"]
+    shape = PolicyPart(**run["policy"]) if "policy" in run else SMALL  # the only one of earlier runs
     frames = gymnasium.spaces.Box(0, 255, (3, height, width), np.uint8)
     actions = gymnasium.spaces.Discrete(len(tensors["action_net.bias"]))
-    policy = SequencePolicy(frames, actions, lambda _: 0.0, **POLICY)
+    policy = SequencePolicy(frames, actions, lambda _: 0.0, **policy_arguments(shape))
     for name, value in own_tensors(policy).items():
         value.detach().copy_(tensors[name])
     policy.set_training_mode(False)

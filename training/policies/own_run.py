@@ -55,8 +55,7 @@ def run_policy(run: Path, out: Path, *, action_names: list[str]) -> tuple[dict[s
 def _graph(settings: dict[str, Any], weights: dict[str, Tensor]) -> Any:
     if settings["method"] == "cnn":
         return _Alone(load_actor_critic_of(settings, weights, memory=1))
-    height, width = settings["frame"]
-    policy: Any = load_policy(weights, height=height, width=width)
+    policy: Any = load_policy(settings, weights)
     policy.features_extractor = policy.features_extractor.cnn  # without the search for frames that are equal
     return Recurrent(policy, channels_first=True)
 

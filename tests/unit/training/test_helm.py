@@ -68,6 +68,22 @@ def test_a_sharp_hopfield_retrieval_gives_one_embedding_and_a_flat_one_their_mea
     torch.testing.assert_close(flat, embeddings().mean(0).expand(5, -1))
 
 
+def test_the_projections_of_two_seeds_differ_and_0_is_the_usual_one() -> None:
+    frames = some_frames(3)
+
+    def encode(frames: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(frames).flatten(1)[:, :6].float()
+
+    def both(**seed: int) -> list[torch.Tensor]:
+        hopfield = FrozenHopfield(embeddings=embeddings(), pixels=64, beta=20.0, **seed)
+        inputs = ClipInputs(encode=encode, features=6, embeddings=embeddings(), **seed)
+        return [hopfield(frames), inputs.compute(frames)]
+
+    for usual, same, other in zip(both(), both(seed=0), both(seed=1), strict=True):
+        torch.testing.assert_close(same, usual, rtol=0, atol=0)
+        assert not torch.allclose(other, usual)
+
+
 def test_helm_averages_over_channels() -> None:
     frames = some_frames(3)
     swapped = np.ascontiguousarray(frames[..., ::-1])
