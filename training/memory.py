@@ -127,6 +127,10 @@ class EditedMemory(WordMemory):
             self._held[row].append(found)
         return self.append(words, rows)
 
+    def remembered(self, row: int) -> list[tuple[int, ...]]:
+        """Returns the words of each step of the environment's episode, vocabulary rows, as they are remembered."""
+        return self._held[row]
+
     def rewrite(self, row: int, edit: Edit, steps: Collection[int]) -> None:
         """Edits the words of these steps of the environment's episode, as if they had always been so."""
         words = [edit(found) if step in steps else found for step, found in enumerate(self._held[row])]

@@ -118,10 +118,11 @@ def play(
         places = [(episode.row, episode.seed, episode.steps) for episode in running]
         for episode, action in zip(running, agent.act(frames, places, deterministic=True), strict=True):
             episode.step(action)
-    return [_end(episode) for episode in episodes]
+    return [end_of(episode) for episode in episodes]
 
 
-def _end(episode: Episode) -> str:
+def end_of(episode: Episode) -> str:
+    """Returns how an episode of MiniGrid-Memory ended: one of `ENDS`."""
     if not episode.done or episode.steps >= episode.env.unwrapped.max_steps:
         return "never"
     return "right" if episode.total > 0 else "wrong"
@@ -154,6 +155,15 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     return {"agent": bundle.name, "digest": bundle.digest, "env": options.env, "starts": starts, **kept, "cells": cells}
 
 
+def write(out: Path, module: str, arguments: list[str] | None, content: dict[str, Any]) -> None:
+    """Writes a result with the command that made it, `python -m module` with these arguments or the process's, and the
+    commit.
+    """
+    command = ["python", "-m", module, *(sys.argv[1:] if arguments is None else arguments)]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps({"command": shlex.join(command), "commit": commit(), **content}) + "\n")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -170,9 +180,7 @@ def main(arguments: list[str] | None = None) -> None:
         result = measure(options)
     except ValueError as error:
         sys.exit(f"training.word_edits: {error}")
-    command = ["python", "-m", "training.word_edits", *(sys.argv[1:] if arguments is None else arguments)]
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps({"command": shlex.join(command), "commit": commit(), **result}) + "\n")
+    write(options.out, "training.word_edits", arguments, result)
     for one in result["cells"]:
         print(f"{one['edit']:8} {one['way']:7} right {one['right']:3} wrong {one['wrong']:3} never {one['never']:3}")
 

@@ -1,11 +1,11 @@
 """Recreates every table and plot of the training results: `python -m training.report`.
 
 Reads the archives of docs/results/raw: the runs of training.study, the results of training.chance and training.probe, the
-evaluations of the CLIP models (clip, as in clips.py), of perturbed frames (robustness, as in robustness.py) and of edited
-memories (word-edits, as in edits.py). Writes plots/*.svg and the part of training.md, clip.md, robustness.md and
-word-edits.md between the two markers; the rest is written by hand. Plots that the page before showed and this one does not
-are deleted. The same raw files give the same bytes. Failure policy: raw files that contradict the study, or a page without
-markers, end the command with the file named.
+evaluations of the CLIP models (clip, as in clips.py), of perturbed frames (robustness, as in robustness.py), of edited
+memories (word-edits, as in edits.py) and of every start (traces, as in traces.py). Writes plots/*.svg and the part of
+training.md and of the pages of these archives between the two markers; the rest is written by hand. Plots that the page
+before showed and this one does not are deleted. The same raw files give the same bytes. Failure policy: raw files that
+contradict the study, or a page without markers, end the command with the file named.
 """
 
 import argparse
@@ -17,14 +17,19 @@ from pathlib import Path
 
 from training.archive import RAW, read
 from training.chance import NAME, file_of
-from training.report import clips, edits, probes, robustness, tables
+from training.report import clips, edits, probes, robustness, tables, traces
 from training.report.plots import learning_curves
 from training.report.raw import Result, environments, load
 from training.study import Run
 
 BEGIN = "<!-- Made by `python -m training.report` from here -->"
 END = "<!-- to here -->"
-PAGES = {"clip": clips.generated, "robustness": robustness.generated, "word-edits": edits.generated}  # by archive
+PAGES = {
+    "clip": clips.generated,
+    "robustness": robustness.generated,
+    "word-edits": edits.generated,
+    "traces": traces.generated,
+}  # by archive
 PLOT = re.compile(r"\(plots/([\w.-]+\.svg)\)")  # in a page
 
 

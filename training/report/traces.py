@@ -1,0 +1,61 @@
+"""The generated part of docs/results/traces.md: how episodes end from every distinct start, and what memory said of the cue.
+
+Reads AGENT-ENVIRONMENT.json of training.traces. Failure policy: a missing field ends the command.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from training.report.robustness import AGENTS
+from training.report.tables import grid
+from training.robustness import wilson
+from training.traces import NAMINGS
+from training.word_edits import ENDS
+
+HEAD = ("agent", "environment", "starts", *ENDS, "share right, 95 % interval")
+
+
+def generated(files: Mapping[str, str]) -> str:
+    """Returns the table of ends, that of failures by naming, and one line for each failure. files: texts by name."""
+    named = {name.removesuffix(".json").partition("-")[0::2]: json.loads(text) for name, text in files.items()}
+    order = list(AGENTS)
+    found = sorted(named.items(), key=lambda one: (order.index(one[0][0]), len(one[1]["episodes"])))
+    ends = [[AGENTS[agent], one["env"], *_ends(one["episodes"])] for (agent, _), one in found]
+    failed = [(AGENTS[agent], one["env"], episode) for (agent, _), one in found for episode in _failed(one["episodes"])]
+    counts = [
+        [AGENTS[agent], one["env"], *(_count(_failed(one["episodes"]), naming) for naming in NAMINGS)]
+        for (agent, _), one in found
+    ]
+    parts = [
+        grid(HEAD, ends),
+        "## Failures by what memory said of the cue",
+        grid(["agent", "environment", *NAMINGS], counts),
+        "## Each failure",
+        grid(
+            ["agent", "environment", "seed", "cue", "end", "naming", "words where the cue was in view"],
+            [[agent, env, *_failure(episode)] for agent, env, episode in failed],
+        ),
+    ]
+    return "\n\n".join(parts)
+
+
+def _ends(episodes: list[dict[str, Any]]) -> list[str]:
+    counts = [sum(episode["end"] == end for episode in episodes) for end in ENDS]
+    low, high = wilson(counts[0] / len(episodes), len(episodes))
+    return [*map(str, [len(episodes), *counts]), f"{counts[0] / len(episodes):.2f} [{low:.2f}, {high:.2f}]"]
+
+
+def _failed(episodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [episode for episode in episodes if episode["end"] != "right"]
+
+
+def _count(failed: list[dict[str, Any]], naming: str) -> str:
+    """Returns how many failed with this naming: at the wrong object, and never arrived."""
+    wrong, never = (sum((one["naming"], one["end"]) == (naming, end) for one in failed) for end in ENDS[1:])
+    return f"{wrong} wrong, {never} never" if wrong or never else "-"
+
+
+def _failure(episode: dict[str, Any]) -> list[str]:
+    shown = list(dict.fromkeys(word for step in episode["steps"] if step["cue"] for word in step["words"]))
+    return [str(episode["start"]), episode["cue"], episode["end"], episode["naming"], " ".join(shown) or "-"]
