@@ -3,7 +3,8 @@
 Every run is trained (`training.ppo --resume`, one thread) and evaluated on fixed episodes with sampled and with greedy
 actions. Its raw files are added to docs/results/raw/STUDY.tar.xz (training.archive), where a study comprises the runs on one
 task: NAME/run.json, NAME/log.jsonl, NAME/evaluation-*.json. A run whose raw files exist is skipped, so the command can be
-interrupted and restarted at any time; `make results` creates the tables and plots.
+interrupted and restarted at any time; `make results` creates the tables and plots. The weights of some runs are kept, in
+half precision, in docs/results/raw/weights/NAME, which training.evaluate and training.robustness take as a run.
 
 Failure policy: a run that fails is reported with its log file, the others continue, and the command ends with status 1.
 """
@@ -19,7 +20,11 @@ from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 
+from safetensors.torch import load_file
+
+from agent.safetensors_file import write_tensors
 from training.archive import RAW, add, read
+from training.presets import NUM_ENVS
 
 RUNS = Path("runs")
 EPISODES, FIRST_SEED = 100, 1_000_000
@@ -55,6 +60,17 @@ PPO_ALONE = (
     "--entropy-end=0.003",
     "--steps=400000",
 )  # without this an expert is imitated first
+# Of the methods of docs/results/baselines.md: those of SHELM, or learning rate and entropy of the authors (training.paper).
+_PLAIN, _EQUAL = ("--clip-features", "plain"), ("--lstm-cnn", "equal")
+SETTINGS: dict[str, dict[str, tuple[str, ...]]] = {
+    "shelm": {"same": ()},
+    "helm": {"same": (), "own": ("--learning-rate", "1e-4", "--entropy", "0.005")},
+    "helmv2": {"same": _PLAIN, "own": (*_PLAIN, "--learning-rate", "3e-4", "--entropy", "0.005")},
+    "lstm": {"same": _EQUAL, "own": (*_EQUAL, "--learning-rate", "5e-5", "--entropy", "0.001")},
+    "cnn": {"same": ()},
+}
+TUNING_SEED = 10
+CHOSEN = {"shelm": "same", "helm": "same", "helmv2": "same", "lstm": "same", "cnn": "same"}  # by the tuning runs
 TO_A_RESULT = ("signcolour", "tmaze", "sign")  # MiniWorld tasks with full training; the others are trained briefly
 
 
@@ -68,6 +84,7 @@ class Run:
     seed: int
     options: tuple[str, ...] = field(default=())
     begins: str = ""
+    weights: bool = False  # are kept
 
     @property
     def files(self) -> list[str]:
@@ -156,6 +173,25 @@ def _memory_variants(seed: int) -> Iterator[Run]:
     yield Run(f"s11-untrained-{seed}", S11, "shelm", seed, ("--language-model", f"random:{seed}"))
 
 
+def baselines() -> Iterator[Run]:
+    """Returns the runs of docs/results/baselines.md, on MemoryS11 alone: each method with the better of two settings, and
+    the runs with another seed that decide which.
+    """
+    for method, settings in SETTINGS.items():
+        if len(settings) > 1:
+            for name, options in settings.items():
+                yield _on_s11_alone(f"{method}_{name}", method, TUNING_SEED, options)
+    for seed in range(5):
+        for method, settings in SETTINGS.items():
+            yield _on_s11_alone(method, method, seed, settings[CHOSEN[method]])
+
+
+def _on_s11_alone(label: str, method: str, seed: int, options: tuple[str, ...]) -> Run:
+    projection = ("--projection", str(seed)) if method in ("helm", "helmv2") else ()
+    task = ("--task", f"{S11}:{NUM_ENVS}")
+    return Run(f"baselines-{label}-{seed}", S11, method, seed, (*task, *projection, *options), weights=seed < 3)
+
+
 def archive_of(run: Run, folder: Path | None = None) -> Path:
     """Returns the archive of the run's study; the first part of a run's name is its task."""
     return (folder or RAW) / f"{run.name.partition('-')[0]}.tar.xz"
@@ -200,7 +236,20 @@ def keep(run: Run) -> None:
     lines = texts["log.jsonl"].splitlines(keepends=True)
     every = -(-len(lines) // KEPT_LINES)
     texts["log.jsonl"] = "".join(lines[::-1][::every][::-1])
+    if run.weights:
+        keep_weights(RUNS / run.name, RAW / "weights" / run.name)
     add(archive_of(run), {f"{run.name}/{file}": text for file, text in texts.items()})
+
+
+def keep_weights(run: Path, out: Path) -> None:
+    """Copies what evaluation takes of a run: its settings, the policy's weights as float16, what its memory has learned."""
+    out.mkdir(parents=True, exist_ok=True)
+    shutil.copy(run / "run.json", out)
+    write_tensors(
+        out / "policy.safetensors", {name: one.half() for name, one in load_file(run / "policy.safetensors").items()}
+    )
+    if (run / "memory.safetensors").exists():
+        shutil.copy(run / "memory.safetensors", out)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -211,7 +260,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", default="cpu", help="torch device of all runs")
     parser.add_argument("--list", action="store_true", help="list the runs and whether they are finished")
     options = parser.parse_args(arguments)
-    wanted = [run for run in runs() if fnmatch(run.name, options.only)]
+    wanted = [run for run in (*runs(), *baselines()) if fnmatch(run.name, options.only)]
     if options.list:
         print("\n".join(f"{'finished' if finished(run) else 'open    '} {run.name}" for run in wanted))
         return

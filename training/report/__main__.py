@@ -17,7 +17,7 @@ from pathlib import Path
 
 from training.archive import RAW, read
 from training.chance import NAME, file_of
-from training.report import clips, edits, probes, robustness, tables, traces
+from training.report import baselines, clips, edits, probes, robustness, tables, traces
 from training.report.plots import learning_curves
 from training.report.raw import Result, environments, load
 from training.study import Run
@@ -41,6 +41,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     training, plots = options.out / "training.md", options.out / "plots"
     makers = {training: lambda: generated(*load(options.raw), plots, options.raw)}
+    if (page := options.out / "baselines.md").exists():
+        makers[page] = partial(baselines.generated, options.raw, plots)
     for name, tables_of in PAGES.items():
         if (page := options.out / f"{name}.md").exists():
             makers[page] = partial(_from_archive, options.raw / f"{name}.tar.xz", tables_of)

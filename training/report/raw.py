@@ -5,7 +5,7 @@ from the study's settings, or a number that is not finite, raises ValueError nam
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,12 @@ class Result:
         return float(self.returns[kind].mean())
 
 
-def load(folder: Path) -> tuple[list[Result], list[Run]]:
-    """Returns the finished runs of all studies in order, and those that are missing. folder: of the archives."""
+def load(folder: Path, these: Callable[[], Iterator[Run]] = runs) -> tuple[list[Result], list[Run]]:
+    """Returns the finished runs of a study in order, and those that are missing. folder: of the archives."""
     done: list[Result] = []
     missing: list[Run] = []
-    archives = {archive: read(archive) for archive in {archive_of(run, folder) for run in runs()}}
-    for run in runs():
+    archives = {archive: read(archive) for archive in {archive_of(run, folder) for run in these()}}
+    for run in these():
         texts = archives[archive_of(run, folder)]
         files = {file: texts[f"{run.name}/{file}"] for file in run.files if f"{run.name}/{file}" in texts}
         if len(files) == len(run.files):

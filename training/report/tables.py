@@ -23,10 +23,11 @@ NONE = "-"
 
 def methods(results: Iterable[Result]) -> dict[str, list[Result]]:
     """Returns results without the memory variants, by method in the order of `NAMES`."""
-    return _by_method(result for result in results if not result.run.options)
+    return by_method(result for result in results if not result.run.options)
 
 
-def _by_method(results: Iterable[Result]) -> dict[str, list[Result]]:
+def by_method(results: Iterable[Result]) -> dict[str, list[Result]]:
+    """Returns results by method in the order of `NAMES`."""
     found = defaultdict(list)
     for result in results:
         found[result.run.method].append(result)
@@ -63,12 +64,12 @@ def welch_table(found: dict[str, list[Result]]) -> str:
 
 def alone(results: Iterable[Result]) -> dict[str, list[Result]]:
     """Returns results without the imitation of the preset, by method."""
-    return _by_method(result for result in results if _alone(result.run))
+    return by_method(result for result in results if _alone(result.run))
 
 
 def longer(results: Iterable[Result]) -> dict[str, list[Result]]:
     """Returns results with more steps than the preset's, by method; their curves begin with the preset's."""
-    return _by_method(result for result in results if result.run.begins)
+    return by_method(result for result in results if result.run.begins)
 
 
 def _alone(run: Run) -> bool:

@@ -16,7 +16,8 @@ from training.report.plots import mean_curve
 from training.report.raw import load
 
 S7, UNLOCK = "MiniGrid-MemoryS7-v0", "MiniGrid-Unlock-v0"
-RUNS = {run.name: run for run in study.runs()}
+STUDY = {run.name: run for run in study.runs()}
+RUNS = STUDY | {run.name: run for run in study.baselines()}
 SHELM, CNN = [1.0, 0.5, 0.75, 0.25, 1.0], [0.5, 0.25, 0.25]  # scores of the runs by seed
 LINES = ((2048, 0.9), (30_720, 0.5), (100_352, 0.8), (200_704, 0.7), (800_768, 1.0))  # steps, mean return
 
@@ -274,6 +275,22 @@ def test_runs_of_another_training_stand_by_themselves_and_not_among_methods_or_m
     assert "Which memory" not in text
 
 
+def test_baselines_have_a_page_of_their_own_and_their_settings_are_those_of_the_better_tuning_run(folder: Path) -> None:
+    own = folder / "baselines.md"
+    own.write_text(f"By hand.\n{BEGIN}\n{END}\n")
+    for seed, score in enumerate((1.0, 0.75, 1.0)):
+        write_run(folder / "runs", f"baselines-shelm-{seed}", score)
+        write_run(folder / "runs", f"baselines-lstm-{seed}", 0.5)
+    for name, rate in (("same", 5e-4), ("own", 5e-5)):
+        write_run(folder / "runs", f"baselines-lstm_{name}-10", 0.5, learning_rate=rate, entropy=0.001)
+    training = report(folder)
+    assert study.S11 not in training.split("## Not run")[0]
+    text = own.read_text()
+    assert row(text.split("SHELM against")[0], "LSTM-PPO")[1] == "3 (0, 1, 2)", "the tuning runs do not count"
+    assert "| LSTM-PPO | learning rate and entropy of the authors | 5e-05 | 0.001 | 1.000 |" in text
+    assert f"- {study.S11}, helm: seeds 0, 1, 2, 3, 4" in text
+
+
 def test_what_probes_found_stands_in_a_table_for_each_environment(results: Path) -> None:
     common = {"env": "World", "k": 2, "episodes": 480, "chance": 1 / 3, "commit": "0123456789"}
     for layers, linear in ((6, 0.97), (2, 0.5)):
@@ -312,7 +329,7 @@ def test_without_any_run_the_page_says_so_and_has_no_tables(folder: Path) -> Non
     assert page.startswith(f"Written by hand.\n{BEGIN}\n\n## Not run\n")
     assert page.endswith(f"{END}\nThe end.\n")
     assert "|" not in page
-    assert sum(len(line.split("seeds ")[1].split(", ")) for line in page.splitlines() if "seeds " in line) == len(RUNS)
+    assert sum(len(line.split("seeds ")[1].split(", ")) for line in page.splitlines() if "seeds " in line) == len(STUDY)
 
 
 def test_making_the_report_twice_gives_the_same_bytes(results: Path) -> None:
