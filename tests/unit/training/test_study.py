@@ -45,6 +45,7 @@ def test_kept_weights_are_half_precision_and_load_as_the_run_does(tmp_path: Path
     for folder in (run, kept):
         agent = load_agent(settings, folder, num_envs=1)
         agent.begin(0)
-        actions.append(agent.act(frame, [(0, 1, 0)], deterministic=True))
+        with torch.inference_mode():
+            actions.append(agent.act(frame, [(0, 1, 0)], deterministic=True))
     assert actions[0] == actions[1]
     assert not (kept / "checkpoint.pt").exists()
