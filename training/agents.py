@@ -38,7 +38,7 @@ class Agent(Protocol):
         """
 
 
-def load_agent(run: dict[str, Any], folder: Path, *, num_envs: int, device: str = "cpu") -> Agent:
+def load_agent(run: dict[str, Any], folder: Path, *, num_envs: int, device: str = "cpu") -> "MemoryAgent | LstmAgent":
     """Loads the agent of a run (the content of its run.json) on a torch device for `num_envs` parallel episodes."""
     weights = load_file(folder / "policy.safetensors")
     if run["method"] == "lstm":
@@ -108,6 +108,10 @@ class LstmAgent:
     def begin(self, row: int) -> None:
         """Sets the row's LSTM state to zero."""
         self._states.pop(row, None)
+
+    def act_on(self, remembered: Frames, seen: Frames, places: Sequence[Place], *, deterministic: bool) -> list[Any]:
+        """Acts on `seen`: there is no other memory than the LSTM's."""
+        return self.act(seen, places, deterministic=deterministic)
 
     def act(self, frames: Frames, places: Sequence[Place], *, deterministic: bool) -> list[Any]:
         """Advances the LSTM states of the rows by one step and returns the actions."""

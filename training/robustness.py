@@ -1,10 +1,10 @@
 """Measures how an agent bears perturbed frames, from every distinct start of an environment:
-`python -m training.robustness --bundle models/NAME --env ID --out FILE`.
+`python -m training.robustness --bundle models/NAME --env ID --out FILE`; `--run runs/NAME` for any method of training.ppo.
 
 The perturbations are those of training.perturbations, and repeated frames: with probability p a step shows again what the
-step before showed. Each is applied to what the memory sees, to what the policy's convolutions see, or to both. Actions are
-greedy. Perturbations that draw are repeated `--draws` times from each start. An episode that is not solved after
-`--most-steps` counts as not solved, with return 0.
+step before showed. Each is applied to what the memory sees, to what the policy's convolutions see, or to both; an LSTM and
+an agent without memory have no view but `both`. Actions are greedy. Perturbations that draw are repeated `--draws` times
+from each start. An episode that is not solved after `--most-steps` counts as not solved, with return 0.
 
 Contract: the perturbation of a step is a pure function of (seed, start, draw, step). Wilson intervals count starts, not
 episodes, because episodes from one start are alike. FILE has command, commit, settings, and for each cell the returns by
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from agent.bundle import load_bundle
-from training.agents import MemoryAgent, load_bundle_agent
+from training.agents import LstmAgent, MemoryAgent, load_agent, load_bundle_agent
 from training.environments import single_environment
 from training.evaluate import Episode
 from training.perturbations import PERTURBATIONS, Frame
@@ -36,9 +36,11 @@ from training.run_log import commit
 from training.starts import distinct_starts
 
 VIEWS = ("memory", "policy", "both")
-REPEATED = {"repeated 0.2": 0.2, "repeated 0.5": 0.5}
+REPEATED = {f"repeated {share}": share for share in (0.2, 0.5, 0.8)}
+ONE_VIEW = ("lstm", "cnn")  # methods
 NAMES = (*PERTURBATIONS, *REPEATED)
 NORMAL = 1.959964  # quantile of 97.5 %
+TwoViews = MemoryAgent | LstmAgent
 DRAWN = ("noise", "occlusion", "shift", "repeated")  # the perturbations that draw
 
 
@@ -63,7 +65,7 @@ class Eye:
 
 
 @torch.inference_mode()
-def play(agent: MemoryAgent, episodes: list[Episode], eyes: list[Eye], *, view: str, most_steps: int) -> None:
+def play(agent: TwoViews, episodes: list[Episode], eyes: list[Eye], *, view: str, most_steps: int) -> None:
     """Plays the episodes in parallel until all have ended or have `most_steps`."""
     for episode in episodes:
         agent.begin(episode.row)
@@ -81,7 +83,7 @@ def play(agent: MemoryAgent, episodes: list[Episode], eyes: list[Eye], *, view: 
 
 
 def cell(
-    agent: MemoryAgent, environments: Sequence[Any], starts: list[int], *, name: str, view: str, options: argparse.Namespace
+    agent: TwoViews, environments: Sequence[Any], starts: list[int], *, name: str, view: str, options: argparse.Namespace
 ) -> dict[str, Any]:
     """Plays one perturbation of one view from all starts; returns its part of the output file."""
     draws = options.draws if name.startswith(DRAWN) else 1
@@ -123,13 +125,23 @@ def _write(out: Path, content: dict[str, Any]) -> None:
     os.replace(partial, out)
 
 
+def _load(options: argparse.Namespace, rows: int) -> tuple[dict[str, Any], TwoViews, list[str]]:
+    """Returns what the output file says of the agent, the agent for so many rows, and its views."""
+    if options.bundle:
+        bundle = load_bundle(options.bundle)
+        return {"agent": bundle.name, "digest": bundle.digest}, load_bundle_agent(bundle, num_envs=rows), options.view
+    run = json.loads((options.run / "run.json").read_text())
+    about = {"agent": options.run.name, "method": run["method"], "run_seed": run["seed"], "run_commit": run["commit"]}
+    return about, load_agent(run, options.run, num_envs=rows), ["both"] if run["method"] in ONE_VIEW else options.view
+
+
 def measure(options: argparse.Namespace, command: list[str]) -> None:
     """Plays all cells that the file lacks."""
-    bundle, starts = load_bundle(options.bundle), distinct_starts(options.env)[: options.starts]
+    starts = distinct_starts(options.env)[: options.starts]
     rows = len(starts) * options.draws
-    agent = load_bundle_agent(bundle, num_envs=rows)
+    about, agent, views = _load(options, rows)
     environments = [single_environment(options.env) for _ in range(rows)]
-    settings = {"agent": bundle.name, "digest": bundle.digest, "env": options.env, "starts": starts}
+    settings = about | {"env": options.env, "starts": starts}
     settings |= {"seed": options.seed, "draws": options.draws, "most_steps": options.most_steps}
     content: dict[str, Any] = settings | {"command": shlex.join(command), "commit": commit(), "cells": []}
     if options.out.exists():
@@ -138,7 +150,7 @@ def measure(options: argparse.Namespace, command: list[str]) -> None:
             raise SystemExit(f"training.robustness: --out {options.out} has other settings")
         content["cells"] = before["cells"]
     done = {(one["perturbation"], one["view"]) for one in content["cells"]}
-    wanted = [(name, view) for view in options.view for name in options.perturbation if view == "memory" or name != "clean"]
+    wanted = [(name, view) for view in views for name in options.perturbation if view == views[0] or name != "clean"]
     for name, view in tqdm([place for place in wanted if place not in done], unit="cell"):
         content["cells"].append(cell(agent, environments, starts, name=name, view=view, options=options))
         _write(options.out, content)
@@ -149,7 +161,9 @@ def measure(options: argparse.Namespace, command: list[str]) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bundle", type=Path, required=True)
+    agent = parser.add_mutually_exclusive_group(required=True)
+    agent.add_argument("--bundle", type=Path)
+    agent.add_argument("--run", type=Path, help="folder of training.ppo, or of weights that training.study kept")
     parser.add_argument("--env", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--perturbation", nargs="+", choices=NAMES, default=list(NAMES), metavar="NAME")

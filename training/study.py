@@ -60,17 +60,14 @@ PPO_ALONE = (
     "--entropy-end=0.003",
     "--steps=400000",
 )  # without this an expert is imitated first
-# Of the methods of docs/results/baselines.md: those of SHELM, or learning rate and entropy of the authors (training.paper).
-_PLAIN, _EQUAL = ("--clip-features", "plain"), ("--lstm-cnn", "equal")
-SETTINGS: dict[str, dict[str, tuple[str, ...]]] = {
-    "shelm": {"same": ()},
-    "helm": {"same": (), "own": ("--learning-rate", "1e-4", "--entropy", "0.005")},
-    "helmv2": {"same": _PLAIN, "own": (*_PLAIN, "--learning-rate", "3e-4", "--entropy", "0.005")},
-    "lstm": {"same": _EQUAL, "own": (*_EQUAL, "--learning-rate", "5e-5", "--entropy", "0.001")},
-    "cnn": {"same": ()},
+# Of the methods of docs/results/baselines.md. Learning rate and entropy of the baselines are their authors' (training.paper).
+OWN: dict[str, tuple[str, ...]] = {
+    "shelm": (),
+    "helm": ("--learning-rate", "1e-4", "--entropy", "0.005"),
+    "helmv2": ("--clip-features", "plain", "--learning-rate", "3e-4", "--entropy", "0.005"),
+    "lstm": ("--lstm-cnn", "equal", "--learning-rate", "5e-5", "--entropy", "0.001"),
+    "cnn": ("--learning-rate", "5e-5", "--entropy", "0.01"),
 }
-TUNING_SEED = 10
-CHOSEN = {"shelm": "same", "helm": "same", "helmv2": "same", "lstm": "same", "cnn": "same"}  # by the tuning runs
 TO_A_RESULT = ("signcolour", "tmaze", "sign")  # MiniWorld tasks with full training; the others are trained briefly
 
 
@@ -174,22 +171,13 @@ def _memory_variants(seed: int) -> Iterator[Run]:
 
 
 def baselines() -> Iterator[Run]:
-    """Returns the runs of docs/results/baselines.md, on MemoryS11 alone: each method with the better of two settings, and
-    the runs with another seed that decide which.
-    """
-    for method, settings in SETTINGS.items():
-        if len(settings) > 1:
-            for name, options in settings.items():
-                yield _on_s11_alone(f"{method}_{name}", method, TUNING_SEED, options)
-    for seed in range(5):
-        for method, settings in SETTINGS.items():
-            yield _on_s11_alone(method, method, seed, settings[CHOSEN[method]])
-
-
-def _on_s11_alone(label: str, method: str, seed: int, options: tuple[str, ...]) -> Run:
-    projection = ("--projection", str(seed)) if method in ("helm", "helmv2") else ()
+    """Returns the runs of docs/results/baselines.md: every method on MemoryS11 alone, with settings of its own."""
     task = ("--task", f"{S11}:{NUM_ENVS}")
-    return Run(f"baselines-{label}-{seed}", S11, method, seed, (*task, *projection, *options), weights=seed < 3)
+    for seed in range(5):
+        projection = ("--projection", str(seed))
+        for method, options in OWN.items():
+            options = (*task, *options, *(projection if method in ("helm", "helmv2") else ()))
+            yield Run(f"baselines-{method}-{seed}", S11, method, seed, options, weights=seed < 3)
 
 
 def archive_of(run: Run, folder: Path | None = None) -> Path:

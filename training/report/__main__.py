@@ -17,7 +17,7 @@ from pathlib import Path
 
 from training.archive import RAW, read
 from training.chance import NAME, file_of
-from training.report import baselines, clips, edits, probes, robustness, tables, traces
+from training.report import baselines, clips, degradation, edits, probes, robustness, tables, traces
 from training.report.plots import learning_curves
 from training.report.raw import Result, environments, load
 from training.study import Run
@@ -29,6 +29,8 @@ PAGES = {
     "robustness": robustness.generated,
     "word-edits": edits.generated,
     "traces": traces.generated,
+    "degradation": degradation.degradation,
+    "zero-shot": degradation.zero_shot,
 }  # by archive
 PLOT = re.compile(r"\(plots/([\w.-]+\.svg)\)")  # in a page
 

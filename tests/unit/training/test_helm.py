@@ -1,5 +1,7 @@
 """HELM and HELMv2: how they see a frame, and that a row remembers its own episode alone."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -74,7 +76,7 @@ def test_the_projections_of_two_seeds_differ_and_0_is_the_usual_one() -> None:
     def encode(frames: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(frames).flatten(1)[:, :6].float()
 
-    def both(**seed: int) -> list[torch.Tensor]:
+    def both(**seed: Any) -> list[torch.Tensor]:
         hopfield = FrozenHopfield(embeddings=embeddings(), pixels=64, beta=20.0, **seed)
         inputs = ClipInputs(encode=encode, features=6, embeddings=embeddings(), **seed)
         return [hopfield(frames), inputs.compute(frames)]

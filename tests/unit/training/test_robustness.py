@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training import robustness
+from training import ppo, robustness
 from training.agents import Frames, Place
 from training.environments import single_environment
 from training.evaluate import Episode
@@ -87,6 +87,18 @@ def test_an_episode_without_an_end_is_not_solved() -> None:
     found = cell(agent, environments, [0, 1], name="noise 8", view="both", options=options)
     assert found["returns"] == [[0.0, 0.0], [0.0, 0.0]]
     assert found["lengths"] == [[5, 5], [5, 5]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["cnn", "lstm"])
+def test_a_run_without_words_is_measured_in_its_one_view(method: str, tmp_path: Path) -> None:
+    task = ["--env", "MiniGrid-MemoryS7-v0", "--task", "MiniGrid-MemoryS7-v0:2"]
+    ppo.main([*task, "--method", method, "--steps", "16", "--rollout", "8", "--out", str(tmp_path / "run")])
+    command = ["--run", str(tmp_path / "run"), "--env", "MiniGrid-MemoryS7-v0", "--out", str(tmp_path / "out.json")]
+    robustness.main([*command, "--perturbation", "clean", "noise 8", "--starts", "2", "--draws", "1", "--most-steps", "5"])
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert (content["method"], content["run_seed"]) == (method, 0)
+    assert [(cell["view"], cell["perturbation"]) for cell in content["cells"]] == [("both", "clean"), ("both", "noise 8")]
 
 
 @pytest.mark.slow
