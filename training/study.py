@@ -60,7 +60,7 @@ PPO_ALONE = (
     "--entropy-end=0.003",
     "--steps=400000",
 )  # without this an expert is imitated first
-# Of the methods of docs/results/baselines.md. Learning rate and entropy of the baselines are their authors' (training.paper).
+# By method of docs/results/baselines.md; learning rate and entropy of the baselines are their authors' (training.paper).
 OWN: dict[str, tuple[str, ...]] = {
     "shelm": (),
     "helm": ("--learning-rate", "1e-4", "--entropy", "0.005"),
@@ -174,10 +174,9 @@ def baselines() -> Iterator[Run]:
     """Returns the runs of docs/results/baselines.md: every method on MemoryS11 alone, with settings of its own."""
     task = ("--task", f"{S11}:{NUM_ENVS}")
     for seed in range(5):
-        projection = ("--projection", str(seed))
-        for method, options in OWN.items():
-            options = (*task, *options, *(projection if method in ("helm", "helmv2") else ()))
-            yield Run(f"baselines-{method}-{seed}", S11, method, seed, options, weights=seed < 3)
+        for method, own in OWN.items():
+            projection = ("--projection", str(seed)) if method in ("helm", "helmv2") else ()
+            yield Run(f"baselines-{method}-{seed}", S11, method, seed, (*task, *own, *projection), weights=seed < 3)
 
 
 def archive_of(run: Run, folder: Path | None = None) -> Path:

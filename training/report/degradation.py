@@ -25,7 +25,6 @@ LEVELS: dict[str, list[tuple[str, ...]]] = {
     "repeated frames": [("repeated 0.2",), ("repeated 0.5",), ("repeated 0.8",)],
 }
 VIEWS = {"both": "both views", "memory": "what the memory sees", "policy": "what the policy's convolutions see"}
-FEWEST = 3  # runs of each side, for a test
 
 Scores = dict[str, list[float]]  # of each seed, by method
 
@@ -90,14 +89,13 @@ def _areas(runs: Sequence[dict[str, Any]], kind: str, view: str) -> Scores:
 
 
 def _tests(areas: Mapping[str, Scores]) -> list[list[str]]:
-    """Returns rows of Welch's tests, corrected over all of them; none for fewer than `FEWEST` runs on a side."""
+    """Returns rows of Welch's tests, corrected over all of them."""
     rows, values = list[list[str]](), list[float]()
     for kind, found in areas.items():
         own = found.get("shelm", [])
         for method in (one for one in NAMES if one in found and one != "shelm"):
             other = found[method]
-            test = welch(own, other) if min(len(own), len(other)) >= FEWEST else None
-            if test:
+            if test := welch(own, other):
                 rows.append([kind, NAMES[method], f"{len(own)}, {len(other)}", f"{test.difference:z.3f}", f"{test.p:.2g}"])
                 values.append(test.p)
     return [[*row, f"{value:.2g}"] for row, value in zip(rows, holm(values), strict=True)] if rows else []

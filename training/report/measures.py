@@ -16,6 +16,7 @@ from training.report.raw import Result
 
 REPETITIONS = 2000
 SHARE = 0.8
+FEWEST = 3  # runs of each side, for a test
 WARM_UP = 25_000  # steps; more than 32 rows x the longest episode of a task that has a goal (720 steps)
 # Highest returns other than 1; None: unbounded. In these environments a return above 0 does not mean success.
 HIGHEST: dict[str, float | None] = {
@@ -58,8 +59,8 @@ def _interval(scores: tuple[float, ...]) -> tuple[float, float]:
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> Welch | None:
-    """Returns the test, or None with fewer than two scores on a side, or if neither side has any variance."""
-    if min(len(first), len(second)) < 2 or np.ptp(first) == np.ptp(second) == 0:
+    """Returns the test, or None with fewer than `FEWEST` scores on a side, or if neither side has any variance."""
+    if min(len(first), len(second)) < FEWEST or np.ptp(first) == np.ptp(second) == 0:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # one side may have no variance

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from training.report.measures import HIGHEST, SHARE, holm, interquartile_mean, interval, steps_to, welch
+from training.report.measures import FEWEST, HIGHEST, SHARE, holm, interquartile_mean, interval, steps_to, welch
 from training.report.plots import NAMES
 from training.report.raw import Floats, Result, label
 from training.study import Run
@@ -56,7 +56,7 @@ def welch_table(found: dict[str, list[Result]]) -> str:
             figures = [f"{test.difference:z.3f}", f"{test.t:z.2f}", f"{test.degrees:.1f}", f"{test.p:.2g}"]
             rows.append([*counts, *figures, f"{corrected[method]:.2g}"])
         else:
-            few = min(len(own), len(others[method])) < 2
+            few = min(len(own), len(others[method])) < FEWEST
             rows.append([*counts, "too few runs" if few else "no spread", *[NONE] * 4])
     head = ["SHELM against", "runs", "difference of means", "t", "degrees of freedom", "p", "p, Holm"]
     return _table(head, rows, _flat(found))

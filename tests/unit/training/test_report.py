@@ -186,9 +186,14 @@ def test_one_run_against_one_is_too_few_for_a_test(page: str) -> None:
     ]
 
 
-@pytest.mark.parametrize(("first", "second"), [([1.0, 1.0], [0.5, 0.5]), ([0.5, 0.5], [0.5, 0.5])])
+@pytest.mark.parametrize(("first", "second"), [([1.0] * 3, [0.5] * 3), ([0.5] * 3, [0.5] * 3)])
 def test_scores_without_any_spread_have_no_test(first: list[float], second: list[float]) -> None:
     assert welch(first, second) is None
+
+
+def test_two_runs_on_a_side_are_too_few() -> None:
+    assert welch([1.0, 0.5], [0.5, 0.25, 0.75]) is None
+    assert welch([1.0, 0.5, 0.75], [0.5, 0.25]) is None
 
 
 def test_one_side_without_spread_is_tested() -> None:
