@@ -18,6 +18,7 @@ from agent.engines.memory import load_slots
 from agent.engines.retrieval import load_retriever
 from agent.policy.actor_critic import ActorCritic, load_actor_critic
 from agent.policy.heads import Head, action_heads, choose, choose_action, row_sizes
+from agent.retrieval.retriever import TokenRetriever
 from training.engines import CACHE_FRAMES, load_memory
 from training.memory import EditedMemory, Memory
 from training.recurrent import load_policy
@@ -61,9 +62,11 @@ def load_actor_critic_of(run: dict[str, Any], weights: dict[str, torch.Tensor], 
     return policy.eval()
 
 
-def load_bundle_agent(bundle: AgentBundle, *, num_envs: int) -> "MemoryAgent":
-    """Loads the agent of a bundle with the engines of the services, for `num_envs` parallel episodes on the CPU."""
-    retriever = load_retriever(bundle, device="cpu", cache_frames=CACHE_FRAMES)
+def load_bundle_agent(bundle: AgentBundle, *, num_envs: int, retriever: TokenRetriever | None = None) -> "MemoryAgent":
+    """Loads the agent of a bundle with the engines of the services, for `num_envs` parallel episodes on the CPU. retriever:
+    instead of the bundle's.
+    """
+    retriever = retriever or load_retriever(bundle, device="cpu", cache_frames=CACHE_FRAMES)
     slots = load_slots(bundle, device="cpu", slots=num_envs)
 
     def words(frames: Frames) -> list[tuple[int, ...]]:
