@@ -1,8 +1,8 @@
 """Reads the archived runs of training.study: run.json, log.jsonl, evaluation-*.json.
 
 Contract: a run counts only if all its files exist; otherwise it is reported as not run. An evaluation is in the form of
-shelm.gym.evaluation, with one agent, or, if older, has its figures and flags side by side. Failure policy: a file that differs
-from the study's settings, or a number that is not finite, raises ValueError naming the run, the file and the field.
+shelm.gym.evaluation, with one agent, or, if older, has its figures and flags side by side. Failure policy: a file that
+differs from the study's settings, or a number that is not finite, raises ValueError naming the run, the file and the field.
 """
 
 import json

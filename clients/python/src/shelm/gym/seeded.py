@@ -43,8 +43,9 @@ def play_seeds(
 
     def fresh(lane: _Lane) -> None:
         for number, seed in waiting:
-            lane.begin(number, seed, client.episode(seed=seed, agent=agent or None, deterministic=deterministic))
+            lane.reset(number, seed)
             comparison.frame(lane.observation)
+            lane.begin(client.episode(seed=seed, agent=agent or None, deterministic=deterministic))
             return
 
     with ExitStack() as running:  # ends the episodes that are running when an exception is raised
@@ -86,11 +87,14 @@ class _Lane:
         """Id of the running episode."""
         return self.episode.episode_id if self.episode else ""
 
-    def begin(self, number: int, seed: int, episode: Episode) -> None:
-        """Resets the environment and begins an episode."""
+    def reset(self, number: int, seed: int) -> None:
+        """Resets the environment."""
         self.number, self.seed, self.total, self.length = number, seed, 0.0, 0
         self.observation, _ = self.env.reset(seed=seed)
         self.start = start_of(self.env, seed)
+
+    def begin(self, episode: Episode) -> None:
+        """Begins an episode on the server."""
         self.episode = self.ending.enter_context(episode)
 
     def step(self, act: Act) -> bool:
