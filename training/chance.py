@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only", default="*", metavar="PATTERN", help="environment ids, with * and ?")
     parser.add_argument("--raw", type=Path, default=RAW, help="folder of the archive")
     parser.add_argument("--episodes", type=int, default=EPISODES)
-    options = parse(parser, arguments, episodes=2)
+    options = parse(parser, arguments, episodes=2, raw=Path("runs/quick"))
     known = read(options.raw / NAME)
     for env_id in dict.fromkeys(run.env for run in runs()):
         if fnmatch(env_id, options.only) and file_of(env_id) not in known:
