@@ -48,13 +48,13 @@ def file_of(env_id: str) -> str:
     return f"{env_id.replace('/', '-')}.json"
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="*", metavar="PATTERN", help="environment ids, with * and ?")
     parser.add_argument("--raw", type=Path, default=RAW, help="folder of the archive")
     parser.add_argument("--episodes", type=int, default=EPISODES)
-    options = parse(parser, arguments, episodes=2, raw=Path("runs/quick"))
+    options = parse(parser, None, episodes=2, raw=Path("runs/quick"))
     known = read(options.raw / NAME)
     for env_id in dict.fromkeys(run.env for run in runs()):
         if fnmatch(env_id, options.only) and file_of(env_id) not in known:

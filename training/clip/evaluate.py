@@ -48,14 +48,14 @@ def words_of(retriever: TokenRetriever, frames: Sequence[NDArray[np.uint8]]) -> 
     return [[word.text for word in words] for chunk in chunks for words in retriever.retrieve(chunk)]
 
 
-def options(description: str, folder: str, arguments: Sequence[str] | None) -> argparse.Namespace:
+def options(description: str, folder: str) -> argparse.Namespace:
     """Parses the command line of an evaluation: the model, the vocabulary, the output file, and the steps of the walk."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--clip", default=f"file:{folder}/export", help=FORMS)
     parser.add_argument("--vocabulary", type=Path, default=Path(folder) / "vocabulary.safetensors")
     parser.add_argument("--out", type=Path, default=Path(folder) / "evaluation.json")
     parser.add_argument("--steps", type=int, default=STEPS, help="of the random walk")
-    return parse(parser, arguments, steps=QUICK_STEPS)
+    return parse(parser, None, steps=QUICK_STEPS)
 
 
 def write(out: Path, vocabulary: Vocabulary, environments: dict[str, Any]) -> None:
@@ -87,9 +87,9 @@ def evaluate(environment: str, task: TokenRetriever, whole: TokenRetriever, *, s
     }
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Runs the command."""
-    given = options("Evaluate a CLIP model on the environments' own frames.", "runs/clip-minigrid", arguments)
+    given = options("Evaluate a CLIP model on the environments' own frames.", "runs/clip-minigrid")
     torch.set_num_threads(1)
     model, vocabulary = load_clip(given.clip).model, Vocabulary.load(given.vocabulary)
     whole = TokenRetriever(model=model, vocabulary=vocabulary, k=1, device="cpu")

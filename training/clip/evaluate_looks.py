@@ -47,9 +47,9 @@ def evaluate(environment: str, retriever: TokenRetriever, *, steps: int) -> dict
     }
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Runs the command."""
-    given = options("Evaluate names, colours and states on the environments' own frames.", "runs/clip-looks", arguments)
+    given = options("Evaluate names, colours and states on the environments' own frames.", "runs/clip-looks")
     torch.set_num_threads(1)
     vocabulary = Vocabulary.load(given.vocabulary)
     only(vocabulary, (*BARE_WORDS, *LOOKS))

