@@ -94,7 +94,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
         ablation = _ablation(options, words, name["agent"])
         played = play_seeds(agent, options.env, seeds, deterministic=options.deterministic, ablation=ablation)
         agents.append((name, played))
-    return content(options.env, agents, deterministic=options.deterministic, edit=options.edit)
+    return content(options.env, agents, deterministic=options.deterministic, edit=_edit(options))
 
 
 def _agents(options: argparse.Namespace) -> Iterator[tuple[dict[str, str], Agent, list[str]]]:
@@ -108,6 +108,12 @@ def _agents(options: argparse.Namespace) -> Iterator[tuple[dict[str, str], Agent
         bundle = load_bundle(folder)
         name = {"agent": bundle.name, "digest": bundle.digest}
         yield name, load_bundle_agent(bundle, num_envs=NUM_ENVS), load_vocabulary(bundle).words
+
+
+def _edit(options: argparse.Namespace) -> dict[str, Any]:
+    """Returns the edit as the file names it, with its settings."""
+    names = {"swapped": ("edit", "words", "before"), "neutral": ("edit", "words", "neutral", "before")}
+    return {name: getattr(options, name) for name in names.get(options.edit, ("edit",))}
 
 
 def _ablation(options: argparse.Namespace, words: list[str], name: str) -> Ablation:

@@ -139,8 +139,8 @@ def test_an_evaluation_of_either_form_gives_the_same_page(results: Path) -> None
         old = json.loads(file.read_text())
         played = [Played(old["first_seed"] + at, f"seed {at}", total, 10) for at, total in enumerate(old["returns"])]
         agent = {"agent": file.parent.name, "method": old["method"]}
-        flags = {"deterministic": old["deterministic"], "edit": "emptied" if old["forget"] else "none"}
-        file.write_text(json.dumps(content(old["env"], [(agent, played)], **flags)))
+        edit = {"edit": "emptied" if old["forget"] else "none"}
+        file.write_text(json.dumps(content(old["env"], [(agent, played)], deterministic=old["deterministic"], edit=edit)))
     assert report(results) == before
     assert "rows" in (results / "runs" / "s11-shelm-0" / "evaluation-drawn.json").read_text()
 

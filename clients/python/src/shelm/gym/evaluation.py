@@ -3,8 +3,8 @@
 Contract: all agents play the same episodes, and everything is counted by distinct start (`shelm.gym.starts`,
 `shelm.gym.intervals`). The content of a file:
 
-- env, deterministic (greedy actions), edit (`none`, or how the memory was edited), starts_by: `state`, or `seed` where the
-  environment's state cannot be told, so that each seed counts as a start of its own.
+- env, deterministic (greedy actions), edit (`none`, or how the memory was edited, with the edit's settings beside it),
+  starts_by: `state`, or `seed` where the environment's state cannot be told, so that each seed counts as a start of its own.
 - agents: for each agent, what names it, then episodes, starts (how many distinct ones), mean_return with standard_error and
   interval by start, solved (share of the episodes with a return above 0) with its Wilson interval for as many
   observations as there are starts, and rows: seed, start, return, length and solved of each episode.
@@ -26,6 +26,7 @@ from typing import Any
 from shelm.gym.intervals import clustered, wilson
 
 ENDINGS = (".json", ".jsonl")
+UNEDITED = {"edit": "none"}
 HEAD = ("agent", "episodes", "starts", "return [95 %]", "solved [95 %]")
 DIFFERENCES_HEAD = ("return of", "less that of", "difference [95 %]")
 
@@ -41,14 +42,20 @@ class Played:
 
 
 def content(
-    env_id: str, agents: Sequence[tuple[Mapping[str, Any], Sequence[Played]]], *, deterministic: bool, edit: str = "none"
+    env_id: str,
+    agents: Sequence[tuple[Mapping[str, Any], Sequence[Played]]],
+    *,
+    deterministic: bool,
+    edit: Mapping[str, Any] = UNEDITED,
 ) -> dict[str, Any]:
-    """Returns the content of a file. agents: what names each one (`agent` and more), and its episodes in the same order."""
+    """Returns the content of a file. agents: what names each one (`agent` and more), and its episodes in the same order;
+    edit: its name under `edit`, and its settings.
+    """
     told = not any(one.start.startswith("seed ") for _, played in agents for one in played)
     return {
         "env": env_id,
         "deterministic": deterministic,
-        "edit": edit,
+        **edit,
         "starts_by": "state" if told else "seed",
         "agents": [{**name, **summary(played)} for name, played in agents],
         "differences": [_difference(other, agents[0]) for other in agents[1:]],

@@ -43,9 +43,9 @@ def test_further_agents_are_compared_with_the_first_episode_by_episode() -> None
 def test_it_says_whether_starts_are_states_or_seeds() -> None:
     assert of_two()["starts_by"] == "state"
     seeds = [Played(seed, f"seed {seed}", 1.0, 1) for seed in range(3)]
-    told = content("Env-v0", [({"agent": "one"}, seeds)], deterministic=False, edit="swapped")
+    told = content("Env-v0", [({"agent": "one"}, seeds)], deterministic=False, edit={"edit": "swapped", "words": ["a", "b"]})
     assert (told["starts_by"], told["agents"][0]["starts"]) == ("seed", 3)
-    assert (told["deterministic"], told["edit"], told["differences"]) == (False, "swapped", [])
+    assert (told["deterministic"], told["edit"], told["words"], told["differences"]) == (False, "swapped", ["a", "b"], [])
 
 
 def test_a_file_holds_everything_or_a_line_for_each_episode(tmp_path: Path) -> None:
