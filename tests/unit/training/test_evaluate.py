@@ -57,6 +57,7 @@ def test_neutral_words_in_place_of_both_leave_the_agent_to_guess(tmp_path: Path)
     settings = {"edit": "neutral", "words": ["key", "ball"], "neutral": "floor", "before": 5}
     assert {name: told[name] for name in settings} == settings
     assert found == rows(tmp_path / "out.json", "--edit", "neutral", "--before", "5", "--words", "ball", "key")
+    assert found != rows(tmp_path / "out.json", "--edit", "swapped", "--before", "5")
 
 
 @pytest.mark.parametrize(

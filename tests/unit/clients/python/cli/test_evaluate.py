@@ -41,7 +41,9 @@ def test_every_distinct_start_is_played_once_and_greedily(target: str, stand_in:
     assert main(["evaluate", "--starts", "distinct", "--greedy", "--out", str(out)]) == 0
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert len(rows) == len({row["start"] for row in rows}) == 16
-    assert all(request.deterministic for request in stand_in.requests["CreateEpisode"])
+    begun = stand_in.requests["CreateEpisode"]
+    assert all(request.deterministic for request in begun)
+    assert {request.agent for request in begun} == {rows[0]["digest"]}, "whatever agent is the default by then"
 
 
 def test_where_the_state_cannot_be_told_it_says_so(
