@@ -17,7 +17,7 @@ from support.process import REPOSITORY, environment_with
 
 from training import archive
 from training.chance import NAME
-from training.report import clips, edits, probes, robustness, tables, traces
+from training.report import clips, edits, probes, prompts, robustness, tables, traces
 from training.report.raw import evaluation, load
 
 PAGES = sorted((REPOSITORY / "docs/results").glob("*.md"))
@@ -80,6 +80,10 @@ RUNS: dict[str, tuple[Sequence[Command], Read]] = {
         [("training.traces", [*AGENT, "--out", "runs/S11.json"])],
         lambda: traces.generated(files(**{"before-S11": "S11.json"})),
     ),
+    "prompts": (
+        [("training.clip.prompts", ["--bundle", BUNDLE, "--play", S11, "--out", "runs/memory.json"])],
+        lambda: prompts.generated(files(memory="memory.json")),
+    ),
     "robustness": (
         [
             ("training.robustness", [*AGENT, "--out", "runs/before.json"]),
@@ -141,7 +145,7 @@ RUNS: dict[str, tuple[Sequence[Command], Read]] = {
         of_benchmark("runs/crowding.json", "rows"),
     ),
 }
-LONG = ["robustness", "clip", "training", "explain", "inspector", "hostile-input", "load"]
+LONG = ["prompts", "robustness", "clip", "training", "explain", "inspector", "hostile-input", "load"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
