@@ -19,6 +19,7 @@ from shelm.v1 import agent_pb2
 from tqdm import tqdm
 
 from benchmarks.corridor import SECONDS, Played, play, served
+from training.quick import parse
 
 ENVIRONMENT = "MiniGrid-MemoryS11-v0"
 FIRST_SEED = 1_000_000
@@ -133,7 +134,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--out", type=Path, help=f"default: {OUT}/NAME OF THE BUNDLE.json")
-    options = parser.parse_args()
+    options = parse(parser, None, episodes=2)
     env = minigrid_env(ENVIRONMENT)
     with served(options.bundle) as stub:
         agent = stub.GetAgent(agent_pb2.GetAgentRequest(), timeout=SECONDS).agent

@@ -42,6 +42,7 @@ from shelm.v1 import agent_pb2, agent_pb2_grpc
 from benchmarks.deployments import record_frames
 from deploy.local.redis_server import redis_command
 from deploy.local.stack import Stack, free_port
+from training.quick import parse
 
 EPISODES = 50
 WARM = 3.0  # seconds before the first phase
@@ -268,7 +269,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="number of closed and open phases")
     parser.add_argument("--processes", action="store_true", help="three services instead of one process")
     parser.add_argument("--apart", action="store_true", help="give the single server process its own core")
-    options = parser.parse_args()
+    options = parse(parser, None, seconds=1.0, rounds=1)
     if options.apart and options.processes:
         parser.error("--apart is for one process")
     load, core = os.getloadavg()[0], ""

@@ -45,7 +45,7 @@ def load_agent(run: dict[str, Any], folder: Path, *, num_envs: int, device: str 
     if run["method"] == "lstm":
         return LstmAgent(run, weights, device)
     height, width = run["frame"]
-    memory = load_memory(run, num_envs=num_envs, pixels=height * width, device=device)
+    memory = load_memory(run, num_envs=num_envs, pixels=height * width, device=device, words=EditedMemory)
     if (folder / "memory.safetensors").exists():
         memory.load_state_dict(load_file(folder / "memory.safetensors"))
     policy = load_actor_critic_of(run, weights, memory=memory.dimension)

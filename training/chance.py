@@ -9,14 +9,17 @@ import argparse
 import json
 from collections.abc import Sequence
 from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from shelm.gym.evaluation import content
 
 from training.agents import Frames, Place
 from training.archive import RAW, add, read
 from training.environments import single_environment
-from training.evaluate import outcome
+from training.evaluate import play_seeds
+from training.quick import parse
 from training.study import EPISODES, FIRST_SEED, runs
 
 NAME = "chance.tar.xz"
@@ -49,15 +52,17 @@ def main() -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="*", metavar="PATTERN", help="environment ids, with * and ?")
-    options = parser.parse_args()
-    known = read(RAW / NAME)
+    parser.add_argument("--raw", type=Path, default=RAW, help="folder of the archive")
+    parser.add_argument("--episodes", type=int, default=EPISODES)
+    options = parse(parser, None, episodes=2, raw=Path("runs/quick"))
+    known = read(options.raw / NAME)
     for env_id in dict.fromkeys(run.env for run in runs()):
         if fnmatch(env_id, options.only) and file_of(env_id) not in known:
-            seeds = range(FIRST_SEED, FIRST_SEED + EPISODES)
-            result = outcome(RandomAgent(env_id), env_id, seeds, deterministic=False)
-            text = json.dumps({"method": "random", "env": env_id} | result) + "\n"
-            add(RAW / NAME, {file_of(env_id): text})
-            print(env_id, result["mean_return"])
+            seeds = range(FIRST_SEED, FIRST_SEED + options.episodes)
+            played = play_seeds(RandomAgent(env_id), env_id, seeds, deterministic=False)
+            result = content(env_id, [({"agent": "random", "method": "random"}, played)], deterministic=False)
+            add(options.raw / NAME, {file_of(env_id): json.dumps(result) + "\n"})
+            print(env_id, result["agents"][0]["mean_return"])
 
 
 if __name__ == "__main__":

@@ -37,9 +37,9 @@ class Engines:
     slots: MemorySlots
     dimension: int
 
-    def memory(self) -> WordMemory:
+    def memory(self, kind: type[WordMemory] = WordMemory) -> WordMemory:
         """Returns SHELM's memory with these engines."""
-        return WordMemory(words=self.words, slots=self.slots, agent_digest=AGENT, dimension=self.dimension)
+        return kind(words=self.words, slots=self.slots, agent_digest=AGENT, dimension=self.dimension)
 
 
 def load_engines(run: dict[str, Any], *, num_envs: int, device: str = "cpu") -> Engines:
@@ -80,13 +80,15 @@ def once(words: Words, *, limit: int = CACHE_FRAMES) -> Words:
     return cached
 
 
-def load_memory(run: dict[str, Any], *, num_envs: int, pixels: int, device: str = "cpu") -> Memory:
+def load_memory(
+    run: dict[str, Any], *, num_envs: int, pixels: int, device: str = "cpu", words: type[WordMemory] = WordMemory
+) -> Memory:
     """Loads the memory of the run's method on a torch device for `num_envs` parallel environments; pixels: height * width of
-    its frames.
+    its frames; words: the class of a memory of words.
     """
     method = run["method"]
     if method == "shelm":
-        return load_engines(run, num_envs=num_envs, device=device).memory()
+        return load_engines(run, num_envs=num_envs, device=device).memory(words)
     if method in ("helm", "helmv2"):
         return _embedding_memory(run, num_envs, pixels, device)
     return NoMemory()

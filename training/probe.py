@@ -24,9 +24,11 @@ from training.engines import load_memory
 from training.environments import single_environment
 from training.memory import Memory, Vectors
 from training.presets import settings
+from training.quick import parse
 from training.run_log import commit
 
 NUM_ENVS = 32
+QUICK_EPISODES = 5
 LEARNING = 0.8  # fraction of the episodes for training
 HIDDEN, STEPS, BATCH = 128, 600, 256
 
@@ -92,7 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=INT")
     for name in ("layers", "k", "window"):
         parser.add_argument(f"--{name}", type=int, default=argparse.SUPPRESS)
-    options = vars(parser.parse_args(arguments))
+    options = vars(parse(parser, arguments, episodes=QUICK_EPISODES))
     torch.set_num_threads(1)
     run = {**settings(options["env"]), **options, "method": "shelm"}
     attributes = {name: int(value) for name, _, value in (item.partition("=") for item in options["set"])}

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from shelm.gym.intervals import wilson
 from tqdm import tqdm
 
 from agent.bundle import load_bundle
@@ -32,6 +33,7 @@ from training.agents import LstmAgent, MemoryAgent, load_agent, load_bundle_agen
 from training.environments import single_environment
 from training.evaluate import Episode
 from training.perturbations import PERTURBATIONS, Frame
+from training.quick import parse
 from training.run_log import commit
 from training.starts import distinct_starts
 
@@ -39,7 +41,6 @@ VIEWS = ("memory", "policy", "both")
 REPEATED = {f"repeated {share}": share for share in (0.2, 0.5, 0.8)}
 ONE_VIEW = ("lstm", "cnn")  # methods
 NAMES = (*PERTURBATIONS, *REPEATED)
-NORMAL = 1.959964  # quantile of 97.5 %
 TwoViews = MemoryAgent | LstmAgent
 DRAWN = ("noise", "occlusion", "shift", "repeated")  # the perturbations that draw
 
@@ -94,14 +95,6 @@ def cell(
     returns = np.array([episode.total if episode.done else 0.0 for episode in episodes]).reshape(len(starts), draws)
     lengths = np.array([episode.steps for episode in episodes]).reshape(len(starts), draws)
     return {"perturbation": name, "view": view} | summary(returns) | {"lengths": lengths.tolist()}
-
-
-def wilson(share: float, count: int) -> tuple[float, float]:
-    """Returns Wilson's 95 % interval of a share of `count` observations, which need not be a whole number of them."""
-    squared = NORMAL**2 / count
-    middle = (share + squared / 2) / (1 + squared)
-    reach = (share * (1 - share) * squared + squared**2 / 4) ** 0.5 / (1 + squared)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def summary(returns: NDArray[np.float64]) -> dict[str, Any]:
@@ -172,7 +165,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--starts", type=int, help="only the first of them")
     parser.add_argument("--most-steps", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, perturbation=["clean", "noise 16"], starts=2, draws=1, most_steps=30)
     torch.set_num_threads(1)
     measure(options, ["python", "-m", "training.robustness", *(sys.argv[1:] if arguments is None else arguments)])
 

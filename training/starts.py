@@ -1,41 +1,17 @@
-"""The distinct starts of an environment: the states in which an episode can begin.
+"""The distinct starts of an environment by its id; what they are is in shelm.gym.starts.
 
-An environment with few starts repeats them: 500 episodes of MiniGrid-MemoryS11 are its 32 starts about 16 times each. What
-is counted over episodes then looks more certain than it is.
-
-Contract: `distinct_starts` returns one seed per distinct state after `reset(seed=...)`, the first of 0, 1, ... that meets
-it; it stops after `PATIENCE` times as many resets without a new one as there are starts. Failure policy: an
-environment whose state cannot be told (it is no MiniGrid), or with more than `MOST` starts, raises ValueError.
+Failure policy: that of shelm.gym.starts.
 """
 
-from typing import Any
+from shelm.gym import starts
 
 from training.environments import single_environment
-
-PATIENCE = 20  # a start as likely as the others is then missed with a probability of e**-20
-MOST = 2000
-
-
-def state(env: Any) -> str:
-    """Returns what identifies the state of a MiniGrid environment: all cells, and the agent's place and direction."""
-    try:
-        digest: str = env.unwrapped.hash(size=64)
-    except AttributeError:
-        raise ValueError(f"starts: expected an environment of MiniGrid, got {type(env.unwrapped).__name__}") from None
-    return digest
 
 
 def distinct_starts(env_id: str) -> list[int]:
     """Returns the seeds of an environment's distinct starts."""
     env = single_environment(env_id)
-    seeds: dict[str, int] = {}
-    seed, last = 0, 0
-    while seed - last <= PATIENCE * max(len(seeds), 1):
-        env.reset(seed=seed)
-        if (key := state(env)) not in seeds:
-            seeds[key], last = seed, seed
-        if len(seeds) > MOST:
-            raise ValueError(f"starts: {env_id} has more than {MOST}")
-        seed += 1
-    env.close()
-    return list(seeds.values())
+    try:
+        return starts.distinct_starts(env)
+    finally:
+        env.close()

@@ -4,7 +4,8 @@ Every run is trained (`training.ppo --resume`, one thread) and evaluated on fixe
 actions. Its raw files are added to docs/results/raw/STUDY.tar.xz (training.archive), where a study comprises the runs on one
 task: NAME/run.json, NAME/log.jsonl, NAME/evaluation-*.json. A run whose raw files exist is skipped, so the command can be
 interrupted and restarted at any time; `make results` creates the tables and plots. The weights of some runs are kept, in
-half precision, in docs/results/raw/weights/NAME, which training.evaluate and training.robustness take as a run.
+half precision, in docs/results/raw/weights/NAME, which training.evaluate and training.robustness take as a run. With
+`--quick` the raw files of a short run stay in runs/quick-NAME.
 
 Failure policy: a run that fails is reported with its log file, the others continue, and the command ends with status 1.
 """
@@ -15,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
@@ -25,8 +26,10 @@ from safetensors.torch import load_file
 from agent.safetensors_file import write_tensors
 from training.archive import RAW, add, read
 from training.presets import NUM_ENVS
+from training.quick import parse
 
 RUNS = Path("runs")
+QUICK, QUICK_EPISODES = ("--steps", "2048", "--rollout", "32"), 2
 EPISODES, FIRST_SEED = 100, 1_000_000
 S11_EPISODES, FORGETTING_EPISODES = 200, 50
 KEPT_LINES = 400  # of a learning curve
@@ -82,6 +85,7 @@ class Run:
     options: tuple[str, ...] = field(default=())
     begins: str = ""
     weights: bool = False  # are kept
+    quick: bool = False  # trained and evaluated briefly; nothing is kept
 
     @property
     def files(self) -> list[str]:
@@ -95,12 +99,13 @@ class Run:
 
     def evaluations(self) -> dict[str, list[str]]:
         """Arguments of training.evaluate by the name of the result."""
-        episodes = S11_EPISODES if self.env == S11 else EPISODES
+        episodes = QUICK_EPISODES if self.quick else S11_EPISODES if self.env == S11 else EPISODES
         common = ["--run", str(RUNS / self.name), "--env", self.env, "--first-seed", str(FIRST_SEED)]
         kinds = {"drawn": [*common, "--episodes", str(episodes)]}
         kinds["greedy"] = [*kinds["drawn"], "--deterministic"]
         if self.env == S11 and self.method == "shelm":
-            kinds["forgetting"] = [*common, "--episodes", str(FORGETTING_EPISODES), "--forget"]
+            forgetting = min(episodes, FORGETTING_EPISODES)
+            kinds["forgetting"] = [*common, "--episodes", str(forgetting), "--forget"]
         return kinds
 
 
@@ -179,6 +184,11 @@ def baselines() -> Iterator[Run]:
             yield Run(f"baselines-{method}-{seed}", S11, method, seed, (*task, *own, *projection), weights=seed < 3)
 
 
+def brief(run: Run) -> Run:
+    """Returns the run as `--quick` has it: from the beginning, short, and under a name of its own."""
+    return replace(run, name=f"quick-{run.name}", options=(*run.options, *QUICK), begins="", quick=True)
+
+
 def archive_of(run: Run, folder: Path | None = None) -> Path:
     """Returns the archive of the run's study; the first part of a run's name is its task."""
     return (folder or RAW) / f"{run.name.partition('-')[0]}.tar.xz"
@@ -205,7 +215,8 @@ def perform(run: Run, device: str) -> bool:
             if subprocess.run([sys.executable, "-m", *part], stdout=output, stderr=output, check=False).returncode:
                 print("FAILED", run.name, "see", folder / "output.txt", flush=True)
                 return False
-    keep(run)
+    if not run.quick:
+        keep(run)
     print("end", run.name, flush=True)
     return True
 
@@ -246,8 +257,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only", default="*", metavar="PATTERN", help="names of runs, with * and ?")
     parser.add_argument("--device", default="cpu", help="torch device of all runs")
     parser.add_argument("--list", action="store_true", help="list the runs and whether they are finished")
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, only="obstacles-cnn-0")
     wanted = [run for run in (*runs(), *baselines()) if fnmatch(run.name, options.only)]
+    if options.quick:
+        wanted = [brief(run) for run in wanted]
     if options.list:
         print("\n".join(f"{'finished' if finished(run) else 'open    '} {run.name}" for run in wanted))
         return

@@ -31,6 +31,7 @@ from training.agents import load_bundle_agent
 from training.environments import single_environment
 from training.evaluate import Episode
 from training.memory import EditedMemory
+from training.quick import parse
 from training.starts import distinct_starts
 from training.word_edits import choices, cue, end_of, in_view, write
 
@@ -96,7 +97,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--starts", type=int, help="only the first of them")
     parser.add_argument("--most-steps", type=int, default=200)
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, starts=2, most_steps=30)
     torch.set_num_threads(1)
     bundle = load_bundle(options.bundle)
     try:

@@ -29,21 +29,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from shelm.gym.intervals import wilson
 from tqdm import tqdm
 
 from agent.bundle import load_bundle
 from agent.vocabulary import load_vocabulary
+from training.ablations import WORD_EDITS, add_words, edit_of
 from training.agents import MemoryAgent, load_bundle_agent
 from training.environments import single_environment
 from training.evaluate import Episode
 from training.memory import Edit, EditedMemory
-from training.robustness import wilson
+from training.quick import parse
 from training.run_log import commit
 from training.starts import distinct_starts
 
 Cell = tuple[int, int]  # column, row
 WAYS = ("coming", "fork")
-EDITS = ("swapped", "neutral", "emptied")
+EDITS = (*WORD_EDITS, "emptied")
 ENDS = ("right", "wrong", "never")
 
 
@@ -69,13 +71,6 @@ def in_view(env: Any, cells: Sequence[Cell]) -> bool:
     places = [world.get_view_coords(*one) for one in cells]
     side = range(world.agent_view_size)
     return any(across in side and ahead in side and bool(visible[across, ahead]) for across, ahead in places)
-
-
-def edit_of(name: str, rows: dict[str, int], neutral: int) -> Edit:
-    """The edit of one step's words. rows: vocabulary rows of the two objects' words."""
-    one, other = rows.values()
-    becomes = {"swapped": {one: other, other: one}, "neutral": {one: neutral, other: neutral}}[name]
-    return lambda words: tuple(becomes.get(row, row) for row in words)
 
 
 @torch.inference_mode()
@@ -139,17 +134,13 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Plays every cell; returns the content of the output file."""
     bundle, starts = load_bundle(options.bundle), distinct_starts(options.env)[: options.starts]
     words = load_vocabulary(bundle).words
-    for word in (*options.words, options.neutral):
-        if word not in words:
-            raise ValueError(f"--words, --neutral: expected words of the agent's vocabulary, got {word!r}")
-    rows, neutral = {word: words.index(word) for word in options.words}, words.index(options.neutral)
+    edits = {name: edit_of(name, options.words, options.neutral, words) for name in WORD_EDITS}
     agent = load_bundle_agent(bundle, num_envs=len(starts))
     environments = [single_environment(options.env) for _ in starts]
     cells = list[dict[str, Any]]()
     for name, way in tqdm([("none", "coming"), *((name, way) for name in EDITS for way in WAYS)], unit="cell"):
-        edit = edit_of(name, rows, neutral) if name in ("swapped", "neutral") else None
         episodes = [Episode(environments[row], seed=seed, row=row) for row, seed in enumerate(starts)]
-        ends = play(agent, episodes, name=name, way=way, edit=edit, most_steps=options.most_steps)
+        ends = play(agent, episodes, name=name, way=way, edit=edits.get(name), most_steps=options.most_steps)
         cells.append({"edit": name, "way": way} | cell(ends))
     kept = {"words": options.words, "neutral": options.neutral, "most_steps": options.most_steps}
     return {"agent": bundle.name, "digest": bundle.digest, "env": options.env, "starts": starts, **kept, "cells": cells}
@@ -170,11 +161,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--env", required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--words", nargs=2, default=["key", "ball"], help="of the two objects")
-    parser.add_argument("--neutral", default="floor", help="a word that says nothing of the cue")
+    add_words(parser)
     parser.add_argument("--starts", type=int, help="only the first of them")
     parser.add_argument("--most-steps", type=int, default=200)
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, starts=2, most_steps=30)
     torch.set_num_threads(1)
     try:
         result = measure(options)

@@ -26,8 +26,10 @@ from agent.retrieval.retriever import TokenRetriever
 from agent.vocabulary import Vocabulary
 from training.clip.captions import BARE_WORDS, captions
 from training.clip.frames import ENVIRONMENTS, distinct_frames, kinds
+from training.quick import parse
 
-STEPS = 5000
+STEPS = 5000  # of the random walk
+QUICK_STEPS = 60
 BATCH = 128
 
 
@@ -47,12 +49,13 @@ def words_of(retriever: TokenRetriever, frames: Sequence[NDArray[np.uint8]]) -> 
 
 
 def options(description: str, folder: str) -> argparse.Namespace:
-    """Parses the command line of an evaluation: the model, the vocabulary, and the output file."""
+    """Parses the command line of an evaluation: the model, the vocabulary, the output file, and the steps of the walk."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--clip", default=f"file:{folder}/export", help=FORMS)
     parser.add_argument("--vocabulary", type=Path, default=Path(folder) / "vocabulary.safetensors")
     parser.add_argument("--out", type=Path, default=Path(folder) / "evaluation.json")
-    return parser.parse_args()
+    parser.add_argument("--steps", type=int, default=STEPS, help="of the random walk")
+    return parse(parser, None, steps=QUICK_STEPS)
 
 
 def write(out: Path, vocabulary: Vocabulary, environments: dict[str, Any]) -> None:
@@ -67,9 +70,9 @@ def compare(truth: list[str], won: list[str]) -> dict[str, Any]:
     return {"top1": share, "wrong": dict(wrong.most_common())}
 
 
-def evaluate(environment: str, task: TokenRetriever, whole: TokenRetriever) -> dict[str, Any]:
+def evaluate(environment: str, task: TokenRetriever, whole: TokenRetriever, *, steps: int) -> dict[str, Any]:
     """Returns the figures of one environment: accuracy, confusions and counts of retrieved words."""
-    views, frames = distinct_frames(environment, STEPS)
+    views, frames = distinct_frames(environment, steps)
     on_task, on_whole = ([words[0] for words in words_of(retriever, list(frames))] for retriever in (task, whole))
     single = [row for row, view in enumerate(views) if len(kinds(view)) == 1]
     truth = [IDX_TO_OBJECT[kinds(views[row]).pop()] for row in single]
@@ -91,10 +94,10 @@ def main() -> None:
     model, vocabulary = load_clip(given.clip).model, Vocabulary.load(given.vocabulary)
     whole = TokenRetriever(model=model, vocabulary=vocabulary, k=1, device="cpu")
     task = TokenRetriever(model=model, vocabulary=only(vocabulary, BARE_WORDS), k=1, device="cpu")
-    environments = {name: evaluate(name, task, whole) for name in tqdm(ENVIRONMENTS, desc="environments")}
+    environments = {name: evaluate(name, task, whole, steps=given.steps) for name in tqdm(ENVIRONMENTS, desc="environments")}
     write(given.out, vocabulary, environments)
     for name, row in environments.items():
-        shares = f"{row['task_words']['top1']:.3f} / {row['whole_vocabulary']['top1']:.3f}"
+        shares = f"{row['task_words']['top1'] or 0:.3f} / {row['whole_vocabulary']['top1'] or 0:.3f}"
         print(f"{name}: {row['frames']} frames, {row['one_kind']} with one kind, top-1 {shares}", row["winners"])
 
 

@@ -18,16 +18,16 @@ from agent.retrieval.clip import load_clip
 from agent.retrieval.retriever import TokenRetriever
 from agent.vocabulary import Vocabulary
 from training.clip.captions import BARE_WORDS, LOOKS, captions
-from training.clip.evaluate import STEPS, only, options, words_of, write
+from training.clip.evaluate import only, options, words_of, write
 from training.clip.frames import ENVIRONMENTS, distinct_frames
 from training.clip.scenes import OBJECTS
 
 K = 3  # name, colour, state
 
 
-def evaluate(environment: str, retriever: TokenRetriever) -> dict[str, Any]:
+def evaluate(environment: str, retriever: TokenRetriever, *, steps: int) -> dict[str, Any]:
     """Returns the figures of one environment."""
-    views, frames = distinct_frames(environment, STEPS)
+    views, frames = distinct_frames(environment, steps)
     said = [captions(view) for view in views]
     alone = [row for row, view in enumerate(views) if np.isin(view[..., 0], OBJECTS).sum() == 1 and said[row].looks]
     found = words_of(retriever, [frames[row] for row in alone])
@@ -54,7 +54,7 @@ def main() -> None:
     vocabulary = Vocabulary.load(given.vocabulary)
     only(vocabulary, (*BARE_WORDS, *LOOKS))
     retriever = TokenRetriever(model=load_clip(given.clip).model, vocabulary=vocabulary, k=K, device="cpu")
-    write(given.out, vocabulary, {name: evaluate(name, retriever) for name in tqdm(ENVIRONMENTS)})
+    write(given.out, vocabulary, {name: evaluate(name, retriever, steps=given.steps) for name in tqdm(ENVIRONMENTS)})
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from training.clip.evaluate import words_of
 from training.clip.filters import FILTERS
 from training.clip.frames import ENVIRONMENTS, distinct_frames, kinds
 from training.perturbations import PERTURBATIONS
+from training.quick import parse
 from training.run_log import commit
 
 STEPS = 1000  # of the random walk
@@ -71,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--filter", nargs="+", choices=tuple(FILTERS), default=["none"], help="of frames before retrieval")
     parser.add_argument("--steps", type=int, default=STEPS, help="of the random walk")
     parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, env=["MiniGrid-MemoryS7-v0"], steps=30)
     given = sys.argv[1:] if arguments is None else arguments
     command = shlex.join(["python", "-m", "training.clip.evaluate_perturbed", *given])
     torch.set_num_threads(1)

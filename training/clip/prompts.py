@@ -34,6 +34,7 @@ from training.clip.frames import ENVIRONMENTS, distinct_frames, kinds
 from training.engines import CACHE_FRAMES
 from training.environments import single_environment
 from training.evaluate import Episode
+from training.quick import parse
 from training.robustness import Eye, play, summary
 from training.starts import distinct_starts
 from training.word_edits import write
@@ -107,7 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--starts", type=int, help="only the first of them")
     parser.add_argument("--most-steps", type=int, default=200)
     parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments, prompts=list(PROMPTS)[:2], env=list(ENVIRONMENTS)[:1], steps=60, starts=2)
     torch.set_num_threads(1)
     bundle = load_bundle(options.bundle)
     engines, rows, returns = retrievers(bundle, options.prompts), list[dict[str, Any]](), list[dict[str, Any]]()

@@ -33,7 +33,8 @@ from training.clip.captions import BARE_WORDS, captions
 from training.clip.folder import export
 from training.clip.scenes import draw_view
 from training.clip.tiles import render
-from training.clip.train import DECAY, iterate, learning_rate, run
+from training.clip.train import DECAY, QUICK, iterate, learning_rate, run
+from training.quick import parse
 
 PEAK_RATE = 3e-4
 
@@ -129,7 +130,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command."""
-    options = parser().parse_args(arguments)
+    options = parse(parser(), arguments, **QUICK)
     run(options, lambda: Distillation(options))
 
 

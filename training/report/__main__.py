@@ -9,7 +9,6 @@ contradict the study, or a page without markers, end the command with the file n
 """
 
 import argparse
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -19,7 +18,7 @@ from training.archive import RAW, read
 from training.chance import NAME, file_of
 from training.report import baselines, clips, degradation, edits, probes, prompts, robustness, tables, traces
 from training.report.plots import learning_curves
-from training.report.raw import Result, environments, load
+from training.report.raw import Result, environments, evaluation, load
 from training.study import Run
 
 BEGIN = "<!-- Made by `python -m training.report` from here -->"
@@ -75,7 +74,7 @@ def _chance(env: str, files: Mapping[str, str]) -> list[str]:
     """Returns a sentence about the return of random actions, if it was measured."""
     if file_of(env) not in files:
         return []
-    played = json.loads(files[file_of(env)])
+    played = evaluation(files[file_of(env)])
     mean, error = played["mean_return"], played["standard_error"]
     return [f"Random actions: mean return {mean:.3f} (standard error {error:.3f}, {len(played['returns'])} episodes)."]
 

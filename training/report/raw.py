@@ -1,7 +1,8 @@
 """Reads the archived runs of training.study: run.json, log.jsonl, evaluation-*.json.
 
-Contract: a run counts only if all its files exist; otherwise it is reported as not run. Failure policy: a file that differs
-from the study's settings, or a number that is not finite, raises ValueError naming the run, the file and the field.
+Contract: a run counts only if all its files exist; otherwise it is reported as not run. An evaluation is in the form of
+shelm.gym.evaluation, with one agent, or, if older, has its figures and flags side by side. Failure policy: a file that
+differs from the study's settings, or a number that is not finite, raises ValueError naming the run, the file and the field.
 """
 
 import json
@@ -105,12 +106,24 @@ def _counted(lines: list[dict[str, Any]], env: str) -> Iterator[dict[str, Any]]:
 def _evaluations(run: Run, files: Mapping[str, str]) -> Iterator[tuple[str, Floats]]:
     for kind in run.evaluations():
         file = f"evaluation-{kind}.json"
-        content = json.loads(files[file])
+        content = evaluation(files[file])
         asked = {"env": run.env, "method": run.method, "first_seed": FIRST_SEED}
         _expect(f"{run.name}/{file}", content, {**asked, "deterministic": kind == "greedy", "forget": kind == "forgetting"})
         returns = np.array(content["returns"], np.float64)
         _finite(f"{run.name}/{file}", returns)
         yield kind, returns
+
+
+def evaluation(text: str) -> dict[str, Any]:
+    """Returns an evaluation of one agent, in either form: env, method, deterministic, forget, first_seed, mean_return,
+    standard_error, returns.
+    """
+    content: dict[str, Any] = json.loads(text)
+    if "agents" not in content:
+        return content
+    (agent,) = content["agents"]
+    played = {"first_seed": agent["rows"][0]["seed"], "returns": [row["return"] for row in agent["rows"]]}
+    return {**content, "forget": content["edit"] == "emptied", **agent, **played}
 
 
 def _expect(file: str, content: dict[str, Any], asked: dict[str, Any]) -> None:

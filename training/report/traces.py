@@ -7,9 +7,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from shelm.gym.intervals import wilson
+
 from training.report.robustness import AGENTS
 from training.report.tables import grid
-from training.robustness import wilson
 from training.traces import NAMINGS
 from training.word_edits import ENDS
 

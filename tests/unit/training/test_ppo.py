@@ -11,8 +11,7 @@ import torch
 from safetensors.torch import load_file
 from stable_baselines3.common.vec_env import VecNormalize
 
-from training import ppo
-from training.evaluate import evaluate
+from training import evaluate, ppo
 from training.presets import METHODS
 from training.run_log import RunLog
 
@@ -36,9 +35,13 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path: Path, method: 
     assert state["steps"] == 1024
     second = load_file(tmp_path / "policy.safetensors")
     assert any(not torch.equal(first[name], second[name]) for name in first)
-    result = evaluate(tmp_path, S7, episodes=3, first_seed=0, deterministic=True, forget=False)
-    assert result["method"] == method
-    assert len(result["returns"]) == len(result["lengths"]) == 3
+    out = tmp_path / "evaluation.json"
+    evaluate.main(["--run", str(tmp_path), "--env", S7, "--episodes", "3", "--forget", "--out", str(out)])
+    [result] = json.loads(out.read_text())["agents"]
+    assert (result["method"], len(result["rows"])) == (method, 3)
+    if method != "shelm":
+        with pytest.raises(SystemExit, match="expected an agent that remembers words"):
+            evaluate.main(["--run", str(tmp_path), "--env", S7, "--edit", "swapped", "--out", str(out)])
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from scipy import stats  # type: ignore[import-untyped]
+from shelm.gym.evaluation import Played, content
 
 from training import archive, study
 from training.chance import NAME, file_of
@@ -130,6 +131,18 @@ def test_what_random_actions_earn_stands_above_the_tables_of_their_environment(r
     page = report(results)
     assert section(page, UNLOCK).startswith(f"\n{line}\n")
     assert page.replace(f"{line}\n\n", "") == without
+
+
+def test_an_evaluation_of_either_form_gives_the_same_page(results: Path) -> None:
+    before = report(results)
+    for file in (results / "runs").glob("*/evaluation-*.json"):
+        old = json.loads(file.read_text())
+        played = [Played(old["first_seed"] + at, f"seed {at}", total, 10) for at, total in enumerate(old["returns"])]
+        agent = {"agent": file.parent.name, "method": old["method"]}
+        edit = {"edit": "emptied" if old["forget"] else "none"}
+        file.write_text(json.dumps(content(old["env"], [(agent, played)], deterministic=old["deterministic"], edit=edit)))
+    assert report(results) == before
+    assert "rows" in (results / "runs" / "s11-shelm-0" / "evaluation-drawn.json").read_text()
 
 
 def test_of_three_runs_the_interquartile_mean_is_the_mean() -> None:

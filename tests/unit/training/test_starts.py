@@ -1,10 +1,10 @@
-"""Distinct starts of an environment."""
+"""Distinct starts of an environment by its id."""
 
-import gymnasium
 import pytest
+from shelm.gym.starts import state
 
 from training.environments import single_environment
-from training.starts import distinct_starts, state
+from training.starts import distinct_starts
 
 
 @pytest.mark.parametrize(("env_id", "expected"), [("MiniGrid-MemoryS7-v0", 16), ("MiniGrid-MemoryS11-v0", 32)])
@@ -17,8 +17,3 @@ def test_a_memory_task_has_two_cues_two_forks_and_its_places(env_id: str, expect
         env.reset(seed=seed)
         states.add(state(env))
     assert len(states) == expected
-
-
-def test_an_environment_without_a_state_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected an environment of MiniGrid"):
-        state(gymnasium.make("CartPole-v1"))

@@ -38,4 +38,4 @@ def pictures(language_model: str) -> Scenes:
 
 if __name__ == "__main__":
     description = "Train the small CLIP on the pictures of continuous recognition."
-    train(pictures, description, iterations=1200, rows=64, negatives=128)
+    train(lambda options: pictures(options.language_model), description, iterations=1200, rows=64, negatives=128)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ from training.clip.evaluate import compare, only, words_of
 from training.clip.train import LANGUAGE_MODEL
 from training.clip.world.frames import ENVIRONMENTS, Met, walk
 from training.clip.world.words import BARE_WORDS, COLOURED, MESHES, Said, Seen, caption
+from training.quick import parse
 
-FRAMES, CLEAR_TEST, TOP = 1000, 24, 4
+FRAMES, QUICK_FRAMES, CLEAR_TEST, TOP = 1000, 60, 24, 4
 SIZES = (CLEAR_TEST, 48, 96, 192)  # pixels of the 4,800 at which a class of sizes begins
 OBJECT_WORDS = (*COLOURED, *MESHES.values(), "sign")
 
@@ -77,18 +79,19 @@ def figures_of_objects(rows: list[Met], task: TokenRetriever, objects: TokenRetr
     }
 
 
-def evaluate(environment: str, task: TokenRetriever, whole: TokenRetriever, objects: TokenRetriever) -> dict[str, Any]:
-    """Returns the figures of one environment."""
-    met = walk(environment, FRAMES)
+def evaluate(environment: str, frames: int, retrievers: Sequence[TokenRetriever]) -> dict[str, Any]:
+    """Returns the figures of one environment. retrievers: whole vocabulary, task, objects."""
+    whole, task, objects = retrievers
+    met = walk(environment, frames)
     report: dict[str, Any] = {}
     sets = {
         "one_object": [row for row in met if single(row[1])],
         "nothing": [row for row in met if not row[1]],
     }
     for name, rows in sets.items():
-        frames = [frame for frame, _, _ in rows]
+        shown = [frame for frame, _, _ in rows]
         said = [caption(things, place) for _, things, place in rows]
-        report[name] = score(said, words_of(task, frames), words_of(whole, frames))
+        report[name] = score(said, words_of(task, shown), words_of(whole, shown))
     alone = report["one_object"] | figures_of_objects(sets["one_object"], task, objects)
     return report | {"one_object": alone}
 
@@ -97,16 +100,17 @@ def main() -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(description="Evaluate the small CLIP of MiniWorld on the environments' own frames.")
     parser.add_argument("--out", type=Path, default=Path("runs/clip-world"))
-    options = parser.parse_args()
+    parser.add_argument("--frames", type=int, default=FRAMES, help="of each environment's random walk")
+    options = parse(parser, None, frames=QUICK_FRAMES)
     torch.set_num_threads(1)
     clip = load_clip(f"file:{options.out}/export")
     language = load_language_words(LANGUAGE_MODEL)
     vocabulary: Vocabulary = build_vocabulary(clip=clip, language_model=language, mode="words", prompts=["{}"])
-    whole, task, objects = (
+    retrievers = [
         TokenRetriever(model=clip.model, vocabulary=words, k=TOP, device="cpu")
         for words in (vocabulary, only(vocabulary, BARE_WORDS), only(vocabulary, OBJECT_WORDS))
-    )
-    report = {name: evaluate(name, task, whole, objects) for name in tqdm(ENVIRONMENTS)}
+    ]
+    report = {name: evaluate(name, options.frames, retrievers) for name in tqdm(ENVIRONMENTS)}
     result = {"rows": len(vocabulary), "environments": report}
     (options.out / "evaluation.json").write_text(json.dumps(result, indent=2) + "\n")
     for name, sets in report.items():

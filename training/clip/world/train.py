@@ -7,6 +7,7 @@ than a transformer of this size. Its input is square, so the 60x80 frame is resi
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 from training.clip import folder
@@ -15,6 +16,7 @@ from training.clip.world.views import SIZE, Views
 from training.clip.world.words import BARE_WORDS
 
 PEAK_RATE = 1e-3
+QUICK_VIEWS = 64
 MODEL_CFG: dict[str, Any] = folder.MODEL_CFG | {
     "vision_cfg": {"image_size": SIZE, "layers": [1, 1, 2, 1], "width": 24, "head_width": 64},
     # "a sign that says green box" and the two control tokens
@@ -28,5 +30,10 @@ def world(views: Views) -> Scenes:
     return Scenes(BARE_WORDS, views.batch, views.images, MODEL_CFG, PREPROCESS_CFG, PEAK_RATE, bfloat16=True)
 
 
+def scenes(options: argparse.Namespace) -> Scenes:
+    """Returns the training of the command; with `--quick` on a few views of its own."""
+    return world(Views(options.out / "data", shards=1, views=QUICK_VIEWS) if options.quick else Views())
+
+
 if __name__ == "__main__":
-    train(lambda _: world(Views()), "Train the small CLIP on rendered MiniWorld scenes.", iterations=2000, negatives=64)
+    train(scenes, "Train the small CLIP on rendered MiniWorld scenes.", iterations=2000, negatives=64)

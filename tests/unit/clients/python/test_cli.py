@@ -20,7 +20,7 @@ from shelm import Client
 from shelm.cli import main
 from shelm.cli.parser import EXAMPLES, parser
 from shelm.version import __version__
-from support.stand_in import Failure, StandIn, frame, serving
+from support.stand_in import MINIGRID, Failure, StandIn, frame, serving
 
 STAGES = ["seen", "total", "decode", "retrieval", "memory", "policy", "commit"]
 
@@ -216,6 +216,14 @@ def test_a_terminal_shows_colours_and_the_same_words(episode: str) -> None:
     plain = re.sub(r"\x1b\[[\d;]*m", "", shown)
     assert re.search(r"0  doorway +0\.93  -> forward +value", plain)
     assert "doorway" in on_a_terminal("explain", episode, "2")
+
+
+def test_a_terminal_shows_how_far_an_evaluation_is(target: str, stand_in: StandIn) -> None:
+    stand_in.shape, stand_in.actions = (56, 56), MINIGRID
+    shown = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", on_a_terminal("evaluate", "--episodes", "3", "--envs", "1"))
+    assert "episodes" in shown
+    assert re.search(r"[0-3]/3", shown)
+    assert re.search(r"agent +episodes +starts +return \[95 %\] +solved", shown)
 
 
 def test_without_rich_a_terminal_shows_plain_lines(episode: str, tmp_path: Path) -> None:

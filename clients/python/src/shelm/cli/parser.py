@@ -13,17 +13,20 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
-from shelm.cli import bench, episodes, explain, frames, memory, play, server
+from shelm.cli import bench, episodes, evaluate, explain, frames, memory, play, server
 from shelm.cli.names import LAST
 from shelm.cli.tls import add_tls, tls_of
 from shelm.cli.values import bounded, count, natural, seconds
 from shelm.client import Client
 from shelm.errors import ShelmError
+from shelm.gym.evaluation import out_file
 from shelm.settings import DEFAULT_TARGET
 from shelm.version import __version__
 
 COMPLETE_SECONDS = 1.0
 COMPLETE_NAMES = 200
+FIRST_SEED = 1_000_000  # of evaluations, far from those of training
+AGENT = f"agent name or digest or its beginning, or {LAST} (the server's default agent)"
 EXAMPLES = {  # at the end of each --help
     "shelm": """examples:
   shelm play --episodes 1            play the environment of the server's default agent
@@ -36,6 +39,9 @@ SHELM_TARGET names the server, SHELM_TOKEN the bearer token. `shelm COMMAND --he
   shelm play --episodes 1 --deterministic
   shelm play --agent minigrid-key --episodes 3 --seed 7    an agent by the beginning of its name, in its environment
   shelm play --env my_package:MyEnv-v0 --agent mine --quiet""",
+    "evaluate": """examples:
+  shelm evaluate --starts distinct --greedy
+  shelm evaluate --env MiniGrid-MemoryS11-v0 --agent before --agent after --episodes 200 --envs 16 --out evaluation.json""",
     "memory": """examples:
   shelm memory @last
   shelm memory b5ed --from 10        an episode by the beginning of its name, `episode-` left out
@@ -68,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--print-completion", choices=["bash", "zsh", "fish"], action=_PrintCompletion)
     names = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_play, _memory, _episodes, _explain, _frames, _bench, _agents, _ping):
+    for add in (_play, _evaluate, _memory, _episodes, _explain, _frames, _bench, _agents, _ping):
         add(names)
     return parser
 
@@ -147,17 +153,38 @@ def _command(names: Any, name: str, text: str) -> argparse.ArgumentParser:
 
 def _play(names: Any) -> None:
     parser = _command(names, "play", "play a gymnasium environment")
-    parser.add_argument(
-        "--env",
-        default="",
-        help="gymnasium id, or MODULE:ID (the first that the agent was trained for; `shelm agents --json`)",
-    )
+    _env(parser)
     parser.add_argument("--episodes", type=count, default=10, help="number of episodes (%(default)s)")
     parser.add_argument("--seed", type=natural, default=0, help="seed of the first episode, then +1 for each (%(default)s)")
     _agent(parser)
     parser.add_argument("--deterministic", action="store_true", help="choose the most probable action instead of sampling")
     parser.add_argument("--quiet", action="store_true", help="print only the last line, the JSON summary")
     parser.set_defaults(command=play.play)
+
+
+def _evaluate(names: Any) -> None:
+    parser = _command(names, "evaluate", "compare agents on the same episodes, with intervals over distinct starts")
+    _env(parser)
+    agents: Any = parser.add_argument(
+        "--agent", dest="agents", action="append", metavar="AGENT", help=f"{AGENT}; again for each further one"
+    )
+    agents.completer = _agent_names
+    default = f"number of episodes of each agent ({evaluate.EPISODES}, or one from each distinct start)"
+    parser.add_argument("--episodes", type=count, help=default)
+    parser.add_argument("--envs", type=bounded(1, 256), default=8, help="episodes at once, 1..256 (%(default)s)")
+    parser.add_argument(
+        "--starts",
+        choices=["seeds", "distinct"],
+        default="seeds",
+        help="episodes of consecutive seeds, or one from each distinct start of a MiniGrid environment (%(default)s)",
+    )
+    text = "seed of the first episode, then +1 for each (%(default)s)"
+    parser.add_argument("--seed", type=natural, default=FIRST_SEED, help=text)
+    actions = parser.add_mutually_exclusive_group()
+    actions.add_argument("--sampled", dest="deterministic", action="store_false", help="sample the actions (the default)")
+    actions.add_argument("--greedy", dest="deterministic", action="store_true", help="choose the most probable actions")
+    parser.add_argument("--out", type=out_file, metavar="FILE", help="also write every episode: .json, or .jsonl")
+    parser.set_defaults(command=evaluate.evaluate, deterministic=False)
 
 
 def _memory(names: Any) -> None:
@@ -228,7 +255,14 @@ def _episode(parser: argparse.ArgumentParser) -> None:
     argument.completer = _episode_names
 
 
+def _env(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--env",
+        default="",
+        help="gymnasium id, or MODULE:ID (the first that the agent was trained for; `shelm agents --json`)",
+    )
+
+
 def _agent(parser: argparse.ArgumentParser) -> None:
-    text = f"agent name or digest or its beginning, or {LAST} (the server's default agent)"
-    argument: Any = parser.add_argument("--agent", default="", help=text)
+    argument: Any = parser.add_argument("--agent", default="", help=AGENT)
     argument.completer = _agent_names

@@ -28,9 +28,9 @@ GROUP = "shelm.environments"
 def play(client: Client, arguments: argparse.Namespace) -> None:
     """Plays episodes, one line per step, and a JSON summary as the last line."""
     agent = client.agent(arguments.agent)
-    env_id = arguments.env or _environment_of(agent)
-    env, space = _environment(env_id), agent.action_space
-    _warn_of_another(env_id, agent)
+    env_id = arguments.env or environment_of(agent)
+    env, space = environment(env_id), agent.action_space
+    warn_of_another(env_id, agent)
     try:
         summary = run(
             client,
@@ -46,13 +46,14 @@ def play(client: Client, arguments: argparse.Namespace) -> None:
     line_of_json(_summary(env_id, summary))
 
 
-def _environment_of(agent: Agent) -> str:
+def environment_of(agent: Agent) -> str:
+    """Returns the first environment that the agent was trained for."""
     if not agent.environments:
         raise CommandError(f"agent {agent.name} does not say which environment it was trained for; give --env")
     return agent.environments[0]
 
 
-def _warn_of_another(env_id: str, agent: Agent) -> None:
+def warn_of_another(env_id: str, agent: Agent) -> None:
     """Says so if the agent was not trained for the environment."""
     if agent.environments and _id(env_id) not in map(_id, agent.environments):
         made_for = ", ".join(agent.environments)
@@ -64,7 +65,7 @@ def _id(env_id: str) -> str:
     return env_id.rpartition(":")[2]
 
 
-def _environment(env_id: str) -> Any:
+def environment(env_id: str) -> Any:
     """Returns the environment: that of an installed package which says that it makes the ids of this beginning (entry
     points of the group `shelm.environments`), for MiniGrid and BabyAI the rendered partial view, else gymnasium's.
     """

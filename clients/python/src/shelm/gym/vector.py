@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import count
@@ -133,14 +133,17 @@ def _begin(lanes: list[_Lane], fresh: Callable[[_Lane], None]) -> None:
 def _act(client: Client, lanes: list[_Lane], frames: Any) -> dict[int, Act]:
     """Computes one step in every running episode; returns the Acts by the index of the sub-environment."""
     running = {lane.episode.episode_id: lane.index for lane in lanes if lane.episode}
-    if not running:
-        return {}
-    results = client.act_batch({name: frames[index] for name, index in running.items()})
+    acts = act_on(client, {name: frames[index] for name, index in running.items()})
+    return {index: acts[name] for name, index in running.items()}
+
+
+def act_on(client: Client, frames: Mapping[str, Any]) -> dict[str, Act]:
+    """Computes one step in each episode; returns the Acts by episode id, and raises the first error of an item for good."""
     acts = {}
-    for name, result in results.items():
+    for name, result in client.act_batch(frames).items() if frames else ():
         if isinstance(result, ShelmError):
             raise result
-        acts[running[name]] = result
+        acts[name] = result
     return acts
 
 
