@@ -10,6 +10,7 @@ tensors). If an engine fails, every request of the batch gets an error without a
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,10 +19,12 @@ import torch
 from numpy.typing import NDArray
 
 from agent.bundle import AgentBundle, load_bundle
-from agent.frame import Frame
+from agent.frame import Frame, Observation
 from agent.history import DIGEST_BYTES, MemoryStep, MemoryVector
 from agent.memory.language_model import finish
 from agent.memory.slots import Rebuild, SlotMiss
+from agent.policy.actor_critic import Features
+from services.runtime.kept import Kept
 from services.triton.models import Op, Status, counts_tensor
 
 log = logging.getLogger(__name__)
@@ -55,7 +58,11 @@ class ClipImage:
 
     def run(self, inputs: Tensors) -> Tensors:
         """Retrieves the words of a batch of frames."""
-        found = self._retriever.retrieve(list(inputs["FRAME"]))
+        return self.words([Observation.of(frame) for frame in inputs["FRAME"]])
+
+    def words(self, observations: list[Observation]) -> Tensors:
+        """Does the same for frames whose fingerprints are known."""
+        found = self._retriever.retrieve_observations(observations)
         return {
             "ROWS": np.array([[word.row for word in words] for words in found], np.int32),
             "SIMILARITIES": np.array([[word.similarity for word in words] for words in found], np.float32),
@@ -69,6 +76,7 @@ class Policy:
         from agent.engines.policy import load_policy
 
         self._engine = load_policy(bundle, device=device)
+        self._kept: Kept[Features] = Kept(int(parameters["cache_frames"]))
         self._trial: Tensors = {
             "FRAME": _black_frame(bundle)[None],
             "MEMORY": np.zeros((1, bundle.manifest.memory.dimension), np.float32),
@@ -80,8 +88,19 @@ class Policy:
 
     def run(self, inputs: Tensors) -> Tensors:
         """Computes the action distributions and values of a batch."""
-        features = self._engine.encode(list(inputs["FRAME"]))
-        rows, values = zip(*self._engine.decide(list(zip(features, inputs["MEMORY"], strict=True))), strict=True)
+        return self._decided(self._engine.encode(list(inputs["FRAME"])), inputs["MEMORY"])
+
+    def decide(self, observations: Sequence[Observation], memory: NDArray[Any]) -> Tensors:
+        """Does the same for frames whose fingerprints are known; the features of frames seen lately are kept."""
+        new = {one.fingerprint: one.frame for one in observations if self._kept.get(one.fingerprint) is None}
+        found = dict(zip(new, self._engine.encode(list(new.values())), strict=True)) if new else {}
+        features = [found[key] if key in found else self._kept.get(key) for key in (one.fingerprint for one in observations)]
+        for key, one in found.items():
+            self._kept.keep(key, one)
+        return self._decided(features, memory)
+
+    def _decided(self, features: Sequence[Any], memory: NDArray[Any]) -> Tensors:
+        rows, values = zip(*self._engine.decide(list(zip(features, memory, strict=True))), strict=True)
         return {"PARAMETERS": np.stack(rows), "VALUE": np.array(values, np.float32)[:, None]}
 
 
@@ -182,12 +201,13 @@ class Act:
         return self._policy.run(inputs) if op == Op.DECIDE else self._memory.run(inputs)
 
     def _act(self, FRAME: NDArray[Any], OP: NDArray[Any], **history: NDArray[Any]) -> Tensors:  # noqa: N803 - names of tensors
-        found, count = self._retrieval.run({"FRAME": FRAME}), len(FRAME)
+        observations, count = [Observation.of(frame) for frame in FRAME], len(FRAME)
+        found = self._retrieval.words(observations)
         step = self._memory.run({"OP": np.full_like(OP, Op.REMEMBER), "WORDS": found["ROWS"], **history})
         done = np.flatnonzero(step["STATUS"][:, 0] == Status.DONE)
         outputs = {name: step[name] for name in (OUTCOME if len(done) < count else OUTCOME[:1])}
         if len(done):
-            decided = self._policy.run({"FRAME": FRAME[done], "MEMORY": step["VECTOR"][done]})
+            decided = self._policy.decide([observations[i] for i in done], step["VECTOR"][done])
             outputs |= {name: _spread(rows, done, count) for name, rows in decided.items()}
         return {**outputs, **found}
 
