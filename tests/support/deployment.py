@@ -59,7 +59,7 @@ class Deployment(ABC):
     name: str
     apart = False  # retrieval and memory are processes with servers of their own
     restarts = False  # a process that dies is started again
-    slots_in_memory_service = True
+    acts_ask_services = True  # retrieval and memory
     retrieval_target = ""  # where they are, if they are apart
     memory_target = ""
 
@@ -219,7 +219,7 @@ class BehindTriton(Processes):
     """The three services with every model in a real Triton Inference Server on the CPU; needs `make triton-setup`."""
 
     name = "triton"
-    slots_in_memory_service = False
+    acts_ask_services = False
 
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         port = free_port()
