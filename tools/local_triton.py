@@ -4,6 +4,8 @@ The wheel contains the server and its Python backend. The models run in a stub p
 triton-setup`, folder .triton): numpy 1, torch, and this repository. The stub ignores PYTHONPATH and finds its packages
 through the first python3 on PATH; it needs that interpreter's libpython.
 
+Models join and leave it while it runs (services.triton.control, with the server's `key`).
+
 Contract: `TritonServer.start` returns when all models are ready; `stop` leaves no process and no shared memory. Failure
 policy: a missing environment raises FileNotFoundError that says what to run; a server that exits during its start raises
 RuntimeError with the end of its log.
@@ -11,6 +13,7 @@ RuntimeError with the end of its log.
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -21,6 +24,8 @@ from pathlib import Path
 import grpc
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
+
+from services.triton.control import KEY_NAME, RESTRICTED
 
 START_TIMEOUT = 180.0  # seconds
 STOP_TIMEOUT = 20.0
@@ -37,17 +42,17 @@ class TritonServer:
         port: int,
         folder: Path,
         environment: Path = ENVIRONMENT,
-        poll: bool = False,
         host: str = "127.0.0.1",
         inside: Sequence[str] = (),
     ) -> None:
-        """Sets up the server. host, port: of gRPC. folder: for its log. poll: whether models added while it runs are loaded.
+        """Sets up the server. host, port: of gRPC. folder: for its log.
 
         inside: command prefix that starts it in another network namespace.
         """
         self.target, self._host, self._inside = f"{host}:{port}", host, inside
         self.log_path = folder / "triton.log"
-        self._repository, self._port, self._poll = repository.resolve(), port, poll
+        self._repository, self._port = repository.resolve(), port
+        self.key = secrets.token_hex(16)
         self._environment = environment.absolute()
         self._process: subprocess.Popen[bytes] | None = None
         self._shared: set[Path] = set()
@@ -112,7 +117,6 @@ class TritonServer:
         self._shared.clear()
 
     def _command(self, home: Path) -> list[str]:
-        mode = ["--model-control-mode=poll", "--repository-poll-secs=1"] if self._poll else []
         return [
             *self._inside,
             str(home / "bin" / "tritonserver"),
@@ -125,7 +129,10 @@ class TritonServer:
             f"--grpc-port={self._port}",
             "--grpc-keepalive-permit-without-calls=1",  # as our clients do; see services/runtime/connections.py
             "--grpc-http2-min-recv-ping-interval-without-data=5000",
-            *mode,
+            # As in deploy/k8s: all models at the start, and others on demand of whoever has the key.
+            "--model-control-mode=explicit",
+            "--load-model=*",
+            f"--grpc-restricted-protocol={RESTRICTED}:{KEY_NAME}={self.key}",
         ]
 
     def _variables(self, library: str) -> dict[str, str]:

@@ -29,6 +29,7 @@ from agent.policy.heads import row_sizes
 
 Part = Literal["act", "clip_image", "memory", "policy"]
 PARTS: tuple[Part, ...] = ("act", "clip_image", "memory", "policy")
+DIGITS = 16  # of the digest, in the name of a model
 Tensor = NDArray[Any]
 Kind = Literal["UINT8", "INT32", "INT64", "FP32", "STRING"]  # Triton's names
 
@@ -62,7 +63,7 @@ class Status(IntEnum):
 
 def model_name(part: Part, digest: str) -> str:
     """Returns the name of the Triton model for a part of the bundle with this digest."""
-    return f"{part}_{digest[:16]}"
+    return f"{part}_{digest[:DIGITS]}"
 
 
 def model_tensors(part: Part, bundle: AgentBundle) -> tuple[Mapping[str, TensorSpec], Mapping[str, TensorSpec]]:

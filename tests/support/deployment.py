@@ -226,7 +226,7 @@ class BehindTriton(Processes):
         engine = {"SHELM_ENGINE": "triton", "SHELM_TRITON_TARGET": f"127.0.0.1:{port}"}
         super().__init__(folder, {**(settings or {}), **engine})
         self.repository = folder / "repository"
-        self.triton = TritonServer(self.repository, port=port, folder=folder, environment=REPOSITORY / ".triton", poll=True)
+        self.triton = TritonServer(self.repository, port=port, folder=folder, environment=REPOSITORY / ".triton")
 
     def start(self) -> None:
         bundles = self.settings.get("SHELM_AGENTS", str(REPOSITORY / "models/minigrid-memory")).split(",")

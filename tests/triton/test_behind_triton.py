@@ -5,30 +5,24 @@ orchestrator would do.
 """
 
 import random
-import shutil
-import sys
 import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import tritonclient.grpc as tritongrpc
 from faults_episodes import Plan, Player, plans, play_undisturbed
 from shelm import Client, ShelmError
 from shelm.gym import minigrid_env, play
-from support.deployment import BehindTriton, Deployment, Standalone, wait_ready
+from support.deployment import BehindTriton, Deployment, Standalone
 from support.frames import Frame
-from support.gateway import Gateway
-from support.process import REPOSITORY, Process
+from support.process import REPOSITORY
 from support.waiting import wait_for
 
-from agent.bundle import load_bundle, write_manifest
-from deploy.local.stack import free_port
+from agent.bundle import load_bundle
 from services.triton.models import PARTS, model_name
-from services.triton.repository import main as write_models
 
 pytestmark = [
     pytest.mark.skipif(not (REPOSITORY / ".triton/bin/python").exists(), reason="needs `make triton-setup`"),
@@ -162,34 +156,3 @@ def test_triton_puts_concurrent_episodes_into_one_batch(behind: BehindTriton, ep
     rows, runs = ({part: after[part][at] - before[part][at] for part in PARTS} for at in (0, 1))
     assert rows == {"act": EPISODES * STEPS, "clip_image": 0, "memory": 0, "policy": 0}
     assert rows["act"] / runs["act"] > 4, (before, after)
-
-
-def test_a_bundle_added_while_triton_runs_is_served_beside_the_old_one(
-    behind: BehindTriton, frames: Sequence[Frame], tmp_path: Path
-) -> None:
-    """The old services go on with their episode; new ones, as a rolling update starts them, serve both bundles."""
-    newer = tmp_path / "newer"
-    shutil.copytree(BUNDLE, newer)
-    content = load_bundle(BUNDLE).manifest.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    bundle = write_manifest(newer, {**content, "description": "A newer agent of the same name"})
-    name = f"rolling:{uuid.uuid4().hex}"
-    old = [behind.gateway.act(name, step, frames[step]) for step in range(3)]
-    write_models([str(newer), "--out", str(behind.repository)])
-    models = [model_name(part, bundle.digest) for part in PARTS]
-    with tritongrpc.InferenceServerClient(behind.triton.target) as triton:
-        wait_for("the new models are ready", lambda: all(triton.is_model_ready(model) for model in models), seconds=120)
-    settings = {**behind.settings, "SHELM_AGENTS": f"{newer},{BUNDLE}", "SHELM_REDIS_URL": behind.redis_url}
-    target = f"127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "services.standalone"]
-    process = Process(command, tmp_path / "newer.log", {**settings, "SHELM_LISTEN": target})
-    try:
-        with Gateway(target) as gateway:
-            wait_ready(gateway, process)
-            fresh = gateway.act(f"{name}-new", 0, frames[0])
-            again = gateway.act(name, 3, frames[3])
-            last = behind.gateway.act(name, 4, frames[4])
-    finally:
-        process.stop()
-    assert fresh.agent_digest == bundle.digest != old[0].agent_digest
-    assert again.agent_digest == last.agent_digest == old[0].agent_digest
-    assert [token.text for token in fresh.tokens] == [token.text for token in old[0].tokens]
