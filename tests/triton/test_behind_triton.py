@@ -4,13 +4,17 @@
 orchestrator would do.
 """
 
+import os
 import random
+import signal
 import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+import psutil
 import pytest
 import tritonclient.grpc as tritongrpc
 from faults_episodes import Plan, Player, plans, play_undisturbed
@@ -22,7 +26,7 @@ from support.process import REPOSITORY
 from support.waiting import wait_for
 
 from agent.bundle import load_bundle
-from services.triton.models import PARTS, model_name
+from services.triton.models import PARTS, Op, model_name, read_counts
 
 pytestmark = [
     pytest.mark.skipif(not (REPOSITORY / ".triton/bin/python").exists(), reason="needs `make triton-setup`"),
@@ -156,3 +160,52 @@ def test_triton_puts_concurrent_episodes_into_one_batch(behind: BehindTriton, ep
     rows, runs = ({part: after[part][at] - before[part][at] for part in PARTS} for at in (0, 1))
     assert rows == {"act": EPISODES * STEPS, "clip_image": 0, "memory": 0, "policy": 0}
     assert rows["act"] / runs["act"] > 4, (before, after)
+
+
+def test_an_ended_episode_gives_its_slot_back(behind: BehindTriton, frames: Sequence[Frame]) -> None:
+    def used() -> int:
+        operation = tritongrpc.InferInput("OP", [1, 1], "UINT8")
+        operation.set_data_from_numpy(np.array([[Op.COUNTS]], np.uint8))
+        with tritongrpc.InferenceServerClient(behind.triton.target) as triton:
+            answer = triton.infer(model_name("act", load_bundle(BUNDLE).digest), [operation])
+        return read_counts(answer.as_numpy("COUNTS")[0]).used
+
+    name = f"ended:{uuid.uuid4().hex}"
+    with client(behind) as connection:
+        before = used()
+        connection.act(frames[0], name)
+        assert used() == before + 1
+        connection.end_episode(name)
+        wait_for("the slot is free", lambda: used() == before, seconds=20)
+
+
+def test_acts_go_on_when_the_process_of_their_model_dies(behind: BehindTriton, frames: Sequence[Frame]) -> None:
+    """Not Triton itself: the process in which it runs the model."""
+    name = f"stub:{uuid.uuid4().hex}"
+    with client(behind) as connection:
+        expected = [connection.act(frame, f"{name}:calm", deterministic=True) for frame in frames[:4]]
+        answers = [connection.act(frame, name, deterministic=True) for frame in frames[:2]]
+        model = model_name("act", load_bundle(BUNDLE).digest)
+        (stub,) = [
+            one for one in psutil.Process(behind.triton.pid).children() if any(model in part for part in one.cmdline())
+        ]
+        stub.kill()
+        answers += [connection.act(frame, name, deterministic=True) for frame in frames[2:4]]
+    assert [(act.tokens, act.action) for act in answers] == [(act.tokens, act.action) for act in expected]
+    assert answers[2].memory.rebuilt
+
+
+def test_acts_go_on_without_retrieval_and_memory(behind: BehindTriton, frames: Sequence[Frame]) -> None:
+    """Nor does anybody send their traffic away: policy is ready all the time."""
+    for service in ("retrieval", "memory"):
+        os.kill(behind.pids()[service], signal.SIGSTOP)
+    try:
+        with Client(behind.target, retry_for=0) as connection:
+            name = f"alone:{uuid.uuid4().hex}"
+            for frame in frames[:3]:
+                connection.act(frame, name)
+            assert connection.explain(name, 2, frames[2]).by_word
+            assert behind.gateway.serving()
+    finally:
+        for service in ("retrieval", "memory"):
+            os.kill(behind.pids()[service], signal.SIGCONT)
