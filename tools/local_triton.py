@@ -13,7 +13,6 @@ RuntimeError with the end of its log.
 
 import contextlib
 import os
-import secrets
 import shutil
 import signal
 import subprocess
@@ -25,11 +24,10 @@ import grpc
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
-from services.triton.control import KEY_NAME, RESTRICTED
-
 START_TIMEOUT = 180.0  # seconds
 STOP_TIMEOUT = 20.0
 ENVIRONMENT = Path(".triton")
+SCRIPT = Path(__file__).parents[1] / "deploy/docker/tritonserver.sh"  # as every deployment starts it
 
 
 class TritonServer:
@@ -52,7 +50,6 @@ class TritonServer:
         self.target, self._host, self._inside = f"{host}:{port}", host, inside
         self.log_path = folder / "triton.log"
         self._repository, self._port = repository.resolve(), port
-        self.key = secrets.token_hex(16)
         self._environment = environment.absolute()
         self._process: subprocess.Popen[bytes] | None = None
         self._shared: set[Path] = set()
@@ -62,6 +59,11 @@ class TritonServer:
         """Process id of the server."""
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def key(self) -> str:
+        """What services.triton.control needs."""
+        return (self.log_path.parent / "key").read_text().strip()
 
     @property
     def alive(self) -> bool:
@@ -83,7 +85,7 @@ class TritonServer:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command(home), stdout=log, stderr=log, env=self._variables(library), start_new_session=True
+                self._command(home), stdout=log, stderr=log, env=self._variables(home, library), start_new_session=True
             )
         try:
             self._wait_ready()
@@ -119,26 +121,19 @@ class TritonServer:
     def _command(self, home: Path) -> list[str]:
         return [
             *self._inside,
-            str(home / "bin" / "tritonserver"),
+            str(SCRIPT),
             f"--model-repository={self._repository}",
             f"--backend-directory={home / 'backends'}",
-            "--disable-auto-complete-config",
-            "--allow-http=false",
             "--allow-metrics=false",
             f"--grpc-address={self._host}",
             f"--grpc-port={self._port}",
-            "--grpc-keepalive-permit-without-calls=1",  # as our clients do; see services/runtime/connections.py
-            "--grpc-http2-min-recv-ping-interval-without-data=5000",
-            # As in deploy/k8s: all models at the start, and others on demand of whoever has the key.
-            "--model-control-mode=explicit",
-            "--load-model=*",
-            f"--grpc-restricted-protocol={RESTRICTED}:{KEY_NAME}={self.key}",
         ]
 
-    def _variables(self, library: str) -> dict[str, str]:
+    def _variables(self, home: Path, library: str) -> dict[str, str]:
         return {
             **os.environ,
-            "PATH": f"{self._environment / 'bin'}:{os.environ.get('PATH', '')}",
+            "PATH": f"{self._environment / 'bin'}:{home / 'bin'}:{os.environ.get('PATH', '')}",
+            "TMPDIR": str(self.log_path.parent.absolute()),  # where the key is written
             "LD_LIBRARY_PATH": library,
         }
 

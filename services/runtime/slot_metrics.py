@@ -7,17 +7,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import astuple
-from typing import TYPE_CHECKING
+from typing import Any
 
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 log = logging.getLogger(__name__)
-AskCounts = Callable[[], Awaitable["DataclassInstance"]]  # a value for each metric, in their order
+AskCounts = Callable[[], Awaitable[Any]]  # a dataclass with a value for each metric, in their order
 ANSWER_SECONDS = 1.0
 _AGENT = ["agent", "digest"]
 
@@ -42,7 +39,7 @@ class _SlotCollector(Collector):
                 family.add_metric(labels, value)  # type: ignore[attr-defined]  # both kinds have it
         yield from families
 
-    def _ask(self) -> dict[tuple[str, str], "DataclassInstance"]:
+    def _ask(self) -> dict[tuple[str, str], Any]:
         if not self.loop:
             return {}
         asking = _all(self.engines)
@@ -54,8 +51,8 @@ class _SlotCollector(Collector):
             return {}
 
 
-async def _all(engines: Mapping[tuple[str, str], AskCounts]) -> dict[tuple[str, str], "DataclassInstance"]:
-    async def one(labels: tuple[str, str], ask: AskCounts) -> tuple[tuple[str, str], "DataclassInstance"]:
+async def _all(engines: Mapping[tuple[str, str], AskCounts]) -> dict[tuple[str, str], Any]:
+    async def one(labels: tuple[str, str], ask: AskCounts) -> tuple[tuple[str, str], Any]:
         return labels, await asyncio.wait_for(ask(), ANSWER_SECONDS)
 
     answers = await asyncio.gather(*(one(*pair) for pair in engines.items()), return_exceptions=True)

@@ -4,12 +4,13 @@ A model's folder contains a one-line `model.py` that imports `TritonPythonModel`
 state the part and the bundle. The requests of one Triton batch are processed in one forward pass. A model is ready once its
 engine has done all that it is asked for in an episode, so that the first episode does not wait for what happens once.
 
-Failure policy: with numpy 2 the model does not start, and the error gives the reason (Triton 24.10's stub would send empty
-tensors). If an engine fails, every request of the batch gets an error without a traceback.
+Failure policy: with numpy 2 in a Triton that would send empty tensors, the model does not start, and the error gives the
+reason. If an engine fails, every request of the batch gets an error without a traceback.
 """
 
 import json
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,6 +29,7 @@ from services.runtime.kept import Kept
 from services.triton.models import Op, Status, counts_tensor
 
 log = logging.getLogger(__name__)
+NUMPY_2_SINCE = "25.07"  # python_backend pull request 384 is older; this is the oldest release that we deploy
 Tensors = dict[str, NDArray[Any]]  # by name, all with the batch dimension
 
 
@@ -231,8 +233,6 @@ ENGINES: dict[str, Any] = {"act": Act, "clip_image": ClipImage, "memory": Memory
 
 def load_engine(config: dict[str, Any], device: str) -> Engine:
     """Loads the engine that a model's config names."""
-    if int(np.__version__.partition(".")[0]) >= 2:
-        raise RuntimeError(f"Triton's python backend needs numpy 1 in its environment, found {np.__version__}")
     parameters = {name: value["string_value"] for name, value in config["parameters"].items()}
     torch.set_num_threads(int(parameters["torch_threads"]))
     engine: Engine = ENGINES[parameters["part"]](load_bundle(Path(parameters["bundle"])), device, parameters)
@@ -240,11 +240,19 @@ def load_engine(config: dict[str, Any], device: str) -> Engine:
     return engine
 
 
+def check_numpy(release: str) -> None:
+    """Raises RuntimeError for numpy 2 in a Triton that loses its tensors. release: of NVIDIA's image, such as 25.07."""
+    if int(np.__version__.partition(".")[0]) >= 2 and release < NUMPY_2_SINCE:
+        found = f"found {np.__version__} and Triton {release or 'of no named release'}"
+        raise RuntimeError(f"before {NUMPY_2_SINCE}, Triton's python backend needs numpy 1 in its environment, {found}")
+
+
 class TritonPythonModel:
     """The class that Triton's Python backend expects in model.py."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Loads the engine on the instance's device, and warms it up."""
+        check_numpy(os.environ.get("NVIDIA_TRITON_SERVER_VERSION", ""))
         gpu = args["model_instance_kind"] == "GPU"
         device = f"cuda:{args['model_instance_device_id']}" if gpu else "cpu"
         self._engine = load_engine(json.loads(args["model_config"]), device)

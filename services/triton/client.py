@@ -101,7 +101,7 @@ class Triton:
             return failure(errors_pb2.ERROR_REASON_DEADLINE, f"model {model} did not answer before the caller's deadline")
         if code is grpc.StatusCode.INTERNAL and DEAD in str(error):
             log.error("the process of model %s is gone: %s", model, error)
-            text = f"the process of model {model} is gone; Triton starts it again"
+            text = f"the process of model {model} in Triton has ended; an operator must load the model again"
             return failure(errors_pb2.ERROR_REASON_MODEL_UNAVAILABLE, text, retry_after=RETRY_AFTER)
         if code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT):
             log.error("model %s failed: %s", model, error)

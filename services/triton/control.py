@@ -1,8 +1,8 @@
 """Loads and unloads the models of agent bundles in a running Triton: `python -m services.triton.control load BUNDLE...`.
 
 BUNDLE is the folder of a bundle, or its digest. The models must be in Triton's repository (services.triton.repository), and
-Triton must run with `--model-control-mode=explicit`. It takes these calls from nobody but who knows the key of
-`--grpc-restricted-protocol` (SHELM_TRITON_KEY), because who can load a model can run code.
+Triton must run as deploy/docker/tritonserver.sh starts it. It takes these calls from nobody but who knows its key
+(SHELM_TRITON_KEY), because who can load a model can run code.
 
 Contract: `load` returns when the models are ready, and changes nothing for models that run. `unload` lets the requests that
 a model has end; no service may serve the bundle any more. Failure policy: a Triton that cannot be reached, refuses the key
@@ -22,9 +22,7 @@ from tritonclient.utils import InferenceServerException
 from agent.bundle import load_bundle
 from services.triton.models import DIGITS
 
-KEY_NAME = "shelm-key"
-# What Triton does for nobody without the key. Nobody needs its shared memory, in which CVE-2025-23334 and others began.
-RESTRICTED = "model-repository,shared-memory,logging,trace"
+KEY_NAME = "shelm-key"  # deploy/docker/tritonserver.sh
 TIMEOUT = 600.0  # seconds for one model
 
 

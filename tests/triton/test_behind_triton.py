@@ -26,6 +26,7 @@ from support.process import REPOSITORY
 from support.waiting import wait_for
 
 from agent.bundle import load_bundle
+from services.triton.control import Control
 from services.triton.models import PARTS, Op, model_name, read_counts
 
 pytestmark = [
@@ -179,20 +180,24 @@ def test_an_ended_episode_gives_its_slot_back(behind: BehindTriton, frames: Sequ
         wait_for("the slot is free", lambda: used() == before, seconds=20)
 
 
-def test_acts_go_on_when_the_process_of_their_model_dies(behind: BehindTriton, frames: Sequence[Frame]) -> None:
-    """Not Triton itself: the process in which it runs the model."""
-    name = f"stub:{uuid.uuid4().hex}"
-    with client(behind) as connection:
-        expected = [connection.act(frame, f"{name}:calm", deterministic=True) for frame in frames[:4]]
-        answers = [connection.act(frame, name, deterministic=True) for frame in frames[:2]]
-        model = model_name("act", load_bundle(BUNDLE).digest)
-        (stub,) = [
-            one for one in psutil.Process(behind.triton.pid).children() if any(model in part for part in one.cmdline())
-        ]
-        stub.kill()
-        answers += [connection.act(frame, name, deterministic=True) for frame in frames[2:4]]
-    assert [(act.tokens, act.action) for act in answers] == [(act.tokens, act.action) for act in expected]
-    assert answers[2].memory.rebuilt
+def test_a_model_whose_process_dies_is_unavailable_until_it_is_loaded_again(
+    behind: BehindTriton, frames: Sequence[Frame]
+) -> None:
+    name, digest = f"ended:{uuid.uuid4().hex}", load_bundle(BUNDLE).digest
+    with Client(behind.target, retry_for=0) as connection:
+        connection.act(frames[0], name)
+        stubs = psutil.Process(behind.triton.pid).children()
+        next(one for one in stubs if any(model_name("act", digest) in part for part in one.cmdline())).kill()
+        with pytest.raises(ShelmError, match="has ended") as caught:
+            connection.act(frames[1], name, step=1)
+        assert caught.value.code.name == "UNAVAILABLE"
+        assert connection.get_episode(name).committed_step == 0
+        control = Control(behind.triton.target, behind.triton.key)
+        control.unload(digest)
+        wait_for("the gateway says that it is not serving", lambda: not behind.gateway.serving())
+        control.load(digest)
+        wait_for("the gateway serves again", behind.gateway.serving)
+        assert connection.act(frames[1], name, step=1).memory.rebuilt
 
 
 def test_acts_go_on_without_retrieval_and_memory(behind: BehindTriton, frames: Sequence[Frame]) -> None:
