@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 import tritonclient.grpc as tritongrpc
 from faults_episodes import Plan, Player, plans, play_undisturbed
@@ -209,7 +209,7 @@ def test_acts_go_on_without_retrieval_and_memory(behind: BehindTriton, frames: S
             name = f"alone:{uuid.uuid4().hex}"
             for frame in frames[:3]:
                 connection.act(frame, name)
-            assert connection.explain(name, 2, frames[2]).by_word
+            assert connection.explain(name, 2, frames[2]).words
             assert behind.gateway.serving()
     finally:
         for service in ("retrieval", "memory"):
