@@ -130,19 +130,26 @@ def standalone(
 
 @contextmanager
 def behind_triton(
-    folder: Path, redis_at: tuple[str, int], settings: Settings, *, bundle: str = BUNDLE, device: str = "cpu"
+    folder: Path,
+    redis_at: tuple[str, int],
+    settings: Settings,
+    *,
+    bundle: str = BUNDLE,
+    device: str = "cpu",
+    models: str = "act",
+    name: str = "behind triton",
 ) -> Iterator[Deployment]:
-    """Runs the three services with their models in a Triton; needs `make triton-setup`."""
+    """Runs the three services with their models in a Triton; needs `make triton-setup`. models: SHELM_TRITON_MODELS."""
     from services.triton.repository import main as write_models
     from tools.local_triton import TritonServer
 
-    repository, port = folder / "repository", free_port()
-    write_models([bundle, "--out", str(repository), "--device", device])
-    server = TritonServer(repository, port=port, folder=folder, environment=REPOSITORY / ".triton")
-    engine = {"SHELM_ENGINE": "triton", "SHELM_TRITON_TARGET": server.target}
+    home, port = folder / name.replace(" ", "-"), free_port()
+    write_models([bundle, "--out", str(home / "repository"), "--device", device])
+    server = TritonServer(home / "repository", port=port, folder=home, environment=REPOSITORY / ".triton")
+    engine = {"SHELM_ENGINE": "triton", "SHELM_TRITON_MODELS": models, "SHELM_TRITON_TARGET": server.target}
     server.start()
     try:
-        with three_processes(folder, redis_at, {**settings, **engine}, name="behind triton") as found:
+        with three_processes(folder, redis_at, {**settings, **engine}, name=name) as found:
             found.pids["triton"], found.triton = server.pid, server.target
             yield found
     finally:

@@ -1,16 +1,18 @@
-"""How much the services bear: `python -m benchmarks.load [--json FILE] [--quick] [--against DIR] [--triton]`.
+"""How much the services bear: `python -m benchmarks.load [--json FILE] [--quick] [--against DIR]
+[--deployments NAME...]`.
 
-Deployments (three processes, one process, with `--triton` also three processes with all models in a Triton, and with
-`--against DIR` the first two from another checkout) take turns in every case. Constant: the default agent, the frames of one
-recorded walk, whose words are cached after the warm-up, greedy actions, one Redis with `appendfsync always`. The clients are
-processes of their own on the same machine; their CPU time is stated, as is that of each service.
+Deployments (three processes, one process; with `--deployments triton` three processes with all models in a Triton, against
+those that reach the models through retrieval and memory; with `--against DIR` the first two from another checkout) take
+turns in every case. Constant: the default agent, the frames of one recorded walk, whose words are cached after the warm-up,
+greedy actions, one Redis with `appendfsync always`. The clients are processes of their own on the same machine; their CPU
+time is stated, as is that of each service.
 
 `closed`: 1 to 512 episodes, each taking its next step as soon as the last one is answered; percentiles of the latency, Acts
 per second, mean batch of every queue, refused Acts, CPU milliseconds per Act of every process. `open`: Acts that arrive
 by chance (Poisson) at a rate that grows from a quarter of the closed loop's best by a quarter each time, until less than
 90 % are answered in time or one is refused; latency counts from the planned arrival. `batches`: 64 episodes that advance
 together, with one ActBatch a step, and with 64 Acts at once; `same` says whether words and actions were equal. `against`:
-the median over the rounds of our rate / that of the other checkout.
+the median over the rounds of our rate / that of the other checkout or way.
 
 A full run takes about 25 minutes, with `--against` twice that.
 """
@@ -19,7 +21,7 @@ import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
@@ -36,6 +38,7 @@ from benchmarks.load_client import Images, Load
 from benchmarks.report import options, spread, table, write
 
 WALK, TOGETHER = 60, 64
+DEPLOYMENTS = ("processes", "standalone", "triton")
 Row = dict[str, Any]
 
 
@@ -180,7 +183,7 @@ def summary(rows: Sequence[Row]) -> list[Row]:
 
 
 def ratios(rows: Sequence[Row], other: str) -> list[Row]:
-    """Returns how many times the rate of the other checkout ours is, by deployment and number of episodes."""
+    """Returns how many times the rate of the other way ours is, by deployment and number of episodes."""
     rates: dict[tuple[str, int], list[float]] = {}
     for row in rows:
         rates.setdefault((row["deployment"], row["episodes"]), []).append(row["rate"])
@@ -191,11 +194,22 @@ def ratios(rows: Sequence[Row], other: str) -> list[Row]:
     ]
 
 
+def _ways(name: str, checkout: Path | None) -> list[Callable[..., AbstractContextManager[Deployment]]]:
+    """What starts a deployment, and what starts the one that it is compared with."""
+    if name == "triton":
+        return [behind_triton, partial(behind_triton, models="parts", name="behind triton against")]
+    start = three_processes if name == "processes" else standalone
+    there = [partial(start, checkout=checkout.resolve(), name=f"{name} against")] if checkout else []
+    return [start, *there]
+
+
 def main() -> None:
     """Runs the command."""
     parser = options(__doc__)
     parser.add_argument("--against", type=Path, metavar="DIR", help="another checkout of this repository")
-    parser.add_argument("--triton", action="store_true", help="also measure with Triton; needs `make triton-setup`")
+    parser.add_argument(
+        "--deployments", nargs="+", choices=DEPLOYMENTS, default=DEPLOYMENTS[:2], help="triton needs `make triton-setup`"
+    )
     parser.add_argument("--dtype", help="SHELM_DTYPE; default: that of each checkout")
     parser.add_argument("--episodes", type=int, nargs="*", help="of the closed loop")
     parser.add_argument("--seconds", type=float, help="of a phase")
@@ -204,19 +218,13 @@ def main() -> None:
     chosen = parser.parse_args()
     plan = QUICK if chosen.quick else Plan()
     plan = replace(plan, rounds=chosen.rounds or plan.rounds, episodes=tuple(chosen.episodes or plan.episodes))
-    plan = replace(plan, seconds=chosen.seconds or plan.seconds, rates=chosen.rates or plan.rates)
+    plan = replace(plan, seconds=chosen.seconds or plan.seconds, rates=plan.rates if chosen.rates is None else chosen.rates)
     settings = {"SHELM_DTYPE": chosen.dtype} if chosen.dtype else {}
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
         redis_at = running.enter_context(redis_server(folder))
-        deployments = []
-        for start, name in ((three_processes, "processes"), (standalone, "standalone")):
-            deployments.append(running.enter_context(start(folder, redis_at, settings)))
-            if chosen.against:
-                there: Any = {"checkout": chosen.against.resolve(), "name": f"{name} against"}
-                deployments.append(running.enter_context(start(folder, redis_at, settings, **there)))
-        if chosen.triton:
-            deployments.append(running.enter_context(behind_triton(folder, redis_at, settings)))
+        starts = [one for name in chosen.deployments for one in _ways(name, chosen.against)]
+        deployments = [running.enter_context(start(folder, redis_at, settings)) for start in starts]
         clients = Clients(record_frames(WALK), chosen.processes)
         running.callback(clients.close)
         result = measure(deployments, clients, plan, chosen.json)

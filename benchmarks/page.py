@@ -65,7 +65,23 @@ def _reference(name: str) -> Iterable[Row]:
 def load() -> Iterable[Row]:
     """Against an earlier state: closed loop."""
     yield "deployment", "episodes", "before: Acts/s, p50, p99 ms", "now: Acts/s, p50, p99 ms", "rate now / before"
-    data = read("load")
+    yield from _against("load")
+
+
+def load_triton() -> Iterable[Row]:
+    """One call of Triton against the calls of three services."""
+    yield (
+        "deployment",
+        "episodes",
+        "in parts: Acts/s, p50, p99 ms",
+        "one call: Acts/s, p50, p99 ms",
+        "rate one call / in parts",
+    )
+    yield from _against("load-triton")
+
+
+def _against(name: str) -> Iterable[Row]:
+    data = read(name)
     rows = {(row["deployment"], row["episodes"]): row for row in data["closed"]}
     for found in data["against"]:
         key = found["deployment"], found["episodes"]
@@ -180,7 +196,7 @@ def gpu_fast_paths() -> Iterable[Row]:
 TABLES: dict[str, Callable[[], Iterable[Row]]] = {
     one.__name__: one
     for one in (
-        *(reference, reference_windows, load, load_many, open_loop, peers, overhead, stages),
+        *(reference, reference_windows, load, load_triton, load_many, open_loop, peers, overhead, stages),
         *(rebuild, capacity, training, agreement, gpu_engines, gpu_fast_paths),
     )
 }

@@ -26,6 +26,9 @@ class AgentSettings(ServerSettings):
 
     engine: Literal["local", "triton"] = Field("local", description="run the models in the services, or in Triton")
     triton_target: str = Field("127.0.0.1:8001", description="HOST:PORT of Triton's gRPC endpoint, with engine triton")
+    triton_models: Literal["act", "parts"] = Field(
+        "act", description="what policy asks Triton for: the whole Act in one call, or what retrieval and memory leave to it"
+    )
     triton_timeout: float = Field(10.0, gt=0, description="timeout in seconds of one request to Triton")
 
     dtype: Literal["float32", "bfloat16", "float16", "auto"] = Field(
@@ -46,6 +49,11 @@ class AgentSettings(ServerSettings):
         if value.startswith("cuda") and not _gpu_driver():
             raise ValueError("this machine has no driver of a GPU (libcuda.so.1, /dev/kfd)")
         return value
+
+    @property
+    def one_call(self) -> bool:
+        """Whether policy asks Triton for whole Acts."""
+        return self.engine == "triton" and self.triton_models == "act"
 
     def check(self) -> None:
         """Raises CannotStart if something that these settings name cannot be used, as far as a second tells."""

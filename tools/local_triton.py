@@ -4,6 +4,8 @@ The wheel contains the server and its Python backend. The models run in a stub p
 triton-setup`, folder .triton): numpy 1, torch, and this repository. The stub ignores PYTHONPATH and finds its packages
 through the first python3 on PATH; it needs that interpreter's libpython.
 
+Models join and leave it while it runs (services.triton.control, with the server's `key`).
+
 Contract: `TritonServer.start` returns when all models are ready; `stop` leaves no process and no shared memory. Failure
 policy: a missing environment raises FileNotFoundError that says what to run; a server that exits during its start raises
 RuntimeError with the end of its log.
@@ -25,6 +27,7 @@ from tritonclient.utils import InferenceServerException
 START_TIMEOUT = 180.0  # seconds
 STOP_TIMEOUT = 20.0
 ENVIRONMENT = Path(".triton")
+SCRIPT = Path(__file__).parents[1] / "deploy/docker/tritonserver.sh"  # as every deployment starts it
 
 
 class TritonServer:
@@ -37,17 +40,16 @@ class TritonServer:
         port: int,
         folder: Path,
         environment: Path = ENVIRONMENT,
-        poll: bool = False,
         host: str = "127.0.0.1",
         inside: Sequence[str] = (),
     ) -> None:
-        """Sets up the server. host, port: of gRPC. folder: for its log. poll: whether models added while it runs are loaded.
+        """Sets up the server. host, port: of gRPC. folder: for its log.
 
         inside: command prefix that starts it in another network namespace.
         """
         self.target, self._host, self._inside = f"{host}:{port}", host, inside
         self.log_path = folder / "triton.log"
-        self._repository, self._port, self._poll = repository.resolve(), port, poll
+        self._repository, self._port = repository.resolve(), port
         self._environment = environment.absolute()
         self._process: subprocess.Popen[bytes] | None = None
         self._shared: set[Path] = set()
@@ -57,6 +59,11 @@ class TritonServer:
         """Process id of the server."""
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def key(self) -> str:
+        """What services.triton.control needs."""
+        return (self.log_path.parent / "key").read_text().strip()
 
     @property
     def alive(self) -> bool:
@@ -78,7 +85,7 @@ class TritonServer:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command(home), stdout=log, stderr=log, env=self._variables(library), start_new_session=True
+                self._command(home), stdout=log, stderr=log, env=self._variables(home, library), start_new_session=True
             )
         try:
             self._wait_ready()
@@ -112,26 +119,21 @@ class TritonServer:
         self._shared.clear()
 
     def _command(self, home: Path) -> list[str]:
-        mode = ["--model-control-mode=poll", "--repository-poll-secs=1"] if self._poll else []
         return [
             *self._inside,
-            str(home / "bin" / "tritonserver"),
+            str(SCRIPT),
             f"--model-repository={self._repository}",
             f"--backend-directory={home / 'backends'}",
-            "--disable-auto-complete-config",
-            "--allow-http=false",
             "--allow-metrics=false",
             f"--grpc-address={self._host}",
             f"--grpc-port={self._port}",
-            "--grpc-keepalive-permit-without-calls=1",  # as our clients do; see services/runtime/connections.py
-            "--grpc-http2-min-recv-ping-interval-without-data=5000",
-            *mode,
         ]
 
-    def _variables(self, library: str) -> dict[str, str]:
+    def _variables(self, home: Path, library: str) -> dict[str, str]:
         return {
             **os.environ,
-            "PATH": f"{self._environment / 'bin'}:{os.environ.get('PATH', '')}",
+            "PATH": f"{self._environment / 'bin'}:{home / 'bin'}:{os.environ.get('PATH', '')}",
+            "TMPDIR": str(self.log_path.parent.absolute()),  # where the key is written
             "LD_LIBRARY_PATH": library,
         }
 

@@ -208,6 +208,14 @@ class MemorySlots:
         self._free.append(slot.index)
         return True
 
+    def warm_up(self) -> None:
+        """Takes a step and rebuilds a state, so that no episode waits for what happens once; leaves no trace."""
+        words = (0,) * self._model.tokens_per_step
+        self.remember([MemoryStep("", 0, words, self.check.empty)])
+        self.rebuild_and_remember(MemoryStep("", 1, words, extend_history(self.check.empty, words)), words)
+        self.forget("")
+        self._counts = SlotCounts(slots=self.capacity)
+
     def _rounds(self, steps: Sequence[MemoryStep], size: int) -> Iterator[list[int]]:
         """Splits a batch into rounds of at most `size` items, such that each episode occurs once per round."""
         waiting = list(range(len(steps)))

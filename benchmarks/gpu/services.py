@@ -29,11 +29,10 @@ def service_rows(
             settings = {**common, "SHELM_SLOT_BYTES": str(2**35), "SHELM_MAX_BATCH": "512", "SHELM_MAX_IN_FLIGHT": "2048"}
             with ExitStack() as one:
                 deployments = [one.enter_context(standalone(folder, redis_at, settings, name=f"standalone {bundle.name}"))]
-                if triton:
-                    where = "cpu" if device == "cpu" else "gpu"
-                    deployments.append(
-                        one.enter_context(behind_triton(folder, redis_at, settings, bundle=str(bundle.folder), device=where))
-                    )
+                for models in ("act", "parts") if triton else ():
+                    way = {"bundle": str(bundle.folder), "device": "cpu" if device == "cpu" else "gpu"}
+                    way |= {"models": models, "name": f"behind triton ({models})"}
+                    deployments.append(one.enter_context(behind_triton(folder, redis_at, settings, **way)))
                 for count in episodes:
                     for deployment in deployments:
 

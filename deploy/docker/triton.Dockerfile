@@ -2,13 +2,15 @@
 #
 #   docker build -f deploy/docker/triton.Dockerfile -t ghcr.io/shelm/triton:0.1.0 .
 #
-# Release 24.12, because its python backend runs Python 3.12, which the services can use; up to 24.10 it is 3.10.
+# Release 25.07 or newer: before it, whoever reached Triton could run code through its python backend (CVE-2025-23319, -23320,
+# -23334). Its python backend runs Python 3.12, which the services can use.
 # Running. Agent bundles are mounted at /models. A model repository for them, from
 # `python -m services.triton.repository --out /models/repository --device gpu /models/NAME`, is expected in /models/repository.
-# Triton knows no tokens: nobody but the services may reach its ports.
+# Triton knows no tokens: nobody but the services may reach its ports. HTTP is off, and what only an operator needs (loading
+# models, shared memory, logs) takes a key that is drawn at each start and lies in /tmp/key.
 # torch comes with its own CUDA 13, which needs NVIDIA's driver 580 or newer.
 
-FROM nvcr.io/nvidia/tritonserver:24.12-py3
+FROM nvcr.io/nvidia/tritonserver:25.07-py3
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 # The backend's stub process ignores PYTHONPATH: it imports from the environment of the first python3 on PATH.
@@ -37,9 +39,10 @@ ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="SHELM models in Triton" \
       org.opencontainers.image.description="Triton Inference Server with the environment of the SHELM models" \
       org.opencontainers.image.version=$VERSION
-EXPOSE 8000 8001 8002
+EXPOSE 8001 8002
 USER 1000:1000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=300s --retries=3 \
-    CMD ["python3", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/v2/health/ready', timeout=4)"]
-ENTRYPOINT ["tritonserver"]
-CMD ["--model-repository=/models/repository", "--disable-auto-complete-config"]
+    CMD ["python3", "-c", "import grpc as c; from grpc_health.v1 import health_pb2 as h, health_pb2_grpc as g; assert g.HealthStub(c.insecure_channel('127.0.0.1:8001')).Check(h.HealthCheckRequest(), timeout=4).status == 1"]
+COPY deploy/docker/tritonserver.sh /opt/shelm/
+ENTRYPOINT ["/opt/shelm/tritonserver.sh"]
+CMD ["--model-repository=/models/repository"]

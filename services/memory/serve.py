@@ -3,10 +3,10 @@
 from services.agent_settings import prepare_torch
 from services.memory.service import MemoryServicer, load_agent
 from services.memory.settings import MemorySettings
-from services.memory.telemetry import export_slots
 from services.protocol.reasons import DOMAIN
 from services.protocol.stubs import memory_pb2_grpc
 from services.runtime.server import GrpcServer, serve_until_stopped
+from services.runtime.slot_metrics import export_slots
 from services.runtime.telemetry import agent_labels
 from services.runtime.tokens import INNER
 from services.store.history import HistoryReader

@@ -31,6 +31,7 @@ from services.policy.admission import Admission
 from services.policy.agents import Agents, ServedAgent
 from services.policy.known import KnownEpisodes
 from services.policy.observations import decode_observations
+from services.policy.one_call import OneCall
 from services.policy.pipeline import Pipeline
 from services.policy.recording.recorder import Recorder
 from services.policy.turns import Computed, Turn
@@ -76,7 +77,7 @@ class Actor:
         *,
         agents: Agents,
         store: EpisodeStore,
-        pipeline: Pipeline,
+        pipeline: Pipeline | OneCall,
         max_in_flight: int,
         max_waiting: int = 1024,
         recorder: Recorder | None = None,

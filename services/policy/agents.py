@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from shelm.v1 import errors_pb2
 
 from agent.bundle import AgentBundle, Bundle, WordlessBundle
@@ -24,7 +25,7 @@ from services.policy.caches import CachedEncoder
 from services.protocol.reasons import failure
 from services.runtime.batching import Queue, in_thread, make_batcher
 from services.triton.client import Triton
-from services.triton.models import model_name
+from services.triton.models import Op, model_name
 from services.triton.policy import FramesAsTheyAre, triton_policy
 
 INLINE_BELOW = 0.001  # seconds that a decision may keep the event loop; the way to a thread and back costs 0.2 to 0.5 ms
@@ -104,7 +105,11 @@ def load_agent(bundle: AgentBundle, settings: AgentSettings, triton: Triton | No
     encode: Queue[Observation, Any]
     decide: Queue[tuple[Any, Vector], tuple[Parameters, float]]
     if triton:
-        encode, decide = FramesAsTheyAre(), triton_policy(triton, model_name("policy", bundle.digest))
+        encode = FramesAsTheyAre()
+        if settings.one_call:
+            decide = triton_policy(triton, model_name("act", bundle.digest), {"OP": np.array([Op.DECIDE], np.uint8)})
+        else:
+            decide = triton_policy(triton, model_name("policy", bundle.digest))
     else:
         features, decide = _local(load_policy(bundle, device=settings.device), settings)
         encode = CachedEncoder(features, size=cache_frames)

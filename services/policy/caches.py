@@ -6,38 +6,16 @@ no call to retrieval, whether or not retrieval can be reached. Failure policy: e
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from agent.frame import Observation
 from agent.vocabulary import Word
 from services.policy.backends.interfaces import Retrieval
 from services.runtime.batching import Queue
 from services.runtime.cache_metrics import export_cache
-
-Value = TypeVar("Value")
-
-
-class _Kept(Generic[Value]):
-    """The values of the last `size` frames. hits, misses: as `services.runtime.cache_metrics` counts them."""
-
-    def __init__(self, size: int) -> None:
-        self._size, self.hits, self.misses = size, 0, 0
-        self._values: OrderedDict[bytes, Value] = OrderedDict()
-
-    def get(self, key: bytes) -> Value | None:
-        value = self._values.get(key)
-        if value is not None:
-            self._values.move_to_end(key)
-        return value
-
-    def keep(self, key: bytes, value: Value) -> None:
-        self._values[key] = value
-        self._values.move_to_end(key)
-        if len(self._values) > self._size:
-            self._values.popitem(last=False)
+from services.runtime.kept import Kept
 
 
 class CachedRetrieval:
@@ -46,7 +24,7 @@ class CachedRetrieval:
     def __init__(self, inner: Retrieval, agents: Mapping[str, tuple[str, str]], *, size: int, count_misses: bool) -> None:
         """agents: labels of the metrics, by digest. size: frames per agent. count_misses: nobody behind `inner` does."""
         self._inner, self._count_misses = inner, count_misses
-        self._agents: dict[str, _Kept[Sequence[Word]]] = {digest: _Kept(size) for digest in agents}
+        self._agents: dict[str, Kept[Sequence[Word]]] = {digest: Kept(size) for digest in agents}
         for digest, labels in agents.items():
             export_cache(labels, self._agents[digest])
 
@@ -73,7 +51,7 @@ class CachedEncoder:
     """The features of frames; asks `inner`, which takes plain observations, for those not seen lately. size: frames."""
 
     def __init__(self, inner: Queue[Observation, Any], *, size: int) -> None:
-        self._inner, self._kept = inner, _Kept[Any](size)
+        self._inner, self._kept = inner, Kept[Any](size)
 
     async def submit(self, item: Observation, *, deadline: float | None = None) -> Any:
         """The features of one frame."""

@@ -3,6 +3,7 @@
 from services.agent_settings import prepare_torch
 from services.policy.backends.remote import RemoteMemory, RemoteRetrieval, connect
 from services.policy.backends.replicas import MemoryReplicas, RetrievalReplicas
+from services.policy.computation import Backends
 from services.policy.server import open_server
 from services.policy.settings import PolicySettings
 from services.runtime.server import serve_until_stopped
@@ -12,6 +13,11 @@ from services.runtime.tokens import INNER
 async def main(settings: PolicySettings) -> None:
     """Loads the agents, connects and serves until stopped."""
     prepare_torch(settings)
+    server = open_server(settings, lambda: _connect(settings))
+    await serve_until_stopped(server, "policy", settings, settings.listen)
+
+
+def _connect(settings: PolicySettings) -> Backends:
     size, limits = settings.max_message_bytes, {"max_batch": settings.max_batch, "max_queue": settings.max_queue}
     tokens, tls = settings.backend_tokens(), settings.backend_tls()
 
@@ -27,8 +33,7 @@ async def main(settings: PolicySettings) -> None:
     retrieval = RetrievalReplicas(settings.retrieval_target, "retrieval", retrieval_at)
     memory = MemoryReplicas(settings.memory_target, "memory", memory_at)
 
-    async def backends_ready() -> list[str]:
+    async def missing() -> list[str]:
         return [*await retrieval.missing(), *await memory.missing()]
 
-    server = open_server(settings, retrieval, memory, backends_ready)
-    await serve_until_stopped(server, "policy", settings, settings.listen)
+    return Backends(retrieval, memory, missing)

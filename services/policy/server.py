@@ -1,7 +1,7 @@
 """Builds the server of the public API; its backends may run in other processes or in this one."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from shelm.v1 import agent_pb2_grpc
 
@@ -12,10 +12,8 @@ from services.policy.agents import Agents, load_served
 from services.policy.archive.archive import Archive
 from services.policy.archive.archiver import Archiver
 from services.policy.archive.reader import Episodes
-from services.policy.backends.interfaces import Memory, Retrieval
-from services.policy.caches import CachedRetrieval
+from services.policy.computation import Backends, make_computation
 from services.policy.explain.explain import Explainer
-from services.policy.pipeline import Pipeline
 from services.policy.recording.frames import Frames
 from services.policy.recording.recorder import Recorder
 from services.policy.recording.recordings import Recordings
@@ -24,9 +22,8 @@ from services.policy.settings import PolicyServerSettings
 from services.protocol.picture_file import largest_file
 from services.protocol.reasons import DOMAIN
 from services.runtime.checks import tokens_in
-from services.runtime.server import GrpcServer, Ready
+from services.runtime.server import GrpcServer
 from services.runtime.slices import Slices
-from services.runtime.telemetry import agent_labels
 from services.runtime.traces import stage_timer
 from services.store.census import Census
 from services.store.episodes import EpisodeStore
@@ -34,7 +31,6 @@ from services.store.periodic import Periodic
 from services.store.pressure import Pressure
 from services.store.redis import connect_redis
 from services.triton.client import connect_triton
-from services.triton.models import model_name
 
 ITEM = 1024  # bytes of an item of a batch beside its frame
 
@@ -63,8 +59,8 @@ def largest_request(bundles: Sequence[Bundle], items: int) -> int:
     return headers + items * (frame + ITEM)
 
 
-def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Memory, backends_ready: Ready) -> GrpcServer:
-    """Builds the server of AgentService from its settings and backends."""
+def open_server(settings: PolicyServerSettings, connect: Callable[[], Backends]) -> GrpcServer:
+    """Builds the server of AgentService from its settings. connect: called where services are needed."""
     triton, bundles = connect_triton(settings), settings.load_bundles()
     kept = settings.policy_cache_frames
     agents = Agents([load_served(bundle, settings, triton, cache_frames=kept) for bundle in bundles])
@@ -87,9 +83,8 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
     pressure = Pressure(client, mark=settings.admission_mark)
     census = Census(store, needed=lambda: any(one.episodes for one in tokens.quotas().values()))
     admission = Admission(pressure, census, tokens)
-    labels = {bundle.digest: agent_labels(bundle.name, bundle.digest) for bundle in bundles}
-    cached = CachedRetrieval(retrieval, labels, size=kept, count_misses=triton is not None)
-    pipeline = Pipeline(cached, memory)
+    with_words = [bundle for bundle in bundles if isinstance(bundle, AgentBundle)]
+    computation = make_computation(settings, with_words, triton, client, connect)
     recorder = None
     if settings.record:
         kept_for, most = settings.record_retention, settings.record_bytes
@@ -97,7 +92,7 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
     actor = Actor(
         agents=agents,
         store=store,
-        pipeline=pipeline,
+        pipeline=computation.steps,
         max_in_flight=settings.max_in_flight,
         max_waiting=settings.max_episode_queue,
         recorder=recorder,
@@ -113,8 +108,8 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
         archiver=archiver,
         admission=admission,
         actor=actor,
-        memory=memory,
-        explainer=Explainer(agents=agents, episodes=episodes, frames=frames, memory=memory),
+        memory=computation.slots,
+        explainer=Explainer(agents=agents, episodes=episodes, frames=frames, memory=computation.slots),
         frames=frames,
         max_batch_items=settings.max_batch_items,
         max_watchers=settings.max_watchers,
@@ -122,14 +117,9 @@ def open_server(settings: PolicyServerSettings, retrieval: Retrieval, memory: Me
         slices=slices,
     )
 
-    with_words = [bundle for bundle in bundles if isinstance(bundle, AgentBundle)]
-
-    async def models_missing() -> list[str]:
-        return await triton.missing(model_name("policy", bundle.digest) for bundle in with_words) if triton else []
-
     async def ready() -> list[str]:
         # At the same time: a Redis that does not answer must not keep the health of replicas from being seen.
-        asked = [store.missing(), models_missing(), backends_ready()] if with_words else [store.missing()]
+        asked = [store.missing(), computation.missing()] if with_words else [store.missing()]
         answers = await asyncio.gather(*asked)
         return [problem for answer in answers for problem in answer]
 

@@ -20,7 +20,7 @@ from services.policy.admission import Admission
 from services.policy.agents import Agents, ServedAgent
 from services.policy.archive.archiver import Archiver
 from services.policy.archive.reader import Episodes
-from services.policy.backends.interfaces import Memory
+from services.policy.backends.interfaces import Slots
 from services.policy.explain.explain import Explainer
 from services.policy.recording.frames import Frames
 from services.policy.settings import PolicyServerSettings
@@ -105,7 +105,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         archiver: Archiver | None,
         admission: Admission,
         actor: Actor,
-        memory: Memory,
+        memory: Slots,
         explainer: Explainer,
         frames: Frames,
         max_batch_items: int,

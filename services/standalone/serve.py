@@ -6,22 +6,28 @@ Policy calls retrieval and memory directly, without gRPC; everything else is the
 from services.agent_settings import prepare_torch
 from services.memory.service import MemoryServicer
 from services.memory.service import load_agent as load_memory
-from services.memory.telemetry import export_slots
+from services.policy.computation import Backends
 from services.policy.server import open_server
 from services.retrieval.service import RetrievalServicer
 from services.retrieval.service import load_agent as load_retrieval
 from services.runtime.server import serve_until_stopped
+from services.runtime.slot_metrics import export_slots
 from services.runtime.telemetry import agent_labels
 from services.standalone.settings import StandaloneSettings
 from services.store.history import HistoryReader
 from services.store.redis import connect_redis
 from services.triton.client import connect_triton
-from services.triton.models import PARTS, model_name
+from services.triton.models import model_name
 
 
 async def main(settings: StandaloneSettings) -> None:
     """Loads the agents and serves until stopped."""
     prepare_torch(settings)
+    server = open_server(settings, lambda: _load(settings))
+    await serve_until_stopped(server, "standalone", settings, settings.listen)
+
+
+def _load(settings: StandaloneSettings) -> Backends:
     triton, bundles = connect_triton(settings), settings.load_bundles_with_words()
     frames = settings.cache_frames
     retrieval = RetrievalServicer([load_retrieval(bundle, settings, frames, triton) for bundle in bundles])
@@ -30,9 +36,8 @@ async def main(settings: StandaloneSettings) -> None:
     export_slots({agent_labels(one.bundle.name, one.bundle.digest): one.engine.counts for one in memories})
     memory = MemoryServicer(memories, histories)
 
-    async def backends_ready() -> list[str]:
-        names = (model_name(part, bundle.digest) for bundle in bundles for part in PARTS)
+    async def missing() -> list[str]:
+        names = (model_name(part, bundle.digest) for bundle in bundles for part in ("clip_image", "memory"))
         return await triton.missing(names) if triton else []
 
-    server = open_server(settings, retrieval, memory, backends_ready)
-    await serve_until_stopped(server, "standalone", settings, settings.listen)
+    return Backends(retrieval, memory, missing)

@@ -4,7 +4,7 @@ Contract: `infer` sends one row and returns its outputs. The caller's deadline a
 disconnects cancels it. The channel reconnects automatically, so a restarted Triton is used from the next call on, and is
 replaced if it falls silent.
 
-Failure policy: if Triton or a model cannot be reached, the error is UNAVAILABLE (MODEL_UNAVAILABLE) with push-back; if a
+Failure policy: if Triton, a model or its process is away, the error is UNAVAILABLE (MODEL_UNAVAILABLE) with push-back; if a
 model failed on the request, it is INTERNAL (MODEL_FAILED), with the details in the log only; if too many requests are in
 flight, it is RESOURCE_EXHAUSTED. Whatever else the client library raises is MODEL_UNAVAILABLE, logged with its traceback.
 """
@@ -36,6 +36,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 READY_TIMEOUT = 1.0  # seconds
 RETRY_AFTER = 0.5
+DEAD = "is not healthy"  # what the Python backend says of a model whose process has ended
 
 
 class Triton:
@@ -98,6 +99,10 @@ class Triton:
         code = _code(error)
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return failure(errors_pb2.ERROR_REASON_DEADLINE, f"model {model} did not answer before the caller's deadline")
+        if code is grpc.StatusCode.INTERNAL and DEAD in str(error):
+            log.error("the process of model %s is gone: %s", model, error)
+            text = f"the process of model {model} in Triton has ended; an operator must load the model again"
+            return failure(errors_pb2.ERROR_REASON_MODEL_UNAVAILABLE, text, retry_after=RETRY_AFTER)
         if code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT):
             log.error("model %s failed: %s", model, error)
             return failure(errors_pb2.ERROR_REASON_MODEL_FAILED, f"model {model} failed")

@@ -1,5 +1,8 @@
-"""The three models of an agent bundle in a Triton server: their names and tensors, used by both client and backend.
+"""The models of an agent bundle in a Triton server: their names and tensors, used by both client and backend.
 
+- act: FRAME, EPISODE, STEP and DIGEST -> STATUS, and if that is DONE, ROWS, SIMILARITIES, PARAMETERS and VALUE: a whole Act
+  in one request, whose intermediate tensors stay in the model. With PAST it rebuilds first. It has memory slots of its own,
+  with the operations of `memory`, and does what `policy` does for histories that need not exist.
 - clip_image: FRAME -> ROWS of the vocabulary, most similar first, and their SIMILARITIES.
 - policy: FRAME and MEMORY -> PARAMETERS, one row of agent.policy.heads, and VALUE.
 - memory: OP is the operation. DIGEST is that of the history before the step. PAST contains the last words of the history for
@@ -24,8 +27,9 @@ from agent.history import DIGEST_BYTES
 from agent.memory.slots import SlotCounts
 from agent.policy.heads import row_sizes
 
-Part = Literal["clip_image", "memory", "policy"]
-PARTS: tuple[Part, ...] = ("clip_image", "memory", "policy")
+Part = Literal["act", "clip_image", "memory", "policy"]
+PARTS: tuple[Part, ...] = ("act", "clip_image", "memory", "policy")
+DIGITS = 16  # of the digest, in the name of a model
 Tensor = NDArray[Any]
 Kind = Literal["UINT8", "INT32", "INT64", "FP32", "STRING"]  # Triton's names
 
@@ -39,16 +43,18 @@ class TensorSpec(NamedTuple):
 
 
 class Op(IntEnum):
-    """The operations of `memory`."""
+    """The operations of `memory`, and with ACT and DECIDE those of `act`."""
 
-    COUNTS = 0
+    COUNTS = 0  # the only input
     REMEMBER = 1  # with PAST: rebuild first
     FORGET = 2
     ENCODE_HISTORY = 3  # PAST is the whole history; EPISODE, STEP, WORDS and DIGEST are ignored
+    ACT = 4
+    DECIDE = 5  # FRAME and MEMORY alone
 
 
 class Status(IntEnum):
-    """The outcomes of an operation of `memory`."""
+    """The outcomes of an Act, or of an operation of `memory`."""
 
     DONE = 0
     SLOT_MISS = 1
@@ -57,20 +63,29 @@ class Status(IntEnum):
 
 def model_name(part: Part, digest: str) -> str:
     """Returns the name of the Triton model for a part of the bundle with this digest."""
-    return f"{part}_{digest[:16]}"
+    return f"{part}_{digest[:DIGITS]}"
 
 
 def model_tensors(part: Part, bundle: AgentBundle) -> tuple[Mapping[str, TensorSpec], Mapping[str, TensorSpec]]:
     """Returns the inputs and outputs of a model."""
     manifest = bundle.manifest
     k, dimension = manifest.retrieval.k, manifest.memory.dimension
-    frame = {"FRAME": TensorSpec("UINT8", (manifest.observation.height, manifest.observation.width, 3))}
+    seen = {"FRAME": TensorSpec("UINT8", (manifest.observation.height, manifest.observation.width, 3))}
+    found = {"ROWS": TensorSpec("INT32", (k,)), "SIMILARITIES": TensorSpec("FP32", (k,))}
     if part == "clip_image":
-        return frame, {"ROWS": TensorSpec("INT32", (k,)), "SIMILARITIES": TensorSpec("FP32", (k,))}
+        return seen, found
+    known = {**seen, "MEMORY": TensorSpec("FP32", (dimension,))}
+    decided = {"PARAMETERS": TensorSpec("FP32", (sum(row_sizes(manifest.actions)),)), "VALUE": TensorSpec("FP32", (1,))}
     if part == "policy":
-        parameters = TensorSpec("FP32", (sum(row_sizes(manifest.actions)),))
-        outputs = {"PARAMETERS": parameters, "VALUE": TensorSpec("FP32", (1,))}
-        return {**frame, "MEMORY": TensorSpec("FP32", (dimension,))}, outputs
+        return known, decided
+    asked, answered = _memory_tensors(k, dimension)
+    if part == "memory":
+        return asked, answered
+    inputs = {name: one._replace(optional=name != "OP") for name, one in {**asked, **known}.items()}
+    return inputs, {**answered, **found, **decided}
+
+
+def _memory_tensors(k: int, dimension: int) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
     return (
         {
             "OP": TensorSpec("UINT8", (1,)),

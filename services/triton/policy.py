@@ -1,4 +1,4 @@
-"""The actor-critic in a Triton server: the model `policy` of services.triton.models.
+"""The actor-critic in a Triton server: the model `policy` of services.triton.models, or DECIDE of `act`.
 
 Failure policy: as in services.triton.client.
 """
@@ -32,12 +32,18 @@ class FramesAsTheyAre:
         return future
 
 
-def triton_policy(server: Triton, model: str) -> TritonModel[tuple[Frame, Memory], tuple[Parameters, float]]:
-    """Returns the model as a queue of (frame, memory vector)."""
+def triton_policy(
+    server: Triton, model: str, op: Mapping[str, NDArray[Any]] | None = None
+) -> TritonModel[tuple[Frame, Memory], tuple[Parameters, float]]:
+    """Returns the model as a queue of (frame, memory vector). op: further inputs."""
 
     def decode(outputs: Mapping[str, NDArray[Any]]) -> tuple[Parameters, float]:
         return outputs["PARAMETERS"], float(outputs["VALUE"][0])
 
     return TritonModel(
-        server, model, name="policy decide", encode=lambda pair: {"FRAME": pair[0], "MEMORY": pair[1]}, decode=decode
+        server,
+        model,
+        name="policy decide",
+        encode=lambda pair: {"FRAME": pair[0], "MEMORY": pair[1], **(op or {})},
+        decode=decode,
     )

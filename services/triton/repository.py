@@ -1,8 +1,10 @@
 """Writes a Triton model repository from agent bundles: `python -m services.triton.repository --out DIR BUNDLE [BUNDLE ...]`.
 
-Each bundle becomes the models `clip_image_D`, `memory_D` and `policy_D`, version 1, where D is the first 16 digits of its
-digest (services.triton.models). The models import the engines of `agent`; the repository contains only the path of the
-bundle. `memory` has one instance, because it holds the slots; the others have `--instances`.
+Each bundle becomes the models `act_D`, `clip_image_D`, `memory_D` and `policy_D`, version 1, or those that `--parts` names.
+D is the first 16 digits of its digest (services.triton.models). Policy uses `act` alone, or with SHELM_TRITON_MODELS=parts
+`policy`; the services retrieval and memory use `clip_image` and `memory`. The models import the engines of `agent`; the
+repository contains only the path of the bundle. `act` and `memory` have one instance, because they hold slots; the others
+have `--instances`.
 
 Contract: models of other bundles in DIR are kept, so a new bundle can be added while episodes of another one run; each model
 is put in place by one rename. Failure policy: a bundle that cannot be loaded ends the command before anything is written.
@@ -40,7 +42,7 @@ def model_config(part: Part, bundle: AgentBundle, options: argparse.Namespace) -
         output=[triton.ModelOutput(name=name, data_type=_kind(one), dims=one.dims) for name, one in outputs.items()],
         instance_group=[
             triton.ModelInstanceGroup(
-                count=1 if part == "memory" else options.instances,
+                count=1 if part in ("act", "memory") else options.instances,
                 kind=triton.ModelInstanceGroup.KIND_GPU if gpu else triton.ModelInstanceGroup.KIND_CPU,
             )
         ],
@@ -80,7 +82,7 @@ def write_repository(bundles: list[AgentBundle], options: argparse.Namespace) ->
     out.mkdir(parents=True, exist_ok=True)
     names = []
     for bundle in bundles:
-        for part in PARTS:
+        for part in options.parts:
             config = model_config(part, bundle, options)
             names.append(config.name)
             _put(out / config.name, text_format.MessageToString(config))
@@ -102,6 +104,7 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE")
     result.add_argument("--out", type=Path, required=True)
+    result.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=f"of {', '.join(PARTS)}")
     result.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     result.add_argument("--dtype", choices=NAMES, default="auto", help="number format of the frozen models")
     result.add_argument("--bundle-root", default="", help="folder of the bundles on Triton's machine, if different")

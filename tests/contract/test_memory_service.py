@@ -89,6 +89,7 @@ def test_remembering_a_step_again_gives_the_same_vector(
 ) -> None:
     play(deployment.gateway, remembering.name, frames[:3])
     words, history = committed(deployment, remembering.name)[-1]
+    remembering.ask(2, words, history)  # where Acts use other slots, this one is rebuilt now
     before = remembering.stats()
     first, again = (remembering.ask(2, words, history) for _ in range(2))
     assert first.remembered == again.remembered
@@ -149,7 +150,12 @@ def test_a_wrong_item_fails_with_its_field(
     assert (refusal.code, list(refusal.fields)) == (code, field)
 
 
-def test_an_ended_episode_gives_its_slot_back(gateway: Gateway, remembering: Remembering, frames: Sequence[Frame]) -> None:
+def test_an_ended_episode_gives_its_slot_back(
+    deployment: Deployment, remembering: Remembering, frames: Sequence[Frame]
+) -> None:
+    if not deployment.acts_ask_services:
+        pytest.skip("Acts use other slots, of which tests/triton has the same test")
+    gateway = deployment.gateway
     play(gateway, remembering.name, frames[:2])
     used = remembering.stats().used
     gateway.end(remembering.name)

@@ -135,7 +135,9 @@ def test_a_recorded_step_is_explained_without_sending_its_frame(
     asked = agent_pb2.ExplainStepRequest(episode_id=name, step=4)
     sent = agent_pb2.ExplainStepRequest(episode_id=name, step=4)
     sent.observation.CopyFrom(get_frame(gateway, name, 4))
-    assert gateway.call("ExplainStep", asked).decision == gateway.call("ExplainStep", sent).decision
+    one, other = (gateway.call("ExplainStep", request).decision for request in (asked, sent))
+    assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)  # Triton may batch them differently
+    assert (one.most_probable, one.value) == (other.most_probable, pytest.approx(other.value, abs=1e-5))
 
 
 def test_a_step_that_is_not_committed_has_no_frame(recording: Deployment, name: str, frames: Sequence[Frame]) -> None:

@@ -59,7 +59,7 @@ class Deployment(ABC):
     name: str
     apart = False  # retrieval and memory are processes with servers of their own
     restarts = False  # a process that dies is started again
-    slots_in_memory_service = True
+    acts_ask_services = True  # retrieval and memory
     retrieval_target = ""  # where they are, if they are apart
     memory_target = ""
 
@@ -219,14 +219,14 @@ class BehindTriton(Processes):
     """The three services with every model in a real Triton Inference Server on the CPU; needs `make triton-setup`."""
 
     name = "triton"
-    slots_in_memory_service = False
+    acts_ask_services = False
 
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         port = free_port()
         engine = {"SHELM_ENGINE": "triton", "SHELM_TRITON_TARGET": f"127.0.0.1:{port}"}
         super().__init__(folder, {**(settings or {}), **engine})
         self.repository = folder / "repository"
-        self.triton = TritonServer(self.repository, port=port, folder=folder, environment=REPOSITORY / ".triton", poll=True)
+        self.triton = TritonServer(self.repository, port=port, folder=folder, environment=REPOSITORY / ".triton")
 
     def start(self) -> None:
         bundles = self.settings.get("SHELM_AGENTS", str(REPOSITORY / "models/minigrid-memory")).split(",")

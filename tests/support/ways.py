@@ -12,4 +12,4 @@ from support.pods import PODS
 _KINDS: dict[str, type[Deployment]] = {kind.name: kind for kind in (Processes, Standalone, BehindTriton, *PODS)}
 DEPLOYMENTS = {name: _KINDS[name] for name in os.environ.get("TEST_DEPLOYMENTS", "processes,standalone").split(",")}
 APART = [name for name, kind in DEPLOYMENTS.items() if kind.apart]
-RESTARTED = [name for name, kind in DEPLOYMENTS.items() if kind.restarts]
+ASKING = [name for name, kind in DEPLOYMENTS.items() if kind.restarts and kind.acts_ask_services]

@@ -4,31 +4,30 @@
 orchestrator would do.
 """
 
+import os
 import random
-import shutil
-import sys
+import signal
 import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
+import numpy as np
+import psutil  # type: ignore[import-untyped]
 import pytest
 import tritonclient.grpc as tritongrpc
 from faults_episodes import Plan, Player, plans, play_undisturbed
 from shelm import Client, ShelmError
 from shelm.gym import minigrid_env, play
-from support.deployment import BehindTriton, Deployment, Standalone, wait_ready
+from support.deployment import BehindTriton, Deployment, Standalone
 from support.frames import Frame
-from support.gateway import Gateway
-from support.process import REPOSITORY, Process
+from support.process import REPOSITORY
 from support.waiting import wait_for
 
-from agent.bundle import load_bundle, write_manifest
-from deploy.local.stack import free_port
-from services.triton.models import PARTS, model_name
-from services.triton.repository import main as write_models
+from agent.bundle import load_bundle
+from services.triton.control import Control
+from services.triton.models import PARTS, Op, model_name, read_counts
 
 pytestmark = [
     pytest.mark.skipif(not (REPOSITORY / ".triton/bin/python").exists(), reason="needs `make triton-setup`"),
@@ -159,39 +158,59 @@ def test_triton_puts_concurrent_episodes_into_one_batch(behind: BehindTriton, ep
         before = seen()
         play_undisturbed(connection, episode_plans, f"batch:{uuid.uuid4().hex}")
         after = seen()
-    rows = {part: after[part][0] - before[part][0] for part in PARTS}
-    assert rows["memory"] == rows["policy"] == EPISODES * STEPS
-    assert rows["clip_image"] <= EPISODES * STEPS, "policy itself knows the words of frames that it has seen"
-    runs = sum(after[part][1] - before[part][1] for part in ("memory", "policy"))
-    assert 2 * EPISODES * STEPS / runs > 4, (before, after)
+    rows, runs = ({part: after[part][at] - before[part][at] for part in PARTS} for at in (0, 1))
+    assert rows == {"act": EPISODES * STEPS, "clip_image": 0, "memory": 0, "policy": 0}
+    assert rows["act"] / runs["act"] > 4, (before, after)
 
 
-def test_a_bundle_added_while_triton_runs_is_served_beside_the_old_one(
-    behind: BehindTriton, frames: Sequence[Frame], tmp_path: Path
+def test_an_ended_episode_gives_its_slot_back(behind: BehindTriton, frames: Sequence[Frame]) -> None:
+    def used() -> int:
+        operation = tritongrpc.InferInput("OP", [1, 1], "UINT8")
+        operation.set_data_from_numpy(np.array([[Op.COUNTS]], np.uint8))
+        with tritongrpc.InferenceServerClient(behind.triton.target) as triton:
+            answer = triton.infer(model_name("act", load_bundle(BUNDLE).digest), [operation])
+        return read_counts(answer.as_numpy("COUNTS")[0]).used
+
+    name = f"ended:{uuid.uuid4().hex}"
+    with client(behind) as connection:
+        before = used()
+        connection.act(frames[0], name)
+        assert used() == before + 1
+        connection.end_episode(name)
+        wait_for("the slot is free", lambda: used() == before, seconds=20)
+
+
+def test_a_model_whose_process_dies_is_unavailable_until_it_is_loaded_again(
+    behind: BehindTriton, frames: Sequence[Frame]
 ) -> None:
-    """The old services go on with their episode; new ones, as a rolling update starts them, serve both bundles."""
-    newer = tmp_path / "newer"
-    shutil.copytree(BUNDLE, newer)
-    content = load_bundle(BUNDLE).manifest.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    bundle = write_manifest(newer, {**content, "description": "A newer agent of the same name"})
-    name = f"rolling:{uuid.uuid4().hex}"
-    old = [behind.gateway.act(name, step, frames[step]) for step in range(3)]
-    write_models([str(newer), "--out", str(behind.repository)])
-    models = [model_name(part, bundle.digest) for part in PARTS]
-    with tritongrpc.InferenceServerClient(behind.triton.target) as triton:
-        wait_for("the new models are ready", lambda: all(triton.is_model_ready(model) for model in models), seconds=120)
-    settings = {**behind.settings, "SHELM_AGENTS": f"{newer},{BUNDLE}", "SHELM_REDIS_URL": behind.redis_url}
-    target = f"127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "services.standalone"]
-    process = Process(command, tmp_path / "newer.log", {**settings, "SHELM_LISTEN": target})
+    name, digest = f"ended:{uuid.uuid4().hex}", load_bundle(BUNDLE).digest
+    with Client(behind.target, retry_for=0) as connection:
+        connection.act(frames[0], name)
+        stubs = psutil.Process(behind.triton.pid).children()
+        next(one for one in stubs if any(model_name("act", digest) in part for part in one.cmdline())).kill()
+        with pytest.raises(ShelmError, match="has ended") as caught:
+            connection.act(frames[1], name, step=1)
+        assert caught.value.code.name == "UNAVAILABLE"
+        assert connection.get_episode(name).committed_step == 0
+        control = Control(behind.triton.target, behind.triton.key)
+        control.unload(digest)
+        wait_for("the gateway says that it is not serving", lambda: not behind.gateway.serving())
+        control.load(digest)
+        wait_for("the gateway serves again", behind.gateway.serving)
+        assert connection.act(frames[1], name, step=1).memory.rebuilt
+
+
+def test_acts_go_on_without_retrieval_and_memory(behind: BehindTriton, frames: Sequence[Frame]) -> None:
+    """Nor does anybody send their traffic away: policy is ready all the time."""
+    for service in ("retrieval", "memory"):
+        os.kill(behind.pids()[service], signal.SIGSTOP)
     try:
-        with Gateway(target) as gateway:
-            wait_ready(gateway, process)
-            fresh = gateway.act(f"{name}-new", 0, frames[0])
-            again = gateway.act(name, 3, frames[3])
-            last = behind.gateway.act(name, 4, frames[4])
+        with Client(behind.target, retry_for=0) as connection:
+            name = f"alone:{uuid.uuid4().hex}"
+            for frame in frames[:3]:
+                connection.act(frame, name)
+            assert connection.explain(name, 2, frames[2]).words
+            assert behind.gateway.serving()
     finally:
-        process.stop()
-    assert fresh.agent_digest == bundle.digest != old[0].agent_digest
-    assert again.agent_digest == last.agent_digest == old[0].agent_digest
-    assert [token.text for token in fresh.tokens] == [token.text for token in old[0].tokens]
+        for service in ("retrieval", "memory"):
+            os.kill(behind.pids()[service], signal.SIGCONT)

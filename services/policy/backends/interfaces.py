@@ -26,13 +26,8 @@ class Retrieval(Protocol):
         """k words of each frame, most similar first."""
 
 
-class Memory(Protocol):
-    """Words -> memory vectors."""
-
-    def remember(
-        self, agent_digest: str, steps: Sequence[MemoryStep], *, deadline: float | None
-    ) -> Awaitable[Sequence[Remembered | BaseException]]:
-        """Takes one step in each of several episodes."""
+class Slots(Protocol):
+    """What is asked of the memory beside its steps."""
 
     async def encode_histories(
         self, agent_digest: str, histories: Sequence[Sequence[int]], *, episode_id: str, deadline: float | None
@@ -41,3 +36,12 @@ class Memory(Protocol):
 
     async def forget(self, episode_ids: Sequence[str]) -> int:
         """Drops memory slots; returns how many there were."""
+
+
+class Memory(Slots, Protocol):
+    """Words -> memory vectors."""
+
+    def remember(
+        self, agent_digest: str, steps: Sequence[MemoryStep], *, deadline: float | None
+    ) -> Awaitable[Sequence[Remembered | BaseException]]:
+        """Takes one step in each of several episodes."""

@@ -23,7 +23,7 @@ from agent.policy.heads import choose, probabilities, total_variation
 from services.policy import errors
 from services.policy.agents import Agents, PolicyAgent
 from services.policy.archive.reader import Episodes
-from services.policy.backends.interfaces import Memory
+from services.policy.backends.interfaces import Slots
 from services.policy.explain.ablations import Ablation, History, Rows, history_of, reach_from_step
 from services.policy.observations import decode_observation
 from services.policy.recording.frames import Frames
@@ -53,7 +53,7 @@ class _Case:
 class Explainer:
     """Explains committed steps."""
 
-    def __init__(self, *, agents: Agents, episodes: Episodes, frames: Frames, memory: Memory) -> None:
+    def __init__(self, *, agents: Agents, episodes: Episodes, frames: Frames, memory: Slots) -> None:
         self._agents, self._episodes, self._frames, self._memory = agents, episodes, frames, memory
         self._running = 0
         self._of_tenant = InFlight(MAX_OF_TENANT, partial(too_many, "explanations", MAX_OF_TENANT, RETRY))

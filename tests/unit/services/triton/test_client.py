@@ -39,6 +39,10 @@ async def failing(error: BaseException) -> Triton:
     [
         (InferenceServerException("gone", status="StatusCode.UNAVAILABLE"), "MODEL_UNAVAILABLE"),
         (InferenceServerException("bad", status="StatusCode.INTERNAL"), "MODEL_FAILED"),
+        (
+            InferenceServerException("Stub process 'act_0' is not healthy.", status="StatusCode.INTERNAL"),
+            "MODEL_UNAVAILABLE",
+        ),
         (InferenceServerException("late", status="StatusCode.DEADLINE_EXCEEDED"), "DEADLINE"),
         (grpc.RpcError("without a code"), "MODEL_UNAVAILABLE"),
         (AttributeError("a channel that is closed"), "MODEL_UNAVAILABLE"),

@@ -1,4 +1,4 @@
-"""Metrics of the memory service: its slots and their events.
+"""Metrics of memory slots and their events, exported by the service that uses them.
 
 Failure policy: an engine that does not answer in time (a Triton that is down) is omitted from the scrape.
 """
@@ -7,15 +7,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import astuple
+from typing import Any
 
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from agent.memory.slots import SlotCounts
-
 log = logging.getLogger(__name__)
-AskCounts = Callable[[], Awaitable[SlotCounts]]
+AskCounts = Callable[[], Awaitable[Any]]  # a dataclass with a value for each metric, in their order
 ANSWER_SECONDS = 1.0
 _AGENT = ["agent", "digest"]
 
@@ -40,7 +39,7 @@ class _SlotCollector(Collector):
                 family.add_metric(labels, value)  # type: ignore[attr-defined]  # both kinds have it
         yield from families
 
-    def _ask(self) -> dict[tuple[str, str], SlotCounts]:
+    def _ask(self) -> dict[tuple[str, str], Any]:
         if not self.loop:
             return {}
         asking = _all(self.engines)
@@ -52,8 +51,8 @@ class _SlotCollector(Collector):
             return {}
 
 
-async def _all(engines: Mapping[tuple[str, str], AskCounts]) -> dict[tuple[str, str], SlotCounts]:
-    async def one(labels: tuple[str, str], ask: AskCounts) -> tuple[tuple[str, str], SlotCounts]:
+async def _all(engines: Mapping[tuple[str, str], AskCounts]) -> dict[tuple[str, str], Any]:
+    async def one(labels: tuple[str, str], ask: AskCounts) -> tuple[tuple[str, str], Any]:
         return labels, await asyncio.wait_for(ask(), ANSWER_SECONDS)
 
     answers = await asyncio.gather(*(one(*pair) for pair in engines.items()), return_exceptions=True)

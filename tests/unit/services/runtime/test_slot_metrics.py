@@ -5,7 +5,7 @@ import asyncio
 from prometheus_client import REGISTRY
 
 from agent.memory.slots import SlotCounts
-from services.memory.telemetry import export_slots
+from services.runtime.slot_metrics import export_slots
 
 HERE, AWAY = ("here", "0123"), ("away", "4567")
 
