@@ -28,6 +28,7 @@ SECONDS = 300.0  # of one command
 AGENT = ["--bundle", BUNDLE, "--env", S11]
 WITHOUT_QUICK = {  # what has no figures of its own
     "training.archive": "packs files",
+    "training.sheet": "asks people",
     "training.report": "makes the tables",
     "training.bundle": "makes a bundle of a run",
     "training.clip.exchange": "makes a bundle of a bundle",
