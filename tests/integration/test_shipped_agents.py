@@ -16,6 +16,7 @@ BUNDLES = {path.parent.name: path.parent for path in sorted((REPOSITORY / "model
 SOLVES = {
     "minigrid-keycorridor": "MiniGrid-KeyCorridorS3R1-v0",
     "minigrid-memory": "MiniGrid-MemoryS11-v0",
+    "minigrid-memory-robust": "MiniGrid-MemoryS7-v0",
     "minigrid-redbluedoors": "MiniGrid-RedBlueDoors-6x6-v0",
 }
 LARGEST = 40 * 2**20  # bytes

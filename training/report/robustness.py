@@ -15,7 +15,7 @@ AGENTS = {
     "before": "shipped",
     "distilled": "its policy, CLIP taught by its own",
     "exchanged": "its policy, CLIP taught by captions",
-    "after": "retrained",
+    "after": "minigrid-memory-robust",
 }
 VIEWS = {
     "memory": "What the memory sees is perturbed",
@@ -63,9 +63,10 @@ def _pair(cell: dict[str, Any] | None) -> list[str]:
 
 def _words(measured: dict[str, dict[str, Any]]) -> str:
     """Returns shares over all environments of a file, weighted by frames. Bundle 0 of each is the shipped one."""
-    columns = {f"shipped ({_environments(next(iter(measured.values())))})": (next(iter(measured.values())), 0)}
+    most = max(measured.values(), key=lambda one: len(one["rows"]))
+    columns = {f"shipped ({_environments(most)})": (most, 0)}
     columns |= {f"{AGENTS[agent].split(', ')[-1]} ({_environments(one)})": (one, 1) for agent, one in measured.items()}
-    names = list(dict.fromkeys(row["perturbation"] for one, _ in columns.values() for row in one["rows"]))
+    names = list(dict.fromkeys(row["perturbation"] for row in most["rows"]))
     head = ["perturbation", *(f"{what}: {label}" for label in columns for what in ("right name", "shipped clean word"))]
     lines = []
     for name in names:
@@ -83,6 +84,8 @@ def _environments(measured: dict[str, Any]) -> str:
 
 
 def _shares(rows: list[dict[str, Any]]) -> list[str]:
+    if not rows:  # a perturbation that came later
+        return ["-", "-"]
     pairs = (("right", "one_kind"), ("same", "frames"))
     return [_share(sum(row[key] * row[count] for row in rows) / sum(row[count] for row in rows)) for key, count in pairs]
 
