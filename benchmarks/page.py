@@ -8,6 +8,7 @@ Failure policy: a table whose raw file is missing raises FileNotFoundError; a ma
 
 import argparse
 import json
+import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -193,11 +194,37 @@ def gpu_fast_paths() -> Iterable[Row]:
             yield row["path"], row["window"], row["batch"], *times, row["ratio"], f"{row['difference']:.0e}"
 
 
+def scale_homes() -> Iterable[Row]:
+    """Where episodes live while a cluster changes."""
+    yield "memory replicas", "event", "rebuilds per episode", "hottest replica, times the mean: before, after"
+    for row in read("scale")["homes"]:
+        hottest = f"{row['hottest_before']:.2f}, {row['hottest_after']:.2f}"
+        yield row["replicas"], row["event"], f"{row['rebuilds_per_episode']:.2f}", hottest
+
+
+def scale_plan() -> Iterable[Row]:
+    """What numbers of running episodes take."""
+    yield (
+        "running episodes",
+        "cores of the services",
+        "pods of 4 cores",
+        "Redis GB",
+        "AOF MB/s",
+        "slots GB",
+        "slots GB, the paper's, bfloat16",
+    )
+    for row in read("scale")["plan"]:
+        sizes = (row[name] / 1e9 for name in ("redis_bytes", "slot_bytes", "paper_slot_bytes"))
+        redis_size, slots, paper = map(number, sizes)
+        cores, aof = number(row["cores"]), number(row["aof_bytes_per_second"] / 1e6)
+        yield f"{row['episodes']:,}", cores, f"{math.ceil(row['cores'] / 4):,}", redis_size, aof, slots, paper
+
+
 TABLES: dict[str, Callable[[], Iterable[Row]]] = {
     one.__name__: one
     for one in (
         *(reference, reference_windows, load, load_triton, load_many, open_loop, peers, overhead, stages),
-        *(rebuild, capacity, training, agreement, gpu_engines, gpu_fast_paths),
+        *(rebuild, capacity, scale_homes, scale_plan, training, agreement, gpu_engines, gpu_fast_paths),
     )
 }
 
