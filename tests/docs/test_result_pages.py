@@ -17,7 +17,7 @@ from support.process import REPOSITORY, environment_with
 
 from training import archive
 from training.chance import NAME
-from training.report import clips, conflation, edits, probes, prompts, robustness, tables, traces
+from training.report import clips, conflation, edits, predict, probes, prompts, robustness, tables, traces
 from training.report.raw import evaluation, load
 
 PAGES = sorted((REPOSITORY / "docs/results").glob("*.md"))
@@ -84,6 +84,10 @@ RUNS: dict[str, tuple[Sequence[Command], Read]] = {
     "prompts": (
         [("training.clip.prompts", ["--bundle", BUNDLE, "--play", S11, "--out", "runs/memory.json"])],
         lambda: prompts.generated(files(memory="memory.json")),
+    ),
+    "interpretability": (
+        [("training.predict", [*AGENT, "--out", "runs/S11.json"])],
+        lambda: predict.generated(files(S11="S11.json")),
     ),
     "conflation": (
         [("training.clip.conflation", ["--bundle", DOORS, "--env", S11, "--out", "runs/doors.json"])],

@@ -16,7 +16,19 @@ from pathlib import Path
 
 from training.archive import RAW, read
 from training.chance import NAME, file_of
-from training.report import baselines, clips, conflation, degradation, edits, probes, prompts, robustness, tables, traces
+from training.report import (
+    baselines,
+    clips,
+    conflation,
+    degradation,
+    edits,
+    predict,
+    probes,
+    prompts,
+    robustness,
+    tables,
+    traces,
+)
 from training.report.plots import learning_curves
 from training.report.raw import Result, environments, evaluation, load
 from training.study import Run
@@ -32,6 +44,7 @@ PAGES = {
     "zero-shot": degradation.zero_shot,
     "prompts": prompts.generated,
     "conflation": conflation.generated,
+    "interpretability": predict.generated,
 }  # by archive
 PLOT = re.compile(r"\(plots/([\w.-]+\.svg)\)")  # in a page
 
