@@ -31,6 +31,7 @@ WITHOUT_QUICK = {  # what has no figures of its own
     "training.sheet": "asks people",
     "training.report": "makes the tables",
     "training.bundle": "makes a bundle of a run",
+    "training.ppo": "training.study trains with it",
     "training.clip.exchange": "makes a bundle of a bundle",
     "benchmarks.endurance.page": "makes the tables",
     "training.clip.pictures.train": "its pictures are a Debian package",
