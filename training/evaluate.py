@@ -14,7 +14,8 @@ an edit of an agent without words ends the command with the file, id, word or op
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -54,16 +55,30 @@ class Episode:
 
 
 @torch.inference_mode()
-def play(agent: Agent, episodes: list[Episode], *, deterministic: bool, ablation: Ablation = WHOLE) -> None:
-    """Plays episodes in parallel until all have ended."""
+def play(
+    agent: Agent,
+    episodes: list[Episode],
+    *,
+    deterministic: bool,
+    ablation: Ablation = WHOLE,
+    most_steps: int | None = None,
+    on_action: Callable[[Episode, Any], None] | None = None,
+) -> None:
+    """Plays episodes in parallel until all have ended, or have `most_steps`. on_action: called with an episode and its
+    action before it is executed.
+    """
     for episode in episodes:
         agent.begin(episode.row)
-    while running := [episode for episode in episodes if not episode.done]:
+    for _ in count() if most_steps is None else range(most_steps):
+        if not (running := [episode for episode in episodes if not episode.done]):
+            return
         for episode in running:
             ablation.prepare(agent, episode.row, episode.steps)
         frames = np.stack([episode.frame for episode in running])
         places = [(episode.row, episode.seed, episode.steps) for episode in running]
         for episode, action in zip(running, agent.act(frames, places, deterministic=deterministic), strict=True):
+            if on_action:
+                on_action(episode, action)
             episode.step(action)
 
 
@@ -84,11 +99,11 @@ def play_seeds(
 
 def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     """Plays the episodes with every agent; returns the content of the output file."""
-    count = options.episodes
+    episodes = options.episodes
     if options.starts == "distinct":
-        seeds: Sequence[int] = distinct_starts(options.env)[:count]
+        seeds: Sequence[int] = distinct_starts(options.env)[:episodes]
     else:
-        seeds = range(options.first_seed, options.first_seed + (count or EPISODES))
+        seeds = range(options.first_seed, options.first_seed + (episodes or EPISODES))
     agents = []
     for name, agent, words in _agents(options):
         ablation = _ablation(options, words, name["agent"])

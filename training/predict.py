@@ -27,7 +27,7 @@ from tqdm import tqdm
 from agent.bundle import AgentBundle, load_bundle
 from training.agents import load_bundle_agent
 from training.environments import single_environment
-from training.evaluate import Episode
+from training.evaluate import Episode, play
 from training.memory import EditedMemory
 from training.quick import parse
 from training.starts import distinct_starts
@@ -49,27 +49,20 @@ class Steps:
     actions: list[int] = field(default_factory=list)
 
 
-@torch.inference_mode()
-def play(bundle: AgentBundle, env_id: str, starts: list[int], most_steps: int) -> Steps:
+def watch(bundle: AgentBundle, env_id: str, starts: list[int], most_steps: int) -> Steps:
     """Plays greedily from every start at once."""
     agent, found = load_bundle_agent(bundle, num_envs=len(starts)), Steps()
     memory = agent.memory
     assert isinstance(memory, EditedMemory)
     episodes = [Episode(single_environment(env_id), seed=seed, row=row) for row, seed in enumerate(starts)]
-    for episode in episodes:
-        agent.begin(episode.row)
-    for _ in range(most_steps):
-        running = [episode for episode in episodes if not episode.done]
-        if not running:
-            break
-        frames = np.stack([episode.frame for episode in running])
-        places = [(episode.row, episode.seed, episode.steps) for episode in running]
-        for episode, frame, action in zip(running, frames, agent.act(frames, places, deterministic=True), strict=True):
-            found.starts.append(episode.seed)
-            found.frames.append(frame)
-            found.words.append(list(memory.remembered(episode.row)))
-            found.actions.append(int(action))
-            episode.step(action)
+
+    def note(episode: Episode, action: Any) -> None:
+        found.starts.append(episode.seed)
+        found.frames.append(episode.frame)
+        found.words.append(list(memory.remembered(episode.row)))
+        found.actions.append(int(action))
+
+    play(agent, episodes, deterministic=True, most_steps=most_steps, on_action=note)
     return found
 
 
@@ -163,7 +156,7 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(1)
     bundle = load_bundle(options.bundle)
     starts = starts_of(options.env, options.starts)
-    steps = play(bundle, options.env, starts, options.most_steps)
+    steps = watch(bundle, options.env, starts, options.most_steps)
     classes = max(steps.actions) + 1
     rows = accuracies(steps, bundle.manifest.memory.window, classes)
     content = {"agent": bundle.name, "digest": bundle.digest, "env": options.env, "starts": len(starts)}

@@ -22,14 +22,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from agent.bundle import AgentBundle, load_bundle
 from agent.vocabulary import load_vocabulary
 from training.agents import load_bundle_agent
 from training.environments import single_environment
-from training.evaluate import Episode
+from training.evaluate import Episode, play
 from training.memory import EditedMemory
 from training.quick import parse
 from training.starts import distinct_starts
@@ -53,7 +52,6 @@ def naming(steps: list[dict[str, Any]], *, cue_word: str, window: int) -> str:
     return "forgotten" if (len(steps) - right[-1]) * len(steps[0]["words"]) > window else "named"
 
 
-@torch.inference_mode()
 def follow(bundle: AgentBundle, env_id: str, starts: list[int], *, most_steps: int) -> list[dict[str, Any]]:
     """Plays all starts at once; returns one record for each."""
     agent, words = load_bundle_agent(bundle, num_envs=len(starts)), load_vocabulary(bundle).words
@@ -62,20 +60,13 @@ def follow(bundle: AgentBundle, env_id: str, starts: list[int], *, most_steps: i
     episodes = [Episode(single_environment(env_id), seed=seed, row=row) for row, seed in enumerate(starts)]
     objects = [episode.env.unwrapped.grid.get(*cue(episode.env)).type for episode in episodes]
     steps: list[list[dict[str, Any]]] = [[] for _ in episodes]
-    for episode in episodes:
-        agent.begin(episode.row)
-    for _ in range(most_steps):
-        running = [episode for episode in episodes if not episode.done]
-        if not running:
-            break
-        frames = np.stack([episode.frame for episode in running])
-        seen = [[in_view(episode.env, cells) for cells in ([cue(episode.env)], choices(episode.env))] for episode in running]
-        places = [(episode.row, episode.seed, episode.steps) for episode in running]
-        actions = agent.act(frames, places, deterministic=True)
-        for episode, (cue_seen, choice_seen), action in zip(running, seen, actions, strict=True):
-            found = [words[row] for row in memory.remembered(episode.row)[-1]]
-            steps[episode.row].append({"words": found, "cue": cue_seen, "choice": choice_seen, "action": int(action)})
-            episode.step(action)
+
+    def note(episode: Episode, action: Any) -> None:
+        found = [words[row] for row in memory.remembered(episode.row)[-1]]
+        cue_seen, choice_seen = (in_view(episode.env, cells) for cells in ([cue(episode.env)], choices(episode.env)))
+        steps[episode.row].append({"words": found, "cue": cue_seen, "choice": choice_seen, "action": int(action)})
+
+    play(agent, episodes, deterministic=True, most_steps=most_steps, on_action=note)
     window = bundle.manifest.memory.window
     return [
         {

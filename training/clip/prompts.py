@@ -33,9 +33,9 @@ from training.clip.evaluate import words_of
 from training.clip.frames import ENVIRONMENTS, distinct_frames, kinds
 from training.engines import CACHE_FRAMES
 from training.environments import single_environment
-from training.evaluate import Episode
+from training.evaluate import Episode, play
 from training.quick import parse
-from training.robustness import Eye, play, summary
+from training.robustness import summary
 from training.starts import distinct_starts
 from training.word_edits import write
 
@@ -93,7 +93,7 @@ def played(
     """Plays greedily from every start with the retriever's words."""
     agent = load_bundle_agent(bundle, num_envs=len(starts), retriever=retriever)
     episodes = [Episode(single_environment(env_id), seed=seed, row=row) for row, seed in enumerate(starts)]
-    play(agent, episodes, [Eye("clean", (0,)) for _ in starts], view="both", most_steps=most_steps)
+    play(agent, episodes, deterministic=True, most_steps=most_steps)
     return summary(np.array([[episode.total if episode.done else 0.0] for episode in episodes]))
 
 
