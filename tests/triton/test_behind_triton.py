@@ -39,13 +39,6 @@ TASK = "MiniGrid-MemoryS11-v0"
 
 
 @pytest.fixture(scope="module")
-def behind(tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iterator[BehindTriton]:
-    with BehindTriton(tmp_path_factory.mktemp("triton")).running() as running:
-        assert isinstance(running, BehindTriton)
-        yield running
-
-
-@pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iterator[Deployment]:
     with Standalone(tmp_path_factory.mktemp("local")).running() as running:
         yield running

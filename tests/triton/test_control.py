@@ -35,13 +35,6 @@ PLAYERS = 8
 
 
 @pytest.fixture(scope="module")
-def behind(tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iterator[BehindTriton]:
-    with BehindTriton(tmp_path_factory.mktemp("triton")).running() as running:
-        assert isinstance(running, BehindTriton)
-        yield running
-
-
-@pytest.fixture(scope="module")
 def newer(tmp_path_factory: pytest.TempPathFactory) -> AgentBundle:
     folder = tmp_path_factory.mktemp("bundles") / "newer"
     shutil.copytree(BUNDLE, folder)

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from minigrid.core.constants import IDX_TO_OBJECT
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -25,7 +24,7 @@ from agent.retrieval.clip import FORMS, load_clip
 from agent.retrieval.retriever import TokenRetriever
 from agent.vocabulary import Vocabulary
 from training.clip.captions import BARE_WORDS, captions
-from training.clip.frames import ENVIRONMENTS, distinct_frames, kinds
+from training.clip.frames import ENVIRONMENTS, distinct_frames, single_kinds
 from training.quick import parse
 
 STEPS = 5000  # of the random walk
@@ -74,8 +73,8 @@ def evaluate(environment: str, task: TokenRetriever, whole: TokenRetriever, *, s
     """Returns the figures of one environment: accuracy, confusions and counts of retrieved words."""
     views, frames = distinct_frames(environment, steps)
     on_task, on_whole = ([words[0] for words in words_of(retriever, list(frames))] for retriever in (task, whole))
-    single = [row for row, view in enumerate(views) if len(kinds(view)) == 1]
-    truth = [IDX_TO_OBJECT[kinds(views[row]).pop()] for row in single]
+    single = single_kinds(views)
+    truth = list(single.values())
     return {
         "frames": len(frames),
         "one_kind": len(single),

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from minigrid.core.constants import IDX_TO_OBJECT
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -27,7 +26,7 @@ from agent.engines.retrieval import load_retriever
 from agent.retrieval.retriever import TokenRetriever
 from training.clip.evaluate import words_of
 from training.clip.filters import FILTERS
-from training.clip.frames import ENVIRONMENTS, distinct_frames, kinds
+from training.clip.frames import ENVIRONMENTS, distinct_frames, single_kinds
 from training.perturbations import PERTURBATIONS
 from training.quick import parse
 from training.run_log import commit
@@ -42,8 +41,8 @@ def perturbed(frames: NDArray[np.uint8], name: str) -> list[NDArray[np.uint8]]:
 
 def compare(views: NDArray[np.uint8], words: list[str], reference: list[str]) -> dict[str, Any]:
     """Returns how many of the frames have one kind of object, and both shares."""
-    single = [row for row, view in enumerate(views) if len(kinds(view)) == 1]
-    right = [words[row] == IDX_TO_OBJECT[kinds(views[row]).pop()] for row in single]
+    single = single_kinds(views)
+    right = [words[row] == name for row, name in single.items()]
     same = [word == other for word, other in zip(words, reference, strict=True)]
     return {"frames": len(words), "same": float(np.mean(same)), "one_kind": len(single), "right": float(np.mean(right))}
 

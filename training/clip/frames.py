@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium
 import minigrid  # noqa: F401  registers the environments
 import numpy as np
+from minigrid.core.constants import IDX_TO_OBJECT
 from minigrid.wrappers import ImgObsWrapper, RGBImgPartialObsWrapper
 from numpy.typing import NDArray
 
@@ -52,6 +53,11 @@ def distinct_frames(environment: str, steps: int) -> tuple[NDArray[np.uint8], ND
         met.setdefault(frame.tobytes(), (view, frame))
     views, frames = zip(*met.values(), strict=True)
     return np.stack(views), np.stack(frames)
+
+
+def single_kinds(views: NDArray[np.uint8]) -> dict[int, str]:
+    """Returns the name of the object by row, of the views that have one kind of object in view."""
+    return {row: IDX_TO_OBJECT[kinds(view).pop()] for row, view in enumerate(views) if len(kinds(view)) == 1}
 
 
 def kinds(view: View) -> set[int]:

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from minigrid.core.constants import IDX_TO_OBJECT
 from numpy.typing import NDArray
 from scipy.stats import binomtest  # type: ignore[import-untyped]
 from tqdm import tqdm
@@ -30,7 +29,7 @@ from agent.retrieval.retriever import TokenRetriever
 from agent.vocabulary import Vocabulary, load_vocabulary
 from training.agents import load_bundle_agent
 from training.clip.evaluate import words_of
-from training.clip.frames import ENVIRONMENTS, distinct_frames, kinds
+from training.clip.frames import ENVIRONMENTS, distinct_frames, single_kinds
 from training.engines import CACHE_FRAMES
 from training.environments import single_environment
 from training.evaluate import Episode, play
@@ -66,11 +65,8 @@ def compare(views: NDArray[np.uint8], words: list[str], own: list[str]) -> dict[
     """Returns counts of frames: all, those whose word differs, those with one kind of object, and of these, those that are
     named rightly, by the own vocabulary alone, and by this one alone.
     """
-    single = [row for row, view in enumerate(views) if len(kinds(view)) == 1]
-    names = [IDX_TO_OBJECT[kinds(views[row]).pop()] for row in single]
-    right, before = (
-        np.array([found[row] == name for row, name in zip(single, names, strict=True)]) for found in (words, own)
-    )
+    single = single_kinds(views)
+    right, before = (np.array([found[row] == name for row, name in single.items()]) for found in (words, own))
     lost, won = int((before & ~right).sum()), int((right & ~before).sum())
     return {
         "frames": len(words),
