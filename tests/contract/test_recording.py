@@ -8,7 +8,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import fsspec  # type: ignore[import-untyped]
@@ -18,6 +18,7 @@ from PIL import Image
 from shelm.v1 import agent_pb2
 from support.deployment import Deployment, Standalone
 from support.errors import Code, refused
+from support.files import files_below
 from support.frames import Frame
 from support.gateway import Gateway, play
 from support.moto import moto
@@ -92,8 +93,11 @@ def files(settings: Mapping[str, str]) -> dict[str, bytes]:
     """What lies at the place of a deployment, by name."""
     place = settings["SHELM_RECORD"]
     if not place.startswith("s3://"):
-        found = [path for path in Path(place).rglob("*") if path.is_file()]
-        return {str(path.relative_to(place)): path.read_bytes() for path in found}
+        found = {}
+        for path in files_below(Path(place)):
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                found[str(path.relative_to(place))] = path.read_bytes()
+        return found
     client = fsspec.filesystem(
         "s3", key="test", secret="test", endpoint_url=settings["AWS_ENDPOINT_URL"], use_listings_cache=False
     )

@@ -51,8 +51,8 @@ async def test_a_step_that_its_replica_has_not_got_is_lost_with_the_primary_and_
     cluster: RestartedCluster, replicas: int
 ) -> None:
     client = connect_redis(cluster.processes.url, timeout=2)
+    state = await with_steps(EpisodeStore(client, ttl=TTL, retained=100, replicas=replicas, replica_wait=10), STEPS)
     store = EpisodeStore(client, ttl=TTL, retained=100, replicas=replicas, replica_wait=0.3)
-    state = await with_steps(store, STEPS)
     primary, replica = of_key(cluster, episode_key("episode"))
     cut_off(cluster, primary, replica)
     if replicas:

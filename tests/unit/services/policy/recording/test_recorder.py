@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.files import files_below
 from support.waiting import wait_for
 
 from services.policy.places import BLOCK
@@ -35,11 +36,11 @@ def count(outcome: str) -> float:
 
 
 def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.rglob("*.png")}
+    return {path.name for path in files_below(folder, ".png")}
 
 
 def pictures(folder: Path) -> int:
-    return len(list(folder.rglob("*.png")))
+    return len(files_below(folder, ".png"))
 
 
 async def test_frames_that_find_the_queue_full_are_counted_and_do_not_wait(
