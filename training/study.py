@@ -25,6 +25,7 @@ from safetensors.torch import load_file
 
 from agent.safetensors_file import write_tensors
 from training.archive import RAW, add, read
+from training.clip.encoders import ENCODERS
 from training.presets import NUM_ENVS
 from training.quick import parse
 
@@ -184,6 +185,19 @@ def baselines() -> Iterator[Run]:
             yield Run(f"baselines-{method}-{seed}", S11, method, seed, (*task, *own, *projection), weights=seed < 3)
 
 
+def encoders() -> Iterator[Run]:
+    """Returns the runs of docs/results/encoders.md: SHELM on MemoryS11 alone, with each CLIP of training.clip.encoders.
+
+    The shipped CLIP is that of the baselines.
+    """
+    for seed in range(3):
+        for name in ENCODERS:
+            if name != "shipped":
+                folder = RUNS / "encoders" / name
+                clip = ("--clip", f"file:{folder}/export", "--vocabulary", f"{folder}/vocabulary.safetensors")
+                yield Run(f"encoders-{name}-{seed}", S11, "shelm", seed, ("--task", f"{S11}:{NUM_ENVS}", *clip))
+
+
 def brief(run: Run) -> Run:
     """Returns the run as `--quick` has it: from the beginning, short, and under a name of its own."""
     return replace(run, name=f"quick-{run.name}", options=(*run.options, *QUICK), begins="", quick=True)
@@ -258,7 +272,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", default="cpu", help="torch device of all runs")
     parser.add_argument("--list", action="store_true", help="list the runs and whether they are finished")
     options = parse(parser, arguments, only="obstacles-cnn-0")
-    wanted = [run for run in (*runs(), *baselines()) if fnmatch(run.name, options.only)]
+    wanted = [run for run in (*runs(), *baselines(), *encoders()) if fnmatch(run.name, options.only)]
     if options.quick:
         wanted = [brief(run) for run in wanted]
     if options.list:
