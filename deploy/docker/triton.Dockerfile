@@ -1,6 +1,6 @@
 # Triton Inference Server with what the models in Triton import:
 #
-#   docker build -f deploy/docker/triton.Dockerfile -t ghcr.io/shelm/triton:0.1.0 .
+#   docker build -f deploy/docker/triton.Dockerfile -t registry.example/shelm/triton:0.1.0 .
 #
 # Release 25.07 or newer: before it, whoever reached Triton could run code through its python backend (CVE-2025-23319, -23320,
 # -23334). Its python backend runs Python 3.12, which the services can use.

@@ -137,16 +137,16 @@ PLANTED: dict[str, tuple[Break, str]] = {
         "Deployment inspector/inspector: no readinessProbe",
     ),
     "tag latest": (
-        lambda m: container(m, "policy").update(image="ghcr.io/shelm/policy:latest"),
-        "image ghcr.io/shelm/policy:latest has no pinned tag",
+        lambda m: container(m, "policy").update(image="registry.example/shelm/policy:latest"),
+        "image registry.example/shelm/policy:latest has no pinned tag",
     ),
     "no tag": (
         lambda m: container(m, "policy").update(image="registry:5000/shelm/policy"),
         "image registry:5000/shelm/policy has no pinned tag",
     ),
     "two tags of one image": (
-        lambda m: pod(m, "policy")["initContainers"][-1].update(image="ghcr.io/shelm/agents:0.0.9"),
-        "image ghcr.io/shelm/agents has the tags",
+        lambda m: pod(m, "policy")["initContainers"][-1].update(image="registry.example/shelm/agents:0.0.9"),
+        "image registry.example/shelm/agents has the tags",
     ),
     "root": (
         lambda m: pod(m, "memory")["securityContext"].update(runAsUser=0),

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Makes one cluster of the nodes in REDIS_NODES (HOST:PORT ...), three masters with a replica each, unless there is one.
 set -eu
 call() { node=$1; shift; redis-cli -h "${node%:*}" -p "${node##*:}" "$@"; }

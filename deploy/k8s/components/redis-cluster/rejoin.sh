@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # After a start: tells the other nodes of an existing cluster this node's new address, and it theirs. When all pods are
 # gone at once, no node knows an address of another; gossip alone would never bring them together again. Never fails: a node
 # that cannot be reached now does the same when it starts.
