@@ -17,7 +17,7 @@ from support.process import REPOSITORY, environment_with
 
 from training import archive
 from training.chance import NAME
-from training.report import clips, conflation, edits, predict, probes, prompts, robustness, tables, traces
+from training.report import clips, conflation, edits, encoders, predict, probes, prompts, robustness, tables, traces
 from training.report.raw import evaluation, load
 
 PAGES = sorted((REPOSITORY / "docs/results").glob("*.md"))
@@ -73,6 +73,15 @@ def of_benchmark(file: str, *keys: str) -> Read:
     return lambda: "|" + "|".join(str(json.loads(Path(file).read_text())[key]) for key in keys)
 
 
+def encoder_tables() -> str:
+    raw = Path("docs/results/raw")
+    texts = {
+        f"{name}/measured.json": Path("runs/encoders", name, "measured.json").read_text() for name in ("shipped", "resnet")
+    }
+    archive.add(raw / "encoders.tar.xz", texts)
+    return encoders.generated(raw)
+
+
 RUNS: dict[str, tuple[Sequence[Command], Read]] = {
     "word-edits": (
         [("training.word_edits", [*AGENT, "--out", "runs/S11.json"])],
@@ -89,6 +98,10 @@ RUNS: dict[str, tuple[Sequence[Command], Read]] = {
     "interpretability": (
         [("training.predict", [*AGENT, "--out", "runs/S11.json"])],
         lambda: predict.generated(files(S11="S11.json")),
+    ),
+    "encoders": (
+        [("training.clip.encoders", ["--only", "shipped", "resnet", "--out", "runs/encoders"])],
+        encoder_tables,
     ),
     "conflation": (
         [("training.clip.conflation", ["--bundle", DOORS, "--env", S11, "--out", "runs/doors.json"])],

@@ -2,10 +2,10 @@
 
 Reads the archives of docs/results/raw: the runs of training.study, the results of training.chance and training.probe, the
 evaluations of the CLIP models (clip, as in clips.py), of perturbed frames (robustness, as in robustness.py), of edited
-memories (word-edits, as in edits.py) and of every start (traces, as in traces.py). Writes plots/*.svg and the part of
-training.md and of the pages of these archives between the two markers; the rest is written by hand. Plots that the page
-before showed and this one does not are deleted. The same raw files give the same bytes. Failure policy: raw files that
-contradict the study, or a page without markers, end the command with the file named.
+memories (word-edits, as in edits.py), of every start (traces, as in traces.py) and with other CLIPs (encoders). Writes
+plots/*.svg and the part of training.md and of the pages of these archives between the two markers; the rest is written by
+hand. Plots that the page before showed and this one does not are deleted. The same raw files give the same bytes. Failure
+policy: raw files that contradict the study, or a page without markers, end the command with the file named.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from training.report import (
     conflation,
     degradation,
     edits,
+    encoders,
     predict,
     probes,
     prompts,
@@ -59,6 +60,8 @@ def main(arguments: list[str] | None = None) -> None:
     makers = {training: lambda: generated(*load(options.raw), plots, options.raw)}
     if (page := options.out / "baselines.md").exists():
         makers[page] = partial(baselines.generated, options.raw, plots)
+    if (page := options.out / "encoders.md").exists():
+        makers[page] = partial(encoders.generated, options.raw)
     for name, tables_of in PAGES.items():
         if (page := options.out / f"{name}.md").exists():
             makers[page] = partial(_from_archive, options.raw / f"{name}.tar.xz", tables_of)

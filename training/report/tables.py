@@ -34,10 +34,10 @@ def by_method(results: Iterable[Result]) -> dict[str, list[Result]]:
     return {method: found[method] for method in NAMES if method in found}
 
 
-def scores_table(found: dict[str, list[Result]]) -> str:
-    """Returns the table of one environment with all methods."""
-    rows = [[NAMES[method], *_scores(results), *_training(results)] for method, results in found.items()]
-    return _table(["method", *SCORES, *TRAINING], rows, _flat(found))
+def scores_table(found: dict[str, list[Result]], what: str = "method") -> str:
+    """Returns the table of one environment with all methods, or with whatever else the runs differ in."""
+    rows = [[NAMES.get(name, name), *_scores(results), *_training(results)] for name, results in found.items()]
+    return _table([what, *SCORES, *TRAINING], rows, _flat(found))
 
 
 def welch_table(found: dict[str, list[Result]]) -> str:
