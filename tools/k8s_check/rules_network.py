@@ -24,10 +24,11 @@ EDGES = [
     ("redis-cluster", "redis-cluster", REDIS),
     ("redis-cluster", "redis-cluster", "bus"),
     ("redis-cluster-create", "redis-cluster", REDIS),
-    ("inspector", "policy", GRPC),
+    ("proxy", "policy", GRPC),
     *((one, "triton", GRPC) for one in MODEL_USERS),
-    *(("prometheus", one, METRICS) for one in (*MODEL_USERS, "triton")),
+    *(("prometheus", one, METRICS) for one in (*MODEL_USERS, "triton", "proxy")),
 ]
+API = "shelm.dev/api"  # label of the pods that answer clients
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,10 @@ def _wanted(manifests: Manifests) -> Iterator[Edge]:
     for source, target, port in EDGES:
         if target in there and (source in there or source == "prometheus") and port in there[target].ports:
             yield source, target, there[target].ports[port]
-    entry = there["policy"].ports
-    yield "client", "policy", entry["tls" if "tls" in entry else GRPC]  # with the component tls, through it alone
+    for one in (one for one in there.values() if API in one.labels):
+        yield "client", one.name, one.ports["tls" if "tls" in one.ports else GRPC]  # with the component tls, through it alone
+        if "inspector" in there:
+            yield "inspector", one.name, one.ports[GRPC]
     yield from ((name, "dns", 53) for name in there)
 
 
