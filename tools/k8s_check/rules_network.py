@@ -69,7 +69,8 @@ def _wanted(manifests: Manifests) -> Iterator[Edge]:
         if target in there and (source in there or source == "prometheus") and port in there[target].ports:
             yield source, target, there[target].ports[port]
     for one in (one for one in there.values() if API in one.labels):
-        yield "client", one.name, one.ports["tls" if "tls" in one.ports else GRPC]  # with the component tls, through it alone
+        # With the component tls, through it alone.
+        yield "client", one.name, one.ports["tls" if "tls" in one.ports else GRPC]
         if "inspector" in there:
             yield "inspector", one.name, one.ports[GRPC]
     yield from ((name, "dns", 53) for name in there)
