@@ -71,8 +71,6 @@ def check(combinations: Iterable[Combination], checker: Checker, facts: Facts) -
     """Returns every problem, with the combinations that have it."""
     kubectl, chosen = find_kubectl(), list(combinations)
     found: dict[str, list[Combination]] = {}
-    for problem in rules_scaling.adapter_problems(rules_scaling.adapter_rules(), facts):
-        found[problem] = chosen
     with ThreadPoolExecutor(4) as pool:
         for combination, text in zip(chosen, pool.map(lambda one: render(kubectl, one), chosen), strict=True):
             for problem in checker.problems(Manifests.parse(text)):
