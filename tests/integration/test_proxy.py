@@ -30,7 +30,7 @@ from support.waiting import wait_for
 from deploy.local.stack import free_port
 
 pytestmark = pytest.mark.timeout(240)
-CONFIGURATION = REPOSITORY / "deploy/k8s/components/proxy/envoy.yaml"
+FILES = [REPOSITORY / "deploy/k8s/components/proxy" / name for name in ("envoy.yaml", "routes.yaml", "clusters.yaml")]
 EPISODES = 16
 
 
@@ -95,7 +95,7 @@ def proxy(servers: Both, tmp_path_factory: pytest.TempPathFactory) -> Iterator[e
 
     places = {"policy-replicas:50051": [server.target for server in servers]}
     with (
-        envoy.running(CONFIGURATION, places, tmp_path_factory.mktemp("envoy"), renew_often) as one,
+        envoy.running(FILES, places, tmp_path_factory.mktemp("envoy"), renew_often) as one,
         grpc.insecure_channel(one.target) as channel,
     ):
         wait_for("the proxy passes on", lambda: serving(channel))
@@ -195,7 +195,7 @@ def test_no_act_fails_and_an_idle_watch_goes_on_while_a_server_is_killed_and_com
             client.act(frames[1], idle)
             assert next(watch).step.step == 1  # of the same call
             watch.cancel()
-        assert proxy.scrape().value("envoy_cluster_upstream_rq_retry_success_total", envoy_cluster_name="policy") > 0
+        assert proxy.scrape().value("envoy_cluster_upstream_rq_retry_success_total", envoy_cluster_name="servers") > 0
         assert homes(client, servers, names, frames[0]) == at_first
         for name, step in zip(names, steps, strict=True):
             assert [one.step for one in client.memory(name)] == list(range(step + 2))
@@ -206,4 +206,4 @@ def test_the_proxy_tells_prometheus_how_many_servers_are_healthy(proxy: envoy.En
 
 
 def healthy(proxy: envoy.Envoy) -> float:
-    return proxy.scrape().value("envoy_cluster_membership_healthy", envoy_cluster_name="policy")
+    return proxy.scrape().value("envoy_cluster_membership_healthy", envoy_cluster_name="servers")

