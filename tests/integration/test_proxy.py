@@ -3,16 +3,12 @@
 Only addresses are replaced, and connections are renewed every 2 s in place of 5 minutes.
 """
 
-import os
-import signal
-import sys
 import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import grpc
 import pytest
@@ -20,53 +16,17 @@ from shelm import Act, Client
 from shelm.channel import channel_options
 from shelm.v1 import agent_pb2, agent_pb2_grpc
 from support import envoy
-from support.deployment import RedisProcess, wait_ready
+from support.deployment import RedisProcess
 from support.frames import Frame
-from support.gateway import Gateway, serving
-from support.process import REPOSITORY, Process
-from support.scrape import scrape
+from support.gateway import serving
+from support.process import REPOSITORY
+from support.server import Server
 from support.waiting import wait_for
 
-from deploy.local.stack import free_port
 
 pytestmark = pytest.mark.timeout(240)
 FILES = [REPOSITORY / "deploy/k8s/components/proxy" / name for name in ("envoy.yaml", "routes.yaml", "clusters.yaml")]
 EPISODES = 16
-
-
-class Server:
-    """One server of the whole API, which can be killed and started again at its address."""
-
-    def __init__(self, folder: Path, redis_url: str) -> None:
-        self._folder = folder
-        self.target, self._metrics = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-        self._settings = {
-            "SHELM_LISTEN": self.target,
-            "SHELM_METRICS_LISTEN": self._metrics,
-            "SHELM_REDIS_URL": redis_url,
-            "SHELM_CONNECTION_AGE": "2",
-        }
-        self.start()
-
-    def start(self) -> None:
-        """Starts it."""
-        command = [sys.executable, "-m", "services.standalone"]
-        self.process = Process(command, self._folder / f"{self.target.rpartition(':')[2]}.log", self._settings)
-
-    def wait(self) -> "Server":
-        """Until health says SERVING."""
-        with Gateway(self.target) as gateway:
-            wait_ready(gateway, self.process)
-        return self
-
-    def kill(self) -> None:
-        """kill -9."""
-        os.kill(self.process.pid, signal.SIGKILL)
-        self.process.kill()
-
-    def calls(self, method: str = "Act") -> float:
-        """How many calls of a method it has answered in this life."""
-        return scrape(self._metrics).value("shelm_calls_total", method=f"/shelm.v1.AgentService/{method}")
 
 
 Both = tuple[Server, Server]
@@ -77,7 +37,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Ite
     folder = tmp_path_factory.mktemp("proxy")
     redis = RedisProcess(folder)
     redis.start()
-    both = (Server(folder, redis.url), Server(folder, redis.url))
+    both = tuple(Server(folder, redis.url, SHELM_CONNECTION_AGE="2") for _ in range(2))
     try:
         yield both[0].wait(), both[1].wait()
     finally:
@@ -189,7 +149,7 @@ def test_no_act_fails_and_an_idle_watch_goes_on_while_a_server_is_killed_and_com
             wait_for("the proxy has noticed", lambda: healthy(proxy) == 1, seconds=5)
             servers[0].start()
             servers[0].wait()
-            wait_for("it has load again", lambda: servers[0].calls() > 0, seconds=5)
+            wait_for("it has load again", lambda: servers[0].calls("Act") > 0, seconds=5)
             over.set()
             steps = [one.result(60) for one in running]
             client.act(frames[1], idle)
