@@ -23,7 +23,6 @@ from support.process import REPOSITORY
 from support.server import Server
 from support.waiting import wait_for
 
-
 pytestmark = pytest.mark.timeout(240)
 FILES = [REPOSITORY / "deploy/k8s/components/proxy" / name for name in ("envoy.yaml", "routes.yaml", "clusters.yaml")]
 EPISODES = 16
