@@ -3,6 +3,8 @@
 Only addresses are replaced, and connections are renewed every 2 s in place of 5 minutes.
 """
 
+import os
+import signal
 import threading
 import time
 import uuid
@@ -14,6 +16,7 @@ import grpc
 import pytest
 from shelm import Act, Client
 from shelm.channel import channel_options
+from shelm.errors import Unavailable
 from shelm.v1 import agent_pb2, agent_pb2_grpc
 from support import envoy
 from support.deployment import RedisProcess
@@ -32,17 +35,22 @@ Both = tuple[Server, Server]
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iterator[Both]:
-    folder = tmp_path_factory.mktemp("proxy")
-    redis = RedisProcess(folder)
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
+    redis = RedisProcess(tmp_path_factory.mktemp("store"))
     redis.start()
-    both = tuple(Server(folder, redis.url, SHELM_CONNECTION_AGE="2") for _ in range(2))
+    yield redis
+    redis.stop()
+
+
+@pytest.fixture(scope="module")
+def servers(store: RedisProcess, tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iterator[Both]:
+    folder = tmp_path_factory.mktemp("proxy")
+    both = tuple(Server(folder, store.url, SHELM_CONNECTION_AGE="2") for _ in range(2))
     try:
         yield both[0].wait(), both[1].wait()
     finally:
         for server in both:
             server.process.stop()
-        redis.stop()
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +170,26 @@ def test_no_act_fails_and_an_idle_watch_goes_on_while_a_server_is_killed_and_com
 
 def test_the_proxy_tells_prometheus_how_many_servers_are_healthy(proxy: envoy.Envoy) -> None:
     assert healthy(proxy) == 2
+
+
+@pytest.mark.long
+def test_while_no_server_is_ready_clients_are_told_what_is_missing(
+    store: RedisProcess, proxy: envoy.Envoy, frames: Sequence[Frame]
+) -> None:
+    """Both wait for the same Redis: the proxy passes on, and a server's own error comes back."""
+    (name,) = fresh(1)
+    with Client(proxy.target, retry_for=0, timeout=20) as client, Client(proxy.target, retry_for=60) as patient:
+        client.act(frames[0], name)
+        os.kill(store.process.pid, signal.SIGSTOP)
+        try:
+            wait_for("no server is ready", lambda: healthy(proxy) == 0, seconds=30)
+            with pytest.raises(Unavailable) as caught:
+                client.act(frames[1], name)
+            assert caught.value.reason == "STORE_UNAVAILABLE"
+            assert caught.value.retry_after is not None
+        finally:
+            os.kill(store.process.pid, signal.SIGCONT)
+        assert patient.act(frames[1], name, step=1).step == 1
 
 
 def healthy(proxy: envoy.Envoy) -> float:
