@@ -10,7 +10,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from shelm import Client, ShelmError
+from shelm import Act, Client, ShelmError
 from shelm.errors import EpisodeNotFound, Unavailable
 from support import envoy
 from support.deployment import RedisProcess
@@ -99,9 +99,9 @@ def test_calls_that_would_reach_a_wrong_cell_are_refused_and_batches_go_to_a_cel
             with pytest.raises(ShelmError, match="shelm-episode"):
                 refused()
             assert time.monotonic() - began < 5, "it is no error that a retry helps"
-        assert [act.step for act in client.act_batch({names[0]: frames[0]}).values()] == [0]
+        assert type(client.act_batch({names[0]: frames[0]})[names[0]]) is Act
     with Client(cells[1].target) as client:
-        assert [act.step for act in client.act_batch(dict.fromkeys(names, frames[0])).values()] == [0] * 4
+        assert {type(one) for one in client.act_batch(dict.fromkeys(names, frames[0])).values()} == {Act}
 
 
 def test_an_episode_that_a_resized_ring_moves_is_unknown_in_its_new_cell(

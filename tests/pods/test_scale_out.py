@@ -30,6 +30,7 @@ from tools.local_triton import TritonServer
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
     pytest.mark.timeout(600),
+    pytest.mark.usefixtures("_no_settings"),
 ]
 BUNDLE = REPOSITORY / "models/minigrid-memory"
 FILES = [REPOSITORY / "deploy/k8s/components/proxy" / name for name in ("envoy.yaml", "routes.yaml", "clusters.yaml")]
@@ -120,7 +121,7 @@ def seconds_until(what: str, start: Callable[[], object], seen: Callable[[], obj
     return time.monotonic() - began
 
 
-def test_a_second_policy_takes_its_share(tmp_path: Path, _no_settings: None, frames: Sequence[Frame]) -> None:
+def test_a_second_policy_takes_its_share(tmp_path: Path, frames: Sequence[Frame]) -> None:
     with OnePolicy(tmp_path).running() as pods:
         assert isinstance(pods, OnePolicy)
         places = [f"{pods.machines[f'policy-{i}'].address}:{PORTS['policy']}" for i in (1, 2)]
@@ -133,7 +134,7 @@ def test_a_second_policy_takes_its_share(tmp_path: Path, _no_settings: None, fra
 
 
 @pytest.mark.skipif(not (REPOSITORY / ".triton/bin/python").exists(), reason="needs `make triton-setup`")
-def test_a_second_triton_takes_its_share(tmp_path: Path, _no_settings: None, frames: Sequence[Frame]) -> None:
+def test_a_second_triton_takes_its_share(tmp_path: Path, frames: Sequence[Frame]) -> None:
     with OneTriton(tmp_path).running() as pods:
         assert isinstance(pods, OneTriton)
         first, second = pods.tritons
