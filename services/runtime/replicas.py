@@ -74,6 +74,8 @@ class Replicas(Generic[Backend]):
     async def missing(self) -> list[str]:
         """Empty if at least one replica is ready. Also updates the list of replicas and their health."""
         await self._look_up()
+        if not self._replicas:
+            return [f"no replica of {self._name} is known"]
         answers = await asyncio.gather(*(self._check(replica) for replica in self._replicas.values()))
         return [] if any(not answer for answer in answers) else [one for answer in answers for one in answer]
 

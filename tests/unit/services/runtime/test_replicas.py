@@ -151,5 +151,6 @@ async def test_a_name_stands_for_all_its_addresses_and_one_that_is_unknown_for_n
     replicas = Replicas("localhost:50053", "memory", Peer, unavailable)
     assert await replicas.missing() == []
     unknown = Replicas("no-such-host.invalid:50053", "memory", Peer, unavailable)
+    assert await unknown.missing() == ["no replica of memory is known"]
     with pytest.raises(ServiceError, match="no replica"):
         await unknown.call(KEYS[0], Peer.work)
