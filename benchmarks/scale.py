@@ -1,7 +1,7 @@
 """Where episodes live in a cluster, and what moves cost: `python -m benchmarks.scale [--json FILE] [--quick]`.
 
 `homes`: a simulation of the rendezvous hashing by which policy chooses the memory replica of an episode
-(services.policy.backends.replicas): how evenly episodes are spread, and how many rebuilds an episode costs when a replica is
+(services.runtime.replicas): how evenly episodes are spread, and how many rebuilds an episode costs when a replica is
 added, dies, or all are upgraded one by one. Every running episode takes a step between two changes, so each new home is one
 rebuild. An upgraded replica comes back under its old address (a StatefulSet), or a new one joins before the old one leaves
 (a Deployment, maxSurge 1).
@@ -28,7 +28,7 @@ from benchmarks.bundles import noise
 from benchmarks.deployments import redis_server, standalone
 from benchmarks.page import read
 from benchmarks.report import options, table, write
-from services.policy.backends.replicas import preference
+from services.runtime.replicas import preference
 
 EPISODES, QUICK_EPISODES = 20_000, 500
 REPLICAS = (2, 4, 8, 16, 32)

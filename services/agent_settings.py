@@ -25,7 +25,9 @@ class AgentSettings(ServerSettings):
     allow_code: bool = Field(False, description="run policies that bundles name as functions of installed packages")
 
     engine: Literal["local", "triton"] = Field("local", description="run the models in the services, or in Triton")
-    triton_target: str = Field("127.0.0.1:8001", description="HOST:PORT of Triton's gRPC endpoint, with engine triton")
+    triton_target: str = Field(
+        "127.0.0.1:8001", description="HOST:PORT of Triton's gRPC endpoint, with engine triton; several with commas between"
+    )
     triton_models: Literal["act", "parts"] = Field(
         "act", description="what policy asks Triton for: the whole Act in one call, or what retrieval and memory leave to it"
     )

@@ -55,6 +55,7 @@ async function play(files) {
     ? files.map((file) => ({ encoding: "ENCODING_PNG", data: readFileSync(file) }))
     : Array.from({ length: MADE }, (_, number) => made(agent.observation, number));
   const episodeId = `javascript-${randomUUID()}`;
+  metadata.set("shelm-episode", episodeId); // so that proxies can send all calls of the episode to the same server
   console.log(`${episodeId}  ${agent.name}`);
   for (const [step, observation] of frames.entries()) {
     const act = await call("Act", { episodeId, step, observation });

@@ -1,6 +1,7 @@
 """`PublicApi`: the inspector's only connection to AgentService, over one channel.
 
-Contract: every call carries the authorization header of the viewer for whom it is made, and no other.
+Contract: every call carries the authorization header of the viewer for whom it is made, and no other; and its episode's name
+where proxies look for it (shelm.routing).
 
 Failure policy: a failed call raises the ServiceError that the API returned; if the API cannot be reached, or drops the call,
 the error is UNAVAILABLE with reason API_UNAVAILABLE, whatever gRPC raises. Calls are not retried here; the page retries.
@@ -14,6 +15,7 @@ import grpc
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 from shelm.channel import Silence, channel_options
+from shelm.routing import episode_metadata
 from shelm.v1 import agent_pb2, agent_pb2_grpc, errors_pb2
 
 from services.protocol.reasons import failure
@@ -38,7 +40,7 @@ class PublicApi:
         """Calls a unary method and returns its response. within: timeout in seconds, if not the default."""
         began, call = time.monotonic(), getattr(self._stub, method)
         try:
-            reply = await call(request, timeout=within or self._timeout, metadata=_metadata(authorization))
+            reply = await call(request, timeout=within or self._timeout, metadata=_metadata(authorization, request))
         except grpc.aio.AioRpcError as error:
             self._channel.failed(error, began)
             if problem := handshake_problem(error):
@@ -91,5 +93,5 @@ def _unreachable() -> ServiceError:
     return failure(errors_pb2.ERROR_REASON_API_UNAVAILABLE, "the public API cannot be reached", retry_after=1)
 
 
-def _metadata(authorization: str) -> tuple[tuple[str, str], ...]:
-    return (("authorization", authorization),) if authorization else ()
+def _metadata(authorization: str, request: Message) -> tuple[tuple[str, str], ...]:
+    return (*((("authorization", authorization),) if authorization else ()), *episode_metadata(request))

@@ -29,9 +29,9 @@ from services.runtime import traces
 from services.runtime.batching import outcome_of, together
 from services.runtime.errors import Context, ServiceError, check_deadline, deadline_of, invalid
 from services.runtime.logs import in_episode
-from services.triton.client import Triton
 from services.triton.memory import TritonMemory
 from services.triton.models import model_name
+from services.triton.servers import TritonServers
 
 log = logging.getLogger(__name__)
 MAX_HISTORIES = 2048  # per EncodeHistories call
@@ -55,7 +55,7 @@ class MemoryAgent:
     check: StepCheck
 
 
-def load_agent(bundle: AgentBundle, settings: AgentSettings, slots: int, triton: Triton | None) -> MemoryAgent:
+def load_agent(bundle: AgentBundle, settings: AgentSettings, slots: int, triton: TritonServers | None) -> MemoryAgent:
     """Loads one agent with its engine: slots in this process, or the model in `triton`."""
     if triton:
         k, size = bundle.manifest.retrieval.k, len(load_vocabulary(bundle))

@@ -24,9 +24,9 @@ from services.agent_settings import AgentSettings
 from services.policy.caches import CachedEncoder
 from services.protocol.reasons import failure
 from services.runtime.batching import Queue, in_thread, make_batcher
-from services.triton.client import Triton
 from services.triton.models import Op, model_name
 from services.triton.policy import FramesAsTheyAre, triton_policy
+from services.triton.servers import TritonServers
 
 INLINE_BELOW = 0.001  # seconds that a decision may keep the event loop; the way to a thread and back costs 0.2 to 0.5 ms
 
@@ -78,7 +78,9 @@ class WordlessAgent(ServedAgent):
         return self.bundle.manifest.observation.channels
 
 
-def load_served(bundle: Bundle, settings: AgentSettings, triton: Triton | None, *, cache_frames: int = 0) -> ServedAgent:
+def load_served(
+    bundle: Bundle, settings: AgentSettings, triton: TritonServers | None, *, cache_frames: int = 0
+) -> ServedAgent:
     """Loads an agent with words or without; one without is always run in this process."""
     if isinstance(bundle, WordlessBundle):
         return _load_wordless(bundle, settings)
@@ -97,7 +99,9 @@ def _load_wordless(bundle: WordlessBundle, settings: AgentSettings) -> WordlessA
     )
 
 
-def load_agent(bundle: AgentBundle, settings: AgentSettings, triton: Triton | None, *, cache_frames: int = 0) -> PolicyAgent:
+def load_agent(
+    bundle: AgentBundle, settings: AgentSettings, triton: TritonServers | None, *, cache_frames: int = 0
+) -> PolicyAgent:
     """Loads one agent, with queues to a thread of this process or to the model in `triton`.
 
     cache_frames: frames whose features are kept in this process.

@@ -19,8 +19,8 @@ from services.runtime.slot_metrics import export_slots
 from services.runtime.telemetry import agent_labels
 from services.store.history import HistoryReader
 from services.triton.act import TritonAct
-from services.triton.client import Triton
 from services.triton.models import model_name
+from services.triton.servers import TritonServers
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Computation:
 def make_computation(
     settings: PolicyServerSettings,
     bundles: Sequence[AgentBundle],
-    triton: Triton | None,
+    triton: TritonServers | None,
     redis: Any,
     connect: Callable[[], Backends],
 ) -> Computation:

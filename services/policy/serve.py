@@ -30,8 +30,8 @@ def _connect(settings: PolicySettings) -> Backends:
     def memory_at(address: str, host: str) -> RemoteMemory:
         return RemoteMemory(connect(address, size, tls, name=host), token=token, **limits)
 
-    retrieval = RetrievalReplicas(settings.retrieval_target, "retrieval", retrieval_at)
-    memory = MemoryReplicas(settings.memory_target, "memory", memory_at)
+    retrieval = RetrievalReplicas(settings.retrieval_target, retrieval_at)
+    memory = MemoryReplicas(settings.memory_target, memory_at)
 
     async def missing() -> list[str]:
         return [*await retrieval.missing(), *await memory.missing()]

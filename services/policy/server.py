@@ -30,7 +30,7 @@ from services.store.episodes import EpisodeStore
 from services.store.periodic import Periodic
 from services.store.pressure import Pressure
 from services.store.redis import connect_redis
-from services.triton.client import connect_triton
+from services.triton.servers import connect_triton
 
 ITEM = 1024  # bytes of an item of a batch beside its frame
 

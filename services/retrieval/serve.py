@@ -7,8 +7,8 @@ from services.retrieval.service import RetrievalServicer, load_agent
 from services.retrieval.settings import RetrievalSettings
 from services.runtime.server import GrpcServer, serve_until_stopped
 from services.runtime.tokens import INNER
-from services.triton.client import connect_triton
 from services.triton.models import model_name
+from services.triton.servers import connect_triton
 
 
 async def main(settings: RetrievalSettings) -> None:

@@ -25,9 +25,9 @@ from services.runtime.batching import Queue, in_thread, make_batcher, together
 from services.runtime.cache_metrics import export_cache
 from services.runtime.errors import Context, deadline_of, invalid
 from services.runtime.telemetry import agent_labels
-from services.triton.client import Triton
 from services.triton.models import model_name
 from services.triton.retrieval import triton_retrieval
+from services.triton.servers import TritonServers
 
 MAX_PAGE = 10_000
 RETRIEVE = "/shelm.internal.v1.RetrievalService/Retrieve"
@@ -42,7 +42,9 @@ class RetrievalAgent:
     queue: Queue[Observation, list[Word]]
 
 
-def load_agent(bundle: AgentBundle, settings: AgentSettings, cache_frames: int, triton: Triton | None) -> RetrievalAgent:
+def load_agent(
+    bundle: AgentBundle, settings: AgentSettings, cache_frames: int, triton: TritonServers | None
+) -> RetrievalAgent:
     """Loads one agent with its queue, for a thread of this process or for the model in `triton`."""
     if triton:
         vocabulary = load_vocabulary(bundle)

@@ -16,8 +16,8 @@ from services.runtime.telemetry import agent_labels
 from services.standalone.settings import StandaloneSettings
 from services.store.history import HistoryReader
 from services.store.redis import connect_redis
-from services.triton.client import connect_triton
 from services.triton.models import model_name
+from services.triton.servers import connect_triton
 
 
 async def main(settings: StandaloneSettings) -> None:

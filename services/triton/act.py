@@ -20,9 +20,10 @@ from agent.memory.slots import SlotMiss
 from agent.policy.actor_critic import Parameters
 from agent.vocabulary import Word, load_vocabulary
 from services.protocol.reasons import failure
-from services.triton.client import Row, Triton, TritonModel, text_of, text_tensor
-from services.triton.memory import TritonMemory
+from services.triton.client import Row, text_of, text_tensor
+from services.triton.memory import TritonMemory, episode_of
 from services.triton.models import Op, Status, model_name
+from services.triton.servers import TritonModel, TritonServers
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +50,13 @@ class Acted:
 class TritonAct:
     """The model of one bundle. slots: its memory slots, but for steps, which only an Act takes."""
 
-    def __init__(self, server: Triton, bundle: AgentBundle) -> None:
+    def __init__(self, servers: TritonServers, bundle: AgentBundle) -> None:
         vocabulary, k = load_vocabulary(bundle), bundle.manifest.retrieval.k
         self.model, self._words = model_name("act", bundle.digest), vocabulary.words
         check = StepCheck(tokens_per_step=k, vocabulary_size=len(vocabulary), agent_digest=bundle.digest)
-        self.slots = TritonMemory(server, self.model, tokens_per_step=k, check=check)
+        self.slots = TritonMemory(servers, self.model, tokens_per_step=k, check=check)
         self._call: TritonModel[Row, Acted | SlotMiss] = TritonModel(
-            server, self.model, name="act", encode=lambda row: row, decode=self._answer
+            servers, self.model, name="act", key=episode_of, encode=lambda row: row, decode=self._answer
         )
 
     async def act(self, step: ActStep, *, past: Sequence[int] | None = None, deadline: float | None) -> Acted | SlotMiss:

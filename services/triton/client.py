@@ -1,4 +1,4 @@
-"""A Triton Inference Server as an engine: one request per item; Triton forms the batches.
+"""A connection to one Triton Inference Server.
 
 Contract: `infer` sends one row and returns its outputs. The caller's deadline applies to the request, and a caller that
 disconnects cancels it. The channel reconnects automatically, so a restarted Triton is used from the next call on, and is
@@ -12,8 +12,8 @@ flight, it is RESOURCE_EXHAUSTED. Whatever else the client library raises is MOD
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import grpc
 import numpy as np
@@ -23,17 +23,13 @@ from shelm.channel import Silence, channel_options
 from shelm.v1 import errors_pb2
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from services.agent_settings import AgentSettings
 from services.protocol.reasons import failure
-from services.runtime import telemetry, traces
 from services.runtime.errors import ServiceError, deadline_passed, queue_full
 from services.runtime.logs import Sparse
 
 log = logging.getLogger(__name__)
 _log = Sparse(log)
 Row = Mapping[str, NDArray[Any]]  # tensors by name, without the batch dimension
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 READY_TIMEOUT = 1.0  # seconds
 RETRY_AFTER = 0.5
 DEAD = "is not healthy"  # what the Python backend says of a model whose process has ended
@@ -101,56 +97,22 @@ class Triton:
             return failure(errors_pb2.ERROR_REASON_DEADLINE, f"model {model} did not answer before the caller's deadline")
         if code is grpc.StatusCode.INTERNAL and DEAD in str(error):
             log.error("the process of model %s is gone: %s", model, error)
-            text = f"the process of model {model} in Triton has ended; an operator must load the model again"
-            return failure(errors_pb2.ERROR_REASON_MODEL_UNAVAILABLE, text, retry_after=RETRY_AFTER)
+            return unreachable(f"the process of model {model} in Triton has ended; an operator must load the model again")
         if code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT):
             log.error("model %s failed: %s", model, error)
             return failure(errors_pb2.ERROR_REASON_MODEL_FAILED, f"model {model} failed")
         if not isinstance(error, (InferenceServerException, grpc.RpcError)):
             _log.error(type(error).__name__, f"a call of Triton failed: {type(error).__name__}: {error}", error)
-        text = f"the model server cannot be reached: {code.name}"
-        return failure(errors_pb2.ERROR_REASON_MODEL_UNAVAILABLE, text, retry_after=RETRY_AFTER)
+        return unreachable(f"the model server cannot be reached: {code.name}")
+
+
+def unreachable(text: str) -> ServiceError:
+    """UNAVAILABLE with the reason of a model server that is away."""
+    return failure(errors_pb2.ERROR_REASON_MODEL_UNAVAILABLE, text, retry_after=RETRY_AFTER)
 
 
 def _connect(target: str) -> Any:
     return triton.InferenceServerClient(target, channel_args=channel_options(reconnect=1.0))
-
-
-def connect_triton(settings: AgentSettings) -> Triton | None:
-    """Returns a connection if the engine is Triton, else None; must be called in a running event loop."""
-    if settings.engine == "local":
-        return None
-    return Triton(settings.triton_target, timeout=settings.triton_timeout, max_in_flight=settings.max_queue)
-
-
-class TritonModel(Generic[Item, Result]):
-    """A Triton model with the interface of a `Queue`."""
-
-    def __init__(
-        self,
-        server: Triton,
-        model: str,
-        *,
-        name: str,
-        encode: Callable[[Item], Row],
-        decode: Callable[[Mapping[str, NDArray[Any]]], Result],
-    ) -> None:
-        """name: for the metrics. encode: item -> inputs. decode: outputs -> result; may raise."""
-        self.server, self.model = server, model
-        self._name, self._encode, self._decode = name, encode, decode
-        self._tracer = traces.tracer()
-
-    async def submit(self, item: Item, *, deadline: float | None = None) -> Result:
-        """Sends one item to the model and returns its result; implements `Queue.submit`."""
-        started = time.monotonic()
-        with self._tracer.span("run", {"shelm.queue": self._name}) if self._tracer else traces.NOTHING:
-            outputs = await self.server.infer(self.model, self._encode(item), deadline=deadline)
-        telemetry.RUN_SECONDS.labels(self._name).observe(time.monotonic() - started)
-        return self._decode(outputs)
-
-    def put(self, items: Sequence[Item], *, deadline: float | None = None) -> "asyncio.Future[list[Result | BaseException]]":
-        """Sends several items; implements `Queue.put`."""
-        return asyncio.gather(*(self.submit(item, deadline=deadline) for item in items), return_exceptions=True)
 
 
 def text_tensor(text: str) -> NDArray[Any]:

@@ -5,8 +5,7 @@ nothing else.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +13,9 @@ from numpy.typing import NDArray
 from agent.history import DIGEST_BYTES, MemoryStep, MemoryVector
 from agent.memory.checks import StepCheck
 from agent.memory.slots import SlotCounts, SlotMiss
-from services.triton.client import Row, Triton, TritonModel, text_of, text_tensor
+from services.triton.client import Row, text_of, text_tensor
 from services.triton.models import Op, Status, read_counts
-
-Outputs = Mapping[str, NDArray[Any]]
+from services.triton.servers import Outputs, TritonModel, TritonServers
 
 
 class TritonMemory:
@@ -25,11 +23,11 @@ class TritonMemory:
 
     dtype = ""
 
-    def __init__(self, server: Triton, model: str, *, tokens_per_step: int, check: StepCheck) -> None:
+    def __init__(self, servers: TritonServers, model: str, *, tokens_per_step: int, check: StepCheck) -> None:
         self._check = check  # Triton itself would reject a wrong shape without naming the field
         self._nothing = MemoryStep("", 0, (0,) * tokens_per_step, bytes(DIGEST_BYTES))
         self._call: TritonModel[Row, Outputs] = TritonModel(
-            server, model, name="memory", encode=lambda row: row, decode=lambda outputs: outputs
+            servers, model, name="memory", key=episode_of, encode=lambda row: row, decode=lambda outputs: outputs
         )
 
     def put(
@@ -66,14 +64,21 @@ class TritonMemory:
         return answer.vector
 
     async def forget(self, episode_ids: Sequence[str]) -> int:
-        """Drops the slots of episodes; returns how many there were."""
+        """Drops the slots of episodes at every server, because several may have served one; returns how many there were."""
         steps = [MemoryStep(one, 0, self._nothing.vocabulary_rows, self._nothing.history_digest) for one in episode_ids]
-        answers = await asyncio.gather(*(self._call.submit(_row(Op.FORGET, step)) for step in steps))
-        return sum(int(answer["NEEDED"][0]) for answer in answers)
+        answers = await asyncio.gather(*(self._call.submit_each(_row(Op.FORGET, step)) for step in steps))
+        return sum(int(answer["NEEDED"][0]) for each in answers for answer in each)
 
     async def counts(self) -> SlotCounts:
-        """Returns usage and counters since the model was loaded."""
-        return read_counts((await self._call.submit(_row(Op.COUNTS, self._nothing)))["COUNTS"])
+        """Returns usage and counters since the model was loaded, of all servers together."""
+        answers = await self._call.submit_each(_row(Op.COUNTS, self._nothing))
+        return read_counts(np.sum([answer["COUNTS"] for answer in answers], axis=0))
+
+
+def episode_of(row: Row) -> bytes:
+    """What chooses the server of a row: its episode, whose slot is there, or without one its history."""
+    name: bytes = row["EPISODE"][0]
+    return name or row["PAST"].tobytes()
 
 
 def _row(op: Op, step: MemoryStep) -> Row:

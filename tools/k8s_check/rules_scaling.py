@@ -2,45 +2,38 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
-import yaml
 
 from tools.k8s_check.facts import Facts
-from tools.k8s_check.manifests import Manifests
+from tools.k8s_check.manifests import Manifests, Object
 
-ADAPTER = Path(__file__).parents[2] / "deploy" / "k8s" / "components" / "autoscaling" / "prometheus-adapter-values.yaml"
 TRITON_SERIES = frozenset({"nv_inference_pending_request_count"})  # of Triton's own exporter
 _SERIES = re.compile(r"\b(?:shelm|nv)_\w+")
+_LABEL = re.compile(r"(namespace|container)=\"(\w+)\"")
 
 
-def adapter_rules(path: Path = ADAPTER) -> dict[str, list[str]]:
-    """Returns the custom metrics of the Prometheus adapter: name -> its queries."""
-    rules: list[dict[str, Any]] = yaml.safe_load(path.read_text())["rules"]["custom"]
-    return {rule["name"]["as"]: [rule["seriesQuery"], rule["metricsQuery"]] for rule in rules}
-
-
-def adapter_problems(rules: dict[str, list[str]], facts: Facts) -> Iterator[str]:
-    """The adapter queries only series that are exported."""
-    for name, queries in rules.items():
-        yield from (f"prometheus-adapter metric {name}: nobody exports {one}" for one in _unknown(" ".join(queries), facts))
-
-
-def autoscalers(manifests: Manifests, _: Facts) -> Iterator[str]:
-    """An autoscaler targets a workload without a fixed number of replicas, and uses metrics that the adapter provides."""
-    offered = adapter_rules()
-    for one in manifests.of("HorizontalPodAutoscaler"):
-        place, target = f"HorizontalPodAutoscaler {one['metadata']['name']}", one["spec"]["scaleTargetRef"]
+def autoscalers(manifests: Manifests, facts: Facts) -> Iterator[str]:
+    """An autoscaler targets a workload without a fixed number of replicas, by metrics that this workload exports."""
+    for one in manifests.of("ScaledObject"):
+        place, target = f"ScaledObject {one['metadata']['name']}", one["spec"]["scaleTargetRef"]
         found = manifests.find(target["kind"], target["name"])
         if not found:
             yield f"{place}: no {target['kind']} {target['name']}"
-        elif "replicas" in found["spec"]:
+            continue
+        if "replicas" in found["spec"]:
             yield f"{place}: {target['kind']} {target['name']} fixes its number of replicas too"
-        for metric in one["spec"]["metrics"]:
-            name = metric.get("pods", {}).get("metric", {}).get("name")
-            if name and name not in offered:
-                yield f"{place}: the Prometheus adapter offers no metric {name}"
+        for trigger in one["spec"]["triggers"]:
+            if trigger["type"] == "prometheus":
+                yield from (f"{place}: {problem}" for problem in _query(trigger["metadata"]["query"], found, facts))
+
+
+def _query(query: str, target: Object, facts: Facts) -> Iterator[str]:
+    yield from (f"nobody exports {name}" for name in _unknown(query, facts))
+    containers = [one["name"] for one in target["spec"]["template"]["spec"]["containers"]]
+    labels = dict(_LABEL.findall(query))
+    if labels.get("namespace") != target["metadata"]["namespace"]:
+        yield f"the query is not about the namespace {target['metadata']['namespace']}"
+    if labels.get("container") not in containers:
+        yield f"the query is not about a container of {target['metadata']['name']}"
 
 
 def alerts(manifests: Manifests, facts: Facts) -> Iterator[str]:

@@ -129,6 +129,8 @@ def _address(manifests: Manifests, workload: Workload, variable: str, value: str
         yield f"no container port {value.rpartition(':')[2]}"
     if variable.startswith(PREFIX) and variable.endswith(("_TARGET", "_URL")):
         host, _, port = value.rpartition("@")[2].rpartition("//")[2].partition("/")[0].partition(":")
+        if host == "127.0.0.1" and len(workload.lasting) > 1:  # a sidecar
+            return
         service = manifests.find("Service", host)
         if not service or int(port) not in [one["port"] for one in service["spec"]["ports"]]:
             yield f"no Service {host} with port {port}"

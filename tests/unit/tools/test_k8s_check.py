@@ -24,7 +24,7 @@ from tools.k8s_check.kustomize import (
     render,
 )
 from tools.k8s_check.manifests import Manifests, Object, variables
-from tools.k8s_check.rules_scaling import adapter_problems, adapter_rules
+from tools.k8s_check.rules_capacity import fits, quantity
 from tools.k8s_check.schemas import SchemasMissing, schema_problems
 
 EVERYTHING = Combination("laptop", COMPONENTS)
@@ -85,6 +85,16 @@ def settings_map(manifests: Manifests) -> Object:
     return next(one["data"] for one in manifests.of("ConfigMap") if "shelm-settings" in one["metadata"]["name"])
 
 
+def trigger(manifests: Manifests, name: str, **metadata: str) -> None:
+    the(manifests, "ScaledObject", name)["spec"]["triggers"].append({"type": "prometheus", "metadata": metadata})
+
+
+def proxy(manifests: Manifests, file: str, old: str, new: str) -> None:
+    config = next(one for one in manifests.of("ConfigMap") if one["metadata"]["name"].startswith("proxy-config"))
+    assert old in config["data"][file]
+    config["data"][file] = config["data"][file].replace(old, new)
+
+
 def env(manifests: Manifests, name: str, variable: str) -> Object:
     found: Object = next(one for one in container(manifests, name)["env"] if one["name"] == variable)
     return found
@@ -110,7 +120,7 @@ PLANTED: dict[str, tuple[Break, str]] = {
     ),
     "service to a port that is not there": (
         lambda m: the(m, "Service", "policy")["spec"]["ports"][0].update(targetPort="http"),
-        "Deployment policy has no container port http",
+        "Deployment proxy has no container port http",
     ),
     "headless service with another port": (
         lambda m: the(m, "Service", "memory")["spec"]["ports"][0].update(port=80),
@@ -121,8 +131,8 @@ PLANTED: dict[str, tuple[Break, str]] = {
         "policy serves no health for 'shelm.v1.PolicyService'",
     ),
     "probe of a port that is not there": (
-        lambda m: container(m, "triton")["readinessProbe"]["grpc"].update(port=8003),
-        "Deployment triton/triton: readinessProbe: no container port 8003",
+        lambda m: container(m, "triton", "StatefulSet")["readinessProbe"]["grpc"].update(port=8003),
+        "StatefulSet triton/triton: readinessProbe: no container port 8003",
     ),
     "restart for a peer that is away": (
         lambda m: container(m, "policy").update(livenessProbe=container(m, "policy")["readinessProbe"]),
@@ -161,11 +171,13 @@ PLANTED: dict[str, tuple[Break, str]] = {
         "redis-cluster/redis: readOnlyRootFilesystem is not True",
     ),
     "privileges": (
-        lambda m: container(m, "triton")["securityContext"].pop("allowPrivilegeEscalation"),
+        lambda m: container(m, "triton", "StatefulSet")["securityContext"].pop("allowPrivilegeEscalation"),
         "triton/triton: allowPrivilegeEscalation is not False",
     ),
     "capabilities": (
-        lambda m: container(m, "triton")["securityContext"].update(capabilities={"drop": ["ALL"], "add": ["SYS_PTRACE"]}),
+        lambda m: container(m, "triton", "StatefulSet")["securityContext"].update(
+            capabilities={"drop": ["ALL"], "add": ["SYS_PTRACE"]}
+        ),
         "triton/triton: capabilities are not dropped",
     ),
     "no seccomp": (
@@ -243,18 +255,40 @@ PLANTED: dict[str, tuple[Break, str]] = {
     ),
     "no budget": (lambda m: drop(m, "PodDisruptionBudget", "memory"), "Deployment memory: 0 PodDisruptionBudgets"),
     "autoscaler without its metric": (
-        lambda m: the(m, "HorizontalPodAutoscaler", "policy")["spec"]["metrics"].append(
-            {"type": "Pods", "pods": {"metric": {"name": "shelm_queue_length"}, "target": {}}}
-        ),
-        "HorizontalPodAutoscaler policy: the Prometheus adapter offers no metric shelm_queue_length",
+        lambda m: trigger(m, "memory", query='rate(shelm_queue_length{namespace="shelm",container="memory"}[1m])'),
+        "ScaledObject memory: nobody exports shelm_queue_length",
+    ),
+    "autoscaler by the metric of another service": (
+        lambda m: trigger(m, "memory", query='shelm_queue_seconds_sum{namespace="shelm",container="policy"}'),
+        "ScaledObject memory: the query is not about a container of memory",
+    ),
+    "autoscaler by the metric of another namespace": (
+        lambda m: trigger(m, "memory", query='shelm_queue_seconds_sum{container="memory"}'),
+        "ScaledObject memory: the query is not about the namespace shelm",
     ),
     "autoscaler of nothing": (
-        lambda m: the(m, "HorizontalPodAutoscaler", "memory")["spec"]["scaleTargetRef"].update(name="memroy"),
-        "HorizontalPodAutoscaler memory: no Deployment memroy",
+        lambda m: the(m, "ScaledObject", "memory")["spec"]["scaleTargetRef"].update(name="memroy"),
+        "ScaledObject memory: no Deployment memroy",
     ),
     "replicas fixed against the autoscaler": (
         lambda m: the(m, "Deployment", "policy")["spec"].update(replicas=2),
         "Deployment policy fixes its number of replicas too",
+    ),
+    "proxy before a server that is not there": (
+        lambda m: drop(m, "Service", "policy-replicas"),
+        "no Service policy-replicas with port 50051",
+    ),
+    "proxy that listens elsewhere": (
+        lambda m: proxy(m, "envoy.yaml", "port_value: 50051", "port_value: 50050"),
+        ": no container port 50050",
+    ),
+    "route to nowhere": (
+        lambda m: proxy(m, "routes.yaml", "cluster: servers", "cluster: server"),
+        ": no cluster server",
+    ),
+    "file that is not mounted": (
+        lambda m: proxy(m, "envoy.yaml", "/etc/envoy/routes.yaml", "/etc/envoy/route.yaml"),
+        ": no file /etc/envoy/route.yaml",
     ),
     "alert on a metric that nobody exports": (
         lambda m: the(m, "PrometheusRule", "shelm")["spec"]["groups"][0]["rules"][0].update(
@@ -283,11 +317,11 @@ PLANTED: dict[str, tuple[Break, str]] = {
     ),
     "everybody may act": (
         lambda m: rule(m, "client-to-policy", "ingress").pop("from"),
-        "network policies allow stranger -> policy:8443",
+        "network policies allow stranger -> proxy:8443",
     ),
     "past the encryption": (
         lambda m: rule(m, "client-to-policy", "ingress").pop("ports"),
-        "network policies allow client -> policy:50051",
+        "network policies allow client -> proxy:50051",
     ),
     "edge missing at its source": (
         lambda m: the(m, "NetworkPolicy", "memory")["spec"]["egress"].pop(0),
@@ -315,14 +349,30 @@ MISSHAPEN: dict[str, tuple[Break, str]] = {
         "Service policy: spec.ports",
     ),
     "unknown kind": (lambda m: the(m, "Service", "policy").update(apiVersion="v2"), "knows no v2 Service"),
+    "unknown field of an autoscaler": (
+        lambda m: the(m, "ScaledObject", "policy")["spec"].update(minReplicas=2),
+        "ScaledObject policy: spec: ",
+    ),
+    "number where KEDA wants a text": (
+        lambda m: trigger(m, "policy", threshold=8),  # type: ignore[arg-type]
+        "ScaledObject policy: spec.triggers",
+    ),
+    "behaviour that no autoscaler has": (
+        lambda m: the(m, "ScaledObject", "policy")["spec"].update(
+            advanced={"horizontalPodAutoscalerConfig": {"behavior": {"scaleUp": {"policies": [{"type": "Percent"}]}}}}
+        ),
+        "HorizontalPodAutoscaler policy: spec.behavior.scaleUp.policies",
+    ),
 }
+# Where one of a misshapen kind may be.
+SHAPED = ("Deployment", "Service", "ScaledObject")
 
 
 @pytest.mark.slow
 def test_every_real_combination_is_accepted(kubectl: str, facts: Facts) -> None:
     pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate==1.37.0")
     combinations = list(all_combinations())
-    assert {one.overlay for one in combinations} == {"laptop", "cpu", "gpu"}
+    assert {one.overlay for one in combinations} == {"laptop", "cpu", "gpu", "cells"}
     assert EVERYTHING in combinations
     assert check(combinations, Checker(facts), facts) == {}
 
@@ -339,10 +389,9 @@ def test_a_planted_error_is_caught(name: str, everything: Manifests, facts: Fact
 def test_what_kubernetes_would_refuse_is_caught(name: str, everything: Manifests) -> None:
     pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate==1.37.0")
     breaks, expected = MISSHAPEN[name]
-    broken = next(one for one in everything.of("Deployment", "Service") if one["metadata"]["name"] == "policy")
-    assert list(schema_problems(broken)) == []
+    assert [problem for one in everything.of(*SHAPED) for problem in schema_problems(one)] == []
     breaks(everything)
-    found = [problem for one in everything.of("Deployment", "Service") for problem in schema_problems(one)]
+    found = [problem for one in everything.of(*SHAPED) for problem in schema_problems(one)]
     assert [problem for problem in found if expected in problem]
 
 
@@ -355,19 +404,66 @@ def test_one_redis_may_be_reached_by_policy_and_memory_alone(rendered: dict[Comb
     assert "network policies allow retrieval -> redis:6379" in rule_problems(manifests, facts)
 
 
-def test_an_autoscaler_metric_is_computed_from_what_services_export(facts: Facts) -> None:
-    assert list(adapter_problems(adapter_rules(), facts)) == []
-    renamed = Facts(facts.services, facts.series - {"shelm_queue_seconds_sum"})
-    expected = "prometheus-adapter metric shelm_queue_depth: nobody exports shelm_queue_seconds_sum"
-    assert list(adapter_problems(adapter_rules(), renamed)) == [expected]
+def test_a_cell_needs_a_service_of_its_name_and_has_one(kubectl: str, facts: Facts) -> None:
+    manifests = Manifests.parse(render(kubectl, Combination("cells")))
+    assert rule_problems(manifests, facts) == []
+    the(manifests, "StatefulSet", "cell")["spec"]["replicas"] = 3
+    assert rule_problems(manifests, facts) == ["Service cell-3: selects no pod"]
+    drop(manifests, "Service", "cell-3")
+    assert rule_problems(manifests, facts) == [
+        f"Deployment proxy: ConfigMap {name}: no Service cell-3 with port 50051"
+        for name in (one["metadata"]["name"] for one in manifests.of("ConfigMap"))
+        if name.startswith("proxy-config")
+    ]
+
+
+def test_the_laptop_overlay_fits_a_laptop(kubectl: str) -> None:
+    manifests = copy.deepcopy(Manifests.parse(render(kubectl, Combination("laptop"))))
+    assert list(fits("laptop", manifests)) == []
+    container(manifests, "memory")["resources"]["requests"]["memory"] = "6Gi"
+    assert list(fits("laptop", manifests)) == ["laptop: requests 7.58e+09 of memory, of which a node has 8e+09 - 1e+09"]
+
+
+def gpu_memory(manifests: Manifests) -> None:
+    container(manifests, "triton", "StatefulSet")["resources"]["limits"]["memory"] = "16Gi"
+
+
+def gpu_slots(manifests: Manifests) -> None:
+    given = pod(manifests, "triton", "StatefulSet")["initContainers"][1]["env"]
+    next(one for one in given if one["name"] == "SLOT_BYTES")["value"] = "40000000000"
+
+
+def gpu_volume(manifests: Manifests) -> None:
+    next(one for one in pod(manifests, "policy")["volumes"] if one["name"] == "agents")["emptyDir"]["sizeLimit"] = "2Gi"
+
+
+@pytest.mark.parametrize(
+    ("breaks", "expected"),
+    [
+        (gpu_memory, "its limit is 1.72e+10"),
+        (gpu_slots, "of a GPU with 8e+10"),
+        (gpu_volume, "Deployment policy: the volume"),
+    ],
+)
+def test_bundles_of_the_papers_sizes_fit_the_gpu_overlay(kubectl: str, breaks: Break, expected: str) -> None:
+    manifests = copy.deepcopy(Manifests.parse(render(kubectl, Combination("gpu"))))
+    assert list(fits("gpu", manifests)) == []
+    breaks(manifests)
+    (problem,) = fits("gpu", manifests)
+    assert expected in problem
+
+
+@pytest.mark.parametrize(("text", "number"), [("250m", 0.25), ("8Gi", 8 * 2**30), ("2", 2.0), ("1G", 1e9), (3, 3.0)])
+def test_quantities_are_read_as_kubernetes_does(text: str | int, number: float) -> None:
+    assert quantity(text) == number
 
 
 def test_a_patch_of_nothing_is_named_with_its_combination(kubectl: str, tmp_path: Path) -> None:
     for folder in ("base", "components", "overlays"):
         shutil.copytree(kustomize.ROOT / folder, tmp_path / folder)
     assert render(kubectl, Combination("cpu", ("tls",)), tmp_path)
-    sidecar = tmp_path / "components/tls/sidecar.yaml"
-    sidecar.write_text(sidecar.read_text().replace("name: policy", "name: pollicy"))
+    service = tmp_path / "components/tls/service.yaml"
+    service.write_text(service.read_text().replace("name: policy", "name: pollicy"))
     with pytest.raises(CannotRender, match=r"cpu \+ tls: .*pollicy"):
         render(kubectl, Combination("cpu", ("tls",)), tmp_path)
 

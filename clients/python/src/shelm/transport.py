@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 from shelm.errors import ClientClosed, ShelmError, Unavailable
 from shelm.primitives import Connection
 from shelm.retry import Attempts
+from shelm.routing import episode_metadata
 from shelm.settings import Settings
 from shelm.status import error_from_call
 
@@ -67,7 +68,7 @@ class Transport:
     @contextmanager
     def stream(self, method: str, request: Message) -> Iterator[Any]:
         """Opens a server stream for `for`, without deadline or retries; leaving the block cancels the call."""
-        call = getattr(self._opened().stub, method)(request, metadata=self._settings.metadata)
+        call = getattr(self._opened().stub, method)(request, metadata=self._metadata(request))
         try:
             yield call
         except grpc.RpcError as failure:
@@ -93,12 +94,15 @@ class Transport:
     def _answer(self, method: Any, request: Message | bytes, timeout: float) -> Any:
         began = time.monotonic()
         try:
-            answer = method(request, timeout=timeout, metadata=self._settings.metadata)
+            answer = method(request, timeout=timeout, metadata=self._metadata(request))
         except grpc.RpcError as failure:
             self._connection.failed(failure, began)
             raise self._error(failure) from None
         self._connection.answered()
         return answer
+
+    def _metadata(self, request: Message | bytes) -> tuple[tuple[str, str], ...]:
+        return (*self._settings.metadata, *episode_metadata(request))
 
     def _error(self, failure: grpc.RpcError) -> ShelmError:
         error = error_from_call(failure, target=self._settings.target)

@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from shelm.aio.primitives import AsyncConnection
 from shelm.aio.retry import AsyncAttempts
 from shelm.errors import ClientClosed, ShelmError, Unavailable
+from shelm.routing import episode_metadata
 from shelm.settings import Settings
 from shelm.status import error_from_call
 
@@ -66,7 +67,7 @@ class AsyncTransport:
     @asynccontextmanager
     async def stream(self, method: str, request: Message) -> AsyncIterator[Any]:
         """Opens a server stream for `async for`, without deadline or retries; leaving the block cancels the call."""
-        call = getattr(self._opened().stub, method)(request, metadata=self._settings.metadata)
+        call = getattr(self._opened().stub, method)(request, metadata=self._metadata(request))
         try:
             yield call
         except grpc.RpcError as failure:
@@ -92,12 +93,15 @@ class AsyncTransport:
     async def _answer(self, method: Any, request: Message | bytes, timeout: float) -> Any:
         began = time.monotonic()
         try:
-            answer = await method(request, timeout=timeout, metadata=self._settings.metadata)
+            answer = await method(request, timeout=timeout, metadata=self._metadata(request))
         except grpc.RpcError as failure:
             await self._connection.failed(failure, began)
             raise self._error(failure) from None
         self._connection.answered()
         return answer
+
+    def _metadata(self, request: Message | bytes) -> tuple[tuple[str, str], ...]:
+        return (*self._settings.metadata, *episode_metadata(request))
 
     def _error(self, failure: grpc.RpcError) -> ShelmError:
         error = error_from_call(failure, target=self._settings.target)

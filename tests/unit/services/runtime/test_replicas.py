@@ -1,4 +1,4 @@
-"""Replicas behind the policy service: a home for each key, and the next one when it is away."""
+"""Replicas of a server that is called: a home for each key, and the next one when it is away."""
 
 import asyncio
 from collections import Counter
@@ -6,8 +6,8 @@ from collections import Counter
 import grpc
 import pytest
 
-from services.policy.backends.replicas import Replicas
 from services.runtime.errors import ServiceError, invalid
+from services.runtime.replicas import Replicas
 
 KEYS = [f"episode-{i}".encode() for i in range(300)]
 
@@ -30,6 +30,10 @@ class Peer:
         return self.address
 
 
+def unavailable(text: str) -> ServiceError:
+    return ServiceError(grpc.StatusCode.UNAVAILABLE, "NOBODY", text)
+
+
 def some_replicas(count: int) -> tuple[Replicas[Peer], dict[str, Peer]]:
     peers: dict[str, Peer] = {}
 
@@ -38,7 +42,7 @@ def some_replicas(count: int) -> tuple[Replicas[Peer], dict[str, Peer]]:
         return peers[address]
 
     target = ",".join(f"127.0.0.{i + 1}:50053" for i in range(count))
-    return Replicas(target, "memory", connect), peers
+    return Replicas(target, "memory", connect, unavailable), peers
 
 
 async def homes(replicas: Replicas[Peer]) -> dict[bytes, str]:
@@ -119,7 +123,7 @@ async def test_a_connection_is_given_the_name_that_the_certificate_must_be_for(t
         made.append(Peer(address, name))
         return made[-1]
 
-    await Replicas(target, "memory", connect).missing()
+    await Replicas(target, "memory", connect, unavailable).missing()
     assert {peer.host for peer in made} == {host}
 
 
@@ -144,8 +148,9 @@ async def test_each_leaves_out_replicas_that_are_away() -> None:
 
 
 async def test_a_name_stands_for_all_its_addresses_and_one_that_is_unknown_for_none() -> None:
-    replicas = Replicas("localhost:50053", "memory", Peer)
+    replicas = Replicas("localhost:50053", "memory", Peer, unavailable)
     assert await replicas.missing() == []
-    unknown = Replicas("no-such-host.invalid:50053", "memory", Peer)
+    unknown = Replicas("no-such-host.invalid:50053", "memory", Peer, unavailable)
+    assert await unknown.missing() == ["no replica of memory is known"]
     with pytest.raises(ServiceError, match="no replica"):
         await unknown.call(KEYS[0], Peer.work)
