@@ -35,7 +35,7 @@ from training.word_edits import write
 SHIPPED = Path("models/minigrid-memory")
 S11 = "MiniGrid-MemoryS11-v0"
 STEPS = 5000  # of the random walk
-FULL, SHORT = 600, 20  # iterations of a training
+FULL, SHORT = 600, 40  # iterations of a training
 
 
 @dataclass(frozen=True)

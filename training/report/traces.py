@@ -22,10 +22,10 @@ def generated(files: Mapping[str, str]) -> str:
     named = {name.removesuffix(".json").partition("-")[0::2]: json.loads(text) for name, text in files.items()}
     order = list(AGENTS)
     found = sorted(named.items(), key=lambda one: (order.index(one[0][0]), len(one[1]["episodes"])))
-    ends = [[AGENTS[agent], one["env"], *_ends(one["episodes"])] for (agent, _), one in found]
-    failed = [(AGENTS[agent], one["env"], episode) for (agent, _), one in found for episode in _failed(one["episodes"])]
+    ends = [[AGENTS[agent], one["env"], *ends_of(one["episodes"])] for (agent, _), one in found]
+    failed = [(AGENTS[agent], one["env"], episode) for (agent, _), one in found for episode in failed_of(one["episodes"])]
     counts = [
-        [AGENTS[agent], one["env"], *(_count(_failed(one["episodes"]), naming) for naming in NAMINGS)]
+        [AGENTS[agent], one["env"], *(count_of(failed_of(one["episodes"]), naming) for naming in NAMINGS)]
         for (agent, _), one in found
     ]
     parts = [
@@ -41,17 +41,19 @@ def generated(files: Mapping[str, str]) -> str:
     return "\n\n".join(parts)
 
 
-def _ends(episodes: list[dict[str, Any]]) -> list[str]:
+def ends_of(episodes: list[dict[str, Any]]) -> list[str]:
+    """Returns the starts, how many ended in each way, and the share of right ends with its interval."""
     counts = [sum(episode["end"] == end for episode in episodes) for end in ENDS]
     low, high = wilson(counts[0] / len(episodes), len(episodes))
     return [*map(str, [len(episodes), *counts]), f"{counts[0] / len(episodes):.2f} [{low:.2f}, {high:.2f}]"]
 
 
-def _failed(episodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def failed_of(episodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the episodes that did not end at the right object."""
     return [episode for episode in episodes if episode["end"] != "right"]
 
 
-def _count(failed: list[dict[str, Any]], naming: str) -> str:
+def count_of(failed: list[dict[str, Any]], naming: str) -> str:
     """Returns how many failed with this naming: at the wrong object, and never arrived."""
     wrong, never = (sum((one["naming"], one["end"]) == (naming, end) for one in failed) for end in ENDS[1:])
     return f"{wrong} wrong, {never} never" if wrong or never else "-"
