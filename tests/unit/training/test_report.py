@@ -18,7 +18,7 @@ from training.report.raw import load
 
 S7, UNLOCK = "MiniGrid-MemoryS7-v0", "MiniGrid-Unlock-v0"
 STUDY = {run.name: run for run in study.runs()}
-RUNS = STUDY | {run.name: run for run in study.baselines()}
+RUNS = STUDY | {run.name: run for run in (*study.baselines(), *study.encoders())}
 SHELM, CNN = [1.0, 0.5, 0.75, 0.25, 1.0], [0.5, 0.25, 0.25]  # scores of the runs by seed
 LINES = ((2048, 0.9), (30_720, 0.5), (100_352, 0.8), (200_704, 0.7), (800_768, 1.0))  # steps, mean return
 
@@ -300,12 +300,45 @@ def test_baselines_have_a_page_of_their_own(folder: Path) -> None:
     for seed, score in enumerate((1.0, 0.75, 1.0)):
         write_run(folder / "runs", f"baselines-shelm-{seed}", score, **about)
         write_run(folder / "runs", f"baselines-lstm-{seed}", 0.5, **about)
+    ends = [{"end": "right", "naming": "named"}] * 6 + [{"end": "wrong", "naming": "unseen"}] * 2
+    (folder / "runs" / "baselines-shelm-1" / "traces.json").write_text(json.dumps({"episodes": ends}))
     training = report(folder)
     assert study.S11 not in training.split("## Not run")[0]
     text = own.read_text()
     assert row(text.split("SHELM against")[0], "LSTM-PPO")[1] == "3 (0, 1, 2)"
     assert row(section(text, "Settings"), "LSTM-PPO")[1:] == ["5e-05", "0.001", "32x64"]
     assert f"- {study.S11}, helm: seeds 0, 1, 2, 3, 4" in text
+    assert row(text, "shelm-1")[1:7] == ["8", "6", "2", "0", "0.75 [0.41, 0.93]", "2 wrong, 0 never"]
+
+
+def test_what_clips_say_stands_beside_what_is_reached_with_them(folder: Path) -> None:
+    own = folder / "encoders.md"
+    own.write_text(f"By hand.\n{BEGIN}\n{END}\n")
+    said = {"shipped": (1.0, 0), "patch14": (0.75, 2), "patch28": (0.5, 5), "resnet": (1.0, 0), "permuted": (0.0, 0)}
+    for name, (right, same) in said.items():
+        named = {"task_words": {"top1": right}, "whole_vocabulary": {"top1": right}}
+        measured = {"pairs": 10, "pairs_same_word": same, "words": 2, **named}
+        archive.add(folder / "raw" / "encoders.tar.xz", {f"{name}/measured.json": json.dumps(measured)})
+        run = "baselines-shelm-0" if name == "shipped" else f"encoders-{name}-0"
+        write_run(folder / "runs", run, 1 - same / 10)
+    kept = archive.read(folder / "raw" / "encoders.tar.xz")
+    raw = archived(folder)
+    archive.add(raw / "encoders.tar.xz", kept)
+    main(["--raw", str(raw), "--out", str(folder)])
+    text = own.read_text()
+    assert row(text.split("What SHELM reaches")[0], "patch28")[1:] == [
+        "ViT, patch 28",
+        "600",
+        "50 %",
+        "50 %",
+        "2",
+        "5 of 10 pairs (50 %)",
+    ]
+    assert row(section(text, "What SHELM reaches on MemoryS11 alone"), "shipped")[:2] == ["shipped", "1 (0)"]
+    goes = section(text, "Does the return go with what the CLIP says?")
+    assert row(goes, "key and ball with different words")[1:] == ["5", "1.00"]
+    assert float(row(goes, "named right, all words")[2]) < 0.7
+    assert f"- {study.S11}, short: seeds 0, 1, 2" in text
 
 
 def test_what_probes_found_stands_in_a_table_for_each_environment(results: Path) -> None:
