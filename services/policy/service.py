@@ -22,6 +22,7 @@ from services.policy.archive.archiver import Archiver
 from services.policy.archive.reader import Episodes
 from services.policy.backends.interfaces import Slots
 from services.policy.explain.explain import Explainer
+from services.policy.explain.what_if import WhatIf
 from services.policy.recording.frames import Frames
 from services.policy.settings import PolicyServerSettings
 from services.policy.telemetry import WATCHERS, acting, acting_together, ended_by_client, traced_acting
@@ -47,6 +48,7 @@ from services.protocol.fields import (
 from services.protocol.names import caller_name, full_name
 from services.protocol.status import failed_item, item_status
 from services.protocol.values import EpisodeState
+from services.protocol.what_if import parse_what_if, what_if_message
 from services.runtime import traces
 from services.runtime.auth import ANYBODY, caller
 from services.runtime.errors import Context, ServiceError, deadline_of, invalid
@@ -71,6 +73,7 @@ SCOPES = dict.fromkeys(
         "GetMemory",
         "WatchMemory",
         "ExplainStep",
+        "WhatIf",
         "GetFrame",
         "ListAgents",
         "GetAgent",
@@ -79,7 +82,7 @@ SCOPES = dict.fromkeys(
 )
 
 
-READS = tuple(name for name in SCOPES if name not in ("ListEpisodes", "WatchMemory", "ExplainStep"))
+READS = tuple(name for name in SCOPES if name not in ("ListEpisodes", "WatchMemory", "ExplainStep", "WhatIf"))
 
 
 def most_under_way(settings: PolicyServerSettings) -> Mapping[str, int]:
@@ -107,6 +110,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         actor: Actor,
         memory: Slots,
         explainer: Explainer,
+        what_if: WhatIf,
         frames: Frames,
         max_batch_items: int,
         max_watchers: int,
@@ -115,7 +119,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     ) -> None:
         self._agents, self._store, self._actor, self._memory = agents, store, actor, memory
         self._episodes, self._archiver, self._admission = episodes, archiver, admission
-        self._explainer, self._frames = explainer, frames
+        self._explainer, self._what_if, self._frames = explainer, what_if, frames
         self._tracer = traces.tracer()
         self._acting = partial(traced_acting, self._tracer) if self._tracer else acting
         self._max_batch_items = max_batch_items
@@ -391,6 +395,12 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         """How the action probabilities of a committed step depend on each remembered word."""
         explanation = await self._explainer.explain(parse_explain(request), deadline=deadline_of(context))
         return explanation_message(explanation)
+
+    async def WhatIf(  # noqa: N802
+        self, request: agent_pb2.WhatIfRequest, context: Context
+    ) -> agent_pb2.WhatIfResponse:
+        """What the agent would make of a committed step with other memories."""
+        return what_if_message(await self._what_if.what_if(parse_what_if(request), deadline=deadline_of(context)))
 
     async def GetFrame(  # noqa: N802
         self, request: agent_pb2.GetFrameRequest, context: Context

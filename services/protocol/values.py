@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agent.policy.distributions import Distribution
 from agent.policy.heads import Choice
 from agent.vocabulary import Word
 
@@ -137,6 +138,87 @@ class Explanation:
     decision: Decision
     by_word: Sequence[Influence]
     by_step: Sequence[Influence]
+    reach_from_step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Takes a word away, from one step or (None) from all; an empty word means all words of a step."""
+
+    word: str
+    step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Puts a word in the place of another, at one step or (None) at all."""
+
+    word: str
+    replacement: str
+    step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Adds a word after the others of a step."""
+
+    word: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Exchanges two words at all steps."""
+
+    word: str
+    other: str
+
+
+Edit = Remove | Replace | Insert | Swap
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """Another memory. agent: name or digest of the agent that decides; empty for the episode's."""
+
+    edits: Sequence[Edit]
+    agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIfCall:
+    """The request of one WhatIf. observation: None to use the recorded frame."""
+
+    episode_id: str
+    step: int
+    alternatives: Sequence[Alternative]
+    observation: EncodedImage | None = None
+
+
+StepWords = tuple[int, Sequence[Word]]  # the step's number first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhatIfOutcome:
+    """What a policy makes of a memory. change: total variation distance from the memory as it is, 0 .. 1, if there is one.
+    words: of the steps within reach, or of those that were edited.
+    """
+
+    distribution: Distribution
+    most_probable: Choice
+    value: float
+    change: float | None
+    words: Sequence[StepWords]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhatIfAnswer:
+    """What the agent did, and would make of each memory."""
+
+    step: int
+    action: Choice
+    actual: WhatIfOutcome
+    alternatives: Sequence[WhatIfOutcome]
     reach_from_step: int
 
 

@@ -75,11 +75,13 @@ Of = Callable[[str], Gateway]
 def of_unknown(name: str, frame: Frame) -> Mapping[str, Callable[[Gateway], Any]]:
     """Every call that names an episode and does not begin one."""
     explain = agent_pb2.ExplainStepRequest(episode_id=name, step=1, observation=raw(frame))
+    what_if = agent_pb2.WhatIfRequest(episode_id=name, step=1, observation=raw(frame))
     return {
         "GetEpisode": lambda gateway: gateway.episode(name),
         "GetMemory": lambda gateway: gateway.memory(name),
         "WatchMemory": lambda gateway: next(gateway.watch(name)),
         "ExplainStep": lambda gateway: gateway.call("ExplainStep", explain),
+        "WhatIf": lambda gateway: gateway.call("WhatIf", what_if),
         "GetFrame": lambda gateway: gateway.call("GetFrame", agent_pb2.GetFrameRequest(episode_id=name, step=1)),
         "EndEpisode": lambda gateway: gateway.end(name, total_reward=1.0),
         "Act": lambda gateway: gateway.act(name, 1, frame),

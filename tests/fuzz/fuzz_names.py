@@ -24,6 +24,7 @@ FIELDS: dict[str, tuple[str, tuple[int, ...]]] = {
     AGENT + "GetMemory": ("policy", (1, 4)),
     AGENT + "WatchMemory": ("policy", (1, 3)),
     AGENT + "ExplainStep": ("policy", (1,)),
+    AGENT + "WhatIf": ("policy", (1,)),
     AGENT + "GetFrame": ("policy", (1,)),
     AGENT + "GetAgent": ("policy", (1,)),
     RETRIEVAL + "GetVocabulary": ("retrieval", (1, 3)),

@@ -17,6 +17,7 @@ from fuzz_messages import Choose, damage, pick, refill
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 from shelm.v1 import agent_pb2
+from support.edits import insert, remove, swap
 from support.frames import collect_frames, jpeg, png, raw
 from support.process import REPOSITORY
 
@@ -66,6 +67,16 @@ def valid() -> list[tuple[str, str, Message]]:
             "policy",
             AGENT + "ExplainStep",
             pb.ExplainStepRequest(episode_id=name, step=2, observation=raw(frames[2]), max_steps=2),
+        ),
+        (
+            "policy",
+            AGENT + "WhatIf",
+            pb.WhatIfRequest(
+                episode_id=name,
+                step=2,
+                observation=raw(frames[2]),
+                alternatives=[pb.Alternative(edits=[swap("key", "ball"), insert("key", 1), remove(step=0)])],
+            ),
         ),
         ("policy", AGENT + "GetFrame", pb.GetFrameRequest(episode_id=name, step=2)),
         ("policy", AGENT + "ListAgents", pb.ListAgentsRequest()),

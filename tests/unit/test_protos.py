@@ -48,6 +48,7 @@ METHODS = {
     "GetMemory",
     "WatchMemory",
     "ExplainStep",
+    "WhatIf",
     "GetFrame",
     "ListAgents",
     "GetAgent",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from shelm import errors
 from shelm.aio import AsyncClient, AsyncEpisode
 from shelm.client import Client
+from shelm.edits import Alternative, Insert, Remove, Replace, Swap
 from shelm.episode import Episode
 from shelm.errors import ShelmError
 from shelm.policy import RemotePolicy
@@ -19,35 +20,46 @@ from shelm.results import (
     Continuous,
     Decision,
     Discrete,
+    Distribution,
     EpisodeInfo,
     Explanation,
     Influence,
     Memory,
     MemoryStep,
+    Outcome,
     Timing,
     Token,
+    WhatIf,
 )
 from shelm.version import __version__
 
 __all__ = [
     "Act",
     "Agent",
+    "Alternative",
     "AsyncClient",
     "AsyncEpisode",
     "Client",
     "Continuous",
     "Decision",
     "Discrete",
+    "Distribution",
     "Episode",
     "EpisodeInfo",
     "Explanation",
     "Influence",
+    "Insert",
     "Memory",
     "MemoryStep",
+    "Outcome",
     "RemotePolicy",
+    "Remove",
+    "Replace",
     "ShelmError",
+    "Swap",
     "Timing",
     "Token",
+    "WhatIf",
     "__version__",
     "errors",
 ]

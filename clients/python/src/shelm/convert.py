@@ -18,14 +18,17 @@ from shelm.results import (
     Continuous,
     Decision,
     Discrete,
+    Distribution,
     EpisodeInfo,
     Explanation,
     Influence,
     Memory,
     MemoryStep,
+    Outcome,
     Part,
     Timing,
     Token,
+    WhatIf,
 )
 from shelm.v1 import agent_pb2
 
@@ -105,6 +108,37 @@ def explanation_from(response: agent_pb2.ExplainStepResponse) -> Explanation:
         words=[_influence(influence) for influence in response.words],
         steps=[_influence(influence) for influence in response.steps],
         reach_from_step=response.reach_from_step,
+    )
+
+
+def what_if_from(response: agent_pb2.WhatIfResponse) -> WhatIf:
+    """Returns the message as a WhatIf."""
+    return WhatIf(
+        step=response.step,
+        action=_action(response.action),
+        actual=_outcome(response.actual),
+        alternatives=[_outcome(one) for one in response.alternatives],
+        reach_from_step=response.reach_from_step,
+    )
+
+
+def _outcome(outcome: agent_pb2.Outcome) -> Outcome:
+    return Outcome(
+        distribution=_distribution(outcome.distribution),
+        most_probable=_action(outcome.most_probable),
+        value=outcome.value,
+        change=outcome.change if outcome.HasField("change") else None,
+        words={one.step: _tokens(one.tokens) for one in outcome.words},
+    )
+
+
+def _distribution(distribution: agent_pb2.ActionDistribution) -> Distribution:
+    return Distribution(
+        entropy=distribution.entropy,
+        probabilities=tuple(distribution.probabilities.values),
+        mean=tuple(distribution.normal.mean),
+        deviation=tuple(distribution.normal.deviation),
+        parts={part.name: _distribution(part.distribution) for part in distribution.dict.parts},
     )
 
 

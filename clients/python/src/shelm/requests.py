@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from shelm.boundary import invalid
 from shelm.cursor import Cursor
+from shelm.edits import AnyAlternative, alternative_message
 from shelm.observation import Encoding, encode
 from shelm.v1 import agent_pb2
 
@@ -55,6 +57,17 @@ class Requests:
         frame = None if observation is None else self.image(observation)
         step, max_steps, episode_id = natural("step", step), natural("max_steps", max_steps), text("episode_id", episode_id)
         return agent_pb2.ExplainStepRequest(episode_id=episode_id, step=step, observation=frame, max_steps=max_steps)
+
+    def what_if(
+        self, episode_id: str, step: int, alternatives: Sequence[AnyAlternative], observation: Any
+    ) -> agent_pb2.WhatIfRequest:
+        """Returns the request to decide a step again; `observation` None means the frame that the server recorded."""
+        return agent_pb2.WhatIfRequest(
+            episode_id=text("episode_id", episode_id),
+            step=natural("step", step),
+            observation=None if observation is None else self.image(observation),
+            alternatives=[alternative_message(one) for one in alternatives],
+        )
 
 
 def end_request(episode_id: str, total_reward: float | None) -> agent_pb2.EndEpisodeRequest:

@@ -5,7 +5,7 @@ Classes that contain an action compare by identity, because a continuous action 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Union
 
@@ -152,6 +152,53 @@ class Explanation:
     """One for each of the latest earlier steps within reach; the most influential first."""
     reach_from_step: int
     """First step whose words can still reach the memory vector."""
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A probability distribution over actions; which fields are set depends on the kind of action."""
+
+    entropy: float
+    """In nats; of a dict action the sum over its parts, of a continuous one that of the density before clipping."""
+    probabilities: tuple[float, ...] = ()
+    """Probability of each discrete action."""
+    mean: tuple[float, ...] = ()
+    """Mean of each dimension of a continuous action, before clipping to its bounds."""
+    deviation: tuple[float, ...] = ()
+    """Standard deviation of each dimension of a continuous action."""
+    parts: dict[str, Distribution] = field(default_factory=dict)
+    """Of each part of a dict action; the parts are independent."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """The policy's output for a frame and a memory."""
+
+    distribution: Distribution
+    most_probable: Action
+    """The most probable action; for a continuous part its mean, clipped to its bounds."""
+    value: float
+    """The critic's estimate."""
+    change: float | None
+    """Total variation distance from the distribution with the memory as it is, 0 .. 1; None for that one itself, and for
+    another agent whose actions cannot be compared."""
+    words: dict[int, list[Token]]
+    """Words as they stand, by step, oldest first: all within reach, or, of an alternative, those of the edited steps."""
+
+
+@dataclass(frozen=True, eq=False)
+class WhatIf:
+    """What the agent would do at a step with other memories."""
+
+    step: int
+    action: Action
+    """The action of the step."""
+    actual: Outcome
+    """With the memory as it is."""
+    alternatives: list[Outcome]
+    """One for each alternative, in their order."""
+    reach_from_step: int
+    """First step whose words can still reach the memory vector; edits may name it and those after it."""
 
 
 @dataclass(frozen=True)

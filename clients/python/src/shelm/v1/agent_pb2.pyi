@@ -405,6 +405,142 @@ class Influence(_message.Message):
     without: Decision
     def __init__(self, tokens: _Optional[_Iterable[_Union[Token, _Mapping]]] = ..., steps: _Optional[_Iterable[int]] = ..., change: _Optional[float] = ..., without: _Optional[_Union[Decision, _Mapping]] = ...) -> None: ...
 
+class WhatIfRequest(_message.Message):
+    __slots__ = ("episode_id", "step", "observation", "alternatives")
+    EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    OBSERVATION_FIELD_NUMBER: _ClassVar[int]
+    ALTERNATIVES_FIELD_NUMBER: _ClassVar[int]
+    episode_id: str
+    step: int
+    observation: Image
+    alternatives: _containers.RepeatedCompositeFieldContainer[Alternative]
+    def __init__(self, episode_id: _Optional[str] = ..., step: _Optional[int] = ..., observation: _Optional[_Union[Image, _Mapping]] = ..., alternatives: _Optional[_Iterable[_Union[Alternative, _Mapping]]] = ...) -> None: ...
+
+class Alternative(_message.Message):
+    __slots__ = ("edits", "agent")
+    EDITS_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    edits: _containers.RepeatedCompositeFieldContainer[Edit]
+    agent: str
+    def __init__(self, edits: _Optional[_Iterable[_Union[Edit, _Mapping]]] = ..., agent: _Optional[str] = ...) -> None: ...
+
+class Edit(_message.Message):
+    __slots__ = ("remove", "replace", "insert", "swap")
+    REMOVE_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
+    INSERT_FIELD_NUMBER: _ClassVar[int]
+    SWAP_FIELD_NUMBER: _ClassVar[int]
+    remove: RemoveWord
+    replace: ReplaceWord
+    insert: InsertWord
+    swap: SwapWords
+    def __init__(self, remove: _Optional[_Union[RemoveWord, _Mapping]] = ..., replace: _Optional[_Union[ReplaceWord, _Mapping]] = ..., insert: _Optional[_Union[InsertWord, _Mapping]] = ..., swap: _Optional[_Union[SwapWords, _Mapping]] = ...) -> None: ...
+
+class RemoveWord(_message.Message):
+    __slots__ = ("step", "word")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    WORD_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    word: str
+    def __init__(self, step: _Optional[int] = ..., word: _Optional[str] = ...) -> None: ...
+
+class ReplaceWord(_message.Message):
+    __slots__ = ("step", "word", "replacement")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    WORD_FIELD_NUMBER: _ClassVar[int]
+    REPLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    word: str
+    replacement: str
+    def __init__(self, step: _Optional[int] = ..., word: _Optional[str] = ..., replacement: _Optional[str] = ...) -> None: ...
+
+class InsertWord(_message.Message):
+    __slots__ = ("step", "word")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    WORD_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    word: str
+    def __init__(self, step: _Optional[int] = ..., word: _Optional[str] = ...) -> None: ...
+
+class SwapWords(_message.Message):
+    __slots__ = ("word", "other")
+    WORD_FIELD_NUMBER: _ClassVar[int]
+    OTHER_FIELD_NUMBER: _ClassVar[int]
+    word: str
+    other: str
+    def __init__(self, word: _Optional[str] = ..., other: _Optional[str] = ...) -> None: ...
+
+class WhatIfResponse(_message.Message):
+    __slots__ = ("step", "action", "actual", "alternatives", "reach_from_step")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    ACTUAL_FIELD_NUMBER: _ClassVar[int]
+    ALTERNATIVES_FIELD_NUMBER: _ClassVar[int]
+    REACH_FROM_STEP_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    action: Action
+    actual: Outcome
+    alternatives: _containers.RepeatedCompositeFieldContainer[Outcome]
+    reach_from_step: int
+    def __init__(self, step: _Optional[int] = ..., action: _Optional[_Union[Action, _Mapping]] = ..., actual: _Optional[_Union[Outcome, _Mapping]] = ..., alternatives: _Optional[_Iterable[_Union[Outcome, _Mapping]]] = ..., reach_from_step: _Optional[int] = ...) -> None: ...
+
+class Outcome(_message.Message):
+    __slots__ = ("distribution", "most_probable", "value", "change", "words")
+    DISTRIBUTION_FIELD_NUMBER: _ClassVar[int]
+    MOST_PROBABLE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    distribution: ActionDistribution
+    most_probable: Action
+    value: float
+    change: float
+    words: _containers.RepeatedCompositeFieldContainer[StepWords]
+    def __init__(self, distribution: _Optional[_Union[ActionDistribution, _Mapping]] = ..., most_probable: _Optional[_Union[Action, _Mapping]] = ..., value: _Optional[float] = ..., change: _Optional[float] = ..., words: _Optional[_Iterable[_Union[StepWords, _Mapping]]] = ...) -> None: ...
+
+class StepWords(_message.Message):
+    __slots__ = ("step", "tokens")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    tokens: _containers.RepeatedCompositeFieldContainer[Token]
+    def __init__(self, step: _Optional[int] = ..., tokens: _Optional[_Iterable[_Union[Token, _Mapping]]] = ...) -> None: ...
+
+class ActionDistribution(_message.Message):
+    __slots__ = ("probabilities", "normal", "dict", "entropy")
+    PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
+    NORMAL_FIELD_NUMBER: _ClassVar[int]
+    DICT_FIELD_NUMBER: _ClassVar[int]
+    ENTROPY_FIELD_NUMBER: _ClassVar[int]
+    probabilities: FloatVector
+    normal: NormalDistribution
+    dict: DictDistribution
+    entropy: float
+    def __init__(self, probabilities: _Optional[_Union[FloatVector, _Mapping]] = ..., normal: _Optional[_Union[NormalDistribution, _Mapping]] = ..., dict: _Optional[_Union[DictDistribution, _Mapping]] = ..., entropy: _Optional[float] = ...) -> None: ...
+
+class NormalDistribution(_message.Message):
+    __slots__ = ("mean", "deviation")
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    DEVIATION_FIELD_NUMBER: _ClassVar[int]
+    mean: _containers.RepeatedScalarFieldContainer[float]
+    deviation: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, mean: _Optional[_Iterable[float]] = ..., deviation: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class DictDistribution(_message.Message):
+    __slots__ = ("parts",)
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    parts: _containers.RepeatedCompositeFieldContainer[NamedDistribution]
+    def __init__(self, parts: _Optional[_Iterable[_Union[NamedDistribution, _Mapping]]] = ...) -> None: ...
+
+class NamedDistribution(_message.Message):
+    __slots__ = ("name", "distribution")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DISTRIBUTION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    distribution: ActionDistribution
+    def __init__(self, name: _Optional[str] = ..., distribution: _Optional[_Union[ActionDistribution, _Mapping]] = ...) -> None: ...
+
 class GetFrameRequest(_message.Message):
     __slots__ = ("episode_id", "step")
     EPISODE_ID_FIELD_NUMBER: _ClassVar[int]

@@ -70,6 +70,11 @@ class AgentServiceStub(object):
                 request_serializer=shelm_dot_v1_dot_agent__pb2.ExplainStepRequest.SerializeToString,
                 response_deserializer=shelm_dot_v1_dot_agent__pb2.ExplainStepResponse.FromString,
                 )
+        self.WhatIf = channel.unary_unary(
+                '/shelm.v1.AgentService/WhatIf',
+                request_serializer=shelm_dot_v1_dot_agent__pb2.WhatIfRequest.SerializeToString,
+                response_deserializer=shelm_dot_v1_dot_agent__pb2.WhatIfResponse.FromString,
+                )
         self.GetFrame = channel.unary_unary(
                 '/shelm.v1.AgentService/GetFrame',
                 request_serializer=shelm_dot_v1_dot_agent__pb2.GetFrameRequest.SerializeToString,
@@ -177,6 +182,15 @@ class AgentServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WhatIf(self, request, context):
+        """Tells what the agent would make of a committed step's frame if its memory were another one: for each alternative, words are
+        removed, replaced, inserted or swapped, or another agent decides. Without alternatives it gives the distribution over actions at
+        that step. Changes nothing. Costs one run of the memory over its window for each alternative, and one for the memory as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetFrame(self, request, context):
         """Returns the frame of a committed step, if the server has recorded it.
         """
@@ -255,6 +269,11 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.ExplainStep,
                     request_deserializer=shelm_dot_v1_dot_agent__pb2.ExplainStepRequest.FromString,
                     response_serializer=shelm_dot_v1_dot_agent__pb2.ExplainStepResponse.SerializeToString,
+            ),
+            'WhatIf': grpc.unary_unary_rpc_method_handler(
+                    servicer.WhatIf,
+                    request_deserializer=shelm_dot_v1_dot_agent__pb2.WhatIfRequest.FromString,
+                    response_serializer=shelm_dot_v1_dot_agent__pb2.WhatIfResponse.SerializeToString,
             ),
             'GetFrame': grpc.unary_unary_rpc_method_handler(
                     servicer.GetFrame,
@@ -466,6 +485,23 @@ class AgentService(object):
         return grpc.experimental.unary_unary(request, target, '/shelm.v1.AgentService/ExplainStep',
             shelm_dot_v1_dot_agent__pb2.ExplainStepRequest.SerializeToString,
             shelm_dot_v1_dot_agent__pb2.ExplainStepResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def WhatIf(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/shelm.v1.AgentService/WhatIf',
+            shelm_dot_v1_dot_agent__pb2.WhatIfRequest.SerializeToString,
+            shelm_dot_v1_dot_agent__pb2.WhatIfResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
