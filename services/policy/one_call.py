@@ -52,8 +52,8 @@ class OneCall:
     async def _computed(self, agent: PolicyAgent, turn: Turn, deadline: float | None) -> Computed:
         found, rebuilt = await self._found(self._models[agent.bundle.digest], turn, deadline)
         digest = extend_history(turn.state.history_digest, tuple(word.row for word in found.words))
-        step = acted(turn, agent.heads, found.parameters, found.value, words=found.words, history_digest=digest)
-        return step, rebuilt
+        decision = found.parameters, found.value
+        return acted(turn, agent.heads, *decision, words=found.words, history_digest=digest, rebuilt=rebuilt)
 
     async def _found(self, model: TritonAct, turn: Turn, deadline: float | None) -> tuple[Acted, bool]:
         """What the model finds, and whether the memory state was rebuilt."""

@@ -8,7 +8,7 @@ import time
 from shelm.v1 import agent_pb2
 
 from agent.bundle import AgentManifest, Manifest, WordlessManifest
-from services.protocol.actions import action_message, action_space_message
+from services.protocol.actions import action_message, action_space_message, distribution_message
 from services.protocol.fields import check_page_size, check_step
 from services.protocol.image import read_image
 from services.protocol.names import caller_name, full_name
@@ -42,6 +42,7 @@ def parse_act(request: agent_pb2.ActRequest) -> ActCall:
         read_image(request.observation),
         request.agent,
         request.deterministic if request.HasField("deterministic") else None,
+        request.distribution,
     )
 
 
@@ -70,6 +71,7 @@ def act_message(answer: ActAnswer) -> agent_pb2.ActResponse:
         memory=agent_pb2.Memory(length=answer.length, window=answer.window, rebuilt=answer.rebuilt),
         agent_digest=answer.state.agent_digest,
         timing=_timing_message(answer),
+        distribution=distribution_message(answer.distribution) if answer.distribution else None,
     )
 
 

@@ -20,13 +20,17 @@ class EncodedImage:
 
 @dataclass(frozen=True, slots=True)
 class ActCall:
-    """The request of one Act. agent: name, digest, or empty. deterministic: None for the episode's own setting."""
+    """The request of one Act. agent: name, digest, or empty. deterministic: None for the episode's own setting.
+
+    distribution: the answer is to hold the distribution over actions.
+    """
 
     episode_id: str
     step: int
     observation: EncodedImage
     agent: str = ""
     deterministic: bool | None = None
+    distribution: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,9 @@ class StageTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActAnswer:
-    """The answer to an Act. state: of the episode after it. times: None for a stored answer."""
+    """The answer to an Act. state: of the episode after it. times, distribution: None for a stored answer; the distribution only
+    where it is wanted.
+    """
 
     state: EpisodeState
     step: int
@@ -103,6 +109,7 @@ class ActAnswer:
     replayed: bool = False
     rebuilt: bool = False
     times: StageTimes | None = None
+    distribution: Distribution | None = None
 
     @property
     def length(self) -> int:

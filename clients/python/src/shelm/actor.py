@@ -31,23 +31,31 @@ class Actor(Reader):
         super().__init__(transport, requests)
         self._cursors = Cursors()
 
-    def act(self, observation: Any, episode_id: str, *, step: int | None = None, deterministic: bool | None = None) -> Act:
+    def act(
+        self,
+        observation: Any,
+        episode_id: str,
+        *,
+        step: int | None = None,
+        deterministic: bool | None = None,
+        distribution: bool = False,
+    ) -> Act:
         """Returns the action for a frame, a uint8 array (height, width, 3), as the next step of the episode.
 
         `step` overrides the step number, for example to repeat a step. `deterministic` True chooses the most probable
-        action, False samples one, None uses the mode of the episode. Calls for one episode wait for each other. Raises
-        InvalidArgument for an invalid frame, StepConflict if another frame is committed for the step, and any other
-        ShelmError.
+        action, False samples one, None uses the mode of the episode. `distribution` True also asks for the distribution over
+        actions. Calls for one episode wait for each other. Raises InvalidArgument for an invalid frame, StepConflict if
+        another frame is committed for the step, and any other ShelmError.
         """
         frame = self._requests.image(observation)
         with self._cursors.hold(episode_id) as cursor:
-            request = self._requests.act(episode_id, cursor, frame, step, deterministic)
+            request = self._requests.act(episode_id, cursor, frame, step, deterministic, distribution=distribution)
             response = self._transport.call("Act", request)
             cursor.answered(request.step)
         return act_from(response)
 
     def act_batch(
-        self, observations: Mapping[str, Any], *, deterministic: bool | None = None
+        self, observations: Mapping[str, Any], *, deterministic: bool | None = None, distribution: bool = False
     ) -> dict[str, Act | ShelmError]:
         """Returns, by episode_id, the Act for each frame or the error of that episode; episodes do not affect each other.
 
@@ -57,7 +65,8 @@ class Actor(Reader):
         frames = {episode_id: self._requests.image(observation) for episode_id, observation in observations.items()}
         with self._cursors.hold_all(frames) as cursors:
             requests = [
-                self._requests.act(name, cursors[name], frame, None, deterministic) for name, frame in frames.items()
+                self._requests.act(name, cursors[name], frame, None, deterministic, distribution=distribution)
+                for name, frame in frames.items()
             ]
             results = self._act_all(Batch(requests))
             for result in results.values():

@@ -47,6 +47,7 @@ def act_from(response: agent_pb2.ActResponse) -> Act:
         memory=Memory(response.memory.length, response.memory.window, response.memory.rebuilt),
         agent_digest=response.agent_digest,
         timing=_timing(response.timing) if response.HasField("timing") else None,
+        distribution=_distribution(response.distribution) if response.HasField("distribution") else None,
     )
 
 

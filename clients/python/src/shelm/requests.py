@@ -35,12 +35,20 @@ class Requests:
         return encode(observation, self._encoding)
 
     def act(
-        self, episode_id: str, cursor: Cursor, frame: agent_pb2.Image, step: int | None, deterministic: bool | None
+        self,
+        episode_id: str,
+        cursor: Cursor,
+        frame: agent_pb2.Image,
+        step: int | None,
+        deterministic: bool | None,
+        *,
+        distribution: bool = False,
     ) -> agent_pb2.ActRequest:
         """Returns the request for `step`, None meaning the cursor's."""
         step = cursor.next_step if step is None else natural("step", step)
         agent = self._agent if step == 0 and cursor.names_agent else ""  # later steps use the episode's own agent
         request = agent_pb2.ActRequest(episode_id=text("episode_id", episode_id), step=step, observation=frame, agent=agent)
+        request.distribution = distribution
         return _with_deterministic(request, deterministic)
 
     def create(

@@ -77,6 +77,22 @@ class Timing:
     commit_us: int
 
 
+@dataclass(frozen=True)
+class Distribution:
+    """A probability distribution over actions; which fields are set depends on the kind of action."""
+
+    entropy: float
+    """In nats; of a dict action the sum over its parts, of a continuous one that of the density before clipping."""
+    probabilities: tuple[float, ...] = ()
+    """Probability of each discrete action."""
+    mean: tuple[float, ...] = ()
+    """Mean of each dimension of a continuous action, before clipping to its bounds."""
+    deviation: tuple[float, ...] = ()
+    """Standard deviation of each dimension of a continuous action."""
+    parts: dict[str, Distribution] = field(default_factory=dict)
+    """Of each part of a dict action; the parts are independent."""
+
+
 @dataclass(frozen=True, eq=False)
 class Act:
     """The committed answer to a step."""
@@ -97,6 +113,8 @@ class Act:
     agent_digest: str
     timing: Timing | None
     """None in a replayed answer."""
+    distribution: Distribution | None = None
+    """The distribution over actions, if it was asked for; None in a replayed answer, because it is not stored."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,22 +170,6 @@ class Explanation:
     """One for each of the latest earlier steps within reach; the most influential first."""
     reach_from_step: int
     """First step whose words can still reach the memory vector."""
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """A probability distribution over actions; which fields are set depends on the kind of action."""
-
-    entropy: float
-    """In nats; of a dict action the sum over its parts, of a continuous one that of the density before clipping."""
-    probabilities: tuple[float, ...] = ()
-    """Probability of each discrete action."""
-    mean: tuple[float, ...] = ()
-    """Mean of each dimension of a continuous action, before clipping to its bounds."""
-    deviation: tuple[float, ...] = ()
-    """Standard deviation of each dimension of a continuous action."""
-    parts: dict[str, Distribution] = field(default_factory=dict)
-    """Of each part of a dict action; the parts are independent."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 from shelm import Alternative, Client, Insert, Remove, Replace, Swap, errors
-from shelm.convert import what_if_from
-from shelm.edits import edit_from, edit_messages
+from shelm.convert import act_from, what_if_from
+from shelm.edits import Edit, edit_from, edit_messages
 from shelm.v1 import agent_pb2
 from support.stand_in import StandIn
 
@@ -34,7 +34,14 @@ def test_an_answer_carries_everything_the_server_says(client: Client, stand_in: 
 
 
 def test_an_alternative_is_an_edit_a_list_or_names_an_agent(client: Client, stand_in: StandIn, episode: str) -> None:
-    edits = [Remove("key", 0), Remove(step=1), Replace("a", "b"), Replace("a", "b", 0), Insert("a", 0), Swap("a", "b")]
+    edits: list[Edit] = [
+        Remove("key", 0),
+        Remove(step=1),
+        Replace("a", "b"),
+        Replace("a", "b", 0),
+        Insert("a", 0),
+        Swap("a", "b"),
+    ]
     client.what_if(episode, 2, [Remove("key"), edits, Alternative(edits[:1], agent="other"), Alternative(), []])
     sent = stand_in.requests["WhatIf"][0]
     assert not sent.HasField("observation")
@@ -62,3 +69,18 @@ def test_distributions_of_continuous_and_dict_actions() -> None:
     found = what_if_from(agent_pb2.WhatIfResponse(action=action, actual=outcome)).actual.distribution
     assert (found.entropy, found.probabilities, found.parts["move"].mean) == (-0.5, (), (0.5,))
     assert (found.parts["move"].deviation, found.parts["move"].entropy) == ((0.25,), -0.5)
+
+
+def test_an_act_asks_for_the_distribution_where_its_caller_does(client: Client, stand_in: StandIn) -> None:
+    assert client.act(frame(0), "a").distribution is None
+    client.act(frame(1), "a", distribution=True)
+    client.act_batch({"a": frame(2)}, distribution=True)
+    assert [one.distribution for one in stand_in.requests["Act"]] == [False, True]
+    assert stand_in.requests["ActBatch"][0].requests[0].distribution
+    with client.episode("b") as episode:
+        episode.act(frame(0), distribution=True)
+    assert stand_in.requests["Act"][-1].distribution
+    answer = agent_pb2.ActResponse(distribution=agent_pb2.ActionDistribution(entropy=0.25))
+    told = act_from(answer).distribution
+    assert told is not None
+    assert told.entropy == 0.25

@@ -98,21 +98,23 @@ class Timing(_message.Message):
     def __init__(self, total_us: _Optional[int] = ..., decode_us: _Optional[int] = ..., retrieval_us: _Optional[int] = ..., memory_us: _Optional[int] = ..., policy_us: _Optional[int] = ..., commit_us: _Optional[int] = ...) -> None: ...
 
 class ActRequest(_message.Message):
-    __slots__ = ("episode_id", "step", "observation", "agent", "deterministic")
+    __slots__ = ("episode_id", "step", "observation", "agent", "deterministic", "distribution")
     EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     OBSERVATION_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
     DETERMINISTIC_FIELD_NUMBER: _ClassVar[int]
+    DISTRIBUTION_FIELD_NUMBER: _ClassVar[int]
     episode_id: str
     step: int
     observation: Image
     agent: str
     deterministic: bool
-    def __init__(self, episode_id: _Optional[str] = ..., step: _Optional[int] = ..., observation: _Optional[_Union[Image, _Mapping]] = ..., agent: _Optional[str] = ..., deterministic: bool = ...) -> None: ...
+    distribution: bool
+    def __init__(self, episode_id: _Optional[str] = ..., step: _Optional[int] = ..., observation: _Optional[_Union[Image, _Mapping]] = ..., agent: _Optional[str] = ..., deterministic: bool = ..., distribution: bool = ...) -> None: ...
 
 class ActResponse(_message.Message):
-    __slots__ = ("episode_id", "step", "action", "committed_step", "replayed", "tokens", "value", "log_prob", "memory", "agent_digest", "timing")
+    __slots__ = ("episode_id", "step", "action", "committed_step", "replayed", "tokens", "value", "log_prob", "memory", "agent_digest", "timing", "distribution")
     EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
@@ -124,6 +126,7 @@ class ActResponse(_message.Message):
     MEMORY_FIELD_NUMBER: _ClassVar[int]
     AGENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
     TIMING_FIELD_NUMBER: _ClassVar[int]
+    DISTRIBUTION_FIELD_NUMBER: _ClassVar[int]
     episode_id: str
     step: int
     action: Action
@@ -135,7 +138,8 @@ class ActResponse(_message.Message):
     memory: Memory
     agent_digest: str
     timing: Timing
-    def __init__(self, episode_id: _Optional[str] = ..., step: _Optional[int] = ..., action: _Optional[_Union[Action, _Mapping]] = ..., committed_step: _Optional[int] = ..., replayed: bool = ..., tokens: _Optional[_Iterable[_Union[Token, _Mapping]]] = ..., value: _Optional[float] = ..., log_prob: _Optional[float] = ..., memory: _Optional[_Union[Memory, _Mapping]] = ..., agent_digest: _Optional[str] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ...) -> None: ...
+    distribution: ActionDistribution
+    def __init__(self, episode_id: _Optional[str] = ..., step: _Optional[int] = ..., action: _Optional[_Union[Action, _Mapping]] = ..., committed_step: _Optional[int] = ..., replayed: bool = ..., tokens: _Optional[_Iterable[_Union[Token, _Mapping]]] = ..., value: _Optional[float] = ..., log_prob: _Optional[float] = ..., memory: _Optional[_Union[Memory, _Mapping]] = ..., agent_digest: _Optional[str] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ..., distribution: _Optional[_Union[ActionDistribution, _Mapping]] = ...) -> None: ...
 
 class Status(_message.Message):
     __slots__ = ("code", "message", "details")
