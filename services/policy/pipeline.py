@@ -63,7 +63,7 @@ class Pipeline:
 
 def _memory_step(turn: Turn, words: Any) -> MemoryStep:
     rows = tuple(word.row for word in words)
-    return MemoryStep(turn.state.episode_id, turn.step, rows, turn.state.history_digest)
+    return MemoryStep(turn.state.episode_id, turn.step, rows, turn.state.history_digest, turn.length)
 
 
 def _computed(agent: PolicyAgent, turn: Turn, found: Any, decision: Any) -> Computed:

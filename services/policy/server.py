@@ -12,6 +12,7 @@ from services.policy.agents import Agents, load_served
 from services.policy.archive.archive import Archive
 from services.policy.archive.archiver import Archiver
 from services.policy.archive.reader import Episodes
+from services.policy.branching import Brancher
 from services.policy.computation import Backends, make_computation
 from services.policy.explain.explain import Explainer
 from services.policy.explain.recall import Recall
@@ -110,6 +111,9 @@ def open_server(settings: PolicyServerSettings, connect: Callable[[], Backends])
         episodes=episodes,
         archiver=archiver,
         admission=admission,
+        brancher=Brancher(
+            agents=agents, store=store, episodes=episodes, admission=admission, retained=settings.retained_steps
+        ),
         actor=actor,
         memory=computation.slots,
         explainer=Explainer(recall),

@@ -21,6 +21,7 @@ from services.policy.agents import Agents, ServedAgent
 from services.policy.archive.archiver import Archiver
 from services.policy.archive.reader import Episodes
 from services.policy.backends.interfaces import Slots
+from services.policy.branching import Brancher
 from services.policy.explain.explain import Explainer
 from services.policy.explain.what_if import WhatIf
 from services.policy.recording.frames import Frames
@@ -36,6 +37,7 @@ from services.protocol.agent_api import (
     parse_act,
     parse_explain,
 )
+from services.protocol.branches import branch_message, parse_branch
 from services.protocol.fields import (
     MAX_STEP,
     check_archive_token,
@@ -107,6 +109,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         episodes: Episodes,
         archiver: Archiver | None,
         admission: Admission,
+        brancher: Brancher,
         actor: Actor,
         memory: Slots,
         explainer: Explainer,
@@ -118,7 +121,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         slices: Slices,
     ) -> None:
         self._agents, self._store, self._actor, self._memory = agents, store, actor, memory
-        self._episodes, self._archiver, self._admission = episodes, archiver, admission
+        self._episodes, self._archiver, self._admission, self._brancher = episodes, archiver, admission, brancher
         self._explainer, self._what_if, self._frames = explainer, what_if, frames
         self._tracer = traces.tracer()
         self._acting = partial(traced_acting, self._tracer) if self._tracer else acting
@@ -251,6 +254,13 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
                 raise errors.episode_exists(wanted.episode_id, name)
         return agent_pb2.CreateEpisodeResponse(episode=episode_message(state))
 
+    async def BranchEpisode(  # noqa: N802
+        self, request: agent_pb2.BranchEpisodeRequest, context: Context
+    ) -> agent_pb2.BranchEpisodeResponse:
+        """Creates an episode that goes on from a step of another one; repeating the call returns the existing one."""
+        state = await self._brancher.branch(parse_branch(request))
+        return agent_pb2.BranchEpisodeResponse(episode=episode_message(state))
+
     async def EndEpisode(  # noqa: N802
         self, request: agent_pb2.EndEpisodeRequest, context: Context
     ) -> agent_pb2.EndEpisodeResponse:
@@ -337,7 +347,8 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         self._check_words(state, steps, request)
         message = partial(_step_message, state, self._window(state))
         messages = await self._slices.each(message, steps)
-        return agent_pb2.GetMemoryResponse(steps=messages, incarnation=state.incarnation)
+        branch = branch_message(state.branch) if state.branch else None
+        return agent_pb2.GetMemoryResponse(steps=messages, incarnation=state.incarnation, branch=branch)
 
     async def WatchMemory(  # noqa: N802
         self, request: agent_pb2.WatchMemoryRequest, context: Context
@@ -438,7 +449,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         request: agent_pb2.GetMemoryRequest | agent_pb2.WatchMemoryRequest,
     ) -> None:
         """Refuses to read words where there are none; the agent may no longer be loaded, its steps tell too."""
-        if request.without_words:
+        if request.without_words or state.branch:  # a step of a branch may have none left
             return
         if self._agents.wordless(state.agent_digest) or any(not record.words for _, record in steps):
             raise errors.keeps_no_words(state.episode_id, state.agent)

@@ -23,6 +23,12 @@ class Turn:
     deterministic: bool
     distribution: bool = False
 
+    @property
+    def length(self) -> int | None:
+        """Words before the step, where not every step has as many as the agent's."""
+        branch = self.state.branch
+        return self.state.length if branch and branch.word_counts else None
+
 
 class Computed(NamedTuple):
     """The step to commit, whether the memory state had to be rebuilt, and the distribution over actions if it is wanted."""

@@ -9,6 +9,7 @@ from shelm.v1 import agent_pb2
 
 from agent.bundle import AgentManifest, Manifest, WordlessManifest
 from services.protocol.actions import action_message, action_space_message, distribution_message
+from services.protocol.branches import branch_message
 from services.protocol.fields import check_page_size, check_step
 from services.protocol.image import read_image
 from services.protocol.names import caller_name, full_name
@@ -84,12 +85,12 @@ def _timing_message(answer: ActAnswer) -> agent_pb2.Timing | None:
 
 def memory_step_message(state: EpisodeState, step: int, record: CommittedStep, *, window: int) -> agent_pb2.MemoryStep:
     """One step of a memory; the length of the episode in `state` decides whether its words are still in the window."""
-    newest = (step + 1) * len(record.words) - 1  # position of the step's last word
+    newest = state.words_up_to(step, len(record.words)) - 1  # position of the step's last word
     return agent_pb2.MemoryStep(
         step=step,
         tokens=token_messages(record.words),
         action=action_message(record.action),
-        in_window=newest > state.length - window,
+        in_window=bool(record.words) and newest > state.length - window,
         time=timestamp(record.time_us),
         value=record.value,
     )
@@ -112,6 +113,7 @@ def episode_message(state: EpisodeState) -> agent_pb2.Episode:
         total_reward=state.total_reward,
         incarnation=state.incarnation,
         archived=state.archived,
+        branch=branch_message(state.branch) if state.branch else None,
     )
 
 

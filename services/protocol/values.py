@@ -62,6 +62,27 @@ class CommittedStep:
     policy_state: bytes = b""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """Where an episode comes from that goes on from a step of another one.
+
+    source: in full. step: the first that it takes itself. tokens_per_step: words of a step that no edit has changed.
+    word_counts: the steps with another number of words and these, in ascending order.
+    """
+
+    source: str
+    source_incarnation: str
+    step: int
+    edits: Sequence["Edit"]
+    tokens_per_step: int
+    word_counts: Sequence[tuple[int, int]] = ()
+
+    def words_up_to(self, step: int) -> int:
+        """Words of the episode up to a step, that one's included."""
+        other = sum(words - self.tokens_per_step for number, words in self.word_counts if number <= step)
+        return (step + 1) * self.tokens_per_step + other
+
+
 @dataclass(frozen=True, kw_only=True)
 class EpisodeState:
     """The state of an episode, without its words.
@@ -86,6 +107,11 @@ class EpisodeState:
     incarnation: str = ""
     archived: bool = False  # the archive has a copy
     policy_state: bytes = b""
+    branch: Branch | None = None
+
+    def words_up_to(self, step: int, words: int) -> int:
+        """Words of the episode up to a committed step, which has `words`."""
+        return self.branch.words_up_to(step) if self.branch else (step + 1) * words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +124,8 @@ class StageTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActAnswer:
-    """The answer to an Act. state: of the episode after it. times, distribution: None for a stored answer; the distribution only
-    where it is wanted.
+    """The answer to an Act. state: of the episode after it. times, distribution: None for a stored answer; the latter also
+    where it is not wanted.
     """
 
     state: EpisodeState
@@ -114,7 +140,7 @@ class ActAnswer:
     @property
     def length(self) -> int:
         """Words of the episode up to this step."""
-        return (self.step + 1) * len(self.record.words)
+        return self.state.words_up_to(self.step, len(self.record.words))
 
 
 @dataclass(frozen=True, slots=True)

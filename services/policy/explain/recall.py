@@ -148,7 +148,7 @@ class Recall:
             if observation.fingerprint != record.frame_fingerprint:
                 raise errors.step_conflict(state.episode_id, step, state.committed)
             return observation
-        recorded = await self._frames.of_step(state.episode_id, step, record)
+        recorded = await self._frames.of_step(state, step, record)
         if recorded is None:
             raise errors.frame_needed(state.episode_id, step)
         return Observation(recorded.frame, record.frame_fingerprint)

@@ -184,7 +184,7 @@ class ActStreamResponse(_message.Message):
     def __init__(self, result: _Optional[_Union[ActResult, _Mapping]] = ...) -> None: ...
 
 class Episode(_message.Message):
-    __slots__ = ("episode_id", "agent", "agent_digest", "seed", "deterministic", "committed_step", "ended", "create_time", "update_time", "expire_time", "memory_length", "total_reward", "incarnation", "archived")
+    __slots__ = ("episode_id", "agent", "agent_digest", "seed", "deterministic", "committed_step", "ended", "create_time", "update_time", "expire_time", "memory_length", "total_reward", "incarnation", "archived", "branch")
     EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
     AGENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -199,6 +199,7 @@ class Episode(_message.Message):
     TOTAL_REWARD_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     ARCHIVED_FIELD_NUMBER: _ClassVar[int]
+    BRANCH_FIELD_NUMBER: _ClassVar[int]
     episode_id: str
     agent: str
     agent_digest: str
@@ -213,7 +214,20 @@ class Episode(_message.Message):
     total_reward: float
     incarnation: str
     archived: bool
-    def __init__(self, episode_id: _Optional[str] = ..., agent: _Optional[str] = ..., agent_digest: _Optional[str] = ..., seed: _Optional[int] = ..., deterministic: bool = ..., committed_step: _Optional[int] = ..., ended: bool = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., memory_length: _Optional[int] = ..., total_reward: _Optional[float] = ..., incarnation: _Optional[str] = ..., archived: bool = ...) -> None: ...
+    branch: Branch
+    def __init__(self, episode_id: _Optional[str] = ..., agent: _Optional[str] = ..., agent_digest: _Optional[str] = ..., seed: _Optional[int] = ..., deterministic: bool = ..., committed_step: _Optional[int] = ..., ended: bool = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., memory_length: _Optional[int] = ..., total_reward: _Optional[float] = ..., incarnation: _Optional[str] = ..., archived: bool = ..., branch: _Optional[_Union[Branch, _Mapping]] = ...) -> None: ...
+
+class Branch(_message.Message):
+    __slots__ = ("source_episode_id", "source_incarnation", "step", "edits")
+    SOURCE_EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    EDITS_FIELD_NUMBER: _ClassVar[int]
+    source_episode_id: str
+    source_incarnation: str
+    step: int
+    edits: _containers.RepeatedCompositeFieldContainer[Edit]
+    def __init__(self, source_episode_id: _Optional[str] = ..., source_incarnation: _Optional[str] = ..., step: _Optional[int] = ..., edits: _Optional[_Iterable[_Union[Edit, _Mapping]]] = ...) -> None: ...
 
 class CreateEpisodeRequest(_message.Message):
     __slots__ = ("episode_id", "agent", "seed", "deterministic")
@@ -228,6 +242,28 @@ class CreateEpisodeRequest(_message.Message):
     def __init__(self, episode_id: _Optional[str] = ..., agent: _Optional[str] = ..., seed: _Optional[int] = ..., deterministic: bool = ...) -> None: ...
 
 class CreateEpisodeResponse(_message.Message):
+    __slots__ = ("episode",)
+    EPISODE_FIELD_NUMBER: _ClassVar[int]
+    episode: Episode
+    def __init__(self, episode: _Optional[_Union[Episode, _Mapping]] = ...) -> None: ...
+
+class BranchEpisodeRequest(_message.Message):
+    __slots__ = ("episode_id", "source_episode_id", "step", "edits", "seed", "deterministic")
+    EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    EDITS_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    DETERMINISTIC_FIELD_NUMBER: _ClassVar[int]
+    episode_id: str
+    source_episode_id: str
+    step: int
+    edits: _containers.RepeatedCompositeFieldContainer[Edit]
+    seed: int
+    deterministic: bool
+    def __init__(self, episode_id: _Optional[str] = ..., source_episode_id: _Optional[str] = ..., step: _Optional[int] = ..., edits: _Optional[_Iterable[_Union[Edit, _Mapping]]] = ..., seed: _Optional[int] = ..., deterministic: bool = ...) -> None: ...
+
+class BranchEpisodeResponse(_message.Message):
     __slots__ = ("episode",)
     EPISODE_FIELD_NUMBER: _ClassVar[int]
     episode: Episode
@@ -314,12 +350,14 @@ class GetMemoryRequest(_message.Message):
     def __init__(self, episode_id: _Optional[str] = ..., from_step: _Optional[int] = ..., limit: _Optional[int] = ..., incarnation: _Optional[str] = ..., without_words: bool = ...) -> None: ...
 
 class GetMemoryResponse(_message.Message):
-    __slots__ = ("steps", "incarnation")
+    __slots__ = ("steps", "incarnation", "branch")
     STEPS_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    BRANCH_FIELD_NUMBER: _ClassVar[int]
     steps: _containers.RepeatedCompositeFieldContainer[MemoryStep]
     incarnation: str
-    def __init__(self, steps: _Optional[_Iterable[_Union[MemoryStep, _Mapping]]] = ..., incarnation: _Optional[str] = ...) -> None: ...
+    branch: Branch
+    def __init__(self, steps: _Optional[_Iterable[_Union[MemoryStep, _Mapping]]] = ..., incarnation: _Optional[str] = ..., branch: _Optional[_Union[Branch, _Mapping]] = ...) -> None: ...
 
 class MemoryStep(_message.Message):
     __slots__ = ("step", "tokens", "action", "in_window", "time", "value")

@@ -35,6 +35,11 @@ class AgentServiceStub(object):
                 request_serializer=shelm_dot_v1_dot_agent__pb2.CreateEpisodeRequest.SerializeToString,
                 response_deserializer=shelm_dot_v1_dot_agent__pb2.CreateEpisodeResponse.FromString,
                 )
+        self.BranchEpisode = channel.unary_unary(
+                '/shelm.v1.AgentService/BranchEpisode',
+                request_serializer=shelm_dot_v1_dot_agent__pb2.BranchEpisodeRequest.SerializeToString,
+                response_deserializer=shelm_dot_v1_dot_agent__pb2.BranchEpisodeResponse.FromString,
+                )
         self.EndEpisode = channel.unary_unary(
                 '/shelm.v1.AgentService/EndEpisode',
                 request_serializer=shelm_dot_v1_dot_agent__pb2.EndEpisodeRequest.SerializeToString,
@@ -122,6 +127,16 @@ class AgentServiceServicer(object):
     def CreateEpisode(self, request, context):
         """Creates an episode before its first step, to choose agent, seed or deterministic actions. Idempotent: repeating it with the same
         values returns the episode, other values give ALREADY_EXISTS. Replicas may have different default agents: a default is not a value.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BranchEpisode(self, request, context):
+        """Creates an episode that has the steps of another one up to `step`, with other words, and goes on from there: the words are the
+        source's with the edits, the rest of these steps is the source's. It has the source's agent. From then on it is an episode as any
+        other; the source does not change, and may be deleted. Idempotent: repeating it with the same values returns the episode, also when
+        the source is gone; other values give ALREADY_EXISTS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -234,6 +249,11 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.CreateEpisode,
                     request_deserializer=shelm_dot_v1_dot_agent__pb2.CreateEpisodeRequest.FromString,
                     response_serializer=shelm_dot_v1_dot_agent__pb2.CreateEpisodeResponse.SerializeToString,
+            ),
+            'BranchEpisode': grpc.unary_unary_rpc_method_handler(
+                    servicer.BranchEpisode,
+                    request_deserializer=shelm_dot_v1_dot_agent__pb2.BranchEpisodeRequest.FromString,
+                    response_serializer=shelm_dot_v1_dot_agent__pb2.BranchEpisodeResponse.SerializeToString,
             ),
             'EndEpisode': grpc.unary_unary_rpc_method_handler(
                     servicer.EndEpisode,
@@ -366,6 +386,23 @@ class AgentService(object):
         return grpc.experimental.unary_unary(request, target, '/shelm.v1.AgentService/CreateEpisode',
             shelm_dot_v1_dot_agent__pb2.CreateEpisodeRequest.SerializeToString,
             shelm_dot_v1_dot_agent__pb2.CreateEpisodeResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def BranchEpisode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/shelm.v1.AgentService/BranchEpisode',
+            shelm_dot_v1_dot_agent__pb2.BranchEpisodeRequest.SerializeToString,
+            shelm_dot_v1_dot_agent__pb2.BranchEpisodeResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
