@@ -32,7 +32,13 @@ def episode_json(episode: agent_pb2.Episode) -> Json:
         "update_time": episode.update_time.ToMilliseconds(),
         "memory_length": episode.memory_length,
         "total_reward": number_json(episode.total_reward) if episode.HasField("total_reward") else None,
+        "branch": _branch(episode.branch) if episode.HasField("branch") else None,
     }
+
+
+def _branch(branch: agent_pb2.Branch) -> Json:
+    edits = [MessageToDict(edit, preserving_proto_field_name=True) for edit in branch.edits]
+    return {"source_episode_id": branch.source_episode_id, "step": branch.step, "edits": edits}
 
 
 def step_json(step: agent_pb2.MemoryStep) -> Json:

@@ -76,12 +76,14 @@ def of_unknown(name: str, frame: Frame) -> Mapping[str, Callable[[Gateway], Any]
     """Every call that names an episode and does not begin one."""
     explain = agent_pb2.ExplainStepRequest(episode_id=name, step=1, observation=raw(frame))
     what_if = agent_pb2.WhatIfRequest(episode_id=name, step=1, observation=raw(frame))
+    branch = agent_pb2.BranchEpisodeRequest(episode_id="branch", source_episode_id=name, step=1)
     return {
         "GetEpisode": lambda gateway: gateway.episode(name),
         "GetMemory": lambda gateway: gateway.memory(name),
         "WatchMemory": lambda gateway: next(gateway.watch(name)),
         "ExplainStep": lambda gateway: gateway.call("ExplainStep", explain),
         "WhatIf": lambda gateway: gateway.call("WhatIf", what_if),
+        "BranchEpisode": lambda gateway: gateway.call("BranchEpisode", branch),
         "GetFrame": lambda gateway: gateway.call("GetFrame", agent_pb2.GetFrameRequest(episode_id=name, step=1)),
         "EndEpisode": lambda gateway: gateway.end(name, total_reward=1.0),
         "Act": lambda gateway: gateway.act(name, 1, frame),
@@ -205,6 +207,29 @@ def test_a_watch_is_of_the_tenants_own(of: Of, name: str, frames: Sequence[Frame
     mine = acme.act(name, 1, frames[3])
     assert next(watch).step.tokens == mine.tokens
     watch.cancel()
+
+
+def test_a_branch_is_the_tenants_own(of: Of, name: str, frames: Sequence[Frame]) -> None:
+    acme, other, root = of("secret-of-acme"), of("secret-of-other"), of("secret-of-root")
+    played = {gateway: play(gateway, name, some) for gateway, some in ((acme, frames[:4]), (other, frames[4:8]))}
+    request = agent_pb2.BranchEpisodeRequest(episode_id=f"{name}:branch", source_episode_id=name, step=3)
+    for gateway, answers in played.items():
+        made = gateway.call("BranchEpisode", request).episode
+        assert (made.episode_id, made.branch.source_episode_id) == (f"{name}:branch", name)
+        assert lines(gateway.memory(f"{name}:branch")) == lines(answers[:3])
+        assert gateway.act(f"{name}:branch", 3, frames[9]).committed_step == 3
+        assert f"{name}:branch" in names(gateway)
+    assert root.episode(f"{name}:branch@acme").branch.source_episode_id == f"{name}@acme"
+    across = agent_pb2.BranchEpisodeRequest(episode_id=f"{name}:x@other", source_episode_id=f"{name}@acme", step=3)
+    refusal = refused(lambda: root.call("BranchEpisode", across))
+    assert (refusal.reason, list(refusal.fields)) == ("INVALID_FIELD", ["episode_id"])
+    small = of("secret-of-small")
+    for i in range(2):
+        small.create(f"{name}:{i}")
+    request = agent_pb2.BranchEpisodeRequest(episode_id=f"{name}:2", source_episode_id=f"{name}:0", step=0)
+    assert refused(lambda: small.call("BranchEpisode", request)).reason == "TENANT_QUOTA"
+    for i in range(2):
+        small.call("DeleteEpisode", agent_pb2.DeleteEpisodeRequest(episode_id=f"{name}:{i}"))
 
 
 def test_new_tokens_are_taken_without_a_restart(tmp_path: Path, name: str, frames: Sequence[Frame]) -> None:

@@ -76,11 +76,13 @@ def read_calls(name: str, frames: Sequence[Frame]) -> list[Callable[[Gateway], o
 
 
 def act_calls(name: str, frames: Sequence[Frame]) -> list[Callable[[Gateway], object]]:
+    branched = agent_pb2.BranchEpisodeRequest(episode_id=f"{name}:branched", source_episode_id=name, step=1)
     return [
         lambda gateway: gateway.act(name, 1, frames[1]),
         lambda gateway: gateway.act_batch([act_request(name, 1, frames[1])]),
         lambda gateway: list(gateway.act_stream([act_request(name, 1, frames[1])])),
         lambda gateway: gateway.create(f"{name}:created"),
+        lambda gateway: gateway.call("BranchEpisode", branched),
         lambda gateway: gateway.end(name),
     ]
 

@@ -17,6 +17,7 @@ __all__ = ["Session", "inputs"]
 FIELDS: dict[str, tuple[str, tuple[int, ...]]] = {
     AGENT + "Act": ("policy", (1, 4)),
     AGENT + "CreateEpisode": ("policy", (1, 2)),
+    AGENT + "BranchEpisode": ("policy", (1, 2)),
     AGENT + "EndEpisode": ("policy", (1,)),
     AGENT + "DeleteEpisode": ("policy", (1,)),
     AGENT + "GetEpisode": ("policy", (1,)),

@@ -56,6 +56,13 @@ def valid() -> list[tuple[str, str, Message]]:
         ("policy", AGENT + "ActBatch", pb.ActBatchRequest(requests=acts[:3] + repeats[:2])),
         ("policy", AGENT + "ActStream", pb.ActStreamRequest(request=repeats[0])),
         ("policy", AGENT + "CreateEpisode", pb.CreateEpisodeRequest(episode_id="fuzz:new", seed=3, deterministic=True)),
+        (
+            "policy",
+            AGENT + "BranchEpisode",
+            pb.BranchEpisodeRequest(
+                episode_id="fuzz:branch", source_episode_id=name, step=3, edits=[swap("key", "ball"), insert("key", 1)]
+            ),
+        ),
         ("policy", AGENT + "EndEpisode", pb.EndEpisodeRequest(episode_id="fuzz:ended", total_reward=0.5)),
         ("policy", AGENT + "DeleteEpisode", pb.DeleteEpisodeRequest(episode_id="fuzz:new")),
         ("policy", AGENT + "GetEpisode", pb.GetEpisodeRequest(episode_id=name)),

@@ -41,6 +41,7 @@ METHODS = {
     "ActBatch",
     "ActStream",
     "CreateEpisode",
+    "BranchEpisode",
     "EndEpisode",
     "DeleteEpisode",
     "GetEpisode",

@@ -17,6 +17,7 @@ from shelm.policy import RemotePolicy
 from shelm.results import (
     Act,
     Agent,
+    Branch,
     Continuous,
     Decision,
     Discrete,
@@ -39,6 +40,7 @@ __all__ = [
     "Alternative",
     "AsyncClient",
     "AsyncEpisode",
+    "Branch",
     "Client",
     "Continuous",
     "Decision",

@@ -9,11 +9,12 @@ over an episode, not for errors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shelm.batch import Batch
 from shelm.convert import act_from, episode_from
+from shelm.edits import Edit
 from shelm.errors import ShelmError
 from shelm.reader import Reader
 from shelm.requests import Requests, end_request, text
@@ -97,6 +98,30 @@ class Actor(Reader):
             response = self._transport.call("CreateEpisode", request)
             cursor.names_agent = False
         return episode_from(response.episode)
+
+    def branch_episode(
+        self,
+        episode_id: str,
+        source: str,
+        step: int,
+        edits: Sequence[Edit] = (),
+        *,
+        seed: int | None = None,
+        deterministic: bool | None = None,
+    ) -> EpisodeInfo:
+        """Creates an episode that has the steps of `source` before `step`, with edited words, and goes on from there: the
+        next `act` in it is its first own step. Returns it as it is if it exists with the same values; raises AlreadyExists.
+
+        `edits` are those of `shelm.edits`. `seed` and `deterministic` None mean the source's. Raises EpisodeNotFound,
+        StepTooOld if words that the step's memory reaches are no longer kept, and InvalidArgument with the path of an edit
+        that cannot be done.
+        """
+        request = self._requests.branch(episode_id, source, step, edits, seed=seed, deterministic=deterministic)
+        with self._cursors.hold(episode_id) as cursor:
+            response = self._transport.call("BranchEpisode", request)
+            episode = episode_from(response.episode)
+            cursor.resumed(episode.committed_step)
+        return episode
 
     def end_episode(self, episode_id: str, *, total_reward: float | None = None, retry: bool = True) -> EpisodeInfo:
         """Ends an episode; its memory stays readable until it expires. Raises EpisodeNotFound.

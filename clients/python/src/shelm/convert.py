@@ -10,11 +10,13 @@ from datetime import datetime, timezone
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from shelm.edit_messages import edit_from
 from shelm.results import (
     Act,
     Action,
     ActionSpace,
     Agent,
+    Branch,
     Continuous,
     Decision,
     Discrete,
@@ -79,7 +81,13 @@ def episode_from(episode: agent_pb2.Episode) -> EpisodeInfo:
         expire_time=_time(episode.expire_time) if episode.HasField("expire_time") else None,
         total_reward=episode.total_reward if episode.HasField("total_reward") else None,
         archived=episode.archived,
+        branch=_branch(episode.branch) if episode.HasField("branch") else None,
     )
+
+
+def _branch(branch: agent_pb2.Branch) -> Branch:
+    edits = tuple(edit_from(edit) for edit in branch.edits)
+    return Branch(branch.source_episode_id, branch.source_incarnation, branch.step, edits)
 
 
 def agent_from(agent: agent_pb2.Agent) -> Agent:

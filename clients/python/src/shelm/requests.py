@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 from shelm.boundary import invalid
 from shelm.cursor import Cursor
-from shelm.edits import AnyAlternative, alternative_message
+from shelm.edit_messages import alternative_message, edit_messages
+from shelm.edits import AnyAlternative, Edit
 from shelm.observation import Encoding, encode
 from shelm.v1 import agent_pb2
 
-R = TypeVar("R", agent_pb2.ActRequest, agent_pb2.CreateEpisodeRequest)
+R = TypeVar("R", agent_pb2.ActRequest, agent_pb2.CreateEpisodeRequest, agent_pb2.BranchEpisodeRequest)
 
 
 class Requests:
@@ -58,6 +59,26 @@ class Requests:
         agent, episode_id = text("agent", self._agent if agent is None else agent), text("episode_id", episode_id)
         seed = None if seed is None else natural("seed", seed)
         request = agent_pb2.CreateEpisodeRequest(episode_id=episode_id, agent=agent, seed=seed)
+        return _with_deterministic(request, deterministic)
+
+    def branch(
+        self,
+        episode_id: str,
+        source: str,
+        step: int,
+        edits: Sequence[Edit],
+        *,
+        seed: int | None,
+        deterministic: bool | None,
+    ) -> agent_pb2.BranchEpisodeRequest:
+        """Returns the request for an episode that goes on from a step of another one."""
+        request = agent_pb2.BranchEpisodeRequest(
+            episode_id=text("episode_id", episode_id),
+            source_episode_id=text("source", source),
+            step=natural("step", step),
+            edits=edit_messages(edits),
+            seed=None if seed is None else natural("seed", seed),
+        )
         return _with_deterministic(request, deterministic)
 
     def explain(self, episode_id: str, step: int, observation: Any, max_steps: int) -> agent_pb2.ExplainStepRequest:

@@ -12,6 +12,8 @@ from typing import Union
 import numpy as np
 from numpy.typing import NDArray
 
+from shelm.edits import Edit
+
 Part = Union[int, NDArray[np.float32]]
 """Index of a discrete action, or a float32 vector (dimensions,) of a continuous one."""
 
@@ -204,6 +206,20 @@ class WhatIf:
 
 
 @dataclass(frozen=True)
+class Branch:
+    """The origin of an episode that goes on from a step of another one."""
+
+    source: str
+    """Id of the other episode, which may be gone."""
+    source_incarnation: str
+    """Tells that episode from others of its name; compare it for equality alone."""
+    step: int
+    """The first step that the branch took itself; those before it are the source's, but for the edited words."""
+    edits: tuple[Edit, ...]
+    """What was changed in the words of those steps."""
+
+
+@dataclass(frozen=True)
 class EpisodeInfo:
     """Metadata of one episode, without its words. Times are in UTC."""
 
@@ -224,6 +240,8 @@ class EpisodeInfo:
     """Sum of the rewards that the client sent when it ended the episode; None if it sent none."""
     archived: bool = False
     """The server's archive has a copy of it."""
+    branch: Branch | None = None
+    """Where it comes from, if it is a branch."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from shelm import Alternative, Client, Insert, Remove, Replace, Swap, errors
 from shelm.convert import act_from, what_if_from
-from shelm.edits import Edit, edit_from, edit_messages
+from shelm.edit_messages import edit_from, edit_messages
+from shelm.edits import Edit
 from shelm.v1 import agent_pb2
 from support.stand_in import StandIn
 
