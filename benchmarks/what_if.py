@@ -52,7 +52,7 @@ def edits_of(played: Played, first: int) -> dict[str, list[Edit]]:
 
 def asked(client: Client, env: Any, played: Played, seed: int, start: str) -> Record:
     """Returns the record of an episode."""
-    record: Record = {"seed": seed, "start": start, "cue": played.cue, "return": round(played.total, 4)}
+    record: Record = {"seed": seed, "start": start, "object": played.cue, "return": round(played.total, 4)}
     if played.fork is None or played.fork_frame is None:
         return record
     step, frame = played.fork, frame_of(played.fork_frame)
