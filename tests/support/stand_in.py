@@ -217,6 +217,16 @@ class StandIn(agent_pb2_grpc.AgentServiceServicer):
                 step=request.step, action=action, decision=whole, words=taken, steps=taken[: request.max_steps or 64]
             )
 
+    def BranchEpisode(self, request: agent_pb2.BranchEpisodeRequest, context: Any) -> agent_pb2.BranchEpisodeResponse:
+        with self._scripted("BranchEpisode", request, context):
+            name, source = request.episode_id, request.source_episode_id
+            if name not in self.committed:
+                self.committed[name] = self.committed[source][: request.step]
+            branch = agent_pb2.Branch(source_episode_id=source, step=request.step, edits=request.edits)
+            committed = len(self.committed[name]) - 1
+            episode = agent_pb2.Episode(episode_id=name, committed_step=committed, branch=branch)
+            return agent_pb2.BranchEpisodeResponse(episode=episode)
+
     def WhatIf(self, request: agent_pb2.WhatIfRequest, context: Any) -> agent_pb2.WhatIfResponse:
         with self._scripted("WhatIf", request, context):
             steps = self._steps(request)

@@ -71,12 +71,14 @@ def branch(
     comparison = Comparison(client, info.agent_digest)
     comparison.actions(env)
     past = [one.action for one in islice(client.memory(source), step)]
-    if step:
+    if len(past) < step:
+        raise invalid("step", f"expected 0 .. {len(past)}, given {step}: {source} has {len(past)} steps")
+    if past:
         before, _, ended = replay(env, seed, past[:-1])
         if not ended:
             _check_same(client, source, step - 1, comparison.seen(before))
     observation, total, ended = replay(env, seed, past)
-    if ended or len(past) < step:
+    if ended:
         raise invalid("step", f"expected a step at which the episode goes on, given {step}, before which it has ended")
     name = episode_id or f"branch-{uuid.uuid4().hex}"
     client.branch_episode(name, source, step, edits, deterministic=deterministic)
