@@ -9,6 +9,7 @@ Failure policy: every error is a ServiceError with a reason of errors.proto; not
 repeated finds its branch, whatever has become of the source; one with other values is EPISODE_EXISTS.
 """
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
@@ -58,6 +59,11 @@ class Brancher:
             raise errors.keeps_no_words(call.source, source.agent)
         if call.step > source.committed + 1:
             raise errors.step_not_committed(call.source, call.step - 1, source.committed)
+        return await asyncio.to_thread(self._built, call, source, found, agent)  # of thousands of steps it takes long
+
+    def _built(
+        self, call: BranchCall, source: EpisodeState, found: Sequence[Numbered], agent: PolicyAgent
+    ) -> tuple[EpisodeState, list[Numbered]]:
         past = [(step, record) for step, record in found if step < call.step]
         base, digest = None, new_episode("", agent=source.agent, agent_digest=source.agent_digest).history_digest
         if past and past[0][0] > 0:  # the digest before the oldest step is gone, so what follows the oldest is copied
@@ -101,7 +107,7 @@ class Brancher:
     ) -> None:
         """All words within reach must be there, now and as long as the episode lasts."""
         held, length = sum(len(record.words) for _, record in steps), branch.words_up_to(call.step - 1)
-        if held < min(length, agent.reach):
+        if held < min(length, agent.reach) or (call.step and not steps):
             raise errors.reach_not_retained(call.source, call.step, steps[0][0] if steps else call.step, source.committed)
         fewer = sum(max(0, agent.k - words) for _, words in branch.word_counts)
         if agent.reach + fewer > self._retained * agent.k:

@@ -94,6 +94,7 @@ def most_under_way(settings: PolicyServerSettings) -> Mapping[str, int]:
     return {
         **dict.fromkeys(READS, settings.max_reads),
         "ListEpisodes": settings.max_listings,
+        "BranchEpisode": settings.max_reads,
         "ActStream": settings.max_in_flight,
     }
 

@@ -14,6 +14,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import grpc
@@ -172,10 +173,10 @@ class EpisodeStore:
         assert state.branch is not None
         now, ttl, agent, digest, seed, flag, _, incarnation = self._creation(state)
         creation = [now, ttl, agent, digest, seed, flag, state.history_digest, incarnation]
-        entries = [part for step, record in steps for part in (entry_id(step), stored_step(record))]
+        entries = await self._slices.each(lambda one: (entry_id(one[0]), stored_step(one[1])), steps)
         origin = [state.committed, state.length, stored_branch(state.branch)]
         with store_errors(state.episode_id):
-            answer = await self._scripts.one(self._branch, _keys(state.episode_id), [*creation, *origin, *entries])
+            answer = await self._scripts.one(self._branch, _keys(state.episode_id), [*creation, *origin, *chain(*entries)])
         ttl_ms, values = answer
         return read_state(state.episode_id, pairs(values), ttl_ms)
 

@@ -72,7 +72,7 @@ class _Editing:
     def _swap(self, edit: Swap) -> None:
         places = {edit.word: "swap.other", edit.other: "swap.word"}
         pair = {one: (self._row(two, places[one]), two) for one, two in ((edit.word, edit.other), (edit.other, edit.word))}
-        for step in self._steps:
+        for step in [one for one, words in self._steps.items() if any(word.text in pair for word in words)]:
             self._map(step, lambda word: pair.get(word.text, (word.row, word.text)))
 
     def _map(self, step: int, other: Callable[[Word], tuple[int, str]]) -> None:

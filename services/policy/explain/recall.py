@@ -104,7 +104,7 @@ class Recall:
         first = reach_from_step(recalled.step, tokens_per_step=agent.k, reach=agent.reach)
         while True:
             found = await self._steps_from(recalled, first)
-            if first == 0 or enough(found):
+            if first == 0 or await asyncio.to_thread(enough, found):  # which may edit thousands of words
                 return found
             first = max(0, first - len(found))
 

@@ -6,6 +6,7 @@ computed once. The rest of the contract, and the failure policy, are those of `s
 an alternative that cannot be is INVALID_ARGUMENT with its path.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -58,7 +59,7 @@ class WhatIf:
         def enough(found: Sequence[Numbered]) -> bool:
             return all(len(one.rows) > one.agent.reach for one in memories(found))
 
-        actual, *others = memories(await self._recall.steps(recalled, enough))
+        actual, *others = await asyncio.to_thread(memories, await self._recall.steps(recalled, enough))
         for i, one in enumerate((actual, *others)):
             _check_words(one, "step" if i == 0 else f"alternatives[{i - 1}].edits")
         decided = await self._decided(recalled, (actual, *others), deadline)
