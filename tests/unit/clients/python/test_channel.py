@@ -29,7 +29,7 @@ def test_a_silent_connection_fails_the_call_under_way_and_the_next_one_connects_
     target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(channel, "KEEPALIVE", 0.5)
-    monkeypatch.setattr(channel, "PATIENCE", 0.5)
+    monkeypatch.setattr(channel, "PATIENCE", 3)
     with relay_to(target) as relay, grpc.insecure_channel(relay.target, options=channel_options()) as opened:
         call = opened.unary_unary("/x.Y/Z", None, None)
         assert call(b"one") == b"one"
