@@ -129,6 +129,16 @@ def test_whatif_prints_a_row_for_the_memory_as_it_is_and_for_each_alternative(
     assert not run(capsys, "whatif", episode, "2").splitlines()[5:]
 
 
+def test_branch_names_what_it_made_and_from_where(
+    episode: str, stand_in: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = run(capsys, "branch", episode, "2", "other", "--swap", "doorway", "wall")
+    assert said == f"other goes on from step 2 of {episode}: swap doorway wall\n"
+    told = json.loads(run(capsys, "branch", episode, "2", "another", "--json"))
+    assert told["branch"] == {"source": episode, "step": 2, "edits": []}
+    assert [one.source_episode_id for one in stand_in.requests["BranchEpisode"]] == [episode] * 2
+
+
 def test_whatif_as_json_and_each_edit_alone(episode: str, stand_in: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
     typed = ["--insert", "1:a:b", "--replace", "x=y", "--replace", "2:x=y=z", "--remove", "x"]
     told = json.loads(run(capsys, "whatif", episode, "2", *typed, "--each", "--agent", "stand-in", "--json"))

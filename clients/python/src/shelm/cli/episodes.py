@@ -1,4 +1,4 @@
-"""`shelm episodes`: the episodes that have not expired, most recently used first.
+"""`shelm episodes`: the episodes that have not expired, most recently used first; `shelm branch`: one more of them.
 
 A JSON line has episode_id, agent, agent_digest, steps, ended, total_reward, deterministic, seed, create_time, update_time,
 expire_time, and branch: null, or source, step and edits of the episode that it goes on from.
@@ -28,6 +28,16 @@ def episodes(client: Client, arguments: argparse.Namespace) -> None:
             line_of_json(_fields(episode))
     else:
         table(COLUMNS, [_row(episode, datetime.now(timezone.utc)) for episode in last])
+
+
+def branch(client: Client, arguments: argparse.Namespace) -> None:
+    """Creates an episode that goes on from a step of another one."""
+    made = client.branch_episode(arguments.name, arguments.episode, arguments.step, arguments.edits)
+    if arguments.json:
+        line_of_json(_fields(made))
+        return
+    edited = ", ".join(map(edit_text, arguments.edits)) or "the same words"
+    print(f"{made.episode_id} goes on from step {arguments.step} of {arguments.episode}: {edited}")
 
 
 def _of(episode: EpisodeInfo, agent: str) -> bool:

@@ -58,6 +58,9 @@ SHELM_TARGET names the server, SHELM_TOKEN the bearer token. `shelm COMMAND --he
   shelm whatif @last 11 --swap key ball
   shelm whatif @last 11 --remove 3:key --insert 3:ball --each
   shelm whatif @last 11 --agent minigrid-keycorridor""",
+    "branch": """examples:
+  shelm branch @last 11 my-branch --swap key ball
+  shelm memory my-branch             its words; the next Act in it is step 11""",
     "frames": """examples:
   shelm frames @last --out frames""",
     "bench": """examples:
@@ -80,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--print-completion", choices=["bash", "zsh", "fish"], action=_PrintCompletion)
     names = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_play, _evaluate, _memory, _episodes, _explain, _whatif, _frames, _bench, _agents, _ping):
+    for add in (_play, _evaluate, _memory, _episodes, _explain, _whatif, _branch, _frames, _bench, _agents, _ping):
         add(names)
     return parser
 
@@ -233,6 +236,15 @@ def _whatif(names: Any) -> None:
     parser.add_argument("--frame", metavar="FILE", help="PNG file of the step's frame, if the server did not record it")
     _agent(parser, "who decides instead, an agent with the same vocabulary: its name or digest or its beginning")
     parser.set_defaults(command=whatif.whatif, timeout=120.0)
+
+
+def _branch(names: Any) -> None:
+    parser = _command(names, "branch", "create an episode that goes on from a step of another one, with other words")
+    _episode(parser)
+    parser.add_argument("step", type=natural, help="the first step that it takes itself")
+    parser.add_argument("name", help="of the new episode")
+    add_edits(parser)
+    parser.set_defaults(command=episodes.branch)
 
 
 def _frames(names: Any) -> None:
