@@ -9,10 +9,10 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from shelm.cli.show import action_json, action_text, space_in, step_line, words_json
 from shelm.cli.terminal import console, line_of_json
 from shelm.client import Client
 from shelm.results import ActionSpace, EpisodeInfo, MemoryStep
+from shelm.texts import action_json, action_text, space_in, step_line, words_json
 
 
 def memory(client: Client, arguments: argparse.Namespace) -> None:
