@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from shelm.client import Client
 from shelm.errors import AgentNotFound
-from shelm.results import Action, ActionSpace, Discrete, Distribution, EpisodeInfo, Token
+from shelm.results import Action, ActionSpace, Discrete, Distribution, EpisodeInfo, MemoryStep, Token
 
 LIKELY = 0.01  # probabilities below are not printed
 
@@ -23,6 +23,18 @@ def space_in(client: Client, episode: EpisodeInfo) -> ActionSpace | None:
 def words_json(tokens: Sequence[Token]) -> list[list[object]]:
     """Returns [word, similarity] pairs for programs."""
     return [[token.text, round(token.similarity, 4)] for token in tokens]
+
+
+def step_json(step: MemoryStep, space: ActionSpace | None) -> dict[str, object]:
+    """Returns step, words, action, value, in_window and time of a step as JSON."""
+    return {
+        "step": step.step,
+        "words": words_json(step.tokens),
+        "action": action_json(step.action, space),
+        "value": round(step.value, 4),
+        "in_window": step.in_window,
+        "time": step.time.isoformat() if step.time else None,
+    }
 
 
 def step_line(step: int, tokens: Sequence[Token], action: Action, space: ActionSpace | None) -> str:
