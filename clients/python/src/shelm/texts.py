@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from shelm.client import Client
 from shelm.errors import AgentNotFound
+from shelm.reader import Reader
 from shelm.results import Action, ActionSpace, Discrete, Distribution, EpisodeInfo, MemoryStep, Token
 
 LIKELY = 0.01  # probabilities below are not printed
 
 
-def space_in(client: Client, episode: EpisodeInfo) -> ActionSpace | None:
+def space_in(client: Reader, episode: EpisodeInfo) -> ActionSpace | None:
     """Returns the action space of an episode's agent, or None if that agent is no longer served."""
     try:
         return client.agent(episode.agent_digest).action_space

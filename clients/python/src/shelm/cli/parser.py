@@ -91,8 +91,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--print-completion", choices=["bash", "zsh", "fish"], action=_PrintCompletion)
     names = parser.add_subparsers(required=True, metavar="COMMAND")
-    looking = (_memory, _episodes, _explain, _whatif, _frames, _export)
-    for add in (_play, _evaluate, *looking, _branch, _shadow, _bench, _agents, _ping):
+    reading = (_memory, _episodes, _explain, _whatif, _frames, _export)
+    for add in (_play, _evaluate, *reading, _branch, _shadow, _bench, _agents, _ping):
         add(names)
     return parser
 

@@ -12,8 +12,8 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from shelm.client import Client
 from shelm.errors import FrameNotRecorded, RecordingOff
+from shelm.reader import Reader
 from shelm.results import ActionSpace, EpisodeInfo, MemoryStep
 from shelm.texts import space_in
 
@@ -34,13 +34,13 @@ class Recorded:
     """The agent's action space; None if the agent is no longer served."""
 
 
-def read(client: Client, episode_id: str) -> Recorded:
+def read(client: Reader, episode_id: str) -> Recorded:
     """Reads one episode; raises EpisodeNotFound."""
     info = client.get_episode(episode_id)
     return Recorded(info, list(client.memory(episode_id, without_words=True)), space_in(client, info))
 
 
-def frames_of(client: Client, recorded: Recorded) -> Iterator[NDArray[np.uint8] | None]:
+def frames_of(client: Reader, recorded: Recorded) -> Iterator[NDArray[np.uint8] | None]:
     """Yields the frame of each step, uint8 (height, width, 3), or None where none is recorded."""
     for step in recorded.steps:
         try:
