@@ -8,9 +8,8 @@ from support.stand_in import StandIn, frame, serving
 
 
 def test_a_word_ends_neither_the_script_nor_the_frame_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in = StandIn()
-    stand_in.agent = '</script><b>"&quot;'
-    with serving(stand_in) as target, Client(target) as client:
+    monkeypatch.setattr("support.stand_in.WORDS", ['</script><b>"&quot;'] * 4)
+    with serving(StandIn()) as target, Client(target) as client:
         client.act(frame(0), "a")
         shown = shelm.show("a", client)
     start = shown.page.index('id="episode">')
