@@ -66,11 +66,11 @@ SHELM_TARGET names the server, SHELM_TOKEN the bearer token. `shelm COMMAND --he
   shelm frames @last --out frames""",
     "export": """examples:
   shelm export @last --out episode.mp4        frames with words, action and value below them
-  shelm export @last --format csv | head
+  shelm export @last --format csv
   shelm export b5ed 7c21 --out episodes.jsonl""",
     "shadow": """examples:
   shelm shadow --agent minigrid-memory-robust @last
-  shelm shadow --agent new --last 100 --tolerance 0.02 && echo roll it out""",
+  shelm shadow --agent new --last 100 --tolerance 0.02    fails if more than 2 % of the actions part""",
     "bench": """examples:
   shelm bench --episodes 32 --seconds 20 --json""",
     "agents": """examples:
