@@ -10,8 +10,20 @@ from shelm import Client
 from support.deployment import Deployment
 from support.environments import bare_python, client_wheel, run_alone
 
-LARGEST = 150_000  # bytes: it is installed beside simulators, often
-HEAVY = {"torch", "gymnasium", "rich", "argcomplete", "msgpack", "websockets", "matplotlib", "services", "grpc_health"}
+LARGEST = 175_000  # bytes: it is installed beside simulators, often
+HEAVY = {
+    "torch",
+    "gymnasium",
+    "rich",
+    "argcomplete",
+    "msgpack",
+    "websockets",
+    "matplotlib",
+    "av",
+    "rerun",
+    "services",
+    "grpc_health",
+}
 PLAY = """
 import asyncio, json, sys
 import numpy as np
@@ -47,7 +59,13 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_is_small_and_says_that_it_is_typed(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    assert {"shelm/py.typed", "shelm/v1/agent_pb2.pyi", "shelm/aio/client.py", "shelm/cli/__main__.py"} <= set(names)
+    assert {
+        "shelm/py.typed",
+        "shelm/v1/agent_pb2.pyi",
+        "shelm/aio/client.py",
+        "shelm/cli/__main__.py",
+        "shelm/notebook.html",
+    } <= set(names)
     assert all(name.startswith(("shelm/", "shelm_client-")) for name in names)
     assert wheel.stat().st_size < LARGEST
 
@@ -71,8 +89,13 @@ def test_the_command_works_alone_and_names_the_extra_that_it_lacks(
     assert (listed.returncode, listed.stderr) == (0, "")
     play = run_alone([shelm, "play"], tmp_path, SHELM_TARGET=deployment.target)
     completion = run_alone([shelm, "--print-completion", "bash"], tmp_path)
+    video, rerun = (
+        run_alone([shelm, "export", "@last", "--format", name], tmp_path, SHELM_TARGET=deployment.target)
+        for name in ("mp4", "rrd")
+    )
     openpi = run_alone([str(python), "-m", "shelm.openpi"], tmp_path)
-    for done, extra in ((play, "gymnasium"), (completion, "cli"), (openpi, "openpi")):
+    lacking = {"gymnasium": play, "cli": completion, "openpi": openpi, "video": video, "rerun": rerun}
+    for extra, done in lacking.items():
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
         assert f'pip install "shelm-client[{extra}]"' in done.stderr
 

@@ -1,8 +1,8 @@
 """Client for Semantic HELM agents: send a frame, receive an action, read the memory in words.
 
 `Client` is the entry point, `AsyncClient` its counterpart for asyncio. Every failed call raises a `ShelmError` from
-`shelm.errors`. `shelm.gym` plays gymnasium environments, `RemotePolicy` is a policy for stable-baselines3's evaluation, and
-`shelm.v1` contains the generated protobuf modules.
+`shelm.errors`. `shelm.gym` plays gymnasium environments, `RemotePolicy` is a policy for stable-baselines3's evaluation,
+`show` displays an episode in a notebook, and `shelm.v1` contains the generated protobuf modules.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from shelm.client import Client
 from shelm.edits import Alternative, Insert, Remove, Replace, Swap
 from shelm.episode import Episode
 from shelm.errors import ShelmError
+from shelm.notebook import show
 from shelm.policy import RemotePolicy
 from shelm.results import (
     Act,
@@ -64,4 +65,5 @@ __all__ = [
     "WhatIf",
     "__version__",
     "errors",
+    "show",
 ]

@@ -40,6 +40,11 @@ class Episode:
         self._client = client
         self._seed, self._agent, self._deterministic = seed, agent, deterministic
 
+    @property
+    def client(self) -> Actor:
+        """The client that acts in it."""
+        return self._client
+
     def add_reward(self, reward: float) -> None:
         """Adds the reward of a step, one finite number of any kind, to the total reward; raises InvalidArgument."""
         self.total_reward = (self.total_reward or 0.0) + as_reward(reward)

@@ -11,9 +11,9 @@ import pytest
 from gymnasium import spaces
 from shelm import Client, Continuous, Discrete
 from shelm.cli import main
-from shelm.cli.show import action_json, action_text
 from shelm.gym import play
 from shelm.results import Action, ActionSpace
+from shelm.texts import action_json, action_text
 from shelm.v1 import agent_pb2
 from support.stand_in import StandIn, serving
 

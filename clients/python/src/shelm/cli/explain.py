@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from shelm.cli.frames import frame_in
-from shelm.cli.show import LIKELY, action_json, action_name, action_text, space_in, words_json
 from shelm.cli.terminal import bar, line_of_json, table
 from shelm.client import Client
 from shelm.results import ActionSpace, Decision, Explanation, Influence
+from shelm.texts import LIKELY, action_json, action_name, action_text, space_in, words_json
 
 COLUMNS = ("change", "", "then")
 

@@ -9,10 +9,10 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from shelm.cli.show import action_json, action_text, space_in, step_line, words_json
 from shelm.cli.terminal import console, line_of_json
 from shelm.client import Client
 from shelm.results import ActionSpace, EpisodeInfo, MemoryStep
+from shelm.texts import action_text, space_in, step_json, step_line
 
 
 def memory(client: Client, arguments: argparse.Namespace) -> None:
@@ -26,23 +26,12 @@ def memory(client: Client, arguments: argparse.Namespace) -> None:
 
 def _printer(episode: EpisodeInfo, space: ActionSpace | None, *, as_json: bool) -> Callable[[MemoryStep], None]:
     if as_json:
-        return lambda step: line_of_json(_fields(step, space))
+        return lambda step: line_of_json(step_json(step, space))
     rich = console()
     if rich is None:
         return lambda step: print(_line(step, space), flush=True)
     rich.print(f"{episode.episode_id}  {episode.agent}  a dim line is out of the agent's reach", style="bold")
     return lambda step: rich.print(_coloured(step, space))
-
-
-def _fields(step: MemoryStep, space: ActionSpace | None) -> dict[str, Any]:
-    return {
-        "step": step.step,
-        "words": words_json(step.tokens),
-        "action": action_json(step.action, space),
-        "value": round(step.value, 4),
-        "in_window": step.in_window,
-        "time": step.time.isoformat() if step.time else None,
-    }
 
 
 def _line(step: MemoryStep, space: ActionSpace | None) -> str:

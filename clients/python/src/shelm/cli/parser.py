@@ -11,13 +11,14 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from shelm.cli import bench, episodes, evaluate, explain, frames, memory, play, server, whatif
+from shelm.cli import bench, episodes, evaluate, explain, export, frames, memory, play, server, shadow, whatif
 from shelm.cli.edits import add_edits
 from shelm.cli.names import LAST
 from shelm.cli.tls import add_tls, tls_of
-from shelm.cli.values import bounded, count, natural, seconds
+from shelm.cli.values import bounded, count, natural, seconds, share
 from shelm.client import Client
 from shelm.errors import ShelmError
 from shelm.gym.evaluation import out_file
@@ -63,6 +64,13 @@ SHELM_TARGET names the server, SHELM_TOKEN the bearer token. `shelm COMMAND --he
   shelm memory my-branch             its words; the next Act in it is step 11""",
     "frames": """examples:
   shelm frames @last --out frames""",
+    "export": """examples:
+  shelm export @last --out episode.mp4        frames with words, action and value below them
+  shelm export @last --format csv
+  shelm export b5ed 7c21 --out episodes.jsonl""",
+    "shadow": """examples:
+  shelm shadow --agent minigrid-memory-robust @last
+  shelm shadow --agent new --last 100 --tolerance 0.02    fails if more than 2 % of the actions part""",
     "bench": """examples:
   shelm bench --episodes 32 --seconds 20 --json""",
     "agents": """examples:
@@ -83,7 +91,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--print-completion", choices=["bash", "zsh", "fish"], action=_PrintCompletion)
     names = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_play, _evaluate, _memory, _episodes, _explain, _whatif, _branch, _frames, _bench, _agents, _ping):
+    reading = (_memory, _episodes, _explain, _whatif, _frames, _export)
+    for add in (_play, _evaluate, *reading, _branch, _shadow, _bench, _agents, _ping):
         add(names)
     return parser
 
@@ -254,6 +263,30 @@ def _frames(names: Any) -> None:
     parser.set_defaults(command=frames.frames)
 
 
+def _export(names: Any) -> None:
+    parser = _command(names, "export", "write episodes as rows, films or recordings for Rerun")
+    _episodes_of(parser, "+")
+    parser.add_argument(
+        "--format",
+        choices=export.FORMATS,
+        help="jsonl, csv, gif, mp4 (extra video), rrd (extra rerun); what --out ends in",
+    )
+    text = "output file; of several gif, mp4 or rrd the folder (standard output; EPISODE.FORMAT here)"
+    parser.add_argument("--out", type=Path, metavar="FILE", help=text)
+    parser.add_argument("--fps", type=bounded(1, 60), default=4, help="steps a second of gif and mp4, 1..60 (%(default)s)")
+    parser.set_defaults(command=export.export)
+
+
+def _shadow(names: Any) -> None:
+    parser = _command(names, "shadow", "compare another agent with past episodes, on their recorded frames")
+    _episodes_of(parser, "*")
+    _agent(parser, "the other agent: its name or digest or its beginning", required=True)
+    parser.add_argument("--last", type=count, metavar="N", help="the last N that ended, of other agents, with frames")
+    text = "share of parted actions, 0..1, beyond which the command fails (%(default)s)"
+    parser.add_argument("--tolerance", type=share, default=0.05, metavar="SHARE", help=text)
+    parser.set_defaults(command=shadow.shadows)
+
+
 def _bench(names: Any) -> None:
     parser = _command(names, "bench", "measure the server under load for some seconds")
     parser.add_argument(
@@ -284,6 +317,12 @@ def _episode(parser: argparse.ArgumentParser) -> None:
     argument.completer = _episode_names
 
 
+def _episodes_of(parser: argparse.ArgumentParser, number: str) -> None:
+    text = f"episode ids or their beginnings, or {LAST}; `shelm episodes` lists them"
+    argument: Any = parser.add_argument("episodes", metavar="EPISODE", nargs=number, help=text)
+    argument.completer = _episode_names
+
+
 def _env(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--env",
@@ -292,6 +331,6 @@ def _env(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _agent(parser: argparse.ArgumentParser, text: str = AGENT) -> None:
-    argument: Any = parser.add_argument("--agent", default="", help=text)
+def _agent(parser: argparse.ArgumentParser, text: str = AGENT, *, required: bool = False) -> None:
+    argument: Any = parser.add_argument("--agent", default="", required=required, help=text)
     argument.completer = _agent_names

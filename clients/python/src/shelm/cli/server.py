@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from shelm.cli.show import space_json, space_text
 from shelm.cli.stages import milliseconds, stage_text
 from shelm.cli.terminal import line_of_json
 from shelm.client import Client
 from shelm.results import Agent
+from shelm.texts import space_json, space_text
 
 ROUND_TRIPS = 5
 

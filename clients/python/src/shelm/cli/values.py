@@ -14,6 +14,14 @@ def seconds(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    """Returns a number, 0..1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected 0..1, given {text}")
+    return value
+
+
 def natural(text: str) -> int:
     """Returns an integer, 0 or greater."""
     return _checked(text, 0, None)

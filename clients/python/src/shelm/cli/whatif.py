@@ -13,11 +13,11 @@ from typing import Any
 
 from shelm.cli.edits import edit_text
 from shelm.cli.frames import frame_in
-from shelm.cli.show import action_json, action_text, distribution_json, distribution_text, space_in, words_json
 from shelm.cli.terminal import bar, line_of_json, table
 from shelm.client import Client
 from shelm.edits import Alternative, Edit
 from shelm.results import ActionSpace, Outcome, Token, WhatIf
+from shelm.texts import action_json, action_text, distribution_json, distribution_text, space_in, words_json
 
 COLUMNS = ("memory", "change", "", "most probable", "value", "entropy", "distribution")
 
