@@ -44,21 +44,6 @@ def test_make_the_pictures(live: Live, browser: Browser) -> None:
         assert path.stat().st_size < LARGEST, path
 
 
-def act_out(client: Client, live: Live, name: str, seed: int, *, last: bool) -> None:
-    """One episode of MiniGrid-Memory; the last one is left running."""
-    env = minigrid_env("MiniGrid-MemoryS11-v0")
-    observation, _ = env.reset(seed=seed)
-    total, done = 0.0, False
-    while not done:
-        act = client.act(observation, name, deterministic=True)
-        observation, reward, terminated, truncated, _ = env.step(act.action)
-        total, done = total + float(reward), terminated or truncated or (last and act.step == 8)
-    env.close()
-    if not last:
-        with live.gateway() as gateway:
-            gateway.call("EndEpisode", agent_pb2.EndEpisodeRequest(episode_id=name, total_reward=total))
-
-
 def opened(browser: Browser, live: Live, *, dark: bool, width: int, height: int) -> Page:
     """A page with a token."""
     context = browser.new_context(
