@@ -17,12 +17,21 @@ DIGEST_BYTES = 16
 
 @dataclass(frozen=True)
 class MemoryStep:
-    """One step of one episode: append `vocabulary_rows` to the history that has `history_digest`."""
+    """One step of one episode: append `vocabulary_rows` to the history that has `history_digest`.
+
+    length: words of that history; None where each of its steps has as many as this one.
+    """
 
     episode_id: str
     step: int
     vocabulary_rows: tuple[int, ...]  # in the order in which the language model reads them
     history_digest: bytes
+    length: int | None = None
+
+    @property
+    def words_before(self) -> int:
+        """Words of the history before the step."""
+        return self.step * len(self.vocabulary_rows) if self.length is None else self.length
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 from numpy.typing import NDArray
 from shelm.v1 import agent_pb2, agent_pb2_grpc
 
@@ -32,6 +33,22 @@ ALONG, ACROSS = (0, 2), (1, 3)  # MiniGrid's directions: east and west, south an
 @contextmanager
 def served(bundle: str) -> Iterator[Any]:
     """Runs a standalone server with one agent on its own Redis; returns a stub of AgentService."""
+    with served_at(bundle) as target, agent_stub(target) as stub:
+        yield stub
+
+
+@contextmanager
+def agent_stub(target: str) -> Iterator[Any]:
+    """A stub of the AgentService at this address, once it answers."""
+    with grpc.insecure_channel(target) as channel:
+        stub: Any = agent_pb2_grpc.AgentServiceStub(channel)
+        stub.ListAgents(agent_pb2.ListAgentsRequest(), wait_for_ready=True, timeout=SECONDS)
+        yield stub
+
+
+@contextmanager
+def served_at(bundle: str) -> Iterator[str]:
+    """Runs a standalone server with one agent on its own Redis; returns its address, where it may not answer yet."""
     with tempfile.TemporaryDirectory() as folder:
         port, target = free_port(), f"127.0.0.1:{free_port()}"
         settings = {"LISTEN": target, "REDIS_URL": f"redis://127.0.0.1:{port}/0", "AGENTS": bundle, "LOG_LEVEL": "WARNING"}
@@ -40,10 +57,7 @@ def served(bundle: str) -> Iterator[Any]:
         processes = [subprocess.Popen(redis_command(port, Path(folder)), stdout=log, stderr=log)]
         try:
             processes.append(subprocess.Popen([sys.executable, "-m", "services.standalone"], env=env))
-            with grpc.insecure_channel(target) as channel:
-                stub: Any = agent_pb2_grpc.AgentServiceStub(channel)
-                stub.ListAgents(agent_pb2.ListAgentsRequest(), wait_for_ready=True, timeout=SECONDS)
-                yield stub
+            yield target
         finally:
             for process in reversed(processes):
                 process.terminate()
@@ -84,6 +98,11 @@ def image_of(frame: NDArray[Any]) -> agent_pb2.Image:
     return agent_pb2.Image(encoding=agent_pb2.ENCODING_RAW_RGB8, height=height, width=width, data=frame.tobytes())
 
 
+def frame_of(image: agent_pb2.Image) -> NDArray[np.uint8]:
+    """The reverse of `image_of`."""
+    return np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3)
+
+
 @dataclass
 class Played:
     """An episode that has ended."""
@@ -98,10 +117,11 @@ class Played:
     turned_to: str = ""
 
 
-def play(stub: Any, env: Any, seed: int) -> Played:
+def play(stub: Any, env: Any, seed: int, *, deterministic: bool = False) -> Played:
     """Plays one episode; the seed is used for the environment and for sampling actions."""
     name = f"explain-{seed}"
-    stub.CreateEpisode(agent_pb2.CreateEpisodeRequest(episode_id=name, seed=seed), timeout=SECONDS)
+    created = agent_pb2.CreateEpisodeRequest(episode_id=name, seed=seed, deterministic=deterministic)
+    stub.CreateEpisode(created, timeout=SECONDS)
     frame, _ = env.reset(seed=seed)
     room, done = Room(env), False
     played = Played(name, room.cue)

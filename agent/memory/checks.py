@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from agent.history import DIGEST_BYTES, MemoryStep, empty_history
 
+MOST_WORDS = 2**62  # positions are 64-bit integers
+
 
 class StepCheck:
     """Validates the steps of one agent."""
@@ -22,6 +24,8 @@ class StepCheck:
         self.words(step.vocabulary_rows)
         if step.step == 0 and step.history_digest != self.empty:
             raise ValueError("history_digest: step 0 follows the empty history, another digest was given")
+        if step.length is not None and not 0 <= step.length <= MOST_WORDS:
+            raise ValueError(f"length: expected 0..{MOST_WORDS}, got {step.length}")
         if len(step.history_digest) != DIGEST_BYTES:
             raise ValueError(f"history_digest: expected {DIGEST_BYTES} bytes, got {len(step.history_digest)}")
 

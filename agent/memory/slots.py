@@ -32,7 +32,9 @@ REBUILD_BYTES = 2**28  # of the states that are rebuilt together
 
 @dataclass(frozen=True)
 class SlotMiss:
-    """No slot holds the history; its last `steps` steps are needed to rebuild the slot."""
+    """No slot holds the history; its last `steps` steps are needed to rebuild the slot, more if some of them have fewer
+    words than others.
+    """
 
     steps: int
 
@@ -136,7 +138,7 @@ class MemorySlots:
         valid = [i for i, problem in enumerate(answers) if problem is None]
         for chunk in self._rounds([items[i].step for i in valid], self.rebuild_rows):
             together = [items[valid[i]] for i in chunk]
-            lengths = [item.step.step * self._model.tokens_per_step for item in together]
+            lengths = [item.step.words_before for item in together]
             states = yield from self._states(lengths, [item.words for item in together])
             slots = [self._take(item.step.episode_id) for item in together]
             self._cache.restore([slot.index for slot in slots], lengths, states)
@@ -176,12 +178,12 @@ class MemorySlots:
         return self._model.rebuilding(torch.tensor(lengths), words)
 
     def _problem(self, item: Rebuild) -> ValueError | None:
-        k, step, given = self._model.tokens_per_step, item.step.step, len(item.words)
-        needed = min(step, self.reach) * k
+        step, length, given = item.step.step, item.step.words_before, len(item.words)
+        needed = min(length, self.reach * self._model.tokens_per_step)
         try:
             self.check(item.step)
-            if not needed <= given <= step * k:
-                raise ValueError(f"history: expected {needed} to {step * k} words for step {step}, got {given}")
+            if not needed <= given <= length:
+                raise ValueError(f"history: expected {needed} to {length} words for step {step}, got {given}")
             self.check.words(item.words)
         except ValueError as error:
             return error
@@ -244,10 +246,10 @@ class MemorySlots:
             self._counts.repeats += 1
             self._slots.move_to_end(step.episode_id)
             return MemoryVector(slot.vector, after)
-        if step.step == 0:  # an empty history needs no slot to start from
+        if step.words_before == 0:  # an empty history needs no slot to start from
             slot = self._take(step.episode_id)
             self._cache.clear(slot.index)
-            slot.history_digest = self.check.empty
+            slot.history_digest = step.history_digest
         elif slot is None or slot.history_digest != step.history_digest:
             return SlotMiss(min(step.step, self.reach))
         self._slots.move_to_end(step.episode_id)
@@ -260,11 +262,10 @@ class MemorySlots:
     def _run(self, forward: _Forward) -> list[MemoryVector]:
         if not forward.steps:
             return []
-        k = self._model.tokens_per_step
         try:
             vectors = self._step(
                 torch.tensor([slot.index for slot in forward.slots]),
-                torch.tensor([step.step * k for step in forward.steps]),
+                torch.tensor([step.words_before for step in forward.steps]),
                 torch.tensor([step.vocabulary_rows for step in forward.steps], dtype=torch.int64),
             )
         except BaseException:

@@ -12,6 +12,7 @@ Contract: read-only. Every /api request uses the viewer's own token; nothing is 
   /api/episodes/{id}/live?from=             steps as they are committed, as events: events.py
   /api/episodes/{id}/frames/{step}          a recorded frame, PNG; 204 if there is none
   /api/episodes/{id}/explain/{step}?max_steps=  the words that decided a step; with the header X-Shelm-Page
+  /api/episodes/{id}/whatif/{step}          POST: what other memories would change, what_if.py; with the header X-Shelm-Page
 
 Failure policy: as in errors.py; a viewer that receives nothing for `SEND_TIMEOUT` seconds is disconnected.
 """
@@ -40,6 +41,7 @@ from services.inspector.listing import Listings
 from services.inspector.security import OpenApiGuard, SecurityHeaders, authorization_of, check_meant, check_own_site
 from services.inspector.settings import InspectorSettings
 from services.inspector.watching import Watches
+from services.inspector.what_if import read_alternatives, what_if_json
 from services.protocol.reasons import failure
 from services.runtime.auth import is_loopback
 from services.runtime.errors import ServiceError, invalid
@@ -115,6 +117,13 @@ class Inspector:
         viewer = await self._viewer(request)
         return _json(explanation_json(await self._api.call("ExplainStep", wanted, viewer, within=EXPLAIN_TIMEOUT)))
 
+    async def what_if(self, request: Request) -> Response:
+        """Returns what the agent would do at a step with other memories."""
+        check_meant(request)
+        viewer, alternatives = await self._viewer(request), await read_alternatives(request)
+        wanted = agent_pb2.WhatIfRequest(episode_id=_name(request), step=_step(request), alternatives=alternatives)
+        return _json(what_if_json(await self._api.call("WhatIf", wanted, viewer, within=EXPLAIN_TIMEOUT)))
+
     async def _viewer(self, request: Request) -> str:
         check_own_site(request)
         authorization = authorization_of(request)
@@ -162,6 +171,7 @@ def create_app(settings: InspectorSettings) -> ASGIApp:
         Route(f"{one}/live", inspector.live),
         Route(f"{one}/frames/{{step}}", inspector.frame),
         Route(f"{one}/explain/{{step}}", inspector.explain),
+        Route(f"{one}/whatif/{{step}}", inspector.what_if, methods=["POST"]),
     ]
     # On loopback: a foreign page whose name was made to lead here sends its own name.
     hosts = ["localhost", "127.0.0.1", "::1", "[::1]"] if local else ["*"]

@@ -31,17 +31,23 @@ def episode_json(episode: agent_pb2.Episode) -> Json:
         "create_time": episode.create_time.ToMilliseconds(),
         "update_time": episode.update_time.ToMilliseconds(),
         "memory_length": episode.memory_length,
-        "total_reward": _number(episode.total_reward) if episode.HasField("total_reward") else None,
+        "total_reward": number_json(episode.total_reward) if episode.HasField("total_reward") else None,
+        "branch": _branch(episode.branch) if episode.HasField("branch") else None,
     }
+
+
+def _branch(branch: agent_pb2.Branch) -> Json:
+    edits = [MessageToDict(edit, preserving_proto_field_name=True) for edit in branch.edits]
+    return {"source_episode_id": branch.source_episode_id, "step": branch.step, "edits": edits}
 
 
 def step_json(step: agent_pb2.MemoryStep) -> Json:
     """Converts one committed step."""
     return {
         "step": step.step,
-        "tokens": _tokens(step.tokens),
+        "tokens": tokens_json(step.tokens),
         "action": action_json(step.action),
-        "value": _number(step.value),
+        "value": number_json(step.value),
         "in_window": step.in_window,
         "time": step.time.ToMilliseconds(),
     }
@@ -53,7 +59,7 @@ def action_json(action: agent_pb2.Action) -> Any:
         case "discrete":
             return action.discrete
         case "continuous":
-            return [_number(value) for value in action.continuous.values]
+            return [number_json(value) for value in action.continuous.values]
         case "dict":
             return {part.name: action_json(part.action) for part in action.dict.parts}
     return None
@@ -78,24 +84,26 @@ def explanation_json(reply: agent_pb2.ExplainStepResponse) -> Json:
 
 def _influence(one: agent_pb2.Influence) -> Json:
     return {
-        "tokens": _tokens(one.tokens),
+        "tokens": tokens_json(one.tokens),
         "steps": list(one.steps),
-        "change": _number(one.change),
+        "change": number_json(one.change),
         "without": _decision(one.without),
     }
 
 
 def _decision(decision: agent_pb2.Decision) -> Json:
     return {
-        "probabilities": [_number(value) for value in decision.probabilities],
+        "probabilities": [number_json(value) for value in decision.probabilities],
         "most_probable": action_json(decision.most_probable),
-        "value": _number(decision.value),
+        "value": number_json(decision.value),
     }
 
 
-def _tokens(tokens: Any) -> list[Json]:
-    return [{"text": one.text, "similarity": _number(one.similarity), "id": one.id} for one in tokens]
+def tokens_json(tokens: Any) -> list[Json]:
+    """Converts words."""
+    return [{"text": one.text, "similarity": number_json(one.similarity), "id": one.id} for one in tokens]
 
 
-def _number(value: float) -> float | None:
+def number_json(value: float) -> float | None:
+    """Converts a number; null if it is not finite."""
     return value if math.isfinite(value) else None

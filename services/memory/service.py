@@ -42,8 +42,10 @@ REMEMBER = "/shelm.internal.v1.MemoryService/Remember"
 class Histories(Protocol):
     """Access to committed words."""
 
-    async def last_words(self, episode_id: str, *, step: int, steps: int, digest: bytes) -> list[int]:
-        """Returns the vocabulary rows of the `steps` steps before `step`, oldest first, of the history with this digest."""
+    async def last_words(
+        self, episode_id: str, *, step: int, steps: int, digest: bytes, words: int | None = None
+    ) -> list[int]:
+        """Returns the vocabulary rows of the `steps` steps before `step`, as services.store.history does."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,13 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
 
     async def _history(self, step: MemoryStep, steps: int) -> list[int]:
         with traces.span("read"):
-            return await self._histories.last_words(step.episode_id, step=step.step, steps=steps, digest=step.history_digest)
+            return await self._histories.last_words(
+                step.episode_id,
+                step=step.step,
+                steps=steps,
+                digest=step.history_digest,
+                words=None if step.length is None else min(step.length, steps * len(step.vocabulary_rows)),
+            )
 
     async def encode_histories(
         self, agent_digest: str, histories: Sequence[Sequence[int]], *, episode_id: str = "", deadline: float | None
@@ -154,7 +162,7 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         self, items: Sequence[memory_pb2.RememberItem], deadline: float | None, *, first: int = 0
     ) -> list[memory_pb2.RememberResult]:
         """Computes items, those of one agent together. first: number of the first item in its request."""
-        steps = [MemoryStep(one.episode_id, one.step, tuple(one.word_ids), one.history_digest) for one in items]
+        steps = [_step(one) for one in items]
         agents: dict[str, list[int]] = {}
         for i, item in enumerate(items):
             agents.setdefault(item.agent_digest, []).append(i)
@@ -200,6 +208,11 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
         if digest not in self._agents:
             raise agent_not_loaded(digest)
         return self._agents[digest]
+
+
+def _step(item: memory_pb2.RememberItem) -> MemoryStep:
+    length = item.length if item.HasField("length") else None
+    return MemoryStep(item.episode_id, item.step, tuple(item.word_ids), item.history_digest, length)
 
 
 def _remembered(outcome: MemoryVector | BaseException) -> Remembered | BaseException:

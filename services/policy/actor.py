@@ -234,12 +234,12 @@ class Actor:
         outcomes: list[Any] = [_of_computing(one) for one in computed]
         done = [(i, one) for i, one in enumerate(computed) if not isinstance(one, BaseException)]
         with timer.stage("commit"):
-            commits = [(turns[i].state, turns[i].step, record) for i, (record, _) in done]
+            commits = [(turns[i].state, turns[i].step, one.record) for i, one in done]
             committed = await self._commits.put(commits) if commits else []
         times = StageTimes(total=time.monotonic() - timer.started, stages=timer.seconds)
-        for (i, (record, rebuilt)), outcome in zip(done, committed, strict=True):
+        for (i, one), outcome in zip(done, committed, strict=True):
             try:
-                outcomes[i] = self._answer(agent, turns[i], record, outcome, rebuilt=rebuilt, times=times)
+                outcomes[i] = self._answer(agent, turns[i], one, outcome, times)
             except Exception as error:
                 outcomes[i] = error
         return outcomes
@@ -248,14 +248,12 @@ class Actor:
         self,
         agent: ServedAgent,
         turn: Turn,
-        record: CommittedStep,
+        computed: Computed,
         outcome: CommitOutcome | BaseException,
-        *,
-        rebuilt: bool,
         times: StageTimes,
     ) -> ActAnswer | None:
         """The answer to a step that was committed, here or first by another replica; None to try again."""
-        state, step = turn.state, turn.step
+        state, step, record = turn.state, turn.step, computed.record
         if isinstance(outcome, BaseException):
             raise outcome
         if isinstance(outcome, Committed):
@@ -270,7 +268,15 @@ class Actor:
             self._known.learn(state)
             if self._recorder:
                 self._recorder.put(state.episode_id, step, turn.observation.frame)
-            return ActAnswer(state=state, step=step, record=record, window=agent.window, rebuilt=rebuilt, times=times)
+            return ActAnswer(
+                state=state,
+                step=step,
+                record=record,
+                window=agent.window,
+                rebuilt=computed.rebuilt,
+                times=times,
+                distribution=computed.distribution,
+            )
         self.forget(state.episode_id)
         if isinstance(outcome, AlreadyCommitted):
             state = replace(state, committed=outcome.committed)
@@ -334,7 +340,7 @@ def _is_final(outcome: object) -> bool:
 
 def _turn(call: ActCall, state: EpisodeState, observation: Observation) -> Turn:
     deterministic = state.deterministic if call.deterministic is None else call.deterministic
-    return Turn(state, call.step, observation, deterministic)
+    return Turn(state, call.step, observation, deterministic, call.distribution)
 
 
 def _replayed(

@@ -4,7 +4,7 @@ Failure policy: an unknown agent is AGENT_NOT_FOUND; the agent of a running epis
 AGENT_NOT_LOADED.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ from agent.bundle import AgentBundle, Bundle, WordlessBundle
 from agent.engines.policy import load_policy
 from agent.engines.wordless import load_wordless
 from agent.frame import Observation
+from agent.history import history_reach
 from agent.policy.actor_critic import Features, Parameters, PolicyEngine, Vector
 from agent.policy.heads import Head, action_heads
 from agent.vocabulary import load_vocabulary
@@ -52,6 +53,7 @@ class PolicyAgent(ServedAgent):
     bundle: AgentBundle
     encode: Queue[Observation, Any]  # what `decide` wants to know of a frame
     decide: Queue[tuple[Any, Vector], tuple[Parameters, float]]
+    rows: Mapping[str, int]  # of the vocabulary, by word; the first of equal ones
 
     @property
     def k(self) -> int:
@@ -62,6 +64,11 @@ class PolicyAgent(ServedAgent):
     def window(self) -> int:
         """Token positions that attention can reach."""
         return self.bundle.manifest.memory.window
+
+    @property
+    def reach(self) -> int:
+        """How many words before a word its memory vector depends on, through all layers."""
+        return history_reach(self.bundle.manifest.memory.layers, self.window)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +124,11 @@ def load_agent(
     else:
         features, decide = _local(load_policy(bundle, device=settings.device), settings)
         encode = CachedEncoder(features, size=cache_frames)
+    words = load_vocabulary(bundle).words
     return PolicyAgent(
         bundle=bundle,
-        vocabulary_size=len(load_vocabulary(bundle)),
+        vocabulary_size=len(words),
+        rows={word: row for row, word in reversed(list(enumerate(words)))},
         heads=action_heads(bundle.manifest.actions),
         encode=encode,
         decide=decide,
@@ -154,14 +163,14 @@ class Agents:
         self._by_name = {agent.bundle.name: agent for agent in reversed(agents)}
         self.default = agents[0]
 
-    def find(self, name: str) -> ServedAgent:
-        """By name or digest; empty is the default."""
+    def find(self, name: str, *, field: str = "agent") -> ServedAgent:
+        """By name or digest; empty is the default. field: path of the name in the request."""
         agent = self._by_name.get(name) or self._by_digest.get(name) if name else self.default
         if agent is None:
             name = name[:64]  # errors travel in headers, which are small
             known = ", ".join(self._by_name)
-            text = f"agent: no agent {name!r}; this server has {known}"
-            raise failure(errors_pb2.ERROR_REASON_AGENT_NOT_FOUND, text, metadata={"agent": name}, field="agent")
+            text = f"{field}: no agent {name!r}; this server has {known}"
+            raise failure(errors_pb2.ERROR_REASON_AGENT_NOT_FOUND, text, metadata={"agent": name}, field=field)
         return agent
 
     def pinned(self, digest: str) -> ServedAgent:

@@ -50,20 +50,24 @@ class OneCall:
         return sum([await model.slots.forget(episode_ids) for model in self._models.values()])
 
     async def _computed(self, agent: PolicyAgent, turn: Turn, deadline: float | None) -> Computed:
-        found, rebuilt = await self._found(self._models[agent.bundle.digest], turn, deadline)
+        found, rebuilt = await self._found(self._models[agent.bundle.digest], turn, agent.k, deadline)
         digest = extend_history(turn.state.history_digest, tuple(word.row for word in found.words))
-        step = acted(turn, agent.heads, found.parameters, found.value, words=found.words, history_digest=digest)
-        return step, rebuilt
+        decision = found.parameters, found.value
+        return acted(turn, agent.heads, *decision, words=found.words, history_digest=digest, rebuilt=rebuilt)
 
-    async def _found(self, model: TritonAct, turn: Turn, deadline: float | None) -> tuple[Acted, bool]:
-        """What the model finds, and whether the memory state was rebuilt."""
+    async def _found(self, model: TritonAct, turn: Turn, k: int, deadline: float | None) -> tuple[Acted, bool]:
+        """What the model finds, and whether the memory state was rebuilt. k: words per step."""
         state, number = turn.state, turn.step
-        step = ActStep(state.episode_id, number, state.history_digest, turn.observation.frame)
+        step = ActStep(state.episode_id, number, state.history_digest, turn.observation.frame, turn.length)
         answer = await model.act(step, deadline=deadline)
         if isinstance(answer, Acted):
             return answer, False
         past = await self._histories.last_words(
-            state.episode_id, step=number, steps=answer.steps, digest=state.history_digest
+            state.episode_id,
+            step=number,
+            steps=answer.steps,
+            digest=state.history_digest,
+            words=None if turn.length is None else min(turn.length, answer.steps * k),
         )
         answer = await model.act(step, past=past, deadline=deadline)
         if isinstance(answer, SlotMiss):

@@ -63,7 +63,7 @@ class Pipeline:
 
 def _memory_step(turn: Turn, words: Any) -> MemoryStep:
     rows = tuple(word.row for word in words)
-    return MemoryStep(turn.state.episode_id, turn.step, rows, turn.state.history_digest)
+    return MemoryStep(turn.state.episode_id, turn.step, rows, turn.state.history_digest, turn.length)
 
 
 def _computed(agent: PolicyAgent, turn: Turn, found: Any, decision: Any) -> Computed:
@@ -73,4 +73,4 @@ def _computed(agent: PolicyAgent, turn: Turn, found: Any, decision: Any) -> Comp
     words, (_, rebuilt) = found
     parameters, value = decision
     digest = extend_history(turn.state.history_digest, tuple(word.row for word in words))
-    return acted(turn, agent.heads, parameters, value, words=words, history_digest=digest), rebuilt
+    return acted(turn, agent.heads, parameters, value, words=words, history_digest=digest, rebuilt=rebuilt)

@@ -12,8 +12,11 @@ from services.policy.agents import Agents, load_served
 from services.policy.archive.archive import Archive
 from services.policy.archive.archiver import Archiver
 from services.policy.archive.reader import Episodes
+from services.policy.branching import Brancher
 from services.policy.computation import Backends, make_computation
 from services.policy.explain.explain import Explainer
+from services.policy.explain.recall import Recall
+from services.policy.explain.what_if import WhatIf
 from services.policy.recording.frames import Frames
 from services.policy.recording.recorder import Recorder
 from services.policy.recording.recordings import Recordings
@@ -101,15 +104,20 @@ def open_server(settings: PolicyServerSettings, connect: Callable[[], Backends])
     )
     episodes, archiver = Episodes(store, archive), Archiver(store, archive) if archive else None
     frames = Frames(episodes, recorder)
+    recall = Recall(agents=agents, episodes=episodes, frames=frames, memory=computation.slots)
     servicer = AgentServicer(
         agents=agents,
         store=store,
         episodes=episodes,
         archiver=archiver,
         admission=admission,
+        brancher=Brancher(
+            agents=agents, store=store, episodes=episodes, admission=admission, retained=settings.retained_steps
+        ),
         actor=actor,
         memory=computation.slots,
-        explainer=Explainer(agents=agents, episodes=episodes, frames=frames, memory=computation.slots),
+        explainer=Explainer(recall),
+        what_if=WhatIf(recall, agents),
         frames=frames,
         max_batch_items=settings.max_batch_items,
         max_watchers=settings.max_watchers,

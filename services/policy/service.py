@@ -21,7 +21,9 @@ from services.policy.agents import Agents, ServedAgent
 from services.policy.archive.archiver import Archiver
 from services.policy.archive.reader import Episodes
 from services.policy.backends.interfaces import Slots
+from services.policy.branching import Brancher
 from services.policy.explain.explain import Explainer
+from services.policy.explain.what_if import WhatIf
 from services.policy.recording.frames import Frames
 from services.policy.settings import PolicyServerSettings
 from services.policy.telemetry import WATCHERS, acting, acting_together, ended_by_client, traced_acting
@@ -35,6 +37,7 @@ from services.protocol.agent_api import (
     parse_act,
     parse_explain,
 )
+from services.protocol.branches import branch_message, parse_branch
 from services.protocol.fields import (
     MAX_STEP,
     check_archive_token,
@@ -47,6 +50,7 @@ from services.protocol.fields import (
 from services.protocol.names import caller_name, full_name
 from services.protocol.status import failed_item, item_status
 from services.protocol.values import EpisodeState
+from services.protocol.what_if import parse_what_if, what_if_message
 from services.runtime import traces
 from services.runtime.auth import ANYBODY, caller
 from services.runtime.errors import Context, ServiceError, deadline_of, invalid
@@ -71,6 +75,7 @@ SCOPES = dict.fromkeys(
         "GetMemory",
         "WatchMemory",
         "ExplainStep",
+        "WhatIf",
         "GetFrame",
         "ListAgents",
         "GetAgent",
@@ -79,7 +84,7 @@ SCOPES = dict.fromkeys(
 )
 
 
-READS = tuple(name for name in SCOPES if name not in ("ListEpisodes", "WatchMemory", "ExplainStep"))
+READS = tuple(name for name in SCOPES if name not in ("ListEpisodes", "WatchMemory", "ExplainStep", "WhatIf"))
 
 
 def most_under_way(settings: PolicyServerSettings) -> Mapping[str, int]:
@@ -89,6 +94,7 @@ def most_under_way(settings: PolicyServerSettings) -> Mapping[str, int]:
     return {
         **dict.fromkeys(READS, settings.max_reads),
         "ListEpisodes": settings.max_listings,
+        "BranchEpisode": settings.max_reads,
         "ActStream": settings.max_in_flight,
     }
 
@@ -104,9 +110,11 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         episodes: Episodes,
         archiver: Archiver | None,
         admission: Admission,
+        brancher: Brancher,
         actor: Actor,
         memory: Slots,
         explainer: Explainer,
+        what_if: WhatIf,
         frames: Frames,
         max_batch_items: int,
         max_watchers: int,
@@ -114,8 +122,8 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         slices: Slices,
     ) -> None:
         self._agents, self._store, self._actor, self._memory = agents, store, actor, memory
-        self._episodes, self._archiver, self._admission = episodes, archiver, admission
-        self._explainer, self._frames = explainer, frames
+        self._episodes, self._archiver, self._admission, self._brancher = episodes, archiver, admission, brancher
+        self._explainer, self._what_if, self._frames = explainer, what_if, frames
         self._tracer = traces.tracer()
         self._acting = partial(traced_acting, self._tracer) if self._tracer else acting
         self._max_batch_items = max_batch_items
@@ -247,6 +255,13 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
                 raise errors.episode_exists(wanted.episode_id, name)
         return agent_pb2.CreateEpisodeResponse(episode=episode_message(state))
 
+    async def BranchEpisode(  # noqa: N802
+        self, request: agent_pb2.BranchEpisodeRequest, context: Context
+    ) -> agent_pb2.BranchEpisodeResponse:
+        """Creates an episode that goes on from a step of another one; repeating the call returns the existing one."""
+        state = await self._brancher.branch(parse_branch(request))
+        return agent_pb2.BranchEpisodeResponse(episode=episode_message(state))
+
     async def EndEpisode(  # noqa: N802
         self, request: agent_pb2.EndEpisodeRequest, context: Context
     ) -> agent_pb2.EndEpisodeResponse:
@@ -333,7 +348,8 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         self._check_words(state, steps, request)
         message = partial(_step_message, state, self._window(state))
         messages = await self._slices.each(message, steps)
-        return agent_pb2.GetMemoryResponse(steps=messages, incarnation=state.incarnation)
+        branch = branch_message(state.branch) if state.branch else None
+        return agent_pb2.GetMemoryResponse(steps=messages, incarnation=state.incarnation, branch=branch)
 
     async def WatchMemory(  # noqa: N802
         self, request: agent_pb2.WatchMemoryRequest, context: Context
@@ -392,6 +408,12 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         explanation = await self._explainer.explain(parse_explain(request), deadline=deadline_of(context))
         return explanation_message(explanation)
 
+    async def WhatIf(  # noqa: N802
+        self, request: agent_pb2.WhatIfRequest, context: Context
+    ) -> agent_pb2.WhatIfResponse:
+        """What the agent would make of a committed step with other memories."""
+        return what_if_message(await self._what_if.what_if(parse_what_if(request), deadline=deadline_of(context)))
+
     async def GetFrame(  # noqa: N802
         self, request: agent_pb2.GetFrameRequest, context: Context
     ) -> agent_pb2.GetFrameResponse:
@@ -428,7 +450,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         request: agent_pb2.GetMemoryRequest | agent_pb2.WatchMemoryRequest,
     ) -> None:
         """Refuses to read words where there are none; the agent may no longer be loaded, its steps tell too."""
-        if request.without_words:
+        if request.without_words or state.branch:  # a step of a branch may have none left
             return
         if self._agents.wordless(state.agent_digest) or any(not record.words for _, record in steps):
             raise errors.keeps_no_words(state.episode_id, state.agent)

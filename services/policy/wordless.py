@@ -12,7 +12,6 @@ from agent.history import extend_seen
 from agent.wordless.policy import Decided, Item
 from services.policy.agents import WordlessAgent
 from services.policy.turns import Computed, Turn, acted, unfailed
-from services.protocol.values import CommittedStep
 from services.runtime.stages import StageTimer
 from services.store.errors import episode_damaged
 
@@ -27,7 +26,7 @@ async def compute_wordless(
         decided = await agent.decide.put([outcomes[i] for i in going], deadline=deadline) if going else []
     for i, decision in zip(going, decided, strict=True):
         try:
-            outcomes[i] = decision if isinstance(decision, BaseException) else (_step(agent, turns[i], decision), False)
+            outcomes[i] = decision if isinstance(decision, BaseException) else _step(agent, turns[i], decision)
         except Exception as error:
             outcomes[i] = error
     return outcomes
@@ -41,7 +40,7 @@ def _item_or_error(agent: WordlessAgent, turn: Turn) -> Item | Exception:
     return turn.observation.frame[:, :, : agent.channels], turn.state.policy_state
 
 
-def _step(agent: WordlessAgent, turn: Turn, decided: Decided) -> CommittedStep:
+def _step(agent: WordlessAgent, turn: Turn, decided: Decided) -> Computed:
     parameters, value, policy_state = decided
     digest = extend_seen(turn.state.history_digest, turn.observation.fingerprint)
     return acted(turn, agent.heads, parameters, value, words=(), history_digest=digest, policy_state=policy_state)

@@ -1,9 +1,10 @@
-"""Actions and action spaces <-> the messages of the public contract."""
+"""Actions, action spaces and distributions over actions <-> the messages of the public contract."""
 
 import numpy as np
 from shelm.v1 import agent_pb2
 
 from agent.action_space import ActionSpace, SingleSpace
+from agent.policy.distributions import Categorical, Distribution, entropy_of
 from agent.policy.heads import Choice, Part
 
 
@@ -41,3 +42,20 @@ def action_space_message(space: SingleSpace) -> agent_pb2.ActionSpace:
         return agent_pb2.ActionSpace(discrete=space.discrete, names=space.names)
     low, high = (agent_pb2.FloatVector(values=bound) for bound in space.continuous.arrays())
     return agent_pb2.ActionSpace(continuous=space.size, names=space.names, low=low, high=high)
+
+
+def distribution_message(distribution: Distribution) -> agent_pb2.ActionDistribution:
+    """The message of a distribution over actions."""
+    message = agent_pb2.ActionDistribution(entropy=entropy_of(distribution))
+    if isinstance(distribution, dict):
+        parts = [
+            agent_pb2.NamedDistribution(name=name, distribution=distribution_message(part))
+            for name, part in distribution.items()
+        ]
+        message.dict.parts.extend(parts)
+    elif isinstance(distribution, Categorical):
+        message.probabilities.values.extend(distribution.probabilities.tolist())
+    else:
+        message.normal.mean.extend(distribution.mean.tolist())
+        message.normal.deviation.extend(distribution.deviation.tolist())
+    return message

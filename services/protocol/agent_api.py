@@ -8,7 +8,8 @@ import time
 from shelm.v1 import agent_pb2
 
 from agent.bundle import AgentManifest, Manifest, WordlessManifest
-from services.protocol.actions import action_message, action_space_message
+from services.protocol.actions import action_message, action_space_message, distribution_message
+from services.protocol.branches import branch_message
 from services.protocol.fields import check_page_size, check_step
 from services.protocol.image import read_image
 from services.protocol.names import caller_name, full_name
@@ -42,6 +43,7 @@ def parse_act(request: agent_pb2.ActRequest) -> ActCall:
         read_image(request.observation),
         request.agent,
         request.deterministic if request.HasField("deterministic") else None,
+        request.distribution,
     )
 
 
@@ -70,6 +72,7 @@ def act_message(answer: ActAnswer) -> agent_pb2.ActResponse:
         memory=agent_pb2.Memory(length=answer.length, window=answer.window, rebuilt=answer.rebuilt),
         agent_digest=answer.state.agent_digest,
         timing=_timing_message(answer),
+        distribution=distribution_message(answer.distribution) if answer.distribution else None,
     )
 
 
@@ -82,12 +85,12 @@ def _timing_message(answer: ActAnswer) -> agent_pb2.Timing | None:
 
 def memory_step_message(state: EpisodeState, step: int, record: CommittedStep, *, window: int) -> agent_pb2.MemoryStep:
     """One step of a memory; the length of the episode in `state` decides whether its words are still in the window."""
-    newest = (step + 1) * len(record.words) - 1  # position of the step's last word
+    newest = state.words_up_to(step, len(record.words)) - 1  # position of the step's last word
     return agent_pb2.MemoryStep(
         step=step,
         tokens=token_messages(record.words),
         action=action_message(record.action),
-        in_window=newest > state.length - window,
+        in_window=bool(record.words) and newest > state.length - window,
         time=timestamp(record.time_us),
         value=record.value,
     )
@@ -110,6 +113,7 @@ def episode_message(state: EpisodeState) -> agent_pb2.Episode:
         total_reward=state.total_reward,
         incarnation=state.incarnation,
         archived=state.archived,
+        branch=branch_message(state.branch) if state.branch else None,
     )
 
 

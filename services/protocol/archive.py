@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 
 from agent.history import empty_history
 from services.protocol.agent_api import episode_message
+from services.protocol.branches import branch_record, read_branch
 from services.protocol.steps import read_step, step_message
 from services.protocol.stubs import episode_pb2
 from services.protocol.values import CommittedStep, EpisodeState
@@ -17,7 +18,12 @@ from services.protocol.values import CommittedStep, EpisodeState
 def pack_episode(state: EpisodeState, first: int, steps: Sequence[CommittedStep]) -> bytes:
     """The file. first: number of the first of `steps`, which follow one another. Equal episodes give equal bytes."""
     episode = episode_message(replace(state, ttl_ms=0, archived=True))
-    message = episode_pb2.ArchivedEpisode(episode=episode, first_step=first, steps=[step_message(one) for one in steps])
+    message = episode_pb2.ArchivedEpisode(
+        episode=episode,
+        first_step=first,
+        steps=[step_message(one) for one in steps],
+        branch=branch_record(state.branch) if state.branch else None,
+    )
     return gzip.compress(message.SerializeToString(deterministic=True), compresslevel=6, mtime=0)
 
 
@@ -45,5 +51,6 @@ def unpack_episode(data: bytes) -> tuple[EpisodeState, int, list[CommittedStep]]
         updated_us=episode.update_time.ToMicroseconds(),
         incarnation=episode.incarnation,
         archived=True,
+        branch=read_branch(message.branch) if message.HasField("branch") else None,
     )
     return state, message.first_step, steps

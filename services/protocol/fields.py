@@ -42,6 +42,12 @@ def check_page_size(size: int, field: str, default: int = 100) -> int:
     return size or default
 
 
+def check_at_most(count: int, most: int, field: str) -> None:
+    """A list of at most `most` items."""
+    if count > most:
+        raise invalid(field, f"expected at most {most}, got {count}")
+
+
 def check_page_token(token: str) -> int:
     """A cursor that an earlier page gave, or empty."""
     if token and not (token.isdecimal() and len(token) <= 20 and int(token) < 2**64):  # what Redis can count to

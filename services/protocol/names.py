@@ -17,12 +17,12 @@ EPISODE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 FULL_NAME = re.compile(rf"{EPISODE_ID.pattern}(?:{AT}{OWN}?{TENANT.pattern})?")
 
 
-def full_name(episode_id: str) -> str:
+def full_name(episode_id: str, field: str = "episode_id") -> str:
     """What a request names, in full. 1..128 characters of [A-Za-z0-9._:-]; for an admin, @TENANT may follow."""
     token = caller()
     if not (FULL_NAME if token.admin else EPISODE_ID).fullmatch(episode_id):
         shown = repr(episode_id if len(episode_id) <= 140 else episode_id[:140] + "...")
-        raise invalid("episode_id", f"expected 1..128 characters of [A-Za-z0-9._:-], got {len(episode_id)}: {shown}")
+        raise invalid(field, f"expected 1..128 characters of [A-Za-z0-9._:-], got {len(episode_id)}: {shown}")
     return episode_id + token.end
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agent.policy.distributions import Distribution
 from agent.policy.heads import Choice
 from agent.vocabulary import Word
 
@@ -19,13 +20,17 @@ class EncodedImage:
 
 @dataclass(frozen=True, slots=True)
 class ActCall:
-    """The request of one Act. agent: name, digest, or empty. deterministic: None for the episode's own setting."""
+    """The request of one Act. agent: name, digest, or empty. deterministic: None for the episode's own setting.
+
+    distribution: the answer is to hold the distribution over actions.
+    """
 
     episode_id: str
     step: int
     observation: EncodedImage
     agent: str = ""
     deterministic: bool | None = None
+    distribution: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,27 @@ class CommittedStep:
     policy_state: bytes = b""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """Where an episode comes from that goes on from a step of another one.
+
+    source: in full. step: the first that it takes itself. tokens_per_step: words of a step that no edit has changed.
+    word_counts: the steps with another number of words and these, in ascending order.
+    """
+
+    source: str
+    source_incarnation: str
+    step: int
+    edits: Sequence["Edit"]
+    tokens_per_step: int
+    word_counts: Sequence[tuple[int, int]] = ()
+
+    def words_up_to(self, step: int) -> int:
+        """Words of the episode up to a step, that one's included."""
+        other = sum(words - self.tokens_per_step for number, words in self.word_counts if number <= step)
+        return (step + 1) * self.tokens_per_step + other
+
+
 @dataclass(frozen=True, kw_only=True)
 class EpisodeState:
     """The state of an episode, without its words.
@@ -81,6 +107,11 @@ class EpisodeState:
     incarnation: str = ""
     archived: bool = False  # the archive has a copy
     policy_state: bytes = b""
+    branch: Branch | None = None
+
+    def words_up_to(self, step: int, words: int) -> int:
+        """Words of the episode up to a committed step, which has `words`."""
+        return self.branch.words_up_to(step) if self.branch else (step + 1) * words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +124,9 @@ class StageTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActAnswer:
-    """The answer to an Act. state: of the episode after it. times: None for a stored answer."""
+    """The answer to an Act. state: of the episode after it. times, distribution: None for a stored answer; the latter also
+    where it is not wanted.
+    """
 
     state: EpisodeState
     step: int
@@ -102,11 +135,12 @@ class ActAnswer:
     replayed: bool = False
     rebuilt: bool = False
     times: StageTimes | None = None
+    distribution: Distribution | None = None
 
     @property
     def length(self) -> int:
         """Words of the episode up to this step."""
-        return (self.step + 1) * len(self.record.words)
+        return self.state.words_up_to(self.step, len(self.record.words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +171,87 @@ class Explanation:
     decision: Decision
     by_word: Sequence[Influence]
     by_step: Sequence[Influence]
+    reach_from_step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Takes a word away, from one step or (None) from all; an empty word means all words of a step."""
+
+    word: str
+    step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Puts a word in the place of another, at one step or (None) at all."""
+
+    word: str
+    replacement: str
+    step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Adds a word after the others of a step."""
+
+    word: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Exchanges two words at all steps."""
+
+    word: str
+    other: str
+
+
+Edit = Remove | Replace | Insert | Swap
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """Another memory. agent: name or digest of the agent that decides; empty for the episode's."""
+
+    edits: Sequence[Edit]
+    agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIfCall:
+    """The request of one WhatIf. observation: None to use the recorded frame."""
+
+    episode_id: str
+    step: int
+    alternatives: Sequence[Alternative]
+    observation: EncodedImage | None = None
+
+
+StepWords = tuple[int, Sequence[Word]]  # the step's number first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhatIfOutcome:
+    """What a policy makes of a memory. change: total variation distance from the memory as it is, 0 .. 1, if there is one.
+    words: of the steps within reach, or of those that were edited.
+    """
+
+    distribution: Distribution
+    most_probable: Choice
+    value: float
+    change: float | None
+    words: Sequence[StepWords]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhatIfAnswer:
+    """What the agent did, and would make of each memory."""
+
+    step: int
+    action: Choice
+    actual: WhatIfOutcome
+    alternatives: Sequence[WhatIfOutcome]
     reach_from_step: int
 
 

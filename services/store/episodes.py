@@ -14,11 +14,13 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import grpc
 
 from agent.history import empty_history
+from services.protocol.branches import stored_branch
 from services.protocol.names import split_name, tenant_of
 from services.protocol.steps import stored_step
 from services.protocol.values import CommittedStep, EpisodeState
@@ -42,7 +44,7 @@ from services.store.records import (
 )
 from services.store.redis import scan_page
 from services.store.replication import FreeingScript, NotReplicated, Scripts
-from services.store.scripts import ARCHIVED, COMMIT, CREATE, DELETE, END, STANDING
+from services.store.scripts import ARCHIVED, BRANCH, COMMIT, CREATE, DELETE, END, STANDING
 
 
 def new_episode(
@@ -92,6 +94,7 @@ class Refused:
 CommitOutcome = Committed | AlreadyCommitted | Refused
 PROBE_TTL_MS = 10_000
 STATES = 25  # read at once
+READ = 1000  # steps at once
 SCANS = 100  # for one page: most keys may be of other tenants
 DELETION_SECONDS = 3600
 MOST_STEPS = 2**53  # of an episode
@@ -127,6 +130,7 @@ class EpisodeStore:
         self._scripts, self._replicas = Scripts(client, replicas=replicas, seconds=replica_wait), replicas
         self._commit = self._scripts.register(COMMIT)
         self._create = self._scripts.register(CREATE)
+        self._branch = self._scripts.register(BRANCH)
         self._standing = self._scripts.register(STANDING)
         self._end = FreeingScript(self._scripts, END)
         self._archived = FreeingScript(self._scripts, ARCHIVED)
@@ -161,6 +165,31 @@ class EpisodeStore:
         with store_errors(state.episode_id):
             ttl_ms, values = await self._scripts.one(self._create, keys, creation)
         return read_state(state.episode_id, pairs(values), ttl_ms)
+
+    async def branch(self, state: EpisodeState, steps: Sequence[Numbered]) -> EpisodeState:
+        """Creates a branch with its steps, the last of which is the committed one; if an episode of that name exists,
+        returns it unchanged.
+        """
+        assert state.branch is not None
+        now, ttl, agent, digest, seed, flag, _, incarnation = self._creation(state)
+        creation = [now, ttl, agent, digest, seed, flag, state.history_digest, incarnation]
+        entries = await self._slices.each(lambda one: (entry_id(one[0]), stored_step(one[1])), steps)
+        origin = [state.committed, state.length, stored_branch(state.branch)]
+        with store_errors(state.episode_id):
+            answer = await self._scripts.one(self._branch, _keys(state.episode_id), [*creation, *origin, *chain(*entries)])
+        ttl_ms, values = answer
+        return read_state(state.episode_id, pairs(values), ttl_ms)
+
+    async def whole(self, episode_id: str) -> tuple[EpisodeState | None, list[Numbered]]:
+        """Reads the episode with all its retained steps, oldest first; None if it is gone, or another takes its name."""
+        begun, steps = await self.steps(episode_id, first=0, limit=READ)
+        found = steps
+        while begun and len(found) == READ:
+            state, found = await self.steps(episode_id, first=found[-1][0] + 1, limit=READ)
+            if state is None or state.incarnation != begun.incarnation:
+                return None, []
+            steps = [*steps, *found]
+        return begun, steps
 
     async def end(self, episode_id: str, total_reward: float | None = None) -> tuple[EpisodeState, bool] | None:
         """Marks the episode as ended. The first `total_reward` (finite) that is given is kept.

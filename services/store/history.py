@@ -25,8 +25,22 @@ class HistoryReader:
         """Why histories cannot be read; empty if they can."""
         return await why_not_readable(self._client)
 
-    async def last_words(self, episode_id: str, *, step: int, steps: int, digest: bytes) -> list[int]:
-        """Vocabulary rows of the `steps` steps before `step`, oldest first, of the history with this digest."""
+    async def last_words(
+        self, episode_id: str, *, step: int, steps: int, digest: bytes, words: int | None = None
+    ) -> list[int]:
+        """Vocabulary rows of the `steps` steps before `step`, oldest first, of the history with this digest.
+
+        words: where steps have different numbers of words, how many are needed: steps before those are read as well until
+        there are as many. None: every step has some.
+        """
+        found = await self._last_words(episode_id, step, steps, digest, some=words is None)
+        while words is not None and len(found) < words and steps < step:
+            steps = min(step, steps + words - len(found))
+            found = await self._last_words(episode_id, step, steps, digest, some=False)
+        return found
+
+    async def _last_words(self, episode_id: str, step: int, steps: int, digest: bytes, *, some: bool) -> list[int]:
+        """some: each step must have words."""
         episode, history = episode_key(episode_id), history_key(episode_id)
         with store_errors(episode_id):
             async with self._client.pipeline(transaction=True) as pipe:
@@ -36,7 +50,7 @@ class HistoryReader:
         stored = [read_entry(episode_id, *entry) for entry in entries]
         whole = [number for number, _ in stored] == list(range(step - steps, step))
         if whole and stored[-1][1].history_digest == digest:
-            if not all(one.words for _, one in stored):
+            if some and not all(one.words for _, one in stored):
                 raise episode_damaged(episode_id, f"a step before step {step} has no words")
             return [word.row for _, one in stored for word in one.words]
         if (committed, newest) == (b"%d" % (step - 1), digest):

@@ -38,4 +38,5 @@ def entry_id(step: int) -> str:
 
 
 STEP_FIELD = "step"  # of a stream entry: a serialised shelm.v1.CommittedStep
+BRANCH_FIELD = "branch"  # of the hash of a branch: a serialised shelm.internal.v1.BranchRecord
 STATE_FIELD = "policy_state"  # of the hash: what a policy without words knows after the committed step

@@ -8,11 +8,15 @@ the end, or where a field or a step is not what this server writes.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from agent.history import DIGEST_BYTES
+from services.protocol.branches import read_stored_branch
 from services.protocol.steps import read_stored_step
 from services.protocol.values import CommittedStep, EpisodeState
+from services.runtime.errors import ServiceError
 from services.store.errors import episode_damaged
-from services.store.keys import STATE_FIELD, STEP_FIELD
+from services.store.keys import BRANCH_FIELD, STATE_FIELD, STEP_FIELD
 
 Fields = Mapping[bytes, bytes]
 Entry = tuple[bytes, Fields]  # of a stream: its id and fields
@@ -20,8 +24,10 @@ Numbered = tuple[int, CommittedStep]  # the step's number first
 FIELDS = (  # of an episode's hash, in the order in which they are asked for
     *("agent", "agent_digest", "seed", "deterministic", "incarnation"),
     *("committed", "history", "length", "ended", "total_reward", "created_us", "updated_us", "archived"),
+    BRANCH_FIELD,
 )
 FIELDS_TO_ACT = (*FIELDS, STATE_FIELD)  # the state of a policy may be large, and is needed only for the next step
+_BRANCH = BRANCH_FIELD.encode()
 LATEST_US = 253_402_300_800_000_000  # the end of the year 9999, where a protobuf timestamp ends
 
 
@@ -46,9 +52,10 @@ def read_state(episode_id: str, values: Fields, ttl_ms: int) -> EpisodeState:
             incarnation=values.get(b"incarnation", values[b"created_us"]).decode(),
             archived=b"archived" in values,
             policy_state=values.get(STATE_FIELD.encode(), b""),
+            branch=read_stored_branch(values[_BRANCH]) if _BRANCH in values else None,
         )
         _check_ranges(state)
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, DecodeError, ServiceError) as error:
         raise episode_damaged(episode_id, "its description is incomplete or cannot be read", error) from error
     return state
 

@@ -3,7 +3,7 @@
 KEYS: the episode's hash, its stream. Times are microseconds since 1970, time to live is milliseconds.
 """
 
-from services.store.keys import STATE_FIELD, STEP_FIELD
+from services.store.keys import BRANCH_FIELD, STATE_FIELD, STEP_FIELD
 
 # ARGV of creation, from index `at` on: now, ttl, agent, agent digest, seed, deterministic, digest of the empty history,
 # incarnation: what tells this episode from others that had its name before or will have it later.
@@ -23,6 +23,21 @@ CREATE = (
     + """
 create_if_missing(1)
 return {redis.call('PTTL', KEYS[1]), redis.call('HGETALL', KEYS[1])}
+"""
+)
+
+# ARGV: the creation's, but for the digest, which is that of the steps that follow; the committed step, the length of the
+# history, where the branch comes from; then, for each of its steps, the id of its entry and the step.
+BRANCH = (
+    _CREATION
+    + f"""
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  create_if_missing(1)
+  redis.call('HSET', KEYS[1], 'committed', ARGV[9], 'length', ARGV[10], '{BRANCH_FIELD}', ARGV[11])
+  for i = 12, #ARGV, 2 do redis.call('XADD', KEYS[2], ARGV[i], '{STEP_FIELD}', ARGV[i + 1]) end
+  redis.call('PEXPIRE', KEYS[2], ARGV[2])
+end
+return {{redis.call('PTTL', KEYS[1]), redis.call('HGETALL', KEYS[1])}}
 """
 )
 

@@ -21,7 +21,7 @@ from agent.policy.actor_critic import Parameters
 from agent.vocabulary import Word, load_vocabulary
 from services.protocol.reasons import failure
 from services.triton.client import Row, text_of, text_tensor
-from services.triton.memory import TritonMemory, episode_of
+from services.triton.memory import TritonMemory, episode_of, length_tensor
 from services.triton.models import Op, Status, model_name
 from services.triton.servers import TritonModel, TritonServers
 
@@ -30,12 +30,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ActStep:
-    """One step of one episode: the frame that it sees, and the digest of the history before it."""
+    """One step of one episode: the frame that it sees, and history_digest and length as in MemoryStep."""
 
     episode_id: str
     step: int
     history_digest: bytes
     frame: Frame
+    length: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class TritonAct:
             "STEP": np.array([step.step], np.int64),
             "DIGEST": np.frombuffer(step.history_digest, np.uint8),
             "FRAME": step.frame,
+            **length_tensor(step.length),
         }
         if past is not None:
             row["PAST"] = np.array(past, np.int32)

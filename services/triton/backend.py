@@ -135,7 +135,8 @@ class Memory:
         rows = range(len(ops))
         words = [tuple(ids) for ids in inputs["WORDS"].tolist()]
         history = [digest.tobytes() for digest in inputs["DIGEST"]]
-        steps = [MemoryStep(episodes[i], int(inputs["STEP"][i, 0]), words[i], history[i]) for i in rows]
+        lengths = inputs["LENGTH"][:, 0].tolist() if "LENGTH" in inputs else [None] * len(ops)
+        steps = [MemoryStep(episodes[i], int(inputs["STEP"][i, 0]), words[i], history[i], lengths[i]) for i in rows]
         asked = [i for i in rows if ops[i] is Op.REMEMBER]
         if "PAST" in inputs:
             taken: list[Any] = finish(self._slots.rebuilding([Rebuild(steps[i], inputs["PAST"][i].tolist()) for i in asked]))

@@ -88,7 +88,13 @@ def _row(op: Op, step: MemoryStep) -> Row:
         "STEP": np.array([step.step], np.int64),
         "WORDS": np.array(step.vocabulary_rows, np.int32),
         "DIGEST": np.frombuffer(step.history_digest, np.uint8),
+        **length_tensor(step.length),
     }
+
+
+def length_tensor(length: int | None) -> Row:
+    """The input that tells the length of a history, where its steps have different numbers of words."""
+    return {} if length is None else {"LENGTH": np.array([length], np.int64)}
 
 
 def _answer(outputs: Outputs) -> MemoryVector | SlotMiss:

@@ -5,9 +5,10 @@
   with the operations of `memory`, and does what `policy` does for histories that need not exist.
 - clip_image: FRAME -> ROWS of the vocabulary, most similar first, and their SIMILARITIES.
 - policy: FRAME and MEMORY -> PARAMETERS, one row of agent.policy.heads, and VALUE.
-- memory: OP is the operation. DIGEST is that of the history before the step. PAST contains the last words of the history for
-  a rebuild, or all words of a history to encode. STATUS is the outcome, NEEDED the number of steps that a rebuild needs or
-  the number of slots dropped, ERROR the reason why a step was rejected, and COUNTS a `SlotCounts`.
+- memory: OP is the operation. DIGEST is that of the history before the step, LENGTH the number of its words, where not every
+  step has the same. PAST contains the last words of the history for a rebuild, or all words of a history to encode. STATUS
+  is the outcome, NEEDED the number of steps that a rebuild needs or the number of slots dropped, ERROR the reason why a step
+  was rejected, and COUNTS a `SlotCounts`.
 
 The digest is part of a model's name, because all versions of one Triton model share their tensor shapes, which differ
 between bundles. Several bundles can be loaded at once, so that a running episode stays on its own. Failure policy: nothing
@@ -94,6 +95,7 @@ def _memory_tensors(k: int, dimension: int) -> tuple[dict[str, TensorSpec], dict
             "WORDS": TensorSpec("INT32", (k,)),
             "DIGEST": TensorSpec("UINT8", (DIGEST_BYTES,)),
             "PAST": TensorSpec("INT32", (-1,), optional=True),
+            "LENGTH": TensorSpec("INT64", (1,), optional=True),
         },
         {
             "STATUS": TensorSpec("UINT8", (1,)),

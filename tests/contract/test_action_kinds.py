@@ -199,3 +199,23 @@ def test_a_step_of_every_kind_is_explained(gateway: Gateway, name: str, kind: st
         assert ((vector >= LOW) & (vector <= HIGH)).all()
         assert 0 <= influence.change <= 1
     assert max(influence.change for influence in explained.words) > 0
+
+
+def test_distributions_of_every_kind(gateway: Gateway, name: str, kind: str, frames: Sequence[Frame]) -> None:
+    gateway.create(name, agent=kind, deterministic=True)
+    told = [gateway.act(name, step, frame, distribution=True) for step, frame in enumerate(frames[:4])][-1]
+    request = agent_pb2.WhatIfRequest(episode_id=name, step=3, observation=raw(frames[3]), alternatives=[{}])
+    found = gateway.call("WhatIf", request)
+    for distribution in (told.distribution, found.actual.distribution, found.alternatives[0].distribution):
+        parts = {part.name: part.distribution for part in distribution.dict.parts} or {"move": distribution}
+        assert list(parts) == (["grasp", "move", "turn"] if kind == "dict" else ["move"])
+        move = parts["move"].normal
+        assert np.allclose(np.clip(move.mean, LOW, HIGH), vector_of(told.action), atol=1e-5)
+        assert np.allclose(move.deviation, np.exp(-1), atol=1e-5)
+        assert parts["move"].entropy == pytest.approx(3 * (np.log(2 * np.pi * np.e) / 2 - 1), abs=1e-4)
+        assert distribution.entropy == pytest.approx(sum(part.entropy for part in parts.values()), abs=1e-4)
+        if kind == "dict":
+            for part, size in (("grasp", 2), ("turn", 3)):
+                assert len(parts[part].probabilities.values) == size
+                assert sum(parts[part].probabilities.values) == pytest.approx(1, abs=1e-5)
+    assert found.alternatives[0].change == 0

@@ -23,10 +23,14 @@ def check_damaged(refusal: Refusal, name: str) -> None:
 def reading(gateway: Gateway, name: str, frames: Sequence[Frame]) -> list[Callable[[], Any]]:
     """Calls that read the words of an episode."""
     explained = agent_pb2.ExplainStepRequest(episode_id=name, step=2, observation=raw(frames[2]))
+    asked = agent_pb2.WhatIfRequest(episode_id=name, step=2, observation=raw(frames[2]))
+    branched = agent_pb2.BranchEpisodeRequest(episode_id=f"{name}:branch", source_episode_id=name, step=2)
     return [
         lambda: gateway.memory(name),
         lambda: list(gateway.watch(name)),
         lambda: gateway.call("ExplainStep", explained),
+        lambda: gateway.call("WhatIf", asked),
+        lambda: gateway.call("BranchEpisode", branched),
     ]
 
 

@@ -75,11 +75,15 @@ Of = Callable[[str], Gateway]
 def of_unknown(name: str, frame: Frame) -> Mapping[str, Callable[[Gateway], Any]]:
     """Every call that names an episode and does not begin one."""
     explain = agent_pb2.ExplainStepRequest(episode_id=name, step=1, observation=raw(frame))
+    what_if = agent_pb2.WhatIfRequest(episode_id=name, step=1, observation=raw(frame))
+    branch = agent_pb2.BranchEpisodeRequest(episode_id="branch", source_episode_id=name, step=1)
     return {
         "GetEpisode": lambda gateway: gateway.episode(name),
         "GetMemory": lambda gateway: gateway.memory(name),
         "WatchMemory": lambda gateway: next(gateway.watch(name)),
         "ExplainStep": lambda gateway: gateway.call("ExplainStep", explain),
+        "WhatIf": lambda gateway: gateway.call("WhatIf", what_if),
+        "BranchEpisode": lambda gateway: gateway.call("BranchEpisode", branch),
         "GetFrame": lambda gateway: gateway.call("GetFrame", agent_pb2.GetFrameRequest(episode_id=name, step=1)),
         "EndEpisode": lambda gateway: gateway.end(name, total_reward=1.0),
         "Act": lambda gateway: gateway.act(name, 1, frame),
@@ -205,6 +209,22 @@ def test_a_watch_is_of_the_tenants_own(of: Of, name: str, frames: Sequence[Frame
     watch.cancel()
 
 
+def test_a_branch_is_the_tenants_own(of: Of, name: str, frames: Sequence[Frame]) -> None:
+    acme, other, root = of("secret-of-acme"), of("secret-of-other"), of("secret-of-root")
+    played = {gateway: play(gateway, name, some) for gateway, some in ((acme, frames[:4]), (other, frames[4:8]))}
+    request = agent_pb2.BranchEpisodeRequest(episode_id=f"{name}:branch", source_episode_id=name, step=3)
+    for gateway, answers in played.items():
+        made = gateway.call("BranchEpisode", request).episode
+        assert (made.episode_id, made.branch.source_episode_id) == (f"{name}:branch", name)
+        assert lines(gateway.memory(f"{name}:branch")) == lines(answers[:3])
+        assert gateway.act(f"{name}:branch", 3, frames[9]).committed_step == 3
+        assert f"{name}:branch" in names(gateway)
+    assert root.episode(f"{name}:branch@acme").branch.source_episode_id == f"{name}@acme"
+    across = agent_pb2.BranchEpisodeRequest(episode_id=f"{name}:x@other", source_episode_id=f"{name}@acme", step=3)
+    refusal = refused(lambda: root.call("BranchEpisode", across))
+    assert (refusal.reason, list(refusal.fields)) == ("INVALID_FIELD", ["episode_id"])
+
+
 def test_new_tokens_are_taken_without_a_restart(tmp_path: Path, name: str, frames: Sequence[Frame]) -> None:
     file = tmp_path / "tokens"
     file.write_text(TOKENS)
@@ -242,6 +262,8 @@ def test_a_tenants_limits_are_its_own(of: Of, name: str, frames: Sequence[Frame]
     assert refusal.kind == (Code.RESOURCE_EXHAUSTED, "TENANT_QUOTA")
     assert (refusal.metadata["episode_id"], refusal.retry_after) == (f"{name}:2", 10.0)
     assert refused(lambda: small.act(f"{name}:3", 0, frames[0])).reason == "TENANT_QUOTA"
+    branch = agent_pb2.BranchEpisodeRequest(episode_id=f"{name}:4", source_episode_id=f"{name}:0")
+    assert refused(lambda: small.call("BranchEpisode", branch)).reason == "TENANT_QUOTA"
     results = small.act_batch([act_request(f"{name}:{i}", 0, frames[0]) for i in range(2)])
     results += [result for _ in range(4) for result in small.act_batch([act_request(f"{name}:0", 0, frames[0])])]
     refusals = [refused_item(one) for one in results if one.WhichOneof("outcome") == "status"]

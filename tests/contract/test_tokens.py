@@ -62,11 +62,13 @@ def episode(guarded: Deployment, name: str, frames: Sequence[Frame]) -> str:
 
 def read_calls(name: str, frames: Sequence[Frame]) -> list[Callable[[Gateway], object]]:
     explained = agent_pb2.ExplainStepRequest(episode_id=name, step=1, observation=raw(frames[1]))
+    asked = agent_pb2.WhatIfRequest(episode_id=name, step=1, observation=raw(frames[1]))
     return [
         lambda gateway: gateway.episode(name),
         lambda gateway: gateway.memory(name),
         lambda gateway: next(gateway.watch(name)),
         lambda gateway: gateway.call("ExplainStep", explained),
+        lambda gateway: gateway.call("WhatIf", asked),
         lambda gateway: gateway.agent(),
         lambda gateway: gateway.call("ListAgents", agent_pb2.ListAgentsRequest()),
         lambda gateway: gateway.call("ListEpisodes", agent_pb2.ListEpisodesRequest()),
@@ -74,11 +76,13 @@ def read_calls(name: str, frames: Sequence[Frame]) -> list[Callable[[Gateway], o
 
 
 def act_calls(name: str, frames: Sequence[Frame]) -> list[Callable[[Gateway], object]]:
+    branched = agent_pb2.BranchEpisodeRequest(episode_id=f"{name}:branched", source_episode_id=name, step=1)
     return [
         lambda gateway: gateway.act(name, 1, frames[1]),
         lambda gateway: gateway.act_batch([act_request(name, 1, frames[1])]),
         lambda gateway: list(gateway.act_stream([act_request(name, 1, frames[1])])),
         lambda gateway: gateway.create(f"{name}:created"),
+        lambda gateway: gateway.call("BranchEpisode", branched),
         lambda gateway: gateway.end(name),
     ]
 

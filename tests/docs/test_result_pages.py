@@ -17,7 +17,7 @@ from support.process import REPOSITORY, environment_with
 
 from training import archive
 from training.chance import NAME
-from training.report import clips, conflation, edits, encoders, predict, probes, prompts, robustness, tables, traces
+from training.report import clips, conflation, edits, encoders, predict, probes, prompts, robustness, tables, traces, what_if
 from training.report.raw import evaluation, load
 
 PAGES = sorted((REPOSITORY / "docs/results").glob("*.md"))
@@ -149,6 +149,10 @@ RUNS: dict[str, tuple[Sequence[Command], Read]] = {
     "explain": (
         [("benchmarks.explain", ["--out", "runs/explain.json"])],
         of_benchmark("runs/explain.json", "figures", "episodes"),
+    ),
+    "what-if": (
+        [("benchmarks.what_if", ["--out", "runs/what-if.json"])],
+        lambda: what_if.generated(files(**{"what-if": "what-if.json"})),
     ),
     "inspector": (
         [("benchmarks.inspector", ["--out", "runs/inspector.json"])],

@@ -17,6 +17,7 @@ __all__ = ["Session", "inputs"]
 FIELDS: dict[str, tuple[str, tuple[int, ...]]] = {
     AGENT + "Act": ("policy", (1, 4)),
     AGENT + "CreateEpisode": ("policy", (1, 2)),
+    AGENT + "BranchEpisode": ("policy", (1, 2)),
     AGENT + "EndEpisode": ("policy", (1,)),
     AGENT + "DeleteEpisode": ("policy", (1,)),
     AGENT + "GetEpisode": ("policy", (1,)),
@@ -24,6 +25,7 @@ FIELDS: dict[str, tuple[str, tuple[int, ...]]] = {
     AGENT + "GetMemory": ("policy", (1, 4)),
     AGENT + "WatchMemory": ("policy", (1, 3)),
     AGENT + "ExplainStep": ("policy", (1,)),
+    AGENT + "WhatIf": ("policy", (1,)),
     AGENT + "GetFrame": ("policy", (1,)),
     AGENT + "GetAgent": ("policy", (1,)),
     RETRIEVAL + "GetVocabulary": ("retrieval", (1, 3)),

@@ -17,6 +17,7 @@ from fuzz_messages import Choose, damage, pick, refill
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 from shelm.v1 import agent_pb2
+from support.edits import insert, remove, swap
 from support.frames import collect_frames, jpeg, png, raw
 from support.process import REPOSITORY
 
@@ -55,6 +56,13 @@ def valid() -> list[tuple[str, str, Message]]:
         ("policy", AGENT + "ActBatch", pb.ActBatchRequest(requests=acts[:3] + repeats[:2])),
         ("policy", AGENT + "ActStream", pb.ActStreamRequest(request=repeats[0])),
         ("policy", AGENT + "CreateEpisode", pb.CreateEpisodeRequest(episode_id="fuzz:new", seed=3, deterministic=True)),
+        (
+            "policy",
+            AGENT + "BranchEpisode",
+            pb.BranchEpisodeRequest(
+                episode_id="fuzz:branch", source_episode_id=name, step=3, edits=[swap("key", "ball"), insert("key", 1)]
+            ),
+        ),
         ("policy", AGENT + "EndEpisode", pb.EndEpisodeRequest(episode_id="fuzz:ended", total_reward=0.5)),
         ("policy", AGENT + "DeleteEpisode", pb.DeleteEpisodeRequest(episode_id="fuzz:new")),
         ("policy", AGENT + "GetEpisode", pb.GetEpisodeRequest(episode_id=name)),
@@ -66,6 +74,16 @@ def valid() -> list[tuple[str, str, Message]]:
             "policy",
             AGENT + "ExplainStep",
             pb.ExplainStepRequest(episode_id=name, step=2, observation=raw(frames[2]), max_steps=2),
+        ),
+        (
+            "policy",
+            AGENT + "WhatIf",
+            pb.WhatIfRequest(
+                episode_id=name,
+                step=2,
+                observation=raw(frames[2]),
+                alternatives=[pb.Alternative(edits=[swap("key", "ball"), insert("key", 1), remove(step=0)])],
+            ),
         ),
         ("policy", AGENT + "GetFrame", pb.GetFrameRequest(episode_id=name, step=2)),
         ("policy", AGENT + "ListAgents", pb.ListAgentsRequest()),

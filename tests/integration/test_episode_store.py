@@ -301,6 +301,22 @@ async def test_words_of_an_earlier_moment_are_read_too(store: EpisodeStore, clie
     assert await HistoryReader(client).last_words("episode", step=2, steps=2, digest=state.history_digest) == [0, 1, 10, 11]
 
 
+async def test_where_steps_have_fewer_words_those_before_them_are_read_until_there_are_enough(
+    store: EpisodeStore, client: "redis.asyncio.Redis"
+) -> None:
+    state = state_of()
+    for step, words in enumerate((2, 2, 0, 1, 2)):
+        _, state = await commit(store, state, step, record(step, words=words))
+    reader = HistoryReader(client)
+    asked: dict[str, Any] = {"step": 5, "digest": state.history_digest}
+    assert await reader.last_words("episode", steps=2, words=3, **asked) == [30, 40, 41]
+    assert await reader.last_words("episode", steps=3, words=4, **asked) == [10, 11, 30, 40, 41]
+    assert await reader.last_words("episode", steps=3, words=6, **asked) == [0, 1, 10, 11, 30, 40, 41]
+    assert await reader.last_words("episode", steps=5, words=20, **asked) == [0, 1, 10, 11, 30, 40, 41]
+    with pytest.raises(ServiceError, match="has no words"):
+        await reader.last_words("episode", steps=3, **asked)
+
+
 @pytest.mark.parametrize(
     ("name", "step", "steps"),
     [

@@ -1,6 +1,7 @@
 """The inspector over a real socket, before a real public API and before none: answers, errors, headers."""
 
 import asyncio
+import json
 import signal
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,9 @@ from typing import Any
 import httpx
 import pytest
 from fuzz_live import Served
+from google.protobuf.json_format import ParseDict
 from run import run_session
+from shelm.v1 import agent_pb2
 from support.deployment import Deployment, Standalone
 from support.frames import Frame
 from support.gateway import play
@@ -31,6 +34,15 @@ def beside(
 ) -> Iterator[tuple[Process, str]]:
     """An inspector of a real API that needs no token."""
     yield from started(tmp_path_factory, {"SHELM_INSPECTOR_TARGET": cramped.target, "SHELM_INSPECTOR_MAX_VIEWERS": "2"})
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iterator[tuple[str, Deployment]]:
+    """The address of an inspector of an API that records frames, and the API."""
+    folder = tmp_path_factory.mktemp("recording")
+    with Standalone(folder, {"SHELM_RECORD": str(folder / "frames")}).running() as deployment:
+        for _, url in started(tmp_path_factory, {"SHELM_INSPECTOR_TARGET": deployment.target}):
+            yield url, deployment
 
 
 def started(folders: pytest.TempPathFactory, settings: dict[str, str]) -> Iterator[tuple[Process, str]]:
@@ -124,6 +136,64 @@ def test_an_explanation_is_made_only_for_a_request_that_no_other_page_can_make(
     assert (reply.status_code, reply.json()["reason"]) == (403, "CROSS_SITE")
     reply = httpx.get(url, headers={"X-Shelm-Page": "1"})
     assert (reply.status_code, reply.json()["reason"]) == (412, "FRAME_NEEDED")  # asked: this server records no frames
+
+
+def ask_what_if(url: str, name: str, step: int, body: Any, **headers: str) -> httpx.Response:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return httpx.post(f"{url}/api/episodes/{name}/whatif/{step}", content=content, headers={"X-Shelm-Page": "1", **headers})
+
+
+def test_what_if_is_as_the_api_says(recording: tuple[str, Deployment], name: str, frames: tuple[Frame, ...]) -> None:
+    url, deployment = recording
+    answers = play(deployment.gateway, name, frames[:6])
+    wait_for("recorded", lambda: httpx.get(f"{url}/api/episodes/{name}/frames/5").status_code == 200)
+    word = answers[0].tokens[0].text
+    edits = [[{"remove": {"step": "1", "word": ""}}], [{"swap": {"word": word, "other": "ball"}}]]
+    asked = {"alternatives": [{"edits": one} for one in edits]}
+    told = ask_what_if(url, name, 5, asked).json()
+    assert (told["step"], told["action"], told["reach_from_step"]) == (5, answers[5].action.discrete, 0)
+    reply = deployment.gateway.call("WhatIf", ParseDict({"episode_id": name, "step": 5, **asked}, agent_pb2.WhatIfRequest()))
+    for one, outcome in zip((told["actual"], *told["alternatives"]), (reply.actual, *reply.alternatives), strict=True):
+        assert one["distribution"]["probabilities"] == pytest.approx(
+            list(outcome.distribution.probabilities.values), abs=1e-5
+        )
+        assert one["distribution"]["entropy"] == pytest.approx(outcome.distribution.entropy, abs=1e-5)
+        assert [words["step"] for words in one["words"]] == [words.step for words in outcome.words]
+    assert told["alternatives"][0]["words"] == [{"step": 1, "tokens": []}]
+    assert told["actual"]["change"] is None
+    refused = ask_what_if(url, name, 5, {"alternatives": [{"edits": [{"swap": {"word": word, "other": "zzz"}}]}]})
+    assert (refused.status_code, refused.json()["reason"]) == (400, "INVALID_FIELD")
+    assert refused.json()["message"].startswith("alternatives[0].edits[0].swap.other: ")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"\xff",
+        b"{}",
+        b'{"alternatives": 3}',
+        b'{"alternatives": [{"edits": [{"swop": {}}]}]}',
+        b"[" * 100_000,
+        b" " * 2**20,
+        b'{"alternatives": [{"edits": [{"insert": {"step": -1}}]}]}',
+    ],
+)
+def test_a_body_that_asks_nothing_is_refused(beside: tuple[Process, str], body: bytes) -> None:
+    reply = ask_what_if(beside[1], "one", 0, body)
+    assert (reply.status_code, reply.json()["reason"]) == (400, "INVALID_FIELD")
+    assert reply.json()["message"].startswith("body: expected ")
+    assert len(reply.content) < 1000
+
+
+def test_what_if_is_asked_by_the_own_page_alone(beside: tuple[Process, str]) -> None:
+    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}):
+        reply = ask_what_if(beside[1], "one", 0, {"alternatives": []}, **headers)
+        assert (reply.status_code, reply.json()["reason"]) == (403, "CROSS_SITE")
+    reply = httpx.post(f"{beside[1]}/api/episodes/one/whatif/0", content=b'{"alternatives": []}')
+    assert (reply.status_code, reply.json()["reason"]) == (403, "CROSS_SITE")
+    assert httpx.get(f"{beside[1]}/api/episodes/one/whatif/0").status_code == 405
 
 
 def test_damaged_requests_get_a_status_that_is_documented(beside: tuple[Process, str]) -> None:

@@ -18,13 +18,13 @@ from agent.history import extend_history
 from agent.vocabulary import Word
 from deploy.local.stack import free_port
 from services.policy.archive.archive import Archive
-from services.policy.archive.archiver import READ, Archiver
+from services.policy.archive.archiver import Archiver
 from services.policy.archive.reader import Episodes
 from services.policy.service import AgentServicer
 from services.protocol.values import CommittedStep, EpisodeState
 from services.runtime.errors import ServiceError
 from services.runtime.slices import Slices
-from services.store.episodes import Committed, EpisodeStore, new_episode
+from services.store.episodes import READ, Committed, EpisodeStore, new_episode
 from services.store.keys import deletion_key, episode_key, history_key
 from services.store.pressure import Pressure
 from services.store.redis import connect_redis
@@ -257,7 +257,7 @@ async def test_deleting_waits_for_a_copy_that_is_being_written_so_that_nothing_i
 
 def deleting(store: EpisodeStore, archive: Archive, archiver: Archiver) -> AgentServicer:
     """A servicer of which nothing but DeleteEpisode works."""
-    needed = {name: AsyncMock() for name in ("agents", "admission", "memory", "explainer")}
+    needed = {name: AsyncMock() for name in ("agents", "admission", "brancher", "memory", "explainer", "what_if")}
     frames = AsyncMock(**{"delete.return_value": False})
     return AgentServicer(
         store=store,

@@ -53,10 +53,14 @@ def test_an_episode_that_an_earlier_version_has_stored_is_read_continued_and_arc
         frames, gateway = collect_frames(len(answers)), running.gateway
         again = gateway.act(NAME, stored - 1, frames[stored - 1])
         assert again.replayed
-        found = [again, *(gateway.act(NAME, step, frames[step]) for step in range(stored, len(answers)))]
+        new = [gateway.act(NAME, step, frames[step], distribution=True) for step in range(stored, len(answers))]
+        found = [again, *new]
         for answer, expected in zip(found, answers[stored - 1 :], strict=True):
             assert answer.action.discrete == expected["action"].get("discrete", 0)
             assert answer.log_prob == pytest.approx(expected["log_prob"], abs=CLOSE)
+        for answer in new:
+            chance = answer.distribution.probabilities.values[answer.action.discrete]
+            assert np.log(chance) == pytest.approx(answer.log_prob, abs=CLOSE)
         gateway.end(NAME, total_reward=0.5)
         with running.redis() as client:
             wait_for("it is in the archive alone", lambda: not client.exists(*keys), seconds=60)

@@ -67,6 +67,13 @@ class Failure(Exception):
         raise AssertionError("abort raises")
 
 
+def _outcome(probabilities: Sequence[float], **fields: Any) -> agent_pb2.Outcome:
+    chances = agent_pb2.FloatVector(values=probabilities)
+    most_probable = agent_pb2.Action(discrete=int(np.argmax(probabilities)))
+    distribution = agent_pb2.ActionDistribution(probabilities=chances, entropy=0.5)
+    return agent_pb2.Outcome(distribution=distribution, most_probable=most_probable, value=0.5, **fields)
+
+
 def _packed(message: Message) -> AnyMessage:
     packed = AnyMessage()
     packed.Pack(message)
@@ -193,7 +200,7 @@ class StandIn(agent_pb2_grpc.AgentServiceServicer):
                 yield agent_pb2.WatchMemoryResponse(step=step, incarnation="first")
 
     def _steps(self, request: Any) -> list[agent_pb2.MemoryStep]:
-        answers = [answer for _, answer in self.committed[request.episode_id]][request.from_step :]
+        answers = [answer for _, answer in self.committed[request.episode_id]][getattr(request, "from_step", 0) :]
         return [agent_pb2.MemoryStep(step=a.step, tokens=a.tokens, action=a.action, in_window=True) for a in answers]
 
     def ExplainStep(self, request: agent_pb2.ExplainStepRequest, context: Any) -> agent_pb2.ExplainStepResponse:
@@ -208,6 +215,27 @@ class StandIn(agent_pb2_grpc.AgentServiceServicer):
             action = agent_pb2.Action(discrete=2)
             return agent_pb2.ExplainStepResponse(
                 step=request.step, action=action, decision=whole, words=taken, steps=taken[: request.max_steps or 64]
+            )
+
+    def BranchEpisode(self, request: agent_pb2.BranchEpisodeRequest, context: Any) -> agent_pb2.BranchEpisodeResponse:
+        with self._scripted("BranchEpisode", request, context):
+            name, source = request.episode_id, request.source_episode_id
+            if name not in self.committed:
+                self.committed[name] = self.committed[source][: request.step]
+            branch = agent_pb2.Branch(source_episode_id=source, step=request.step, edits=request.edits)
+            committed = len(self.committed[name]) - 1
+            episode = agent_pb2.Episode(episode_id=name, committed_step=committed, branch=branch)
+            return agent_pb2.BranchEpisodeResponse(episode=episode)
+
+    def WhatIf(self, request: agent_pb2.WhatIfRequest, context: Any) -> agent_pb2.WhatIfResponse:
+        with self._scripted("WhatIf", request, context):
+            steps = self._steps(request)
+            words = [agent_pb2.StepWords(step=one.step, tokens=one.tokens) for one in steps[: request.step + 1]]
+            return agent_pb2.WhatIfResponse(
+                step=request.step,
+                action=agent_pb2.Action(discrete=2),
+                actual=_outcome([0.0, 0.125, 0.875], words=words),
+                alternatives=[_outcome([0.75, 0.0, 0.25], change=0.75, words=words[:1]) for _ in request.alternatives],
             )
 
     def GetFrame(self, request: agent_pb2.GetFrameRequest, context: Any) -> agent_pb2.GetFrameResponse:

@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 from prometheus_client import Counter, Gauge
 
 from services.policy.archive.archive import Archive
-from services.protocol.values import CommittedStep, EpisodeState
+from services.protocol.values import EpisodeState
 from services.runtime.errors import ServiceError
 from services.runtime.logs import Sparse
 from services.store.episodes import EpisodeStore
@@ -27,7 +27,6 @@ from services.store.episodes import EpisodeStore
 log = logging.getLogger(__name__)
 WORKERS = 4  # S3 takes tens of milliseconds a file
 MOST = 10_000  # names that wait; a sweep finds the others again
-READ = 1000  # steps at once
 SWEEP_EVERY, SHARE = 60.0, 100.0  # seconds; minimum ratio of the time between two sweeps to the time of one
 FRESH = 5.0  # seconds after its end in which a sweep leaves an episode to the replica that has ended it
 FLUSH_SECONDS = 5.0
@@ -86,24 +85,14 @@ class Archiver:
                 self._names.task_done()
 
     async def _copy(self, episode_id: str) -> None:
-        state, steps = await self._read(episode_id)
+        state, found = await self._store.whole(episode_id)
         if state is None or not state.ended:
             return
+        steps = [step for _, step in found]
         await asyncio.to_thread(self._archive.write, state, state.committed + 1 - len(steps), steps)
         OUTCOMES.labels("written").inc()
         if not await self._store.archived(state) and await self._store.lately_deleted(episode_id):
             await asyncio.to_thread(self._archive.remove, state)
-
-    async def _read(self, episode_id: str) -> tuple[EpisodeState | None, list[CommittedStep]]:
-        """The episode with all its steps, which the store has found whole; None if it is gone, or another has its name."""
-        begun, found = await self._store.steps(episode_id, first=0, limit=READ)
-        steps = [step for _, step in found]
-        while begun and len(found) == READ:
-            state, found = await self._store.steps(episode_id, first=found[-1][0] + 1, limit=READ)
-            if state is None or state.incarnation != begun.incarnation:
-                return None, []
-            steps += [step for _, step in found]
-        return begun, steps
 
     async def _sweep(self) -> None:
         while True:

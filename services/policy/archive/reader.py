@@ -43,6 +43,14 @@ class Episodes:
             return None, []
         return found[0], [one for one in _numbered(found) if one[0] >= first][:limit]
 
+    async def whole(self, episode_id: str) -> tuple[EpisodeState | None, list[Numbered]]:
+        """Reads the episode with all its retained steps, oldest first."""
+        state, steps = await self._store.whole(episode_id)
+        if state or not self._archive:
+            return state, steps
+        found = await self._archived(episode_id)
+        return (found[0], _numbered(found)) if found else (None, [])
+
     async def archived_page(self, token: str, size: int, *, tenant: str | None) -> tuple[str, list[EpisodeState]]:
         """Some archived episodes and the token of the next page; an empty token begins, and ends.
 

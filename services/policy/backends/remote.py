@@ -223,4 +223,5 @@ def _item(agent_digest: str, step: MemoryStep) -> memory_pb2.RememberItem:
         agent_digest=agent_digest,
         word_ids=step.vocabulary_rows,
         history_digest=step.history_digest,
+        length=step.length,
     )

@@ -9,7 +9,9 @@ from services.policy import errors
 from services.policy.archive.reader import Episodes
 from services.policy.recording.recorder import Recorder
 from services.policy.recording.recordings import Recorded
-from services.protocol.values import CommittedStep, RecordedFrame
+from services.protocol.values import CommittedStep, EpisodeState, RecordedFrame
+
+MOST_SOURCES = 64  # branches of branches in which a frame is looked for
 
 
 class Frames:
@@ -18,11 +20,19 @@ class Frames:
     def __init__(self, episodes: Episodes, recorder: Recorder | None) -> None:
         self._episodes, self._recorder = episodes, recorder
 
-    async def of_step(self, episode_id: str, step: int, record: CommittedStep) -> Recorded | None:
-        """The frame of a committed step, if it was recorded."""
-        recorded = await self._recorder.read(episode_id, step) if self._recorder else None
-        if recorded and frame_fingerprint(recorded.frame) == record.frame_fingerprint:
-            return recorded
+    async def of_step(self, state: EpisodeState, step: int, record: CommittedStep) -> Recorded | None:
+        """The frame of a committed step, if it was recorded; of a step that a branch has from its source, the source's."""
+        name, branch = state.episode_id, state.branch
+        for _ in range(MOST_SOURCES if self._recorder else 0):
+            assert self._recorder
+            recorded = await self._recorder.read(name, step)
+            if recorded and frame_fingerprint(recorded.frame) == record.frame_fingerprint:
+                return recorded
+            if branch is None or step >= branch.step:
+                break
+            name = branch.source
+            source, _ = await self._episodes.read(name)
+            branch = source.branch if source else None
         return None
 
     async def get(self, episode_id: str, step: int) -> RecordedFrame:
@@ -33,8 +43,8 @@ class Frames:
         if not self._recorder:
             raise errors.recording_off()
         state, record = await self._episodes.read(episode_id, step)
-        if record:
-            recorded = await self.of_step(episode_id, step, record)
+        if state and record:
+            recorded = await self.of_step(state, step, record)
         else:
             uncommitted = state is not None and step > state.committed
             recorded = None if uncommitted else await self._recorder.read(episode_id, step)

@@ -16,7 +16,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from shelm.v1 import agent_pb2 as shelm_dot_v1_dot_agent__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%services/protocol/stubs/episode.proto\x12\x11shelm.internal.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14shelm/v1/agent.proto\"\xd0\x01\n\rCommittedStep\x12\x1f\n\x06tokens\x18\x01 \x03(\x0b\x32\x0f.shelm.v1.Token\x12 \n\x06\x61\x63tion\x18\x02 \x01(\x0b\x32\x10.shelm.v1.Action\x12\r\n\x05value\x18\x03 \x01(\x02\x12\x10\n\x08log_prob\x18\x04 \x01(\x02\x12\x19\n\x11\x66rame_fingerprint\x18\x05 \x01(\x0c\x12\x16\n\x0ehistory_digest\x18\x06 \x01(\x0c\x12(\n\x04time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"z\n\x0f\x41rchivedEpisode\x12\"\n\x07\x65pisode\x18\x01 \x01(\x0b\x32\x11.shelm.v1.Episode\x12\x12\n\nfirst_step\x18\x02 \x01(\x04\x12/\n\x05steps\x18\x03 \x03(\x0b\x32 .shelm.internal.v1.CommittedStepb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%services/protocol/stubs/episode.proto\x12\x11shelm.internal.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14shelm/v1/agent.proto\"\xd0\x01\n\rCommittedStep\x12\x1f\n\x06tokens\x18\x01 \x03(\x0b\x32\x0f.shelm.v1.Token\x12 \n\x06\x61\x63tion\x18\x02 \x01(\x0b\x32\x10.shelm.v1.Action\x12\r\n\x05value\x18\x03 \x01(\x02\x12\x10\n\x08log_prob\x18\x04 \x01(\x02\x12\x19\n\x11\x66rame_fingerprint\x18\x05 \x01(\x0c\x12\x16\n\x0ehistory_digest\x18\x06 \x01(\x0c\x12(\n\x04time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"|\n\x0c\x42ranchRecord\x12 \n\x06\x62ranch\x18\x01 \x01(\x0b\x32\x10.shelm.v1.Branch\x12\x17\n\x0ftokens_per_step\x18\x02 \x01(\r\x12\x31\n\x0bword_counts\x18\x03 \x03(\x0b\x32\x1c.shelm.internal.v1.WordCount\"(\n\tWordCount\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\r\n\x05words\x18\x02 \x01(\r\"\xab\x01\n\x0f\x41rchivedEpisode\x12\"\n\x07\x65pisode\x18\x01 \x01(\x0b\x32\x11.shelm.v1.Episode\x12\x12\n\nfirst_step\x18\x02 \x01(\x04\x12/\n\x05steps\x18\x03 \x03(\x0b\x32 .shelm.internal.v1.CommittedStep\x12/\n\x06\x62ranch\x18\x04 \x01(\x0b\x32\x1f.shelm.internal.v1.BranchRecordb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,6 +25,10 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _globals['_COMMITTEDSTEP']._serialized_start=116
   _globals['_COMMITTEDSTEP']._serialized_end=324
-  _globals['_ARCHIVEDEPISODE']._serialized_start=326
-  _globals['_ARCHIVEDEPISODE']._serialized_end=448
+  _globals['_BRANCHRECORD']._serialized_start=326
+  _globals['_BRANCHRECORD']._serialized_end=450
+  _globals['_WORDCOUNT']._serialized_start=452
+  _globals['_WORDCOUNT']._serialized_end=492
+  _globals['_ARCHIVEDEPISODE']._serialized_start=495
+  _globals['_ARCHIVEDEPISODE']._serialized_end=666
 # @@protoc_insertion_point(module_scope)

@@ -15,39 +15,39 @@ _sym_db = _symbol_database.Default()
 from shelm.v1 import agent_pb2 as shelm_dot_v1_dot_agent__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$services/protocol/stubs/memory.proto\x12\x11shelm.internal.v1\x1a\x14shelm/v1/agent.proto\"p\n\x0cRememberItem\x12\x12\n\nepisode_id\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x04\x12\x14\n\x0c\x61gent_digest\x18\x03 \x01(\t\x12\x10\n\x08word_ids\x18\x04 \x03(\r\x12\x16\n\x0ehistory_digest\x18\x05 \x01(\x0c\"A\n\x0fRememberRequest\x12.\n\x05items\x18\x01 \x03(\x0b\x32\x1f.shelm.internal.v1.RememberItem\"E\n\nRemembered\x12\x0e\n\x06vector\x18\x01 \x01(\x0c\x12\x16\n\x0ehistory_digest\x18\x02 \x01(\x0c\x12\x0f\n\x07rebuilt\x18\x03 \x01(\x08\"t\n\x0eRememberResult\x12\x33\n\nremembered\x18\x01 \x01(\x0b\x32\x1d.shelm.internal.v1.RememberedH\x00\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x10.shelm.v1.StatusH\x00\x42\t\n\x07outcome\"F\n\x10RememberResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.shelm.internal.v1.RememberResult\"]\n\x16\x45ncodeHistoriesRequest\x12\x14\n\x0c\x61gent_digest\x18\x01 \x01(\t\x12-\n\thistories\x18\x02 \x03(\x0b\x32\x1a.shelm.internal.v1.History\"\x1b\n\x07History\x12\x10\n\x08word_ids\x18\x01 \x03(\r\"*\n\x17\x45ncodeHistoriesResponse\x12\x0f\n\x07vectors\x18\x01 \x03(\x0c\"$\n\rForgetRequest\x12\x13\n\x0b\x65pisode_ids\x18\x01 \x03(\t\"!\n\x0e\x46orgetResponse\x12\x0f\n\x07\x64ropped\x18\x01 \x01(\r\"\x17\n\x15GetMemoryStatsRequest\"\x98\x01\n\x10\x41gentMemoryStats\x12\x14\n\x0c\x61gent_digest\x18\x01 \x01(\t\x12\r\n\x05slots\x18\x02 \x01(\r\x12\x0c\n\x04used\x18\x03 \x01(\r\x12\x0c\n\x04hits\x18\x04 \x01(\x04\x12\x0f\n\x07repeats\x18\x05 \x01(\x04\x12\x10\n\x08rebuilds\x18\x06 \x01(\x04\x12\x11\n\tevictions\x18\x07 \x01(\x04\x12\r\n\x05\x64type\x18\x08 \x01(\t\"M\n\x16GetMemoryStatsResponse\x12\x33\n\x06\x61gents\x18\x01 \x03(\x0b\x32#.shelm.internal.v1.AgentMemoryStats2\x84\x03\n\rMemoryService\x12S\n\x08Remember\x12\".shelm.internal.v1.RememberRequest\x1a#.shelm.internal.v1.RememberResponse\x12h\n\x0f\x45ncodeHistories\x12).shelm.internal.v1.EncodeHistoriesRequest\x1a*.shelm.internal.v1.EncodeHistoriesResponse\x12M\n\x06\x46orget\x12 .shelm.internal.v1.ForgetRequest\x1a!.shelm.internal.v1.ForgetResponse\x12\x65\n\x0eGetMemoryStats\x12(.shelm.internal.v1.GetMemoryStatsRequest\x1a).shelm.internal.v1.GetMemoryStatsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$services/protocol/stubs/memory.proto\x12\x11shelm.internal.v1\x1a\x14shelm/v1/agent.proto\"\x90\x01\n\x0cRememberItem\x12\x12\n\nepisode_id\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x04\x12\x14\n\x0c\x61gent_digest\x18\x03 \x01(\t\x12\x10\n\x08word_ids\x18\x04 \x03(\r\x12\x16\n\x0ehistory_digest\x18\x05 \x01(\x0c\x12\x13\n\x06length\x18\x06 \x01(\x04H\x00\x88\x01\x01\x42\t\n\x07_length\"A\n\x0fRememberRequest\x12.\n\x05items\x18\x01 \x03(\x0b\x32\x1f.shelm.internal.v1.RememberItem\"E\n\nRemembered\x12\x0e\n\x06vector\x18\x01 \x01(\x0c\x12\x16\n\x0ehistory_digest\x18\x02 \x01(\x0c\x12\x0f\n\x07rebuilt\x18\x03 \x01(\x08\"t\n\x0eRememberResult\x12\x33\n\nremembered\x18\x01 \x01(\x0b\x32\x1d.shelm.internal.v1.RememberedH\x00\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x10.shelm.v1.StatusH\x00\x42\t\n\x07outcome\"F\n\x10RememberResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.shelm.internal.v1.RememberResult\"]\n\x16\x45ncodeHistoriesRequest\x12\x14\n\x0c\x61gent_digest\x18\x01 \x01(\t\x12-\n\thistories\x18\x02 \x03(\x0b\x32\x1a.shelm.internal.v1.History\"\x1b\n\x07History\x12\x10\n\x08word_ids\x18\x01 \x03(\r\"*\n\x17\x45ncodeHistoriesResponse\x12\x0f\n\x07vectors\x18\x01 \x03(\x0c\"$\n\rForgetRequest\x12\x13\n\x0b\x65pisode_ids\x18\x01 \x03(\t\"!\n\x0e\x46orgetResponse\x12\x0f\n\x07\x64ropped\x18\x01 \x01(\r\"\x17\n\x15GetMemoryStatsRequest\"\x98\x01\n\x10\x41gentMemoryStats\x12\x14\n\x0c\x61gent_digest\x18\x01 \x01(\t\x12\r\n\x05slots\x18\x02 \x01(\r\x12\x0c\n\x04used\x18\x03 \x01(\r\x12\x0c\n\x04hits\x18\x04 \x01(\x04\x12\x0f\n\x07repeats\x18\x05 \x01(\x04\x12\x10\n\x08rebuilds\x18\x06 \x01(\x04\x12\x11\n\tevictions\x18\x07 \x01(\x04\x12\r\n\x05\x64type\x18\x08 \x01(\t\"M\n\x16GetMemoryStatsResponse\x12\x33\n\x06\x61gents\x18\x01 \x03(\x0b\x32#.shelm.internal.v1.AgentMemoryStats2\x84\x03\n\rMemoryService\x12S\n\x08Remember\x12\".shelm.internal.v1.RememberRequest\x1a#.shelm.internal.v1.RememberResponse\x12h\n\x0f\x45ncodeHistories\x12).shelm.internal.v1.EncodeHistoriesRequest\x1a*.shelm.internal.v1.EncodeHistoriesResponse\x12M\n\x06\x46orget\x12 .shelm.internal.v1.ForgetRequest\x1a!.shelm.internal.v1.ForgetResponse\x12\x65\n\x0eGetMemoryStats\x12(.shelm.internal.v1.GetMemoryStatsRequest\x1a).shelm.internal.v1.GetMemoryStatsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'services.protocol.stubs.memory_pb2', _globals)
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
-  _globals['_REMEMBERITEM']._serialized_start=81
-  _globals['_REMEMBERITEM']._serialized_end=193
-  _globals['_REMEMBERREQUEST']._serialized_start=195
-  _globals['_REMEMBERREQUEST']._serialized_end=260
-  _globals['_REMEMBERED']._serialized_start=262
-  _globals['_REMEMBERED']._serialized_end=331
-  _globals['_REMEMBERRESULT']._serialized_start=333
-  _globals['_REMEMBERRESULT']._serialized_end=449
-  _globals['_REMEMBERRESPONSE']._serialized_start=451
-  _globals['_REMEMBERRESPONSE']._serialized_end=521
-  _globals['_ENCODEHISTORIESREQUEST']._serialized_start=523
-  _globals['_ENCODEHISTORIESREQUEST']._serialized_end=616
-  _globals['_HISTORY']._serialized_start=618
-  _globals['_HISTORY']._serialized_end=645
-  _globals['_ENCODEHISTORIESRESPONSE']._serialized_start=647
-  _globals['_ENCODEHISTORIESRESPONSE']._serialized_end=689
-  _globals['_FORGETREQUEST']._serialized_start=691
-  _globals['_FORGETREQUEST']._serialized_end=727
-  _globals['_FORGETRESPONSE']._serialized_start=729
-  _globals['_FORGETRESPONSE']._serialized_end=762
-  _globals['_GETMEMORYSTATSREQUEST']._serialized_start=764
-  _globals['_GETMEMORYSTATSREQUEST']._serialized_end=787
-  _globals['_AGENTMEMORYSTATS']._serialized_start=790
-  _globals['_AGENTMEMORYSTATS']._serialized_end=942
-  _globals['_GETMEMORYSTATSRESPONSE']._serialized_start=944
-  _globals['_GETMEMORYSTATSRESPONSE']._serialized_end=1021
-  _globals['_MEMORYSERVICE']._serialized_start=1024
-  _globals['_MEMORYSERVICE']._serialized_end=1412
+  _globals['_REMEMBERITEM']._serialized_start=82
+  _globals['_REMEMBERITEM']._serialized_end=226
+  _globals['_REMEMBERREQUEST']._serialized_start=228
+  _globals['_REMEMBERREQUEST']._serialized_end=293
+  _globals['_REMEMBERED']._serialized_start=295
+  _globals['_REMEMBERED']._serialized_end=364
+  _globals['_REMEMBERRESULT']._serialized_start=366
+  _globals['_REMEMBERRESULT']._serialized_end=482
+  _globals['_REMEMBERRESPONSE']._serialized_start=484
+  _globals['_REMEMBERRESPONSE']._serialized_end=554
+  _globals['_ENCODEHISTORIESREQUEST']._serialized_start=556
+  _globals['_ENCODEHISTORIESREQUEST']._serialized_end=649
+  _globals['_HISTORY']._serialized_start=651
+  _globals['_HISTORY']._serialized_end=678
+  _globals['_ENCODEHISTORIESRESPONSE']._serialized_start=680
+  _globals['_ENCODEHISTORIESRESPONSE']._serialized_end=722
+  _globals['_FORGETREQUEST']._serialized_start=724
+  _globals['_FORGETREQUEST']._serialized_end=760
+  _globals['_FORGETRESPONSE']._serialized_start=762
+  _globals['_FORGETRESPONSE']._serialized_end=795
+  _globals['_GETMEMORYSTATSREQUEST']._serialized_start=797
+  _globals['_GETMEMORYSTATSREQUEST']._serialized_end=820
+  _globals['_AGENTMEMORYSTATS']._serialized_start=823
+  _globals['_AGENTMEMORYSTATS']._serialized_end=975
+  _globals['_GETMEMORYSTATSRESPONSE']._serialized_start=977
+  _globals['_GETMEMORYSTATSRESPONSE']._serialized_end=1054
+  _globals['_MEMORYSERVICE']._serialized_start=1057
+  _globals['_MEMORYSERVICE']._serialized_end=1445
 # @@protoc_insertion_point(module_scope)

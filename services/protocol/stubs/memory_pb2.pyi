@@ -7,18 +7,20 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RememberItem(_message.Message):
-    __slots__ = ("episode_id", "step", "agent_digest", "word_ids", "history_digest")
+    __slots__ = ("episode_id", "step", "agent_digest", "word_ids", "history_digest", "length")
     EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     AGENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
     WORD_IDS_FIELD_NUMBER: _ClassVar[int]
     HISTORY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
     episode_id: str
     step: int
     agent_digest: str
     word_ids: _containers.RepeatedScalarFieldContainer[int]
     history_digest: bytes
-    def __init__(self, episode_id: _Optional[str] = ..., step: _Optional[int] = ..., agent_digest: _Optional[str] = ..., word_ids: _Optional[_Iterable[int]] = ..., history_digest: _Optional[bytes] = ...) -> None: ...
+    length: int
+    def __init__(self, episode_id: _Optional[str] = ..., step: _Optional[int] = ..., agent_digest: _Optional[str] = ..., word_ids: _Optional[_Iterable[int]] = ..., history_digest: _Optional[bytes] = ..., length: _Optional[int] = ...) -> None: ...
 
 class RememberRequest(_message.Message):
     __slots__ = ("items",)

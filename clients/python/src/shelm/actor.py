@@ -9,11 +9,12 @@ over an episode, not for errors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shelm.batch import Batch
 from shelm.convert import act_from, episode_from
+from shelm.edits import Edit
 from shelm.errors import ShelmError
 from shelm.reader import Reader
 from shelm.requests import Requests, end_request, text
@@ -31,23 +32,31 @@ class Actor(Reader):
         super().__init__(transport, requests)
         self._cursors = Cursors()
 
-    def act(self, observation: Any, episode_id: str, *, step: int | None = None, deterministic: bool | None = None) -> Act:
+    def act(
+        self,
+        observation: Any,
+        episode_id: str,
+        *,
+        step: int | None = None,
+        deterministic: bool | None = None,
+        distribution: bool = False,
+    ) -> Act:
         """Returns the action for a frame, a uint8 array (height, width, 3), as the next step of the episode.
 
         `step` overrides the step number, for example to repeat a step. `deterministic` True chooses the most probable
-        action, False samples one, None uses the mode of the episode. Calls for one episode wait for each other. Raises
-        InvalidArgument for an invalid frame, StepConflict if another frame is committed for the step, and any other
-        ShelmError.
+        action, False samples one, None uses the mode of the episode. `distribution` True also asks for the distribution over
+        actions. Calls for one episode wait for each other. Raises InvalidArgument for an invalid frame, StepConflict if
+        another frame is committed for the step, and any other ShelmError.
         """
         frame = self._requests.image(observation)
         with self._cursors.hold(episode_id) as cursor:
-            request = self._requests.act(episode_id, cursor, frame, step, deterministic)
+            request = self._requests.act(episode_id, cursor, frame, step, deterministic, distribution=distribution)
             response = self._transport.call("Act", request)
             cursor.answered(request.step)
         return act_from(response)
 
     def act_batch(
-        self, observations: Mapping[str, Any], *, deterministic: bool | None = None
+        self, observations: Mapping[str, Any], *, deterministic: bool | None = None, distribution: bool = False
     ) -> dict[str, Act | ShelmError]:
         """Returns, by episode_id, the Act for each frame or the error of that episode; episodes do not affect each other.
 
@@ -57,7 +66,8 @@ class Actor(Reader):
         frames = {episode_id: self._requests.image(observation) for episode_id, observation in observations.items()}
         with self._cursors.hold_all(frames) as cursors:
             requests = [
-                self._requests.act(name, cursors[name], frame, None, deterministic) for name, frame in frames.items()
+                self._requests.act(name, cursors[name], frame, None, deterministic, distribution=distribution)
+                for name, frame in frames.items()
             ]
             results = self._act_all(Batch(requests))
             for result in results.values():
@@ -88,6 +98,30 @@ class Actor(Reader):
             response = self._transport.call("CreateEpisode", request)
             cursor.names_agent = False
         return episode_from(response.episode)
+
+    def branch_episode(
+        self,
+        episode_id: str,
+        source: str,
+        step: int,
+        edits: Sequence[Edit] = (),
+        *,
+        seed: int | None = None,
+        deterministic: bool | None = None,
+    ) -> EpisodeInfo:
+        """Creates an episode that has the steps of `source` before `step`, with edited words, and goes on from there: the
+        next `act` in it is its first own step. Returns it as it is if it exists with the same values; raises AlreadyExists.
+
+        `edits` are those of `shelm.edits`. `seed` and `deterministic` None mean the source's. Raises EpisodeNotFound,
+        StepTooOld if words that the step's memory reaches are no longer kept, and InvalidArgument with the path of an edit
+        that cannot be done.
+        """
+        request = self._requests.branch(episode_id, source, step, edits, seed=seed, deterministic=deterministic)
+        with self._cursors.hold(episode_id) as cursor:
+            response = self._transport.call("BranchEpisode", request)
+            episode = episode_from(response.episode)
+            cursor.resumed(episode.committed_step)
+        return episode
 
     def end_episode(self, episode_id: str, *, total_reward: float | None = None, retry: bool = True) -> EpisodeInfo:
         """Ends an episode; its memory stays readable until it expires. Raises EpisodeNotFound.

@@ -10,22 +10,27 @@ from datetime import datetime, timezone
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from shelm.edit_messages import edit_from
 from shelm.results import (
     Act,
     Action,
     ActionSpace,
     Agent,
+    Branch,
     Continuous,
     Decision,
     Discrete,
+    Distribution,
     EpisodeInfo,
     Explanation,
     Influence,
     Memory,
     MemoryStep,
+    Outcome,
     Part,
     Timing,
     Token,
+    WhatIf,
 )
 from shelm.v1 import agent_pb2
 
@@ -44,6 +49,7 @@ def act_from(response: agent_pb2.ActResponse) -> Act:
         memory=Memory(response.memory.length, response.memory.window, response.memory.rebuilt),
         agent_digest=response.agent_digest,
         timing=_timing(response.timing) if response.HasField("timing") else None,
+        distribution=_distribution(response.distribution) if response.HasField("distribution") else None,
     )
 
 
@@ -75,7 +81,13 @@ def episode_from(episode: agent_pb2.Episode) -> EpisodeInfo:
         expire_time=_time(episode.expire_time) if episode.HasField("expire_time") else None,
         total_reward=episode.total_reward if episode.HasField("total_reward") else None,
         archived=episode.archived,
+        branch=_branch(episode.branch) if episode.HasField("branch") else None,
     )
+
+
+def _branch(branch: agent_pb2.Branch) -> Branch:
+    edits = tuple(edit_from(edit) for edit in branch.edits)
+    return Branch(branch.source_episode_id, branch.source_incarnation, branch.step, edits)
 
 
 def agent_from(agent: agent_pb2.Agent) -> Agent:
@@ -105,6 +117,37 @@ def explanation_from(response: agent_pb2.ExplainStepResponse) -> Explanation:
         words=[_influence(influence) for influence in response.words],
         steps=[_influence(influence) for influence in response.steps],
         reach_from_step=response.reach_from_step,
+    )
+
+
+def what_if_from(response: agent_pb2.WhatIfResponse) -> WhatIf:
+    """Returns the message as a WhatIf."""
+    return WhatIf(
+        step=response.step,
+        action=_action(response.action),
+        actual=_outcome(response.actual),
+        alternatives=[_outcome(one) for one in response.alternatives],
+        reach_from_step=response.reach_from_step,
+    )
+
+
+def _outcome(outcome: agent_pb2.Outcome) -> Outcome:
+    return Outcome(
+        distribution=_distribution(outcome.distribution),
+        most_probable=_action(outcome.most_probable),
+        value=outcome.value,
+        change=outcome.change if outcome.HasField("change") else None,
+        words={one.step: _tokens(one.tokens) for one in outcome.words},
+    )
+
+
+def _distribution(distribution: agent_pb2.ActionDistribution) -> Distribution:
+    return Distribution(
+        entropy=distribution.entropy,
+        probabilities=tuple(distribution.probabilities.values),
+        mean=tuple(distribution.normal.mean),
+        deviation=tuple(distribution.normal.deviation),
+        parts={part.name: _distribution(part.distribution) for part in distribution.dict.parts},
     )
 
 

@@ -44,9 +44,18 @@ class Episode:
         """Adds the reward of a step, one finite number of any kind, to the total reward; raises InvalidArgument."""
         self.total_reward = (self.total_reward or 0.0) + as_reward(reward)
 
-    def act(self, observation: Any, *, step: int | None = None, deterministic: bool | None = None) -> Act:
+    def act(
+        self,
+        observation: Any,
+        *,
+        step: int | None = None,
+        deterministic: bool | None = None,
+        distribution: bool = False,
+    ) -> Act:
         """Returns the Act for a frame, a uint8 array (height, width, 3); arguments and errors as for `Client.act`."""
-        return self._client.act(observation, self.episode_id, step=step, deterministic=deterministic)
+        return self._client.act(
+            observation, self.episode_id, step=step, deterministic=deterministic, distribution=distribution
+        )
 
     def memory(self, from_step: int = 0) -> Iterator[MemoryStep]:
         """Yields the remembered words of each step from `from_step` on, oldest first."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from shelm.boundary import invalid
 from shelm.cursor import Cursor
+from shelm.edit_messages import alternative_message, edit_messages
+from shelm.edits import AnyAlternative, Edit
 from shelm.observation import Encoding, encode
 from shelm.v1 import agent_pb2
 
-R = TypeVar("R", agent_pb2.ActRequest, agent_pb2.CreateEpisodeRequest)
+R = TypeVar("R", agent_pb2.ActRequest, agent_pb2.CreateEpisodeRequest, agent_pb2.BranchEpisodeRequest)
 
 
 class Requests:
@@ -33,12 +36,20 @@ class Requests:
         return encode(observation, self._encoding)
 
     def act(
-        self, episode_id: str, cursor: Cursor, frame: agent_pb2.Image, step: int | None, deterministic: bool | None
+        self,
+        episode_id: str,
+        cursor: Cursor,
+        frame: agent_pb2.Image,
+        step: int | None,
+        deterministic: bool | None,
+        *,
+        distribution: bool = False,
     ) -> agent_pb2.ActRequest:
         """Returns the request for `step`, None meaning the cursor's."""
         step = cursor.next_step if step is None else natural("step", step)
         agent = self._agent if step == 0 and cursor.names_agent else ""  # later steps use the episode's own agent
         request = agent_pb2.ActRequest(episode_id=text("episode_id", episode_id), step=step, observation=frame, agent=agent)
+        request.distribution = distribution
         return _with_deterministic(request, deterministic)
 
     def create(
@@ -50,11 +61,42 @@ class Requests:
         request = agent_pb2.CreateEpisodeRequest(episode_id=episode_id, agent=agent, seed=seed)
         return _with_deterministic(request, deterministic)
 
+    def branch(
+        self,
+        episode_id: str,
+        source: str,
+        step: int,
+        edits: Sequence[Edit],
+        *,
+        seed: int | None,
+        deterministic: bool | None,
+    ) -> agent_pb2.BranchEpisodeRequest:
+        """Returns the request for an episode that goes on from a step of another one."""
+        request = agent_pb2.BranchEpisodeRequest(
+            episode_id=text("episode_id", episode_id),
+            source_episode_id=text("source", source),
+            step=natural("step", step),
+            edits=edit_messages(edits),
+            seed=None if seed is None else natural("seed", seed),
+        )
+        return _with_deterministic(request, deterministic)
+
     def explain(self, episode_id: str, step: int, observation: Any, max_steps: int) -> agent_pb2.ExplainStepRequest:
         """Returns the request to explain a step; `observation` None means the frame that the server recorded."""
         frame = None if observation is None else self.image(observation)
         step, max_steps, episode_id = natural("step", step), natural("max_steps", max_steps), text("episode_id", episode_id)
         return agent_pb2.ExplainStepRequest(episode_id=episode_id, step=step, observation=frame, max_steps=max_steps)
+
+    def what_if(
+        self, episode_id: str, step: int, alternatives: Sequence[AnyAlternative], observation: Any
+    ) -> agent_pb2.WhatIfRequest:
+        """Returns the request to decide a step again; `observation` None means the frame that the server recorded."""
+        return agent_pb2.WhatIfRequest(
+            episode_id=text("episode_id", episode_id),
+            step=natural("step", step),
+            observation=None if observation is None else self.image(observation),
+            alternatives=[alternative_message(one) for one in alternatives],
+        )
 
 
 def end_request(episode_id: str, total_reward: float | None) -> agent_pb2.EndEpisodeRequest:

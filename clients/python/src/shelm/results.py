@@ -5,12 +5,14 @@ Classes that contain an action compare by identity, because a continuous action 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Union
 
 import numpy as np
 from numpy.typing import NDArray
+
+from shelm.edits import Edit
 
 Part = Union[int, NDArray[np.float32]]
 """Index of a discrete action, or a float32 vector (dimensions,) of a continuous one."""
@@ -77,6 +79,22 @@ class Timing:
     commit_us: int
 
 
+@dataclass(frozen=True)
+class Distribution:
+    """A probability distribution over actions; which fields are set depends on the kind of action."""
+
+    entropy: float
+    """In nats; of a dict action the sum over its parts, of a continuous one that of the density before clipping."""
+    probabilities: tuple[float, ...] = ()
+    """Probability of each discrete action."""
+    mean: tuple[float, ...] = ()
+    """Mean of each dimension of a continuous action, before clipping to its bounds."""
+    deviation: tuple[float, ...] = ()
+    """Standard deviation of each dimension of a continuous action."""
+    parts: dict[str, Distribution] = field(default_factory=dict)
+    """Of each part of a dict action; the parts are independent."""
+
+
 @dataclass(frozen=True, eq=False)
 class Act:
     """The committed answer to a step."""
@@ -97,6 +115,8 @@ class Act:
     agent_digest: str
     timing: Timing | None
     """None in a replayed answer."""
+    distribution: Distribution | None = None
+    """The distribution over actions, if it was asked for; None in a replayed answer, because it is not stored."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +174,51 @@ class Explanation:
     """First step whose words can still reach the memory vector."""
 
 
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """The policy's output for a frame and a memory."""
+
+    distribution: Distribution
+    most_probable: Action
+    """The most probable action; for a continuous part its mean, clipped to its bounds."""
+    value: float
+    """The critic's estimate."""
+    change: float | None
+    """Total variation distance from the distribution with the memory as it is, 0 .. 1; None for that one itself, and for
+    another agent whose actions cannot be compared."""
+    words: dict[int, list[Token]]
+    """Words as they stand, by step, oldest first: all within reach, or, of an alternative, those of the edited steps."""
+
+
+@dataclass(frozen=True, eq=False)
+class WhatIf:
+    """What the agent would do at a step with other memories."""
+
+    step: int
+    action: Action
+    """The action of the step."""
+    actual: Outcome
+    """With the memory as it is."""
+    alternatives: list[Outcome]
+    """One for each alternative, in their order."""
+    reach_from_step: int
+    """First step whose words can still reach the memory vector; edits may name it and those after it."""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """The origin of an episode that goes on from a step of another one."""
+
+    source: str
+    """Id of the other episode, which may be gone."""
+    source_incarnation: str
+    """Tells that episode from others of its name; compare it for equality alone."""
+    step: int
+    """The first step that the branch took itself; those before it are the source's, but for the edited words."""
+    edits: tuple[Edit, ...]
+    """What was changed in the words of those steps."""
+
+
 @dataclass(frozen=True)
 class EpisodeInfo:
     """Metadata of one episode, without its words. Times are in UTC."""
@@ -175,6 +240,8 @@ class EpisodeInfo:
     """Sum of the rewards that the client sent when it ended the episode; None if it sent none."""
     archived: bool = False
     """The server's archive has a copy of it."""
+    branch: Branch | None = None
+    """Where it comes from, if it is a branch."""
 
 
 @dataclass(frozen=True)

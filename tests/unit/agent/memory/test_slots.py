@@ -369,3 +369,31 @@ def test_smollm2_from_its_wheel_equals_the_plain_model_cut_to_two_layers() -> No
     run.slots.forget("episode-0")
     run.run("episode-0", some_words(2, 1, seed=9))
     assert run.slots.counts.rebuilds == 1
+
+
+@pytest.mark.parametrize("fewer", [1, 4, 31])
+@pytest.mark.parametrize(("make", "k"), SUBJECTS)
+def test_a_history_whose_steps_have_different_numbers_of_words_is_remembered(make: Make, k: int, fewer: int) -> None:
+    """Of 31 steps some words are taken away, and one more is there; then steps follow as always."""
+    run = driver(make(WINDOW, k))
+    whole = flat(some_words(31, k))
+    past = (*whole[min(fewer, len(whole)) :], 3) if fewer < 31 else ()
+    before = digest([past])
+    for number, words in enumerate(some_words(3, k, seed=5), 31):
+        step = MemoryStep("ragged", number, words, before, len(past))
+        (answer,) = run.slots.remember([step])
+        if isinstance(answer, SlotMiss):
+            assert number == 31
+            answer = run.slots.rebuild_and_remember(step, past)
+        assert isinstance(answer, MemoryVector)
+        past, before = (*past, *words), answer.history_digest
+        assert relative_error(answer.vector, run.slots.encode_history(past)) <= SAME
+    assert run.slots.counts.rebuilds == (1 if fewer < 31 else 0)
+
+
+def test_a_length_that_cannot_be_is_refused() -> None:
+    run = driver(llama(WINDOW, 1))
+    for length in (-1, 2**63):
+        (answer,) = run.slots.remember([MemoryStep("a", 3, (1,), EMPTY, length)])
+        assert isinstance(answer, ValueError)
+        assert str(answer).startswith("length: ")

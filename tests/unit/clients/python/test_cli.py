@@ -113,6 +113,42 @@ def test_explain_says_how_to_give_a_frame_that_was_not_recorded(
     assert "--frame FILE.png" in capsys.readouterr().err
 
 
+def test_whatif_prints_a_row_for_the_memory_as_it_is_and_for_each_alternative(
+    episode: str, stand_in: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed = run(capsys, "whatif", episode, "2", "--swap", "doorway", "wall", "--remove", "1:").splitlines()
+    assert printed[0] == "step 2  -> forward"
+    header, actual, other = (line.split() for line in printed[3:6])
+    assert header == ["memory", "change", "most", "probable", "value", "entropy", "distribution"]
+    assert actual == ["as", "it", "is", "->", "forward", "0.500", "0.500", "forward", "0.88,", "right", "0.12"]
+    assert other == f"swap doorway wall, remove 1: 0.750 {'█' * 15} -> left 0.500 0.500 left 0.75, forward 0.25".split()
+    assert printed[7] == "swap doorway wall, remove 1:"
+    assert printed[9].split() == ["0", "doorway", "doorway"]
+    (alternative,) = stand_in.requests["WhatIf"][0].alternatives
+    assert [one.WhichOneof("kind") for one in alternative.edits] == ["swap", "remove"]
+    assert not run(capsys, "whatif", episode, "2").splitlines()[5:]
+
+
+def test_whatif_as_json_and_each_edit_alone(episode: str, stand_in: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    typed = ["--insert", "1:a:b", "--replace", "x=y", "--replace", "2:x=y=z", "--remove", "x"]
+    told = json.loads(run(capsys, "whatif", episode, "2", *typed, "--each", "--agent", "stand-in", "--json"))
+    assert list(told) == ["episode_id", "step", "action", "reach_from_step", "actual", "alternatives"]
+    assert [one["edits"] for one in told["alternatives"]] == [
+        ["insert 1:a:b"],
+        ["replace x=y"],
+        ["replace 2:x=y=z"],
+        ["remove x"],
+    ]
+    first = told["alternatives"][0]
+    assert (first["agent"], first["change"], first["most_probable"]) == ("stand-in", 0.75, "left")
+    assert first["distribution"] == {"entropy": 0.5, "probabilities": {"left": 0.75, "right": 0.0, "forward": 0.25}}
+    assert first["words"] == [[0, [["doorway", 0.93]]]]
+    assert told["actual"]["change"] is None
+    sent = stand_in.requests["WhatIf"][0].alternatives
+    assert (sent[2].edits[0].replace.replacement, sent[0].edits[0].insert.word) == ("y=z", "a:b")
+    assert not sent[3].edits[0].remove.HasField("step")
+
+
 def test_frames_are_saved_as_files(episode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = lines(run(capsys, "frames", episode, "--out", str(tmp_path / "frames"), "--json"))
     assert [one["step"] for one in told] == [0, 1, 2, 3]
@@ -182,6 +218,13 @@ def test_agents_as_json_has_the_action_space(target: str, capsys: pytest.Capture
         ["bench", "--seconds", "601"],
         ["explain", "a"],
         ["explain", "a", "-1"],
+        ["whatif", "a", "1", "--swap", "key"],
+        ["whatif", "a", "1", "--swap", "key", ""],
+        ["whatif", "a", "1", "--remove", ""],
+        ["whatif", "a", "1", "--replace", "key"],
+        ["whatif", "a", "1", "--replace", "3:=key"],
+        ["whatif", "a", "1", "--insert", "key"],
+        ["whatif", "a", "1", "--insert", "3:"],
         ["frames", "a"],
     ],
 )

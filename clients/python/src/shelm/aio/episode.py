@@ -43,9 +43,18 @@ class AsyncEpisode:
         """Adds the reward of a step, one finite number of any kind, to the total reward; raises InvalidArgument."""
         self.total_reward = (self.total_reward or 0.0) + as_reward(reward)
 
-    async def act(self, observation: Any, *, step: int | None = None, deterministic: bool | None = None) -> Act:
+    async def act(
+        self,
+        observation: Any,
+        *,
+        step: int | None = None,
+        deterministic: bool | None = None,
+        distribution: bool = False,
+    ) -> Act:
         """Returns the Act for a frame, a uint8 array (height, width, 3); arguments and errors as for `AsyncClient.act`."""
-        return await self._client.act(observation, self.episode_id, step=step, deterministic=deterministic)
+        return await self._client.act(
+            observation, self.episode_id, step=step, deterministic=deterministic, distribution=distribution
+        )
 
     def memory(self, from_step: int = 0) -> AsyncIterator[MemoryStep]:
         """Yields the remembered words of each step from `from_step` on, oldest first."""

@@ -7,18 +7,19 @@ repeating a step.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shelm.aio.transport import AsyncTransport
-from shelm.convert import agent_from, episode_from, explanation_from, memory_step_from
+from shelm.convert import agent_from, episode_from, explanation_from, memory_step_from, what_if_from
+from shelm.edits import AnyAlternative
 from shelm.errors import ShelmError
 from shelm.observation import decode
 from shelm.requests import Requests, natural, text
-from shelm.results import Agent, EpisodeInfo, Explanation, MemoryStep
+from shelm.results import Agent, EpisodeInfo, Explanation, MemoryStep, WhatIf
 from shelm.v1 import agent_pb2
 
 # Seconds; a stream that broke later than this had been working: one that brought nothing, one that gave a sign of life.
@@ -121,6 +122,18 @@ class AsyncReader:
         """
         request = self._requests.explain(episode_id, step, observation, max_steps)
         return explanation_from(await self._transport.call("ExplainStep", request))
+
+    async def what_if(
+        self, episode_id: str, step: int, alternatives: Sequence[AnyAlternative] = (), observation: Any = None
+    ) -> WhatIf:
+        """Returns what the agent would do at a committed step with other memories, and what it makes of its own.
+
+        An alternative is one edit of `shelm.edits`, a list of edits, or an `Alternative`, which can name another agent. At
+        most 16, of at most 64 edits each. Nothing changes on the server. `observation` and errors are as for `explain`; an
+        edit that cannot be done raises InvalidArgument with its path.
+        """
+        request = self._requests.what_if(episode_id, step, alternatives, observation)
+        return what_if_from(await self._transport.call("WhatIf", request))
 
     async def frame(self, episode_id: str, step: int) -> NDArray[np.uint8]:
         """Returns the recorded frame of a step, uint8 (height, width, 3); raises RecordingOff or FrameNotRecorded."""

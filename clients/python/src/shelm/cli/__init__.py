@@ -1,4 +1,4 @@
-"""The command `shelm`: play, evaluate, memory, episodes, explain, frames, bench, agents, ping.
+"""The command `shelm`: play, evaluate, memory, episodes, explain, whatif, frames, bench, agents, ping.
 
 Exit codes: 0 success; 1 failure, with one line on stderr that says what to do; 2 invalid arguments; 130 interrupted. Each
 command first checks the server's health, so that a wrong target fails immediately; the client retries during later

@@ -1,7 +1,7 @@
 """`shelm episodes`: the episodes that have not expired, most recently used first.
 
 A JSON line has episode_id, agent, agent_digest, steps, ended, total_reward, deterministic, seed, create_time, update_time,
-expire_time.
+expire_time, and branch: null, or source, step and edits of the episode that it goes on from.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import argparse
 from datetime import datetime, timezone
 from typing import Any
 
+from shelm.cli.edits import edit_text
 from shelm.cli.names import last_used
 from shelm.cli.terminal import line_of_json, table
 from shelm.client import Client
-from shelm.results import EpisodeInfo
+from shelm.results import Branch, EpisodeInfo
 
 COLUMNS = ("episode", "agent", "steps", "state", "reward", "age")
 
@@ -64,7 +65,12 @@ def _fields(episode: EpisodeInfo) -> dict[str, Any]:
         "create_time": _time(episode.create_time),
         "update_time": _time(episode.update_time),
         "expire_time": _time(episode.expire_time),
+        "branch": _branch(episode.branch) if episode.branch else None,
     }
+
+
+def _branch(branch: Branch) -> dict[str, Any]:
+    return {"source": branch.source, "step": branch.step, "edits": [edit_text(edit) for edit in branch.edits]}
 
 
 def _time(time: datetime | None) -> str | None:

@@ -11,11 +11,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
-
-from shelm.cli.errors import CommandError
-from shelm.cli.show import action_json, action_name, action_text, space_in, words_json
+from shelm.cli.frames import frame_in
+from shelm.cli.show import LIKELY, action_json, action_name, action_text, space_in, words_json
 from shelm.cli.terminal import bar, line_of_json, table
 from shelm.client import Client
 from shelm.results import ActionSpace, Decision, Explanation, Influence
@@ -25,7 +22,7 @@ COLUMNS = ("change", "", "then")
 
 def explain(client: Client, arguments: argparse.Namespace) -> None:
     """Prints the influence of each word and of each earlier step as a bar."""
-    frame = _frame(arguments.frame) if arguments.frame else None
+    frame = frame_in(arguments.frame) if arguments.frame else None
     explanation = client.explain(arguments.episode, arguments.step, frame, arguments.max_steps)
     space = space_in(client, client.get_episode(arguments.episode))
     if arguments.json:
@@ -60,7 +57,7 @@ def _row(influence: Influence, explanation: Explanation, space: ActionSpace | No
 
 def _decision(decision: Decision, space: ActionSpace | None) -> str:
     chances = sorted(enumerate(decision.probabilities), key=lambda pair: -pair[1])
-    likely = ", ".join(f"{action_name(index, space)} {chance:.2f}" for index, chance in chances if chance >= 0.01)
+    likely = ", ".join(f"{action_name(index, space)} {chance:.2f}" for index, chance in chances if chance >= LIKELY)
     return f"{likely or action_text(decision.most_probable, space)}; value {decision.value:.3f}"
 
 
@@ -103,11 +100,3 @@ def _decision_fields(decision: Decision, space: ActionSpace | None) -> dict[str,
         "most_probable": action_json(decision.most_probable, space),
         "value": decision.value,
     }
-
-
-def _frame(path: str) -> Any:
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"), np.uint8)
-    except (OSError, UnidentifiedImageError) as error:
-        raise CommandError(f"--frame {path}: {error}; expected a PNG file of the frame") from None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
 
 from shelm.cli.errors import CommandError
 from shelm.cli.terminal import line_of_json
@@ -28,3 +30,12 @@ def frames(client: Client, arguments: argparse.Namespace) -> None:
         raise
     except OSError as error:
         raise CommandError(f"--out {folder}: {error.strerror}; choose a folder that can be written") from None
+
+
+def frame_in(path: str) -> NDArray[np.uint8]:
+    """Returns the frame in a PNG file, uint8 (height, width, 3), for the option --frame."""
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"), np.uint8)
+    except (OSError, UnidentifiedImageError) as error:
+        raise CommandError(f"--frame {path}: {error}; expected a PNG file of the frame") from None

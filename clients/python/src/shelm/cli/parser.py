@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
-from shelm.cli import bench, episodes, evaluate, explain, frames, memory, play, server
+from shelm.cli import bench, episodes, evaluate, explain, frames, memory, play, server, whatif
+from shelm.cli.edits import add_edits
 from shelm.cli.names import LAST
 from shelm.cli.tls import add_tls, tls_of
 from shelm.cli.values import bounded, count, natural, seconds
@@ -52,6 +53,11 @@ SHELM_TARGET names the server, SHELM_TOKEN the bearer token. `shelm COMMAND --he
     "explain": """examples:
   shelm explain @last 11
   shelm explain my-episode 11 --frame step11.png --top 3""",
+    "whatif": """examples:
+  shelm whatif @last 11              the distribution over actions at step 11
+  shelm whatif @last 11 --swap key ball
+  shelm whatif @last 11 --remove 3:key --insert 3:ball --each
+  shelm whatif @last 11 --agent minigrid-keycorridor""",
     "frames": """examples:
   shelm frames @last --out frames""",
     "bench": """examples:
@@ -74,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--print-completion", choices=["bash", "zsh", "fish"], action=_PrintCompletion)
     names = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_play, _evaluate, _memory, _episodes, _explain, _frames, _bench, _agents, _ping):
+    for add in (_play, _evaluate, _memory, _episodes, _explain, _whatif, _frames, _bench, _agents, _ping):
         add(names)
     return parser
 
@@ -218,6 +224,17 @@ def _explain(names: Any) -> None:
     parser.set_defaults(command=explain.explain, timeout=120.0)  # an explanation needs many runs of the memory
 
 
+def _whatif(names: Any) -> None:
+    parser = _command(names, "whatif", "show what the agent would have done with another memory")
+    _episode(parser)
+    parser.add_argument("step", type=natural, help="number of a committed step")
+    add_edits(parser)
+    parser.add_argument("--each", action="store_true", help="each edit alone, instead of all of them together")
+    parser.add_argument("--frame", metavar="FILE", help="PNG file of the step's frame, if the server did not record it")
+    _agent(parser, "who decides instead, an agent with the same vocabulary: its name or digest or its beginning")
+    parser.set_defaults(command=whatif.whatif, timeout=120.0)
+
+
 def _frames(names: Any) -> None:
     parser = _command(names, "frames", "save the recorded frames of an episode as PNG files")
     _episode(parser)
@@ -263,6 +280,6 @@ def _env(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _agent(parser: argparse.ArgumentParser) -> None:
-    argument: Any = parser.add_argument("--agent", default="", help=AGENT)
+def _agent(parser: argparse.ArgumentParser, text: str = AGENT) -> None:
+    argument: Any = parser.add_argument("--agent", default="", help=text)
     argument.completer = _agent_names

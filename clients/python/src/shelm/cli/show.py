@@ -11,7 +11,9 @@ from dataclasses import asdict
 from shelm.client import Client
 from shelm.errors import AgentNotFound
 from shelm.gym import Transition
-from shelm.results import Action, ActionSpace, Discrete, EpisodeInfo, Token
+from shelm.results import Action, ActionSpace, Discrete, Distribution, EpisodeInfo, Token
+
+LIKELY = 0.01  # probabilities below are not printed
 
 
 def space_in(client: Client, episode: EpisodeInfo) -> ActionSpace | None:
@@ -75,6 +77,29 @@ def action_name(action: int, space: ActionSpace | None) -> str:
     """Returns the name of a discrete action, its number if it has none."""
     names = space.names if isinstance(space, Discrete) else ()
     return names[action] if action < len(names) else str(action)
+
+
+def distribution_text(distribution: Distribution, space: ActionSpace | None) -> str:
+    """Returns the likely actions with their probabilities, `0.25 +- 0.10` for each dimension, or all parts."""
+    if distribution.parts:
+        parts = distribution.parts.items()
+        return "  ".join(f"{name}: {distribution_text(part, _part_space(space, name))}" for name, part in parts)
+    if distribution.mean:
+        return " ".join(f"{mean:.2f} +- {apart:.2f}" for mean, apart in zip(distribution.mean, distribution.deviation))
+    chances = sorted(enumerate(distribution.probabilities), key=lambda pair: -pair[1])
+    return ", ".join(f"{action_name(index, space)} {chance:.2f}" for index, chance in chances if chance >= LIKELY)
+
+
+def distribution_json(distribution: Distribution, space: ActionSpace | None) -> dict[str, object]:
+    """Returns entropy and one of probabilities by action, mean and deviation, or parts, which are such objects."""
+    fields: dict[str, object] = {"entropy": distribution.entropy}
+    if distribution.parts:
+        parts = distribution.parts.items()
+        return {**fields, "parts": {name: distribution_json(part, _part_space(space, name)) for name, part in parts}}
+    if distribution.mean:
+        return {**fields, "mean": list(distribution.mean), "deviation": list(distribution.deviation)}
+    chances = enumerate(distribution.probabilities)
+    return {**fields, "probabilities": {action_name(index, space): chance for index, chance in chances}}
 
 
 class Lines:

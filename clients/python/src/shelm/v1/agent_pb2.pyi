@@ -98,21 +98,23 @@ class Timing(_message.Message):
     def __init__(self, total_us: _Optional[int] = ..., decode_us: _Optional[int] = ..., retrieval_us: _Optional[int] = ..., memory_us: _Optional[int] = ..., policy_us: _Optional[int] = ..., commit_us: _Optional[int] = ...) -> None: ...
 
 class ActRequest(_message.Message):
-    __slots__ = ("episode_id", "step", "observation", "agent", "deterministic")
+    __slots__ = ("episode_id", "step", "observation", "agent", "deterministic", "distribution")
     EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     OBSERVATION_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
     DETERMINISTIC_FIELD_NUMBER: _ClassVar[int]
+    DISTRIBUTION_FIELD_NUMBER: _ClassVar[int]
     episode_id: str
     step: int
     observation: Image
     agent: str
     deterministic: bool
-    def __init__(self, episode_id: _Optional[str] = ..., step: _Optional[int] = ..., observation: _Optional[_Union[Image, _Mapping]] = ..., agent: _Optional[str] = ..., deterministic: bool = ...) -> None: ...
+    distribution: bool
+    def __init__(self, episode_id: _Optional[str] = ..., step: _Optional[int] = ..., observation: _Optional[_Union[Image, _Mapping]] = ..., agent: _Optional[str] = ..., deterministic: bool = ..., distribution: bool = ...) -> None: ...
 
 class ActResponse(_message.Message):
-    __slots__ = ("episode_id", "step", "action", "committed_step", "replayed", "tokens", "value", "log_prob", "memory", "agent_digest", "timing")
+    __slots__ = ("episode_id", "step", "action", "committed_step", "replayed", "tokens", "value", "log_prob", "memory", "agent_digest", "timing", "distribution")
     EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
@@ -124,6 +126,7 @@ class ActResponse(_message.Message):
     MEMORY_FIELD_NUMBER: _ClassVar[int]
     AGENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
     TIMING_FIELD_NUMBER: _ClassVar[int]
+    DISTRIBUTION_FIELD_NUMBER: _ClassVar[int]
     episode_id: str
     step: int
     action: Action
@@ -135,7 +138,8 @@ class ActResponse(_message.Message):
     memory: Memory
     agent_digest: str
     timing: Timing
-    def __init__(self, episode_id: _Optional[str] = ..., step: _Optional[int] = ..., action: _Optional[_Union[Action, _Mapping]] = ..., committed_step: _Optional[int] = ..., replayed: bool = ..., tokens: _Optional[_Iterable[_Union[Token, _Mapping]]] = ..., value: _Optional[float] = ..., log_prob: _Optional[float] = ..., memory: _Optional[_Union[Memory, _Mapping]] = ..., agent_digest: _Optional[str] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ...) -> None: ...
+    distribution: ActionDistribution
+    def __init__(self, episode_id: _Optional[str] = ..., step: _Optional[int] = ..., action: _Optional[_Union[Action, _Mapping]] = ..., committed_step: _Optional[int] = ..., replayed: bool = ..., tokens: _Optional[_Iterable[_Union[Token, _Mapping]]] = ..., value: _Optional[float] = ..., log_prob: _Optional[float] = ..., memory: _Optional[_Union[Memory, _Mapping]] = ..., agent_digest: _Optional[str] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ..., distribution: _Optional[_Union[ActionDistribution, _Mapping]] = ...) -> None: ...
 
 class Status(_message.Message):
     __slots__ = ("code", "message", "details")
@@ -180,7 +184,7 @@ class ActStreamResponse(_message.Message):
     def __init__(self, result: _Optional[_Union[ActResult, _Mapping]] = ...) -> None: ...
 
 class Episode(_message.Message):
-    __slots__ = ("episode_id", "agent", "agent_digest", "seed", "deterministic", "committed_step", "ended", "create_time", "update_time", "expire_time", "memory_length", "total_reward", "incarnation", "archived")
+    __slots__ = ("episode_id", "agent", "agent_digest", "seed", "deterministic", "committed_step", "ended", "create_time", "update_time", "expire_time", "memory_length", "total_reward", "incarnation", "archived", "branch")
     EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
     AGENT_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -195,6 +199,7 @@ class Episode(_message.Message):
     TOTAL_REWARD_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     ARCHIVED_FIELD_NUMBER: _ClassVar[int]
+    BRANCH_FIELD_NUMBER: _ClassVar[int]
     episode_id: str
     agent: str
     agent_digest: str
@@ -209,7 +214,20 @@ class Episode(_message.Message):
     total_reward: float
     incarnation: str
     archived: bool
-    def __init__(self, episode_id: _Optional[str] = ..., agent: _Optional[str] = ..., agent_digest: _Optional[str] = ..., seed: _Optional[int] = ..., deterministic: bool = ..., committed_step: _Optional[int] = ..., ended: bool = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., memory_length: _Optional[int] = ..., total_reward: _Optional[float] = ..., incarnation: _Optional[str] = ..., archived: bool = ...) -> None: ...
+    branch: Branch
+    def __init__(self, episode_id: _Optional[str] = ..., agent: _Optional[str] = ..., agent_digest: _Optional[str] = ..., seed: _Optional[int] = ..., deterministic: bool = ..., committed_step: _Optional[int] = ..., ended: bool = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., memory_length: _Optional[int] = ..., total_reward: _Optional[float] = ..., incarnation: _Optional[str] = ..., archived: bool = ..., branch: _Optional[_Union[Branch, _Mapping]] = ...) -> None: ...
+
+class Branch(_message.Message):
+    __slots__ = ("source_episode_id", "source_incarnation", "step", "edits")
+    SOURCE_EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    EDITS_FIELD_NUMBER: _ClassVar[int]
+    source_episode_id: str
+    source_incarnation: str
+    step: int
+    edits: _containers.RepeatedCompositeFieldContainer[Edit]
+    def __init__(self, source_episode_id: _Optional[str] = ..., source_incarnation: _Optional[str] = ..., step: _Optional[int] = ..., edits: _Optional[_Iterable[_Union[Edit, _Mapping]]] = ...) -> None: ...
 
 class CreateEpisodeRequest(_message.Message):
     __slots__ = ("episode_id", "agent", "seed", "deterministic")
@@ -224,6 +242,28 @@ class CreateEpisodeRequest(_message.Message):
     def __init__(self, episode_id: _Optional[str] = ..., agent: _Optional[str] = ..., seed: _Optional[int] = ..., deterministic: bool = ...) -> None: ...
 
 class CreateEpisodeResponse(_message.Message):
+    __slots__ = ("episode",)
+    EPISODE_FIELD_NUMBER: _ClassVar[int]
+    episode: Episode
+    def __init__(self, episode: _Optional[_Union[Episode, _Mapping]] = ...) -> None: ...
+
+class BranchEpisodeRequest(_message.Message):
+    __slots__ = ("episode_id", "source_episode_id", "step", "edits", "seed", "deterministic")
+    EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    EDITS_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    DETERMINISTIC_FIELD_NUMBER: _ClassVar[int]
+    episode_id: str
+    source_episode_id: str
+    step: int
+    edits: _containers.RepeatedCompositeFieldContainer[Edit]
+    seed: int
+    deterministic: bool
+    def __init__(self, episode_id: _Optional[str] = ..., source_episode_id: _Optional[str] = ..., step: _Optional[int] = ..., edits: _Optional[_Iterable[_Union[Edit, _Mapping]]] = ..., seed: _Optional[int] = ..., deterministic: bool = ...) -> None: ...
+
+class BranchEpisodeResponse(_message.Message):
     __slots__ = ("episode",)
     EPISODE_FIELD_NUMBER: _ClassVar[int]
     episode: Episode
@@ -310,12 +350,14 @@ class GetMemoryRequest(_message.Message):
     def __init__(self, episode_id: _Optional[str] = ..., from_step: _Optional[int] = ..., limit: _Optional[int] = ..., incarnation: _Optional[str] = ..., without_words: bool = ...) -> None: ...
 
 class GetMemoryResponse(_message.Message):
-    __slots__ = ("steps", "incarnation")
+    __slots__ = ("steps", "incarnation", "branch")
     STEPS_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    BRANCH_FIELD_NUMBER: _ClassVar[int]
     steps: _containers.RepeatedCompositeFieldContainer[MemoryStep]
     incarnation: str
-    def __init__(self, steps: _Optional[_Iterable[_Union[MemoryStep, _Mapping]]] = ..., incarnation: _Optional[str] = ...) -> None: ...
+    branch: Branch
+    def __init__(self, steps: _Optional[_Iterable[_Union[MemoryStep, _Mapping]]] = ..., incarnation: _Optional[str] = ..., branch: _Optional[_Union[Branch, _Mapping]] = ...) -> None: ...
 
 class MemoryStep(_message.Message):
     __slots__ = ("step", "tokens", "action", "in_window", "time", "value")
@@ -404,6 +446,142 @@ class Influence(_message.Message):
     change: float
     without: Decision
     def __init__(self, tokens: _Optional[_Iterable[_Union[Token, _Mapping]]] = ..., steps: _Optional[_Iterable[int]] = ..., change: _Optional[float] = ..., without: _Optional[_Union[Decision, _Mapping]] = ...) -> None: ...
+
+class WhatIfRequest(_message.Message):
+    __slots__ = ("episode_id", "step", "observation", "alternatives")
+    EPISODE_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    OBSERVATION_FIELD_NUMBER: _ClassVar[int]
+    ALTERNATIVES_FIELD_NUMBER: _ClassVar[int]
+    episode_id: str
+    step: int
+    observation: Image
+    alternatives: _containers.RepeatedCompositeFieldContainer[Alternative]
+    def __init__(self, episode_id: _Optional[str] = ..., step: _Optional[int] = ..., observation: _Optional[_Union[Image, _Mapping]] = ..., alternatives: _Optional[_Iterable[_Union[Alternative, _Mapping]]] = ...) -> None: ...
+
+class Alternative(_message.Message):
+    __slots__ = ("edits", "agent")
+    EDITS_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    edits: _containers.RepeatedCompositeFieldContainer[Edit]
+    agent: str
+    def __init__(self, edits: _Optional[_Iterable[_Union[Edit, _Mapping]]] = ..., agent: _Optional[str] = ...) -> None: ...
+
+class Edit(_message.Message):
+    __slots__ = ("remove", "replace", "insert", "swap")
+    REMOVE_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
+    INSERT_FIELD_NUMBER: _ClassVar[int]
+    SWAP_FIELD_NUMBER: _ClassVar[int]
+    remove: RemoveWord
+    replace: ReplaceWord
+    insert: InsertWord
+    swap: SwapWords
+    def __init__(self, remove: _Optional[_Union[RemoveWord, _Mapping]] = ..., replace: _Optional[_Union[ReplaceWord, _Mapping]] = ..., insert: _Optional[_Union[InsertWord, _Mapping]] = ..., swap: _Optional[_Union[SwapWords, _Mapping]] = ...) -> None: ...
+
+class RemoveWord(_message.Message):
+    __slots__ = ("step", "word")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    WORD_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    word: str
+    def __init__(self, step: _Optional[int] = ..., word: _Optional[str] = ...) -> None: ...
+
+class ReplaceWord(_message.Message):
+    __slots__ = ("step", "word", "replacement")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    WORD_FIELD_NUMBER: _ClassVar[int]
+    REPLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    word: str
+    replacement: str
+    def __init__(self, step: _Optional[int] = ..., word: _Optional[str] = ..., replacement: _Optional[str] = ...) -> None: ...
+
+class InsertWord(_message.Message):
+    __slots__ = ("step", "word")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    WORD_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    word: str
+    def __init__(self, step: _Optional[int] = ..., word: _Optional[str] = ...) -> None: ...
+
+class SwapWords(_message.Message):
+    __slots__ = ("word", "other")
+    WORD_FIELD_NUMBER: _ClassVar[int]
+    OTHER_FIELD_NUMBER: _ClassVar[int]
+    word: str
+    other: str
+    def __init__(self, word: _Optional[str] = ..., other: _Optional[str] = ...) -> None: ...
+
+class WhatIfResponse(_message.Message):
+    __slots__ = ("step", "action", "actual", "alternatives", "reach_from_step")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    ACTUAL_FIELD_NUMBER: _ClassVar[int]
+    ALTERNATIVES_FIELD_NUMBER: _ClassVar[int]
+    REACH_FROM_STEP_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    action: Action
+    actual: Outcome
+    alternatives: _containers.RepeatedCompositeFieldContainer[Outcome]
+    reach_from_step: int
+    def __init__(self, step: _Optional[int] = ..., action: _Optional[_Union[Action, _Mapping]] = ..., actual: _Optional[_Union[Outcome, _Mapping]] = ..., alternatives: _Optional[_Iterable[_Union[Outcome, _Mapping]]] = ..., reach_from_step: _Optional[int] = ...) -> None: ...
+
+class Outcome(_message.Message):
+    __slots__ = ("distribution", "most_probable", "value", "change", "words")
+    DISTRIBUTION_FIELD_NUMBER: _ClassVar[int]
+    MOST_PROBABLE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    distribution: ActionDistribution
+    most_probable: Action
+    value: float
+    change: float
+    words: _containers.RepeatedCompositeFieldContainer[StepWords]
+    def __init__(self, distribution: _Optional[_Union[ActionDistribution, _Mapping]] = ..., most_probable: _Optional[_Union[Action, _Mapping]] = ..., value: _Optional[float] = ..., change: _Optional[float] = ..., words: _Optional[_Iterable[_Union[StepWords, _Mapping]]] = ...) -> None: ...
+
+class StepWords(_message.Message):
+    __slots__ = ("step", "tokens")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    tokens: _containers.RepeatedCompositeFieldContainer[Token]
+    def __init__(self, step: _Optional[int] = ..., tokens: _Optional[_Iterable[_Union[Token, _Mapping]]] = ...) -> None: ...
+
+class ActionDistribution(_message.Message):
+    __slots__ = ("probabilities", "normal", "dict", "entropy")
+    PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
+    NORMAL_FIELD_NUMBER: _ClassVar[int]
+    DICT_FIELD_NUMBER: _ClassVar[int]
+    ENTROPY_FIELD_NUMBER: _ClassVar[int]
+    probabilities: FloatVector
+    normal: NormalDistribution
+    dict: DictDistribution
+    entropy: float
+    def __init__(self, probabilities: _Optional[_Union[FloatVector, _Mapping]] = ..., normal: _Optional[_Union[NormalDistribution, _Mapping]] = ..., dict: _Optional[_Union[DictDistribution, _Mapping]] = ..., entropy: _Optional[float] = ...) -> None: ...
+
+class NormalDistribution(_message.Message):
+    __slots__ = ("mean", "deviation")
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    DEVIATION_FIELD_NUMBER: _ClassVar[int]
+    mean: _containers.RepeatedScalarFieldContainer[float]
+    deviation: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, mean: _Optional[_Iterable[float]] = ..., deviation: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class DictDistribution(_message.Message):
+    __slots__ = ("parts",)
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    parts: _containers.RepeatedCompositeFieldContainer[NamedDistribution]
+    def __init__(self, parts: _Optional[_Iterable[_Union[NamedDistribution, _Mapping]]] = ...) -> None: ...
+
+class NamedDistribution(_message.Message):
+    __slots__ = ("name", "distribution")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DISTRIBUTION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    distribution: ActionDistribution
+    def __init__(self, name: _Optional[str] = ..., distribution: _Optional[_Union[ActionDistribution, _Mapping]] = ...) -> None: ...
 
 class GetFrameRequest(_message.Message):
     __slots__ = ("episode_id", "step")

@@ -35,6 +35,11 @@ class AgentServiceStub(object):
                 request_serializer=shelm_dot_v1_dot_agent__pb2.CreateEpisodeRequest.SerializeToString,
                 response_deserializer=shelm_dot_v1_dot_agent__pb2.CreateEpisodeResponse.FromString,
                 )
+        self.BranchEpisode = channel.unary_unary(
+                '/shelm.v1.AgentService/BranchEpisode',
+                request_serializer=shelm_dot_v1_dot_agent__pb2.BranchEpisodeRequest.SerializeToString,
+                response_deserializer=shelm_dot_v1_dot_agent__pb2.BranchEpisodeResponse.FromString,
+                )
         self.EndEpisode = channel.unary_unary(
                 '/shelm.v1.AgentService/EndEpisode',
                 request_serializer=shelm_dot_v1_dot_agent__pb2.EndEpisodeRequest.SerializeToString,
@@ -69,6 +74,11 @@ class AgentServiceStub(object):
                 '/shelm.v1.AgentService/ExplainStep',
                 request_serializer=shelm_dot_v1_dot_agent__pb2.ExplainStepRequest.SerializeToString,
                 response_deserializer=shelm_dot_v1_dot_agent__pb2.ExplainStepResponse.FromString,
+                )
+        self.WhatIf = channel.unary_unary(
+                '/shelm.v1.AgentService/WhatIf',
+                request_serializer=shelm_dot_v1_dot_agent__pb2.WhatIfRequest.SerializeToString,
+                response_deserializer=shelm_dot_v1_dot_agent__pb2.WhatIfResponse.FromString,
                 )
         self.GetFrame = channel.unary_unary(
                 '/shelm.v1.AgentService/GetFrame',
@@ -117,6 +127,16 @@ class AgentServiceServicer(object):
     def CreateEpisode(self, request, context):
         """Creates an episode before its first step, to choose agent, seed or deterministic actions. Idempotent: repeating it with the same
         values returns the episode, other values give ALREADY_EXISTS. Replicas may have different default agents: a default is not a value.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BranchEpisode(self, request, context):
+        """Creates an episode that has the steps of another one up to `step`, with other words, and goes on from there: the words are the
+        source's with the edits, the rest of these steps is the source's. It has the source's agent. From then on it is an episode as any
+        other; the source does not change, and may be deleted. Idempotent: repeating it with the same values returns the episode, also when
+        the source is gone; other values give ALREADY_EXISTS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -177,6 +197,15 @@ class AgentServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WhatIf(self, request, context):
+        """Tells what the agent would make of a committed step's frame if its memory were another one: for each alternative, words are
+        removed, replaced, inserted or swapped, or another agent decides. Without alternatives it gives the distribution over actions at
+        that step. Changes nothing. Costs one run of the memory over its window for each alternative, and one for the memory as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetFrame(self, request, context):
         """Returns the frame of a committed step, if the server has recorded it.
         """
@@ -221,6 +250,11 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     request_deserializer=shelm_dot_v1_dot_agent__pb2.CreateEpisodeRequest.FromString,
                     response_serializer=shelm_dot_v1_dot_agent__pb2.CreateEpisodeResponse.SerializeToString,
             ),
+            'BranchEpisode': grpc.unary_unary_rpc_method_handler(
+                    servicer.BranchEpisode,
+                    request_deserializer=shelm_dot_v1_dot_agent__pb2.BranchEpisodeRequest.FromString,
+                    response_serializer=shelm_dot_v1_dot_agent__pb2.BranchEpisodeResponse.SerializeToString,
+            ),
             'EndEpisode': grpc.unary_unary_rpc_method_handler(
                     servicer.EndEpisode,
                     request_deserializer=shelm_dot_v1_dot_agent__pb2.EndEpisodeRequest.FromString,
@@ -255,6 +289,11 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.ExplainStep,
                     request_deserializer=shelm_dot_v1_dot_agent__pb2.ExplainStepRequest.FromString,
                     response_serializer=shelm_dot_v1_dot_agent__pb2.ExplainStepResponse.SerializeToString,
+            ),
+            'WhatIf': grpc.unary_unary_rpc_method_handler(
+                    servicer.WhatIf,
+                    request_deserializer=shelm_dot_v1_dot_agent__pb2.WhatIfRequest.FromString,
+                    response_serializer=shelm_dot_v1_dot_agent__pb2.WhatIfResponse.SerializeToString,
             ),
             'GetFrame': grpc.unary_unary_rpc_method_handler(
                     servicer.GetFrame,
@@ -347,6 +386,23 @@ class AgentService(object):
         return grpc.experimental.unary_unary(request, target, '/shelm.v1.AgentService/CreateEpisode',
             shelm_dot_v1_dot_agent__pb2.CreateEpisodeRequest.SerializeToString,
             shelm_dot_v1_dot_agent__pb2.CreateEpisodeResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def BranchEpisode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/shelm.v1.AgentService/BranchEpisode',
+            shelm_dot_v1_dot_agent__pb2.BranchEpisodeRequest.SerializeToString,
+            shelm_dot_v1_dot_agent__pb2.BranchEpisodeResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
@@ -466,6 +522,23 @@ class AgentService(object):
         return grpc.experimental.unary_unary(request, target, '/shelm.v1.AgentService/ExplainStep',
             shelm_dot_v1_dot_agent__pb2.ExplainStepRequest.SerializeToString,
             shelm_dot_v1_dot_agent__pb2.ExplainStepResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def WhatIf(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/shelm.v1.AgentService/WhatIf',
+            shelm_dot_v1_dot_agent__pb2.WhatIfRequest.SerializeToString,
+            shelm_dot_v1_dot_agent__pb2.WhatIfResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
