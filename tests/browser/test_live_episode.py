@@ -161,9 +161,7 @@ def test_a_long_episode_scrolls_smoothly_with_few_rows(
     assert result["p95"] < 500
 
 
-def test_only_frames_that_are_looked_at_are_read(
-    live: Live, watched: Watched, name: str, frames: tuple[Frame, ...]
-) -> None:
+def test_only_frames_that_are_looked_at_are_read(live: Live, watched: Watched, name: str, frames: tuple[Frame, ...]) -> None:
     with live.gateway() as gateway:
         play(gateway, name, frames[:60])
         gateway.end(name)

@@ -2,11 +2,11 @@
 
 Reads the archives of docs/results/raw: the runs of training.study, the results of training.chance and training.probe, the
 evaluations of the CLIP models (clip, as in clips.py), of perturbed frames (robustness, as in robustness.py), of edited
-memories (word-edits, as in edits.py; what-if, as in what_if.py), of every start (traces, as in traces.py) and with other CLIPs
-(encoders). Writes
-plots/*.svg and the part of training.md and of the pages of these archives between the two markers; the rest is written by
-hand. Plots that the page before showed and this one does not are deleted. The same raw files give the same bytes. Failure
-policy: raw files that contradict the study, or a page without markers, end the command with the file named.
+memories (word-edits, as in edits.py; what-if, as in what_if.py), of every start (traces, as in traces.py) and with other
+CLIPs (encoders). Writes plots/*.svg and the part of training.md and of the pages of these archives between the two markers;
+the rest is written by hand. Plots that the page before showed and this one does not are deleted. The same raw files give the
+same bytes. Failure policy: raw files that contradict the study, or a page without markers, end the command with the file
+named.
 """
 
 import argparse

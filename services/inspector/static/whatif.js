@@ -83,7 +83,7 @@ export class WhatIf {
   chip(word, step, more) {
     const name = at(step, word);
     const chip = h("span", { class: "chip", draggable: step === undefined ? "true" : null },
-      button([word, more].join(""), () => this.edit(word, step), { class: "chip-word", "aria-label": `Replace ${name}` }),
+      button([word, more].join(""), () => this.edit(word, step), { class: "chip-word", "aria-label": `${name}${more}: replace` }),
       button("×", () => this.add({ remove: { word, ...(step === undefined ? {} : { step }) } }), { class: "chip-away", "aria-label": `Take away ${name}` }));
     if (step !== undefined) return chip;
     chip.addEventListener("dragstart", (event) => event.dataTransfer.setData("text/plain", word));
