@@ -22,7 +22,7 @@ SHOWN, FORK, PLAIN = "memory-s11-seed-7", 11, 3  # an episode, the step that mem
 LARGEST, LARGEST_FILM = 300_000, 3_000_000  # bytes
 DESKTOP, PHONE = (1280, 800), (390, 844)
 LINE = 44  # pixels below the page
-COLOURS = 192
+COLOURS = 255
 
 
 def test_make_the_pictures(live: Live, browser: Browser) -> None:
@@ -69,7 +69,7 @@ class Film:
         picture.paste(shot)
         ImageDraw.Draw(picture).text((18, height + 10), line, "#ffffff", ImageFont.load_default(20))
         picture = picture.resize((width * 3 // 4, (height + LINE) * 3 // 4), Image.Resampling.LANCZOS)
-        self.pictures.append(picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE))
+        self.pictures.append(picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE))
         self.lasting.append(milliseconds)
 
     def write(self, path: Path) -> None:

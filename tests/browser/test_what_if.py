@@ -21,7 +21,7 @@ def asked(live: Live, episode: str, *edits: dict[str, object]) -> agent_pb2.Outc
     """What the API answers to these edits."""
     wanted = {"episode_id": episode, "step": FORK, "alternatives": [{"edits": list(edits)}]}
     with live.gateway() as gateway:
-        reply = gateway.call("WhatIf", ParseDict(wanted, agent_pb2.WhatIfRequest()))
+        reply: agent_pb2.WhatIfResponse = gateway.call("WhatIf", ParseDict(wanted, agent_pb2.WhatIfRequest()))
     return reply.alternatives[0]
 
 
@@ -66,7 +66,8 @@ def test_words_are_taken_away_replaced_and_swapped_and_the_answer_is_the_apis(
     expect_outcome(live, page, played_out, {"remove": {"word": "ball"}})
     assert {name: shown(page, 0)[name] for name in real} == pytest.approx(real)
     assert shown(page, 1)["right"] < 0.5
-    expect(page.locator(".whatif .bars")).to_be_in_viewport()
+    expect(page.locator(".whatif .bars")).to_be_in_viewport(ratio=1)
+    expect(page.locator(".whatif .changed")).to_contain_text("3 nothing · 4 nothing · 5 nothing")
     expect(page.locator(".copy code").first).to_have_text(f"shelm whatif {played_out} {FORK} --remove ball")
     assert violations(page) == []
 
@@ -93,7 +94,7 @@ def test_one_word_of_one_step_can_be_edited_and_edits_of_later_steps_wait(live: 
     expect_outcome(live, page, played_out, {"remove": {"word": "ball", "step": 4}})
     page.locator("#goal").fill("3")  # step 4 was not in its memory
     page.locator("#goal").press("Enter")
-    expect(page.locator(".whatif .result")).to_contain_text("Step 3 as it was")
+    expect(page.locator(".whatif .said")).to_contain_text("Step 3 as it was")
     expect(page.locator(".whatif .outcome")).to_have_count(0)
 
 

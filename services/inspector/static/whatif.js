@@ -9,6 +9,9 @@ import { action, number } from "./format.js";
 import { countWords } from "./timeline.js";
 
 const ASK_AFTER = 250;  // ms
+const STANDING = 12;  // steps whose new words are listed
+
+const standing = ({ step, tokens }) => `${step} ${tokens.map((token) => token.text).join(", ") || "nothing"}`;
 
 const at = (step, text) => (step === undefined ? text : `${step}:${text}`);
 
@@ -43,10 +46,12 @@ export class WhatIf {
     this.details = h("details", {}, h("summary", {}, "Step by step"), this.byStep);
     this.form = h("form", { class: "tools edit", hidden: true, onsubmit: (event) => { event.preventDefault(); this.replace(); } });
     this.list = h("ul", { class: "edits", "aria-label": "Edits" });
-    this.result = h("div", { class: "result", role: "status" });
+    this.said = h("div", { class: "said", role: "status" });
+    this.bars = h("div");
+    this.copies = h("div");
     this.element = h("div", { class: "whatif", hidden: true }, h("div", { class: "side-by-side" },
       h("div", {}, h("p", { class: "note" }, "Choose a word to replace it, × takes it away, and one dragged on another swaps the two."),
-        this.chips, this.form, this.list, this.details), this.result));
+        this.chips, this.form, this.list, this.said, this.details, this.copies), this.bars));
     this.details.addEventListener("toggle", () => this.paintSteps());
     this.ask = throttle(() => this.run(), ASK_AFTER);
     signal.addEventListener("abort", () => this.ask.cancel());
@@ -82,7 +87,8 @@ export class WhatIf {
 
   chip(word, step, more) {
     const name = at(step, word);
-    const chip = h("span", { class: "chip", draggable: step === undefined ? "true" : null },
+    const gone = this.edits.some(({ remove, replace }) => { const one = remove ?? replace; return one?.word === word && (one.step === undefined || one.step === step); });
+    const chip = h("span", { class: gone ? "chip gone" : "chip", draggable: step === undefined ? "true" : null },
       button([word, more].join(""), () => this.edit(word, step), { class: "chip-word", "aria-label": `${name}${more}: replace` }),
       button("×", () => this.add({ remove: { word, ...(step === undefined ? {} : { step }) } }), { class: "chip-away", "aria-label": `Take away ${name}` }));
     if (step !== undefined) return chip;
@@ -122,30 +128,31 @@ export class WhatIf {
     try {
       const reply = await whatIf(this.episodeId, step, current.length ? [{ edits: current }] : [], this.signal);
       if (this.asked !== asked) return;
-      this.result.replaceChildren(...this.draw(reply, current));
+      this.draw(reply, current);
       const within = this.steps.filter((one) => one.step >= reply.reach_from_step);
       if (within.length < this.steps.length) { this.steps = within; this.paint(); }
     } catch (error) {
-      if (!this.signal.aborted && this.asked === asked) this.result.replaceChildren(h("p", { class: "problem", role: "alert" }, sentence(error)));
+      if (!this.signal.aborted && this.asked === asked) this.said.replaceChildren(h("p", { class: "problem", role: "alert" }, sentence(error)));
     }
   }
 
   draw(reply, edits) {
     const [other] = reply.alternatives, real = reply.actual;
-    const parts = [h("p", {}, `Step ${reply.step} as it was: `, h("strong", {}, action(real.most_probable, this.space)), ` most probable, value ${number(real.value)}, entropy ${number(real.distribution.entropy)}.`)];
+    const said = [h("p", {}, `Step ${reply.step} as it was: `, h("strong", {}, action(real.most_probable, this.space)), ` most probable, value ${number(real.value)}, entropy ${number(real.distribution.entropy)}.`)];
     if (other) {
       const same = JSON.stringify(other.most_probable) === JSON.stringify(real.most_probable);
-      parts.push(h("p", { class: "outcome" }, "With the edits: ", h("strong", {}, action(other.most_probable, this.space)),
+      said.push(h("p", { class: "outcome" }, "With the edits: ", h("strong", {}, action(other.most_probable, this.space)),
         `${same ? " still" : " instead"}, value ${number(other.value)}; the probabilities change by ${number(other.change)}.`));
+      said.push(h("p", { class: "note changed" }, "Words as they would stand: ", other.words.slice(0, STANDING).map(standing).join(" · "), other.words.length > STANDING ? " ..." : ""));
     }
     const shown = [{ name: "as it was", probabilities: real.distribution.probabilities },
       ...(other ? [{ name: "with the edits", probabilities: other.distribution.probabilities }] : [])];
-    if (shown.every((one) => one.probabilities)) parts.push(actionBars(shown, this.space, reply.action));
-    else parts.push(h("ul", {}, shown.map(({ name }, i) => h("li", {}, `${name}: ${JSON.stringify([real, other][i].distribution)}`))));
+    this.said.replaceChildren(...said);
+    this.bars.replaceChildren(shown.every((one) => one.probabilities) ? actionBars(shown, this.space, reply.action)
+      : h("ul", {}, shown.map(({ name }, i) => h("li", {}, `${name}: ${JSON.stringify([real, other][i].distribution)}`))));
     const whatif = ["shelm", "whatif", this.episodeId, reply.step, ...edits.flatMap(option)].map((one) => quote(String(one))).join(" ");
     const branch = `client.branch_episode(${JSON.stringify(`${this.episodeId}-branch`)}, ${JSON.stringify(this.episodeId)}, ${reply.step}, [${edits.filter((edit) => Object.values(edit)[0].step !== reply.step).map(python).join(", ")}])`;
-    parts.push(copyable("On the command line", whatif), copyable("Branch from here, in Python", branch));
-    return parts;
+    this.copies.replaceChildren(copyable("On the command line", whatif), copyable("Branch from here, in Python", branch));
   }
 }
 
