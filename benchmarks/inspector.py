@@ -1,10 +1,10 @@
 """Measures the cost of the inspector: `python -m benchmarks.inspector [--out FILE] [--processes|--apart] ...`.
 
-Compares the throughput of Act with the inspector open on every running episode (one viewer per episode, and one of the list)
-and with the inspector closed, alternating (closed, open, closed, open, ...) in one run. 50 episodes act continuously, each
-taking its next step as soon as the last one is answered. Constant: server, bundle, frames (of one recorded walk, words
-cached), deterministic actions, one torch thread, Redis with `appendfsync always`, and the client. In the closed phases the
-inspector runs without viewers.
+Compares the throughput of Act with the inspector open on every running episode (one viewer per episode, and one of the list,
+which also reads the new steps of the rows on its screen) and with the inspector closed, alternating (closed, open, closed,
+open, ...) in one run. 50 episodes act continuously, each taking its next step as soon as the last one is answered. Constant:
+server, bundle, frames (of one recorded walk, words cached), deterministic actions, one torch thread, Redis with `appendfsync
+always`, and the client. In the closed phases the inspector runs without viewers.
 
 Viewers read server-sent events as a browser does, in a separate process on the same machine, so their cost is part of the
 result. The CPU time of each process per Act is measured too, because it depends less on other load. Measure on an idle
@@ -45,6 +45,7 @@ from deploy.local.stack import Stack, free_port
 from training.quick import parse
 
 EPISODES = 50
+ROWS, ROW_EVERY, ROW_STEPS = 25, 4.0, 200  # as in static/list.js and peek.js: episodes, seconds, steps of one read
 WARM = 3.0  # seconds before the first phase
 SETTLE = 1.5  # seconds after viewers connected or disconnected
 
@@ -99,6 +100,15 @@ def look(url: str, names: list[str], look_now: Event, seen: Any) -> None:
                 with seen.get_lock():
                     seen.value += line.count('"step":')
 
+    async def rows(client: httpx.AsyncClient, following: dict[str, int]) -> None:
+        while True:
+            began = time.monotonic()
+            for name in names[:ROWS]:
+                reply = await client.get(f"/api/episodes/{name}/memory?from={following[name]}&limit={ROW_STEPS}")
+                if steps := reply.raise_for_status().json():
+                    following[name] = steps[-1]["step"] + 1
+            await asyncio.sleep(max(0.0, ROW_EVERY - (time.monotonic() - began)))
+
     async def run() -> None:
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(base_url=url, timeout=None, limits=limits) as client:
@@ -110,6 +120,7 @@ def look(url: str, names: list[str], look_now: Event, seen: Any) -> None:
                 ]
                 paths = [f"/api/episodes/{name}/live?from={step}" for name, step in zip(names, steps, strict=True)]
                 tasks = [asyncio.create_task(view(client, path)) for path in [*paths, "/api/episodes"]]
+                tasks.append(asyncio.create_task(rows(client, dict(zip(names, steps, strict=True)))))
                 while look_now.is_set():  # noqa: ASYNC110 - of another process
                     await asyncio.sleep(0.1)
                 for task in tasks:

@@ -109,7 +109,7 @@ def test_a_word_that_the_agent_does_not_know_is_refused_by_its_name(live: Live, 
     expect(page.locator(".whatif").get_by_role("alert")).to_contain_text("zzz")
 
 
-def test_what_the_page_offers_to_copy_works(live: Live, page: Page, played_out: str) -> None:
+def test_what_the_page_offers_to_copy_works_and_a_branch_tells_its_origin(live: Live, page: Page, played_out: str) -> None:
     page.goto(f"{live.url}/#/episode/{played_out}/{FORK}")
     page.wait_for_selector(".rows[data-ready]")
     page.keyboard.press("w")
@@ -124,3 +124,6 @@ def test_what_the_page_offers_to_copy_works(live: Live, page: Page, played_out: 
     assert info.episode_id == f"{played_out}-branch"
     assert (info.branch.source, info.branch.step) == (played_out, FORK)
     assert info.branch.edits == (shelm.Remove("ball"),)
+    open_episode(page, live.url, info.episode_id)
+    page.get_by_role("link", name=f"{played_out}, step {FORK}").click()
+    page.wait_for_url(f"**/#/episode/{played_out}/{FORK}")

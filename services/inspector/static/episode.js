@@ -17,6 +17,10 @@ import { Rows } from "./rows.js";
 import { LINE, fillStep } from "./stepview.js";
 import { Timeline } from "./timeline.js";
 
+// Where an episode comes from that goes on from another one's step.
+const origin = (branch) => branch && h("span", { class: "note" }, "branch of ",
+  h("a", { href: `${link(branch.source_episode_id)}/${branch.step}` }, `${branch.source_episode_id}, step ${branch.step}`));
+
 const NONE = new Map();
 const allReached = () => true;  // until there are steps
 
@@ -52,7 +56,7 @@ export async function show(main, signal, id, start) {
   const lane = button("", () => (influence.on ? influence.stop() : influence.start(() => steps)), { class: "lane" });
   const laneNote = h("span", { class: "note" });
   main.append(h("div", { class: "episode" },
-    h("div", { class: "title" }, h("h1", {}, id), facts, h("div", { class: "tools" },
+    h("div", { class: "title" }, h("h1", {}, id), origin(episode.branch), facts, h("div", { class: "tools" },
       button("JSON lines", () => saveMemory(id, "jsonl", signal)), button("CSV", () => saveMemory(id, "csv", signal)),
       button("PNG", () => timeline?.chart && timeline.picture().then((blob) => save(`${id}.png`, blob))),
       h("a", { href: `#/compare/${encodeURIComponent(id)}` }, "Compare"))),
