@@ -16,6 +16,7 @@ open phases alike. The remaining cost is that of the server itself, as with an i
 
 import argparse
 import asyncio
+import itertools
 import json
 import multiprocessing
 import os
@@ -45,7 +46,7 @@ from deploy.local.stack import Stack, free_port
 from training.quick import parse
 
 EPISODES = 50
-ROWS, ROW_EVERY, ROW_STEPS = 25, 4.0, 200  # as in static/list.js and peek.js: episodes, seconds, steps of one read
+ROWS, ROW_EVERY, ROW_STEPS = 25, 0.4, 10  # as in static/list.js and peek.js: episodes, seconds between two, steps of each
 WARM = 3.0  # seconds before the first phase
 SETTLE = 1.5  # seconds after viewers connected or disconnected
 
@@ -101,13 +102,10 @@ def look(url: str, names: list[str], look_now: Event, seen: Any) -> None:
                     seen.value += line.count('"step":')
 
     async def rows(client: httpx.AsyncClient, following: dict[str, int]) -> None:
-        while True:
-            began = time.monotonic()
-            for name in names[:ROWS]:
-                reply = await client.get(f"/api/episodes/{name}/memory?from={following[name]}&limit={ROW_STEPS}")
-                if steps := reply.raise_for_status().json():
-                    following[name] = steps[-1]["step"] + 1
-            await asyncio.sleep(max(0.0, ROW_EVERY - (time.monotonic() - began)))
+        for name in itertools.cycle(names[:ROWS]):
+            reply = await client.get(f"/api/episodes/{name}/memory?from={following[name]}&limit={ROW_STEPS}")
+            following[name] += len(reply.raise_for_status().json())
+            await asyncio.sleep(ROW_EVERY)
 
     async def run() -> None:
         limits = httpx.Limits(max_connections=None)

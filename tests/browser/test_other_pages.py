@@ -32,7 +32,7 @@ def test_the_list_grows_counts_and_ends_by_itself(live: Live, page: Page, name: 
         expect(row.locator(".steps")).to_have_text("3")
         words = gateway.memory(name)[-1].tokens[0].text
         expect(row.locator(".words")).to_contain_text(words)
-        expect(row.get_by_label("value over the last 3 steps")).to_be_visible()
+        expect(row.get_by_label("value at 3 of the last steps")).to_be_visible()
         expect(row.locator(".thumb img")).to_have_js_property("naturalWidth", frames[0].shape[1])
         gateway.act(name, 3, frames[3])
         expect(row.locator(".steps")).to_have_text("4")

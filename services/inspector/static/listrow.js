@@ -44,7 +44,7 @@ export class ListRow {
     this.drawn = known.last;
     const done = action(known.last.action, this.spaces.get(one.agent_digest));
     this.text("words", known.last.tokens.length ? `${words(known.last)} → ${done}` : done);
-    this.cells.curve.replaceChildren(sparkline(known.values, `value over the last ${known.values.length} steps`));
+    this.cells.curve.replaceChildren(sparkline(known.values, `value at ${known.values.length} of the last steps`));
     this.show(known.url);
   }
 

@@ -1,13 +1,15 @@
 // What the list shows of an episode beyond its entry: its last values and words, and the frame of its last step.
-// Contract: of the episodes that are wanted, one is read at a time, at most its last STEPS steps and then only new ones, and
-// at most every AGAIN ms; so the cost does not grow with the number of episodes.
+// Contract: of the episodes that are wanted, one is read at a time: first its last STEPS steps, and then, at most every AGAIN
+// ms, the newest NEWS of those that have come, with a REST after each. So the cost does not grow with the number of episodes,
+// nor with their speed: of an agent that is faster than that, some steps are left out.
 // Failure policy: what has expired is left out; other errors are said, and it is tried again at the next `want`.
 
 import { getFrame, getMemory } from "./api.js";
 import { say } from "./dom.js";
 
 export const STEPS = 200;
-const AGAIN = 4000, FRAME_AGAIN = 12_000;  // ms
+const NEWS = 10;  // steps
+const AGAIN = 4000, FRAME_AGAIN = 30_000, REST = 400;  // ms; REST: after each episode that was read again
 
 export class Peek {
   // changed(episode id): called when more is known.
@@ -32,8 +34,9 @@ export class Peek {
     try {
       for (const [i, one] of episodes.entries()) {
         if (one.committed_step === null || this.signal.aborted) continue;
-        const words = await this.words(one), frame = i < withFrames && await this.frame(one);
+        const again = this.known.has(one.episode_id), words = await this.words(one), frame = i < withFrames && await this.frame(one);
         if (words || frame) this.changed(one.episode_id);
+        if (again && words) await new Promise((resolve) => { setTimeout(resolve, REST); });
       }
     } catch (error) {
       if (!this.signal.aborted) say(error.message);
@@ -45,7 +48,7 @@ export class Peek {
   async words({ episode_id: id, committed_step: last }) {
     const now = Date.now(), old = this.known.get(id);
     if (old && (old.step === last || now - old.at < AGAIN)) return false;
-    const from = Math.max(0, last - STEPS + 1, (old?.step ?? -1) + 1);
+    const from = Math.max(0, last + 1 - (old ? NEWS : STEPS), (old?.step ?? -1) + 1);
     const steps = await getMemory(id, from, STEPS, this.signal).catch((error) => {
       if (error.status === 404 || error.status === 410) return [];  // it has just expired
       throw error;
