@@ -145,6 +145,9 @@ test-pods: setup  ## Run the contract suite across network namespaces, with one 
 test-browser: setup  ## Run the browser tests against a live agent (Chromium on PATH, or SHELM_CHROMIUM)
 	$(BIN)/python -m pytest tests/browser
 
+pictures: setup  ## Make the pictures of the inspector and its film anew (Chromium on PATH, or SHELM_CHROMIUM): docs/images
+	$(BIN)/python -m pytest tests/browser/screenshots.py
+
 docs: setup  ## Build the documentation into .run/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 

@@ -1,10 +1,10 @@
 """Measures the cost of the inspector: `python -m benchmarks.inspector [--out FILE] [--processes|--apart] ...`.
 
-Compares the throughput of Act with the inspector open on every running episode (one viewer per episode, and one of the list)
-and with the inspector closed, alternating (closed, open, closed, open, ...) in one run. 50 episodes act continuously, each
-taking its next step as soon as the last one is answered. Constant: server, bundle, frames (of one recorded walk, words
-cached), deterministic actions, one torch thread, Redis with `appendfsync always`, and the client. In the closed phases the
-inspector runs without viewers.
+Compares the throughput of Act with the inspector open on every running episode (one viewer per episode, and one of the list,
+which also reads the new steps of the rows on its screen) and with the inspector closed, alternating (closed, open, closed,
+open, ...) in one run. 50 episodes act continuously, each taking its next step as soon as the last one is answered. Constant:
+server, bundle, frames (of one recorded walk, words cached), deterministic actions, one torch thread, Redis with `appendfsync
+always`, and the client. In the closed phases the inspector runs without viewers.
 
 Viewers read server-sent events as a browser does, in a separate process on the same machine, so their cost is part of the
 result. The CPU time of each process per Act is measured too, because it depends less on other load. Measure on an idle
@@ -16,6 +16,7 @@ open phases alike. The remaining cost is that of the server itself, as with an i
 
 import argparse
 import asyncio
+import itertools
 import json
 import multiprocessing
 import os
@@ -45,6 +46,7 @@ from deploy.local.stack import Stack, free_port
 from training.quick import parse
 
 EPISODES = 50
+ROWS, ROW_EVERY, ROW_STEPS = 25, 0.4, 10  # as in static/list.js and peek.js: episodes, seconds between two, steps of each
 WARM = 3.0  # seconds before the first phase
 SETTLE = 1.5  # seconds after viewers connected or disconnected
 
@@ -99,6 +101,12 @@ def look(url: str, names: list[str], look_now: Event, seen: Any) -> None:
                 with seen.get_lock():
                     seen.value += line.count('"step":')
 
+    async def rows(client: httpx.AsyncClient, following: dict[str, int]) -> None:
+        for name in itertools.cycle(names[:ROWS]):
+            reply = await client.get(f"/api/episodes/{name}/memory?from={following[name]}&limit={ROW_STEPS}")
+            following[name] += len(reply.raise_for_status().json())
+            await asyncio.sleep(ROW_EVERY)
+
     async def run() -> None:
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(base_url=url, timeout=None, limits=limits) as client:
@@ -110,6 +118,7 @@ def look(url: str, names: list[str], look_now: Event, seen: Any) -> None:
                 ]
                 paths = [f"/api/episodes/{name}/live?from={step}" for name, step in zip(names, steps, strict=True)]
                 tasks = [asyncio.create_task(view(client, path)) for path in [*paths, "/api/episodes"]]
+                tasks.append(asyncio.create_task(rows(client, dict(zip(names, steps, strict=True)))))
                 while look_now.is_set():  # noqa: ASYNC110 - of another process
                     await asyncio.sleep(0.1)
                 for task in tasks:

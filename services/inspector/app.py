@@ -11,7 +11,7 @@ Contract: read-only. Every /api request uses the viewer's own token; nothing is 
   /api/episodes/{id}/memory?from=&limit=    steps
   /api/episodes/{id}/live?from=             steps as they are committed, as events: events.py
   /api/episodes/{id}/frames/{step}          a recorded frame, PNG; 204 if there is none
-  /api/episodes/{id}/explain/{step}         the words that decided a step; with the header X-Shelm-Page
+  /api/episodes/{id}/explain/{step}?max_steps=  the words that decided a step; with the header X-Shelm-Page
   /api/episodes/{id}/whatif/{step}          POST: what other memories would change, what_if.py; with the header X-Shelm-Page
 
 Failure policy: as in errors.py; a viewer that receives nothing for `SEND_TIMEOUT` seconds is disconnected.
@@ -112,7 +112,8 @@ class Inspector:
     async def explain(self, request: Request) -> Response:
         """Returns the words and steps that decided a step."""
         check_meant(request)
-        wanted = agent_pb2.ExplainStepRequest(episode_id=_name(request), step=_step(request))
+        most = _number(request, "max_steps", 0)
+        wanted = agent_pb2.ExplainStepRequest(episode_id=_name(request), step=_step(request), max_steps=most)
         viewer = await self._viewer(request)
         return _json(explanation_json(await self._api.call("ExplainStep", wanted, viewer, within=EXPLAIN_TIMEOUT)))
 

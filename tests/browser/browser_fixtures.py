@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browser_live import LONG_STEPS, Live, play_long, running
+from browser_live import LONG_STEPS, Live, act_out, play_long, running
 from browser_pages import Watched
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from support.frames import Frame
@@ -82,6 +82,14 @@ def long_episode(live: Live, frames: tuple[Frame, ...]) -> str:
     with live.gateway() as gateway:
         play_long(gateway, "long-episode", frames, LONG_STEPS)
     return "long-episode"
+
+
+@pytest.fixture(scope="session")
+def played_out(live: Live) -> str:
+    """An ended episode of MemoryS11 in which the agent turns to what it has seen at the start: 13 steps."""
+    with live.client() as client, live.gateway() as gateway:
+        act_out(client, gateway, "played-out", 7)
+    return "played-out"
 
 
 @pytest.fixture(scope="session")

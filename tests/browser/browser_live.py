@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shelm import Client
+from shelm.gym import minigrid_env
+from shelm.v1 import agent_pb2
 from support.deployment import START_SECONDS, NotReady, Standalone
 from support.frames import Frame
 from support.gateway import Gateway, act_request
@@ -100,3 +102,17 @@ def play_long(gateway: Gateway, name: str, frames: Sequence[Frame], steps: int) 
         requests = (act_request(name, step, frames[step % len(frames)]) for step in numbers)
         for result in gateway.act_stream(requests):
             assert result.WhichOneof("outcome") == "response", result.status.message
+
+
+def act_out(client: Client, gateway: Gateway, name: str, seed: int, *, end: bool = True) -> None:
+    """One greedy episode of MiniGrid-Memory; without `end` it is left running after nine steps."""
+    env = minigrid_env("MiniGrid-MemoryS11-v0")
+    observation, _ = env.reset(seed=seed)
+    total, done = 0.0, False
+    while not done:
+        act = client.act(observation, name, deterministic=True)
+        observation, reward, terminated, truncated, _ = env.step(act.action)
+        total, done = total + float(reward), terminated or truncated or (not end and act.step == 8)
+    env.close()
+    if end:
+        gateway.call("EndEpisode", agent_pb2.EndEpisodeRequest(episode_id=name, total_reward=total))

@@ -21,7 +21,9 @@ CHART = """async () => {
   const area = document.querySelector('.chart'), chart = area && echarts.getInstanceByDom(area);
   const option = chart?.getOption();
   return option?.series?.length && {columns: option.xAxis[0].data, words: option.yAxis[0].data, cells: option.series[0].data,
-    values: option.series[1].data, width: chart.getWidth(), height: chart.getHeight()};
+    values: option.series[1].data, framed: option.series.find((one) => one.id === 'framed')?.data ?? [],
+    influence: option.series.find((one) => one.id === 'memory')?.data?.map((one) => one?.value ?? null),
+    width: chart.getWidth(), height: chart.getHeight()};
 }"""
 SCROLL = """async () => {
   const list = document.querySelector('.rows'), times = [];

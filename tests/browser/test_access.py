@@ -1,10 +1,13 @@
 """Who sees what, with which token; keys alone; and axe's accessibility rules."""
 
+from pathlib import Path
+
 import pytest
 from browser_axe import violations
-from browser_live import ACTOR, READER, Live
+from browser_live import ACTOR, READER, Live, inspector
 from browser_pages import Watched, chart_of, open_episode, selected
 from playwright.sync_api import Browser, BrowserContext, expect
+from support.deployment import Standalone
 from support.frames import Frame
 from support.gateway import play
 
@@ -80,12 +83,13 @@ def test_everything_can_be_done_with_keys_alone(live: Live, watched: Watched, na
     page.keyboard.press("Enter")
     page.wait_for_selector(".rows[data-ready]")
     assert selected(page) == 29
-    for key, step in (("k", 28), ("ArrowUp", 27), ("j", 28), ("ArrowDown", 29), ("Home", 0), ("End", 29), ("k", 28)):
+    moves = (("k", 28), ("ArrowUp", 27), ("ArrowLeft", 26), ("ArrowRight", 27), ("j", 28), ("ArrowDown", 29))
+    for key, step in (*moves, ("Home", 0), ("End", 29), ("k", 28)):
         page.keyboard.press(key)
         assert selected(page) == step, key
     expect(page.locator(".follow")).to_have_text("Follow")
-    page.keyboard.press("Space")
-    expect(page.locator(".follow")).to_have_text("Pause")
+    page.keyboard.press("f")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
     assert selected(page) == 29
     page.keyboard.press("g")
     page.keyboard.type("7")
@@ -96,7 +100,28 @@ def test_everything_can_be_done_with_keys_alone(live: Live, watched: Watched, na
     page.keyboard.press("Escape")
     expect(page.locator("#help-dialog")).not_to_be_visible()
     page.keyboard.press("e")
-    expect(page.locator(".explanation table").first).to_be_visible()
+    page.wait_for_selector(".explanation[data-ready]")
+
+
+def test_an_api_that_is_away_is_no_dead_end(
+    context: BrowserContext, tmp_path: Path, name: str, frames: tuple[Frame, ...]
+) -> None:
+    deployment = Standalone(tmp_path / "run")
+    with inspector(deployment.target, tmp_path) as (_, url):
+        watched = Watched(context.new_page())
+        watched.expected = ("503",)
+        page = watched.page
+        page.goto(f"{url}/#/episode/{name}")
+        expect(page.get_by_role("alert")).to_contain_text("the public API cannot be reached")
+        expect(page.get_by_role("button", name="Try again")).to_be_visible()
+        other = context.new_page()
+        other.goto(f"{url}/#/")
+        expect(other.locator("main .note")).to_contain_text("the public API cannot be reached; it is tried again by itself.")
+        with deployment.running():
+            play(deployment.gateway, name, frames[:3])
+            expect(page.locator(".facts-line")).to_contain_text("3 steps")  # nobody has pressed anything
+            expect(other.get_by_role("link", name=name)).to_be_visible()
+        watched.check()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -118,7 +143,7 @@ def test_axe_finds_nothing(live: Live, browser: Browser, frames: tuple[Frame, ..
     open_episode(page, live.url, pair[0])
     chart_of(page, 40)
     page.get_by_role("button", name="Explain this step").click()
-    page.locator(".explanation table").first.wait_for()
+    page.wait_for_selector(".explanation[data-ready]")
     assert violations(page) == []
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), "wider than the screen"
     page.goto(f"{live.url}/#/compare/{pair[0]}/{pair[1]}")

@@ -6,6 +6,7 @@ import json
 import struct
 from datetime import UTC, datetime
 
+import pytest
 from browser_live import Live
 from browser_pages import chart_of, open_episode
 from playwright.sync_api import Page, expect
@@ -28,14 +29,16 @@ def test_the_list_grows_counts_and_ends_by_itself(live: Live, page: Page, name: 
     with live.gateway() as gateway:
         play(gateway, name, frames[:3])
         expect(row).to_contain_text("running")
-        expect(row.locator("td").nth(1)).to_have_text("3")
+        expect(row.locator(".steps")).to_have_text("3")
         words = gateway.memory(name)[-1].tokens[0].text
-        expect(row.locator("td").last).to_contain_text(words)
+        expect(row.locator(".words")).to_contain_text(words)
+        expect(row.get_by_label("value at 3 of the last steps")).to_be_visible()
+        expect(row.locator(".thumb img")).to_have_js_property("naturalWidth", frames[0].shape[1])
         gateway.act(name, 3, frames[3])
-        expect(row.locator("td").nth(1)).to_have_text("4")
+        expect(row.locator(".steps")).to_have_text("4")
     end(live, name, 0.75)
-    expect(row).to_contain_text("ended")
-    expect(row.locator("td").nth(4)).to_have_text("0.750")
+    expect(row.locator(".badge")).to_have_text("solved")
+    expect(row.locator(".reward")).to_have_text("0.750")
 
 
 def test_the_list_is_filtered_by_name_agent_and_state_and_paged(
@@ -50,7 +53,7 @@ def test_the_list_is_filtered_by_name_agent_and_state_and_paged(
     page.get_by_label("Filter by name or agent").fill(name)
     expect(place).to_have_text("27 episodes, page 1 of 2")
     expect(rows).to_have_count(25)
-    page.get_by_role("button", name="Older").click()
+    page.get_by_role("button", name="Next").click()
     expect(rows).to_have_count(2)
     page.get_by_label("Filter by state").select_option("ended")
     expect(rows).to_have_count(1)
@@ -58,33 +61,125 @@ def test_the_list_is_filtered_by_name_agent_and_state_and_paged(
     page.get_by_label("Filter by state").select_option("all")
     page.get_by_label("Filter by name or agent").fill("no-such-agent")
     expect(rows).to_have_count(0)
+    expect(page.locator("main .note")).to_have_text("No episode is like this: change the filters.")
 
 
-def test_words_are_counted_by_outcome(live: Live, page: Page, name: str, frames: tuple[Frame, ...]) -> None:
-    counts: dict[str, list[int]] = {}
+def test_the_list_is_filtered_by_outcome_and_word_and_sorted_and_the_address_holds_it(
+    live: Live, page: Page, name: str, frames: tuple[Frame, ...]
+) -> None:
+    held = {}
+    with live.gateway() as gateway:
+        for i, reward in enumerate((0.5, 0.0, -1.0)):
+            play(gateway, f"{name}-{i}", frames[i * 20 : i * 20 + 3 + i])
+            end(live, f"{name}-{i}", reward)
+            held[i] = {token.text for step in gateway.memory(f"{name}-{i}") for token in step.tokens}
+    page.goto(f"{live.url}/#/?name={name}&state=failed&sort=steps&up=1")
+    links = page.locator(".episodes tbody th")
+    expect(links).to_have_text([f"{name}-1", f"{name}-2"])  # above 0 is solved, 0 is not
+    page.get_by_role("button", name="Steps").click()
+    expect(links).to_have_text([f"{name}-2", f"{name}-1"])
+    page.get_by_label("Filter by state").select_option("all")
+    expect(links).to_have_text([f"{name}-2", f"{name}-1", f"{name}-0"])
+    word = sorted(held[2])[0]
+    page.get_by_label("Filter by word").fill(word)
+    expect(links).to_have_text([f"{name}-{i}" for i in (2, 1, 0) if word in held[i]])
+    page.reload()
+    expect(links).to_have_text([f"{name}-{i}" for i in (2, 1, 0) if word in held[i]])
+    page.get_by_label("Filter by word").fill("no-such-word")
+    expect(links).to_have_count(0)
+    expect(page.locator("main .note")).to_contain_text("3 episodes; 3 are read.")
+
+
+def test_two_episodes_are_chosen_in_the_list_and_compared_or_counted(
+    live: Live, page: Page, name: str, frames: tuple[Frame, ...]
+) -> None:
+    with live.gateway() as gateway:
+        for i in range(2):
+            play(gateway, f"{name}-{i}", frames[i : i + 5])
+            end(live, f"{name}-{i}", i)
+    page.goto(f"{live.url}/#/?name={name}&sort=name")
+    page.get_by_label(f"Choose {name}-0").check()
+    expect(page.get_by_role("button", name="Compare")).to_be_disabled()
+    page.get_by_label(f"Choose {name}-1").check()
+    page.get_by_role("button", name="Count their words").click()
+    expect(page.locator("main .note")).to_contain_text("2 episodes,")
+    expect(page.locator("main .note")).to_contain_text("1 solved (reward above 0.000), 1 failed")
+    page.go_back()
+    page.get_by_label(f"Choose {name}-0").check()
+    page.get_by_label(f"Choose {name}-1").check()
+    page.get_by_role("button", name="Compare").click()
+    page.wait_for_selector(".rows[data-ready]")
+    expect(page.locator(".screen img").first).to_have_js_property("naturalWidth", frames[0].shape[1])
+    offered = page.locator("#episode-names option").evaluate_all("all => all.map((one) => one.value)")
+    assert {f"{name}-0", f"{name}-1"} <= set(offered)
+
+
+def test_a_phone_shows_steps_reward_and_outcome(live: Live, page: Page, name: str, frames: tuple[Frame, ...]) -> None:
+    with live.gateway() as gateway:
+        play(gateway, name, frames[:3])
+    end(live, name, 0.5)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{live.url}/#/?name={name}")
+    row = page.locator("tr", has=page.get_by_role("link", name=name))
+    for part, text in (("steps", "3"), ("reward", "0.500"), ("outcome", "solved")):
+        cell = row.locator(f".{part}")
+        expect(cell).to_have_text(text)
+        box = cell.bounding_box()
+        assert box
+        assert 0 <= box["x"] < box["x"] + box["width"] <= 390
+    assert page.evaluate("() => { const one = document.querySelector('.wide'); return one.scrollWidth <= one.clientWidth; }")
+
+
+def test_a_running_episode_whose_client_is_silent_is_said_to_be(
+    live: Live, page: Page, name: str, frames: tuple[Frame, ...]
+) -> None:
+    with live.gateway() as gateway:
+        play(gateway, name, frames[:3])
+    page.clock.install()
+    page.goto(f"{live.url}/#/?name={name}")
+    badge = page.locator("tr", has=page.get_by_role("link", name=name)).locator(".badge")
+    page.clock.run_for(1000)
+    expect(badge).to_have_text("running")
+    page.clock.run_for(181_000)
+    expect(badge).to_contain_text("silent 3 min")
+    expect(badge).to_have_attribute("title", "running, last heard of 3 min ago")
+    open_episode(page, live.url, name)
+    page.clock.run_for(1000)
+    expect(page.locator(".facts-line")).to_contain_text("last heard of 3 min ago")
+
+
+def test_words_are_counted_by_outcome_and_every_episode_counts_the_same(
+    live: Live, page: Page, name: str, frames: tuple[Frame, ...]
+) -> None:
+    shares: dict[str, list[float]] = {}
+    lengths = (5, 40)  # the long one does not outweigh the short one
     with live.gateway() as gateway:
         for i, reward in enumerate((1.0, 0.0)):
-            play(gateway, f"{name}-{i}", frames[i * 10 : i * 10 + 10])
+            play(gateway, f"{name}-{i}", frames[i * 10 : i * 10 + lengths[i]])
             end(live, f"{name}-{i}", reward)
             for step in gateway.memory(f"{name}-{i}"):
                 for token in step.tokens:
-                    counts.setdefault(token.text, [0, 0])[i] += 1
+                    shares.setdefault(token.text, [0, 0])[i] += 1 / lengths[i]
     page.goto(f"{live.url}/#/words")
     page.evaluate("async () => { window.words = await import('/static/words.js'); }")
     page.get_by_role("button", name="Count").click()
     expect(page.locator("main .note")).to_contain_text("episodes,")
     expect(page.locator("progress")).to_have_js_property("value", page.locator("progress").evaluate("bar => bar.max"))
-    assert page.locator(".counts tbody tr").count() >= len(counts)
+    assert page.locator(".counts tbody tr").count() >= len(shares)
     # The same count over these two episodes alone, whose memories are known.
     counted = page.evaluate(
         """async (names) => {
           const api = await import('/static/api.js');
           const read = await Promise.all(names.map(async (name) => [await api.getEpisode(name), await api.allMemory(name)]));
-          return window.words.count(read, 'median').counts.map((one) => [one.word, one.good, one.bad]);
+          return window.words.count(read, 'zero').counts.map((one) => [one.word, one.solved, one.failed]);
         }""",
         [f"{name}-0", f"{name}-1"],
     )
-    assert {word: [good, bad] for word, good, bad in counted} == counts
+    assert {word for word, _, _ in counted} == set(shares)
+    for word, solved, failed in counted:
+        assert [solved, failed] == pytest.approx(shares[word])
+    differences = [abs(solved - failed) for _, solved, failed in counted]
+    assert differences == sorted(differences, reverse=True)
 
 
 def test_two_episodes_are_compared_step_by_step(live: Live, page: Page, name: str, frames: tuple[Frame, ...]) -> None:
@@ -106,8 +201,10 @@ def test_two_episodes_are_compared_step_by_step(live: Live, page: Page, name: st
     first = same.index(False) if False in same else 10
     assert first >= 6
     expect(page.locator(".facts-line")).to_have_text(f"{differ} of 12 steps differ; the first is step {first}.")
-    page.get_by_role("button", name="Next difference").click()
     expect(page.locator(".rows [aria-selected=true] .step").first).to_have_text(str(first))
+    second = next(i for i in range(first + 1, 12) if i >= 10 or not same[i])
+    page.get_by_role("button", name="Next difference").click()
+    expect(page.locator(".rows [aria-selected=true] .step").first).to_have_text(str(second))
 
 
 def saved(page: Page, button: str) -> bytes:

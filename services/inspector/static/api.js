@@ -37,14 +37,16 @@ function ask(reason) {
   return asking;
 }
 
-async function request(path, signal) {
+// body: sent as JSON by POST; without one it is a GET.
+async function request(path, signal, body) {
   for (;;) {
     const used = token();
     // X-Shelm-Page: a page of another site cannot send it, so it cannot ask for what costs work.
     const headers = { "X-Shelm-Page": "1", ...(used ? { Authorization: `Bearer ${used}` } : {}) };
+    const sent = body ? { method: "POST", body: JSON.stringify(body) } : {};
     let response;
     try {
-      response = await fetch(path, { headers, signal, cache: "no-store" });
+      response = await fetch(path, { headers, signal, cache: "no-store", ...sent });
     } catch (error) {
       if (error.name === "AbortError") throw error;
       throw new ApiError(0, { reason: "INSPECTOR_AWAY", message: "The inspector cannot be reached." });
@@ -66,7 +68,12 @@ const path = (...parts) => ["/api", ...parts.map(encodeURIComponent)].join("/");
 
 export const getAgents = async (signal) => (await request(path("agents"), signal)).json();
 export const getEpisode = async (id, signal) => (await request(path("episodes", id), signal)).json();
-export const explain = async (id, step, signal) => (await request(path("episodes", id, "explain", step), signal)).json();
+// steps: how many of the latest steps to take away one by one; 0: as many as the server does unless told.
+export const explain = async (id, step, signal, steps = 0) =>
+  (await request(`${path("episodes", id, "explain", step)}?max_steps=${steps}`, signal)).json();
+// What the agent would do with other memories; alternatives: as in WhatIfRequest (agent.proto).
+export const whatIf = async (id, step, alternatives, signal) =>
+  (await request(path("episodes", id, "whatif", step), signal, { alternatives })).json();
 
 // A recorded frame; null if there is none, false if the server records no frames at all.
 export async function getFrame(id, step, signal) {
@@ -159,3 +166,15 @@ function seen(signal) {
 export const keepList = (on, signal) => keep(() => path("episodes"), on, signal);
 export const keepEpisode = (id, next, on, signal) =>
   keep(() => `${path("episodes", id, "live")}?from=${next()}`, on, signal);
+
+// The list as it is now.
+export function listOnce(signal) {
+  const own = new AbortController();
+  signal.addEventListener("abort", () => own.abort());
+  return new Promise((resolve, reject) => {
+    keepList({
+      episodes: (news) => { resolve(news.changed); own.abort(); },
+      state: (text, error) => { if (error) { reject(error); own.abort(); } },
+    }, own.signal);
+  });
+}

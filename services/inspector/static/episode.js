@@ -1,117 +1,175 @@
-// One episode, live: heat map and values, frames, the list of steps, and the explanation of the selected one.
+// One episode, live: the frame with play and scrubber, the timeline, the steps, and what is said about the selected one.
+// Contract: frame, timeline, steps and panel always show the same selected step, which the address holds unless the newest one
+// is followed; the step under the pointer is marked in all of them.
 
 import { getAgents, getEpisode, keepEpisode } from "./api.js";
-import { MemoryChart, loadCharts } from "./charts.js";
 import { button, h, problem, say, throttle } from "./dom.js";
-import { showExplanation } from "./explain.js";
 import { save, saveMemory } from "./export.js";
-import { action, age, clock, number, reward, state, words } from "./format.js";
+import { SILENT, action, age, clock, link, number, reward, state, words } from "./format.js";
+import { Frames } from "./frames.js";
+import { Influence, THRESHOLD, deciding, largest } from "./influence.js";
 import { listen, through } from "./keys.js";
+import { loadCharts } from "./palette.js";
+import { Panel } from "./panel.js";
+import { Player } from "./player.js";
+import { windows } from "./reach.js";
 import { Rows } from "./rows.js";
-import { ROW, fillStep } from "./stepview.js";
-import { Strip } from "./strip.js";
+import { LINE, fillStep } from "./stepview.js";
+import { Timeline } from "./timeline.js";
 
-export async function show(main, signal, id) {
+// Where an episode comes from that goes on from another one's step.
+const origin = (branch) => branch && h("span", { class: "note" }, "branch of ",
+  h("a", { href: `${link(branch.source_episode_id)}/${branch.step}` }, `${branch.source_episode_id}, step ${branch.step}`));
+
+const NONE = new Map();
+const allReached = () => true;  // until there are steps
+
+export async function show(main, signal, id, start) {
   let episode = await getEpisode(id, signal);
   const agent = (await getAgents(signal)).find((one) => one.digest === episode.agent_digest);
   const space = agent?.action_space, reach = agent?.window ?? Infinity;
   const keepsWords = !agent || agent.tokens_per_step > 0;  // else a policy alone: its steps have no words
   const steps = [];
-  let following = true, unseen = 0;
+  let inWindow = allReached, caughtUp = false, over = null, mattered = NONE;
 
-  // As in agent.proto: the attention of the next step can still reach one of the step's words.
-  const inWindow = (i) => {
-    const many = steps[i].tokens.length, length = (steps.at(-1).step + 1) * many;
-    return (steps[i].step + 1) * many - 1 > length - reach;
-  };
-
-  const rows = new Rows({ label: "Steps", height: ROW, count: () => steps.length, chosen,
-    fill: (element, i) => fillStep(element, steps[i], { space, inWindow: inWindow(i), keepsWords }) });
-  const strip = new Strip(id, signal, jump);
-  const follow = button("", () => setFollowing(!following), { class: "follow" });
-  const goal = h("input", { type: "number", min: 0, step: 1, id: "goal", "aria-label": "Go to step", placeholder: "step" });
+  const selectedStep = () => steps[rows.selected];
+  const rows = new Rows({ label: "Steps", height: LINE, count: () => steps.length, chosen, over: (i) => hover(steps[i]?.step ?? null),
+    fill: (element, i) => {
+      const at = rows.selected, one = steps[i];
+      fillStep(element, one, { space, keepsWords, outside: at >= 0 && i < at && !inWindow(at, i), mattered: i <= at ? mattered : NONE });
+      element.classList.toggle("over", one.step === over);
+      element.classList.toggle("later", at >= 0 && i > at);
+    } });
+  const frames = new Frames(id, signal);
+  const player = new Player(frames, { count: () => steps.length, selected: () => rows.selected, stepAt: (i) => steps[i].step,
+    running: () => !episode.ended, select: (i, byPerson = true) => rows.select(i, byPerson), go: jump, changed: () => { paintFacts(); hold(); } }, signal);
+  const influence = keepsWords ? new Influence(episode, reach, signal, () => { paintLane(); timeline?.later(); }) : null;
+  const panel = new Panel(id, space, signal, { reached: () => steps.slice(0, rows.selected + 1),
+    explained: (reply) => {
+      if (reply) influence.note(reply.step, largest(reply));
+      mattered = reply ? deciding(reply) : NONE;
+      timeline?.explain(reply);
+      rows.draw(true);
+    } });
   const facts = h("p", { class: "facts-line" });
-  const detail = h("p", { class: "detail" });
-  const explanation = h("div", { class: "explanation" });
-  const chartPlace = h("div", { class: "chart-place" });
-  const exports = h("div", { class: "tools" },
-    keepsWords ? button("Explain this step", explainSelected) : "This agent keeps no words.",
-    button("JSON lines", () => saveMemory(id, "jsonl", signal)),
-    button("CSV", () => saveMemory(id, "csv", signal)),
-    button("PNG", () => chart?.chart && chart.picture().then((blob) => save(`${id}.png`, blob))),
-    h("a", { href: `#/compare/${encodeURIComponent(id)}` }, "Compare"));
-  goal.addEventListener("change", () => { if (goal.value !== "") jump(Number(goal.value)); });
-  goal.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && goal.value !== "") { jump(Number(goal.value)); rows.element.focus(); }
-    if (event.key === "Escape") rows.element.focus();
-  });
-  main.append(h("h1", {}, id), facts, h("div", { class: "tools" }, follow, goal), chartPlace, strip.element,
-    rows.element, detail, exports, explanation);
+  const chartPlace = h("div", { class: "chart-place" }, h("p", { class: "note" }, "Loading the timeline ..."));
+  const lane = button("", () => (influence.on ? influence.stop() : influence.start(() => steps)), { class: "lane" });
+  const laneNote = h("span", { class: "note" });
+  main.append(h("div", { class: "episode" },
+    h("div", { class: "title" }, h("h1", {}, id), origin(episode.branch), facts, h("div", { class: "tools" },
+      button("JSON lines", () => saveMemory(id, "jsonl", signal)), button("CSV", () => saveMemory(id, "csv", signal)),
+      button("PNG", () => timeline?.chart && timeline.picture().then((blob) => save(`${id}.png`, blob))),
+      h("a", { href: `#/compare/${encodeURIComponent(id)}` }, "Compare"))),
+    player.element,
+    h("section", { class: "timeline", "aria-label": "Timeline" }, chartPlace,
+      keepsWords ? h("div", { class: "tools lane-tools" }, lane, laneNote) : null),
+    rows.element, keepsWords ? panel.element : h("section", { class: "panel" }, panel.detail, h("p", {}, "This agent keeps no words."))));
 
-  let chart = null;
-  const drawChart = throttle(() => chart?.draw(steps, steps[rows.selected]?.step), 500);
+  let timeline = null;
   loadCharts().then((echarts) => {
     if (signal.aborted) return;
-    chart = new MemoryChart(echarts, jump);
-    chartPlace.replaceChildren(chart.area, chart.note);
-    drawChart();
-  }, () => chartPlace.replaceChildren(h("p", { class: "note" }, "The charts could not be loaded.")));
-
-  function setFollowing(value) {
-    following = value;
-    unseen = 0;
-    if (following && steps.length) rows.select(steps.length - 1);
-    paintFacts();
-  }
+    timeline = new Timeline(echarts, space, influence?.values ?? null, { jump, hover });
+    chartPlace.replaceChildren(timeline.element, timeline.legend, timeline.note);
+    timeline.draw(steps, selectedStep()?.step);
+  }, () => chartPlace.replaceChildren(h("p", { class: "note" }, "The timeline could not be loaded: reload the page.")));
 
   function paintFacts() {
-    follow.textContent = following ? "Pause" : unseen ? `Follow (${unseen} new)` : "Follow";
-    follow.setAttribute("aria-pressed", following);
-    const first = steps.findIndex((_, i) => inWindow(i));
-    facts.textContent = [episode.agent, `${steps.length} steps`, state(episode), `reward ${reward(episode)}`,
-      `age ${age(Date.now() - episode.create_time)}`,
-      !keepsWords ? "keeps no words" : steps.length ? `window: steps ${steps[first]?.step ?? "–"} to ${steps.at(-1).step}` : "no step yet"].join(" · ");
+    const at = rows.selected, first = steps.findIndex((_, i) => at >= 0 && i <= at && inWindow(at, i));
+    const silent = Date.now() - episode.update_time;
+    facts.textContent = [episode.agent, `${steps.length} steps`, state(episode), ...(episode.total_reward === null ? [] : [`reward ${reward(episode)}`]),
+      !episode.ended && silent > SILENT ? `last heard of ${age(silent)} ago` : `age ${age(Date.now() - episode.create_time)}`,
+      !keepsWords ? "keeps no words" : at >= 0 ? `window: steps ${steps[first]?.step ?? "–"} to ${steps[at].step}` : "no step yet"].join(" · ");
+  }
+
+  function describe(step) {
+    const mattering = influence?.values.get(step.step);
+    panel.detail.replaceChildren(h("strong", {}, `Step ${step.step}: `), keepsWords && step.tokens.length ? `${words(step)} → ` : "", action(step.action, space),
+      `, value ${number(step.value)}`, typeof mattering === "number" ? `, memory mattered ${number(mattering)}` : "", `, ${clock(step.time)}`);
   }
 
   function chosen(i, byPerson) {
-    if (byPerson && following && i !== steps.length - 1) { following = false; unseen = 0; paintFacts(); }
+    if (byPerson && player.mode !== "paused" && !(player.mode === "following" && i === steps.length - 1)) player.set("paused");
     const step = steps[i];
-    detail.textContent = `Step ${step.step}: ${keepsWords ? `${words(step)} → ` : ""}${action(step.action, space)}, value ${number(step.value)}, ${clock(step.time)}`;
-    chart?.select(step.step);
-    strip.update(steps, i);
+    describe(step);
+    timeline?.select(step.step);
+    player.show(step.step, steps[i + 1]?.step);
+    player.paint();
+    panel.select(step.step);
+    rows.draw(true);
+    paintFacts();
+    hold();
   }
+
+  // The step under the pointer: marked everywhere, and its frame shown; null: none.
+  const preview = throttle(() => {
+    const step = steps.find((one) => one.step === over) ?? selectedStep();
+    if (!step) return;
+    describe(step);
+    player.show(step.step);
+  }, 80);
+  function hover(step) {
+    if (over === step) return;
+    over = step;
+    timeline?.hover(step);
+    for (const [i, row] of rows.drawn) row.classList.toggle("over", steps[i].step === over);
+    if (player.mode !== "playing") preview();
+  }
+
+  // The address holds the step, unless the newest one is followed.
+  const hold = throttle(() => {
+    if (!caughtUp) return;
+    const step = player.mode === "following" ? undefined : selectedStep()?.step;
+    history.replaceState(null, "", step === undefined ? link(id) : `${link(id)}/${step}`);
+  }, 400);
 
   function jump(to) {
     const i = steps.findIndex((one) => one.step >= to);
     rows.select(i < 0 ? steps.length - 1 : i, true);
   }
 
-  function explainSelected() {
-    const step = steps[rows.selected];
-    if (step && keepsWords) showExplanation(explanation, id, step.step, space, signal);
+  function paintLane() {
+    const done = steps.filter((one) => influence.values.has(one.step)).length;
+    lane.textContent = influence.on ? "Stop" : done ? "Go on" : "Where did memory matter?";
+    lane.hidden = done === steps.length;
+    laneNote.textContent = !done && !influence.on ? "Takes one word away at a time, at every step." : `Memory: the change when one word is taken away; ${done} of ${steps.length} steps known. Grey: below ${THRESHOLD}.`;
+    if (selectedStep() && over === null) describe(selectedStep());
   }
 
-  listen({ ...through(rows), " ": () => setFollowing(!following), e: explainSelected,
-    g: () => { goal.value = ""; goal.focus(); } }, signal);
+  const explain = () => { if (keepsWords && selectedStep()) { if (player.mode !== "paused") player.set("paused"); panel.explain(); } };
+  listen({ ...through(rows), " ": () => player.flip(), f: () => player.set("following"), e: explain, w: () => keepsWords && panel.open("if"),
+    g: () => { player.goal.value = ""; player.goal.focus(); } }, signal);
+  player.goal.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === "Escape") rows.element.focus(); });
   const ticking = setInterval(paintFacts, 5000);
-  signal.addEventListener("abort", () => { clearInterval(ticking); drawChart.cancel(); rows.close(); chart?.close(); });
+  signal.addEventListener("abort", () => { clearInterval(ticking); hold.cancel(); preview.cancel(); rows.close(); timeline?.close(); });
   paintFacts();
 
   await keepEpisode(id, () => (steps.length ? steps.at(-1).step + 1 : 0), {
     steps(news) {
       steps.push(...news);
-      if (following) { rows.draw(true); rows.select(steps.length - 1); } else { unseen += news.length; rows.draw(true); }
+      episode = { ...episode, update_time: Math.max(episode.update_time, steps.at(-1).time) };
+      inWindow = windows(steps, agent?.tokens_per_step ?? 1, reach);
+      rows.draw(true);
+      if (caughtUp) player.arrived(news.length);
       paintFacts();
-      drawChart();
+      if (influence) paintLane();
+      if (timeline) { Object.assign(timeline, { steps, selected: selectedStep()?.step }); timeline.later(); }
     },
     caught_up() {
+      if (!caughtUp) {
+        caughtUp = true;
+        if (start !== undefined && steps.length) { player.set("paused"); jump(Number(start)); }
+        else if (episode.ended && steps.length) { player.set("paused"); rows.select(0); }
+        else player.set("following");
+      }
       rows.element.dataset.ready = "";
-      if (episode.ended && steps.length) { following = false; rows.select(0); }
       paintFacts();
+      if (episode.ended && influence) influence.start(() => steps);
     },
     end(last) {
       if (last) episode = last;
       else say("The server has forgotten this episode; what was read stays here until you leave.");
+      if (player.mode === "following") player.set("paused");
+      player.paint();
       paintFacts();
     },
     state(text, error) {

@@ -36,4 +36,10 @@ export const reward = (episode) => (episode.total_reward === null ? "–" : numb
 
 export const state = (episode) => (episode.ended ? "ended" : "running");
 
+export const SILENT = 60_000;  // ms after which a running episode is said to be silent: its client may have died
+
+// "solved": a positive sum of rewards; "failed": any other; "unknown": no client has told one.
+export const outcome = (episode) =>
+  (episode.total_reward === null ? (episode.ended ? "unknown" : "running") : episode.total_reward > 0 ? "solved" : "failed");
+
 export const link = (episodeId) => `#/episode/${encodeURIComponent(episodeId)}`;

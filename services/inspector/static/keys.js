@@ -3,7 +3,11 @@
 const help = document.getElementById("help-dialog");
 document.getElementById("help").addEventListener("click", () => help.showModal());
 
-const ignored = (event) => event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog");
+// The scrubber moves by its own keys, and takes none of the letters.
+const MOVES = new Set(["ArrowDown", "ArrowUp", "ArrowLeft", "ArrowRight", "PageDown", "PageUp", "Home", "End"]);
+
+const ignored = (event) => event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=range], [type=checkbox]), select, textarea, dialog")
+  || (event.target.closest("input[type=range]") && MOVES.has(event.key));
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "?" && !ignored(event)) help.showModal();
@@ -24,7 +28,7 @@ export function listen(moves, signal) {
 export const through = (rows) => {
   const by = (step) => () => rows.select(rows.selected + step, true);
   return {
-    ArrowDown: by(1), j: by(1), ArrowUp: by(-1), k: by(-1),
+    ArrowDown: by(1), ArrowRight: by(1), j: by(1), ArrowUp: by(-1), ArrowLeft: by(-1), k: by(-1),
     PageDown: () => by(rows.page)(), PageUp: () => by(-rows.page)(),
     Home: () => rows.select(0, true), End: () => rows.select(rows.count() - 1, true),
   };

@@ -1,12 +1,13 @@
 // A virtual list: only the visible rows are in the DOM. Rows are `height` pixels high.
-// count(): number of rows. fill(element, i): draws row i. chosen(i, byPerson): called when the selected row changes.
+// count(): number of rows. fill(element, i): draws row i. chosen(i, byPerson): called when the selected row changes. over(i):
+// called with the row under the pointer, undefined for none.
 
 import { h } from "./dom.js";
 
 const MARGIN = 6;  // rows drawn beyond each edge
 
 export class Rows {
-  constructor({ label, height, count, fill, chosen }) {
+  constructor({ label, height, count, fill, chosen, over = () => {} }) {
     Object.assign(this, { height, count, fill, chosen });
     this.selected = -1;
     this.drawn = new Map();
@@ -17,7 +18,12 @@ export class Rows {
       const row = event.target.closest("[role=option]");
       if (row) this.select(Number(row.dataset.i), true);
     });
-    this.observer = new ResizeObserver(() => this.draw());
+    this.element.addEventListener("pointerover", (event) => {
+      const row = event.target.closest("[role=option]");
+      over(row ? Number(row.dataset.i) : undefined);
+    });
+    this.element.addEventListener("pointerleave", () => over(undefined));
+    this.observer = new ResizeObserver(() => { if (this.selected >= 0) this.reveal(this.selected); else this.draw(); });
     this.observer.observe(this.element);
   }
 
@@ -71,10 +77,11 @@ export class Rows {
 
   reveal(i) {
     const top = i * this.height, { scrollTop, clientHeight } = this.element;
-    if (top < scrollTop) this.element.scrollTop = top;
-    else if (top + this.height > scrollTop + clientHeight) {
+    const above = scrollTop - top, below = top + this.height - scrollTop - clientHeight;  // how far it is out of sight
+    if (above > 0 || below > 0) {
       this.space.style.height = `${this.count() * this.height}px`;
-      this.element.scrollTop = top + this.height - clientHeight;
+      const far = Math.max(above, below) > this.height;
+      this.element.scrollTop = far ? top - (clientHeight - this.height) / 2 : above > 0 ? top : scrollTop + below;
     }
     this.draw();
   }
