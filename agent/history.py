@@ -15,6 +15,11 @@ from numpy.typing import NDArray
 DIGEST_BYTES = 16
 
 
+def words_needed(length: int | None, steps: int, words_per_step: int) -> int | None:
+    """Words of the last `steps` steps of a history of `length` words; None (no length) where all steps have equally many."""
+    return None if length is None else min(length, steps * words_per_step)
+
+
 @dataclass(frozen=True)
 class MemoryStep:
     """One step of one episode: append `vocabulary_rows` to the history that has `history_digest`.

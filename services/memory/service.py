@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from agent.bundle import AgentBundle
 from agent.engines.memory import load_slots
-from agent.history import MemoryStep, MemoryVector
+from agent.history import MemoryStep, MemoryVector, words_needed
 from agent.memory.checks import StepCheck
 from agent.memory.slots import SlotCounts, SlotMiss
 from agent.vocabulary import load_vocabulary
@@ -117,7 +117,7 @@ class MemoryServicer(memory_pb2_grpc.MemoryServiceServicer):
                 step=step.step,
                 steps=steps,
                 digest=step.history_digest,
-                words=None if step.length is None else min(step.length, steps * len(step.vocabulary_rows)),
+                words=words_needed(step.length, steps, len(step.vocabulary_rows)),
             )
 
     async def encode_histories(

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.history import extend_history
+from agent.history import extend_history, words_needed
 from agent.memory.slots import SlotMiss
 from services.policy.agents import PolicyAgent, ServedAgent, WordlessAgent
 from services.policy.turns import Computed, Turn, acted
@@ -67,7 +67,7 @@ class OneCall:
             step=number,
             steps=answer.steps,
             digest=state.history_digest,
-            words=None if turn.length is None else min(turn.length, answer.steps * k),
+            words=words_needed(turn.length, answer.steps, k),
         )
         answer = await model.act(step, past=past, deadline=deadline)
         if isinstance(answer, SlotMiss):

@@ -150,7 +150,7 @@ async function keep(url, on, signal) {
     if (error && FINAL.has(error.status)) { on.state("refused", error); return; }
     if (signal.aborted || document.hidden) continue;
     on.state("retrying", error);
-    await new Promise((resolve) => setTimeout(resolve, Math.max(wait, 1000 * (error?.retryAfter ?? 0))));
+    await rest(Math.max(wait, 1000 * (error?.retryAfter ?? 0)));
     wait = Math.min(2 * wait, LONGEST_WAIT);
   }
 }
@@ -178,3 +178,5 @@ export function listOnce(signal) {
     }, own.signal);
   });
 }
+
+export const rest = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });

@@ -4,7 +4,7 @@
 // while the tab is hidden, and stops when the page is left. What is known is kept while the tab is open.
 // Failure policy: a step that cannot be explained has no influence here; after FAILURES in a row it stops.
 
-import { explain } from "./api.js";
+import { explain, rest } from "./api.js";
 
 export const THRESHOLD = 0.05;  // total variation distance; below it a word or step is said not to have decided anything
 const FAILURES = 3, LEAST_WAIT = 200;  // ms
@@ -70,5 +70,3 @@ export class Influence {
     return best === undefined ? undefined : steps[best].step;
   }
 }
-
-const rest = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });

@@ -4,7 +4,7 @@
 // nor with their speed: of an agent that is faster than that, some steps are left out.
 // Failure policy: what has expired is left out; other errors are said, and it is tried again at the next `want`.
 
-import { getFrame, getMemory } from "./api.js";
+import { getFrame, getMemory, rest } from "./api.js";
 import { say } from "./dom.js";
 
 export const STEPS = 200;
@@ -36,7 +36,7 @@ export class Peek {
         if (one.committed_step === null || this.signal.aborted) continue;
         const again = this.known.has(one.episode_id), words = await this.words(one), frame = i < withFrames && await this.frame(one);
         if (words || frame) this.changed(one.episode_id);
-        if (again && words) await new Promise((resolve) => { setTimeout(resolve, REST); });
+        if (again && words) await rest(REST);
       }
     } catch (error) {
       if (!this.signal.aborted) say(error.message);

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from agent.policy.heads import choose, probabilities, total_variation
 from services.policy.agents import PolicyAgent
 from services.policy.explain.ablations import Ablation, Rows, history_of
-from services.policy.explain.recall import DIGITS, Decided, Recall, first_within, has_words
+from services.policy.explain.recall import DIGITS, Decided, Recall, first_within
 from services.protocol.values import Decision, ExplainCall, Explanation, Influence
 from services.runtime.errors import invalid
 
@@ -30,7 +30,7 @@ class Explainer:
     async def _explain(self, call: ExplainCall, deadline: float | None) -> Explanation:
         recalled = await self._recall.committed(call.episode_id, call.step, call.observation)
         agent, reach = recalled.agent, recalled.agent.reach
-        steps = await self._recall.steps(recalled, lambda found: has_words(found, reach + 1))
+        steps = await self._recall.steps(recalled)
         history = history_of(steps, reach=reach)
         if not history.rows:
             raise invalid("step", f"expected a step whose memory holds words, got step {call.step}, where all were removed")

@@ -47,7 +47,7 @@ class Recalled:
     observation: Observation
 
 
-def has_words(steps: Sequence[Numbered], count: int) -> bool:
+def _has_words(steps: Sequence[Numbered], count: int) -> bool:
     """Whether steps hold as many words together."""
     return sum(len(record.words) for _, record in steps) >= count
 
@@ -96,17 +96,20 @@ class Recall:
             raise errors.keeps_no_words(episode_id, state.agent)
         return Recalled(state, step, record, agent, await self._seen(state, step, record, agent, observation))
 
-    async def steps(self, recalled: Recalled, enough: Callable[[Sequence[Numbered]], bool]) -> list[Numbered]:
-        """The step and those before it, the oldest first: those within reach, and as many more as it takes until there are
-        enough, or all.
-        """
+    async def steps(self, recalled: Recalled) -> list[Numbered]:
+        """The step and those before it, the oldest first, with all words within reach."""
         agent = recalled.agent
         first = reach_from_step(recalled.step, tokens_per_step=agent.k, reach=agent.reach)
-        while True:
-            found = await self._steps_from(recalled, first)
-            if first == 0 or await asyncio.to_thread(enough, found):  # which may edit thousands of words
-                return found
-            first = max(0, first - len(found))
+        found = await self._steps_from(recalled, first)
+        return await self.more(recalled, found, lambda steps: _has_words(steps, agent.reach + 1))
+
+    async def more(
+        self, recalled: Recalled, found: list[Numbered], enough: Callable[[Sequence[Numbered]], bool]
+    ) -> list[Numbered]:
+        """Steps that were found, and as many before them as it takes until there are enough, or all."""
+        while found[0][0] > 0 and not await asyncio.to_thread(enough, found):  # which may edit thousands of words
+            found = await self._steps_from(recalled, max(0, found[0][0] - len(found)))
+        return found
 
     async def decide(
         self, agent: PolicyAgent, recalled: Recalled, histories: Sequence[Rows], *, deadline: float | None

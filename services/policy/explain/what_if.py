@@ -15,7 +15,7 @@ from agent.policy.heads import choose, total_variation
 from services.policy.agents import Agents, PolicyAgent
 from services.policy.explain.ablations import Rows
 from services.policy.explain.edits import Steps, changed_steps, edited
-from services.policy.explain.recall import DIGITS, Decided, Recall, Recalled, first_within, has_words
+from services.policy.explain.recall import DIGITS, Decided, Recall, Recalled, first_within
 from services.protocol.values import Alternative, StepWords, WhatIfAnswer, WhatIfCall, WhatIfOutcome
 from services.runtime.errors import invalid
 from services.store.records import Numbered
@@ -49,7 +49,7 @@ class WhatIf:
     async def _what_if(self, call: WhatIfCall, deadline: float | None) -> WhatIfAnswer:
         recalled = await self._recall.committed(call.episode_id, call.step, call.observation)
         agents = [self._agent(recalled.agent, one, i) for i, one in enumerate(call.alternatives)]
-        steps = await self._recall.steps(recalled, lambda found: has_words(found, recalled.agent.reach + 1))
+        steps = await self._recall.steps(recalled)
         first = first_within(steps, recalled.agent.reach)
 
         def memories(found: Sequence[Numbered]) -> list[_Memory]:
@@ -59,7 +59,7 @@ class WhatIf:
         def enough(found: Sequence[Numbered]) -> bool:
             return all(len(one.rows) > one.agent.reach for one in memories(found))
 
-        actual, *others = await asyncio.to_thread(memories, await self._recall.steps(recalled, enough))
+        actual, *others = await asyncio.to_thread(memories, await self._recall.more(recalled, steps, enough))
         for i, one in enumerate((actual, *others)):
             _check_words(one, "step" if i == 0 else f"alternatives[{i - 1}].edits")
         decided = await self._decided(recalled, (actual, *others), deadline)

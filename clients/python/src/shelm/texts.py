@@ -94,7 +94,12 @@ def distribution_text(distribution: Distribution, space: ActionSpace | None) -> 
         return "  ".join(f"{name}: {distribution_text(part, _part_space(space, name))}" for name, part in parts)
     if distribution.mean:
         return " ".join(f"{mean:.2f} +- {apart:.2f}" for mean, apart in zip(distribution.mean, distribution.deviation))
-    chances = sorted(enumerate(distribution.probabilities), key=lambda pair: -pair[1])
+    return likely_text(distribution.probabilities, space)
+
+
+def likely_text(probabilities: Sequence[float], space: ActionSpace | None) -> str:
+    """Returns the likely ones of the discrete actions with their probabilities, the most probable first."""
+    chances = sorted(enumerate(probabilities), key=lambda pair: -pair[1])
     return ", ".join(f"{action_name(index, space)} {chance:.2f}" for index, chance in chances if chance >= LIKELY)
 
 

@@ -15,7 +15,7 @@ from shelm.cli.frames import frame_in
 from shelm.cli.terminal import bar, line_of_json, table
 from shelm.client import Client
 from shelm.results import ActionSpace, Decision, Explanation, Influence
-from shelm.texts import LIKELY, action_json, action_name, action_text, space_in, words_json
+from shelm.texts import action_json, action_name, action_text, likely_text, space_in, words_json
 
 COLUMNS = ("change", "", "then")
 
@@ -56,8 +56,7 @@ def _row(influence: Influence, explanation: Explanation, space: ActionSpace | No
 
 
 def _decision(decision: Decision, space: ActionSpace | None) -> str:
-    chances = sorted(enumerate(decision.probabilities), key=lambda pair: -pair[1])
-    likely = ", ".join(f"{action_name(index, space)} {chance:.2f}" for index, chance in chances if chance >= LIKELY)
+    likely = likely_text(decision.probabilities, space)
     return f"{likely or action_text(decision.most_probable, space)}; value {decision.value:.3f}"
 
 
