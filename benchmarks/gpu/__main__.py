@@ -6,8 +6,8 @@
    (benchmarks.agreement).
 4. `engines`: retrieval, memory, policy, and the whole pipeline without services, at batches of 1 to 512 and windows of 63
    and 511, with the shares of the roofline (benchmarks.gpu.roofline).
-5. `services`: one process and a Redis, in a closed loop, for both the paper's sizes and the shipped agent; with `--triton`
-   also with all models in a Triton.
+5. `services`: one process or three and a Redis, in a closed loop, for both the paper's sizes and the shipped agent; with
+   `--triton` also with all models in a Triton.
 
 The paper's sizes have random weights and `--dtype bfloat16`. The JSON file is written after every row, so that a run that is
 cut short leaves what it has; `--seconds` bounds the whole, and what no time is left for is named in `left_out`.
