@@ -194,6 +194,19 @@ def gpu_fast_paths() -> Iterable[Row]:
             yield row["path"], row["window"], row["batch"], *times, row["ratio"], f"{row['difference']:.0e}"
 
 
+def gpu_services() -> Iterable[Row]:
+    """Services whose engines are on a GPU."""
+    yield "agent", "deployment", "episodes", "Acts/s", "p50 ms", "p99 ms", "mean batch", "CPU ms per Act"
+    for name, bundle in (("gpu-services", "minigrid-memory"), ("gpu-services-paper", "paper-511")):
+        for row in read(name)["services"]:
+            if row["bundle"] == bundle:
+                spent = sum(value for process, value in row["cpu_ms_per_act"].items() if process not in ("client", "redis"))
+                kind = row["deployment"].split()[0]
+                times = number(row["p50_ms"]), number(row["p99_ms"])
+                rate, batch = f"{row['rate']:,.0f}", number(row["mean_batch"]["policy decide"])
+                yield bundle, kind, row["episodes"], rate, *times, batch, number(spent)
+
+
 def scale_homes() -> Iterable[Row]:
     """Where episodes live while a cluster changes."""
     yield "memory replicas", "event", "rebuilds per episode", "hottest replica, times the mean: before, after"
@@ -224,7 +237,7 @@ TABLES: dict[str, Callable[[], Iterable[Row]]] = {
     one.__name__: one
     for one in (
         *(reference, reference_windows, load, load_triton, load_many, open_loop, peers, overhead, stages),
-        *(rebuild, capacity, scale_homes, scale_plan, training, agreement, gpu_engines, gpu_fast_paths),
+        *(rebuild, capacity, scale_homes, scale_plan, training, agreement, gpu_engines, gpu_fast_paths, gpu_services),
     )
 }
 
