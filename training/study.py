@@ -35,6 +35,7 @@ EPISODES, FIRST_SEED = 100, 1_000_000
 S11_EPISODES, FORGETTING_EPISODES = 200, 50
 KEPT_LINES = 400  # of a learning curve
 ALL_LAYERS = 30  # of SmolLM2-135M
+WORDS_WINDOW = 32  # frames that a memory of 1, 2 or 3 words each reaches back
 
 S11 = "MiniGrid-MemoryS11-v0"
 RECOGNITION = "shelm/ContinuousRecognition-v0"
@@ -264,6 +265,19 @@ def keep_weights(run: Path, out: Path) -> None:
         shutil.copy(run / "memory.safetensors", out)
 
 
+def words() -> Iterator[Run]:
+    """Returns the runs of docs/results/conflation.md: one CLIP with 1, 2 and 3 words a frame, in a window of 32 frames."""
+    for seed in range(3):
+        for short, env, bundle in (
+            ("redblue", MINIGRID["redblue"], "minigrid-redbluedoors"),
+            ("signcolour", MINIWORLD["signcolour"], "miniworld-signcolour"),
+        ):
+            clip = ("--clip", f"file:models/{bundle}/clip", "--vocabulary", f"models/{bundle}/vocabulary.safetensors")
+            for k in (1, 2, 3):
+                own = (*clip, "--k", str(k), "--window", str(WORDS_WINDOW * k))
+                yield Run(f"words-{short}{k}-{seed}", env, "shelm", seed, own)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -272,7 +286,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", default="cpu", help="torch device of all runs")
     parser.add_argument("--list", action="store_true", help="list the runs and whether they are finished")
     options = parse(parser, arguments, only="obstacles-cnn-0")
-    wanted = [run for run in (*runs(), *baselines(), *encoders()) if fnmatch(run.name, options.only)]
+    wanted = [run for run in (*runs(), *baselines(), *encoders(), *words()) if fnmatch(run.name, options.only)]
     if options.quick:
         wanted = [brief(run) for run in wanted]
     if options.list:

@@ -105,7 +105,7 @@ RUNS: dict[str, tuple[Sequence[Command], Read]] = {
     ),
     "conflation": (
         [("training.clip.conflation", ["--bundle", DOORS, "--env", S11, "--out", "runs/doors.json"])],
-        lambda: conflation.generated(files(doors="doors.json")),
+        lambda: conflation.pairs(files(doors="doors.json")),
     ),
     "robustness": (
         [

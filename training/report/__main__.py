@@ -1,8 +1,8 @@
 """Recreates every table and plot of the training results: `python -m training.report`.
 
 Reads the archives of docs/results/raw: the runs of training.study, the results of training.chance and training.probe, the
-evaluations of the CLIP models (clip, as in clips.py), of perturbed frames (robustness, as in robustness.py), of edited
-memories (word-edits, as in edits.py; what-if, as in what_if.py), of every start (traces) and with other CLIPs (encoders).
+evaluations of the CLIP models (clip, as in clips.py; conflation), of perturbed frames (robustness, as in robustness.py), of
+edited memories (word-edits, as in edits.py; what-if, as in what_if.py), of every start (traces) and other CLIPs (encoders).
 Writes plots/*.svg and the part of training.md and of the pages of these archives between the two markers; the rest is
 written by hand. Plots that the page before showed and this one does not are deleted. The same raw files give the same
 bytes. Failure policy: raw files that contradict the study, or a page without markers, end the command with the file named.
@@ -45,7 +45,6 @@ PAGES = {
     "degradation": degradation.degradation,
     "zero-shot": degradation.zero_shot,
     "prompts": prompts.generated,
-    "conflation": conflation.generated,
     "interpretability": predict.generated,
     "what-if": what_if.generated,
 }  # by archive
@@ -64,6 +63,8 @@ def main(arguments: list[str] | None = None) -> None:
         makers[page] = partial(baselines.generated, options.raw, plots)
     if (page := options.out / "encoders.md").exists():
         makers[page] = partial(encoders.generated, options.raw)
+    if (page := options.out / "conflation.md").exists():
+        makers[page] = partial(conflation.generated, options.raw)
     for name, tables_of in PAGES.items():
         if (page := options.out / f"{name}.md").exists():
             makers[page] = partial(_from_archive, options.raw / f"{name}.tar.xz", tables_of)

@@ -18,7 +18,7 @@ from training.report.raw import load
 
 S7, UNLOCK = "MiniGrid-MemoryS7-v0", "MiniGrid-Unlock-v0"
 STUDY = {run.name: run for run in study.runs()}
-RUNS = STUDY | {run.name: run for run in (*study.baselines(), *study.encoders())}
+RUNS = STUDY | {run.name: run for run in (*study.baselines(), *study.encoders(), *study.words())}
 SHELM, CNN = [1.0, 0.5, 0.75, 0.25, 1.0], [0.5, 0.25, 0.25]  # scores of the runs by seed
 LINES = ((2048, 0.9), (30_720, 0.5), (100_352, 0.8), (200_704, 0.7), (800_768, 1.0))  # steps, mean return
 
@@ -339,6 +339,20 @@ def test_what_clips_say_stands_beside_what_is_reached_with_them(folder: Path) ->
     assert row(goes, "key and ball with different words")[1:] == ["5", "1.00"]
     assert float(row(goes, "named right, all words")[2]) < 0.7
     assert f"- {study.S11}, short: seeds 0, 1, 2" in text
+
+
+def test_what_an_agent_reaches_stands_by_its_words_a_frame(folder: Path) -> None:
+    own = folder / "conflation.md"
+    own.write_text(f"By hand.\n{BEGIN}\n{END}\n")
+    for k, score in ((3, 0.75), (1, 0.25)):
+        write_run(folder / "runs", f"words-redblue{k}-0", score)
+    write_run(folder / "runs", "words-redblue1-1", 0.5)
+    main(["--raw", str(archived(folder)), "--out", str(folder)])
+    reached = section(own.read_text(), "What SHELM reaches on MiniGrid-RedBlueDoors-6x6-v0")
+    assert row(reached, "1")[1] == "2 (0, 1)"
+    assert row(reached, "3")[1] == "1 (0)"
+    assert reached.index("| 1 |") < reached.index("| 3 |")
+    assert "redblue1: seeds 2" in own.read_text()
 
 
 def test_what_probes_found_stands_in_a_table_for_each_environment(results: Path) -> None:
