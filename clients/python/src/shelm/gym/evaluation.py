@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shelm.gym.intervals import clustered, wilson
+from shelm.gym.intervals import clustered
+from shelm.shares import wilson
 
 ENDINGS = (".json", ".jsonl")
 UNEDITED = {"edit": "none"}
