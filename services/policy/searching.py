@@ -1,0 +1,163 @@
+"""`Searcher`: finds and compares episodes by what they saw, wherever they are.
+
+Contract: episodes that the index of the archive does not have are read one by one, the newest first, a bounded number for
+each page; then the index is asked. Each episode that is told was read where it is, and agrees with what was asked for. An
+episode that is archived between two pages may be found twice, and none that lasts is missed.
+
+Failure policy: STORE_UNAVAILABLE and ARCHIVE_UNAVAILABLE. An episode whose stored form is damaged is told apart.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import inf
+
+from services.policy.archive.archive import path_of
+from services.policy.archive.index import ArchiveIndex
+from services.policy.archive.reader import Episodes
+from services.protocol.archive import Indexed
+from services.protocol.queries import Comparison, EpisodeFilter, Found, Place, Search
+from services.protocol.search import check_place, place_token
+from services.protocol.values import EpisodeState
+from services.runtime.batching import outcome_of
+from services.runtime.errors import ServiceError
+from services.store.episodes import EpisodeStore
+from services.store.records import Numbered
+
+ARCHIVED = "a"  # begins tokens of pages from the archive; alone it is their beginning
+READ = 50  # histories at once
+ROUNDS = 10  # of READ episodes, whose words are looked at for one page
+STEPS = 20_000  # read for one page, after which no further round begins
+COMPARED, LOOKED = 1000, 10_000  # episodes in a comparison, of those not archived; those looked through for them
+PAGE = 500  # episodes
+Page = tuple[str, list[Found], list[ServiceError]]  # the token of the next, what was found, what is damaged
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """An episode that is meant, with its steps. seen: where it saw the words."""
+
+    state: EpisodeState
+    steps: Sequence[Numbered]
+    seen: Sequence[int]
+
+
+class Searcher:
+    """Searches one store and one archive."""
+
+    def __init__(self, store: EpisodeStore, episodes: Episodes, index: ArchiveIndex) -> None:
+        self._store, self._episodes, self._index = store, episodes, index
+
+    async def search(self, search: Search, token: str, size: int, *, tenant: str | None) -> Page:
+        """A page of the episodes that are meant. token: of an earlier page, or empty. tenant: as `EpisodeStore.page`."""
+        live, damaged = list[Found](), list[ServiceError]()
+        if not token.startswith(ARCHIVED):
+            place, live, damaged = await self._live(search, check_place(token), size, tenant)
+            if place:
+                return place_token(place), live, damaged
+            token = ARCHIVED
+        if not self._episodes.kept:
+            return "", live, damaged
+        if len(live) >= size:
+            return ARCHIVED, live, damaged
+        place = None if token == ARCHIVED else check_place(token, begins=ARCHIVED)
+        place, found = await self._archived(search, place, size - len(live), newest=True, tenant=tenant)
+        return place_token(place, begins=ARCHIVED), [*live, *found], damaged
+
+    async def archived(
+        self, wanted: EpisodeFilter, place: Place | None, size: int, *, newest: bool, tenant: str | None
+    ) -> tuple[Place | None, list[EpisodeState]]:
+        """Archived episodes that are meant, in order, after a place, and the place where to go on."""
+        place, found = await self._archived(Search(filter=wanted), place, size, newest=newest, tenant=tenant)
+        return place, [one.state for one in found]
+
+    async def compare(self, search: Search, limit: int, *, tenant: str | None) -> Comparison:
+        """Compares episodes that succeeded with those that failed; at most `limit` words, and as many transitions."""
+        wanted = replace(search.filter, reward=search.filter.reward or (-inf, inf))  # others have no outcome
+        others, partial, looked = list[Indexed](), False, 0
+        more, place = wanted.ended is not False, None
+        while more:
+            place, states = await self._store.index.page(wanted, place, PAGE, newest=True, tenant=tenant)
+            unknown, looked = await self._unknown(states), looked + len(states)
+            some = unknown[: COMPARED - len(others)]
+            read, damaged = await self._read_all(search, some)
+            others += [_indexed(one) for one in read]
+            more = place is not None and len(some) == len(unknown) and looked < LOOKED
+            partial = partial or len(some) < len(unknown) or bool(damaged)
+            partial = partial or any(isinstance(one, ServiceError) for one in states)
+        found = await self._index.compare(replace(search, filter=wanted), others, limit, tenant=tenant)
+        return replace(found, partial=partial or place is not None)
+
+    async def _live(
+        self, search: Search, place: Place | None, size: int, tenant: str | None
+    ) -> tuple[Place | None, list[Found], list[ServiceError]]:
+        """Episodes that are meant and that the index does not have, after a place, and the place where to go on."""
+        found, damaged, steps = list[Found](), list[ServiceError](), 0
+        for _ in range(ROUNDS):
+            left = size - len(found)
+            place, states = await self._store.index.page(
+                search.filter, place, min(READ, left) if search.of_words else left, newest=True, tenant=tenant
+            )
+            damaged += [one for one in states if isinstance(one, ServiceError)]
+            unknown = await self._unknown(states)
+            if search.of_words:
+                read, unreadable = await self._read_all(search, unknown)
+                damaged += unreadable
+                found += [Found(one.state, one.seen) for one in read]
+                steps += sum(one.committed + 1 for one in unknown)
+            else:
+                found += [Found(one, ()) for one in unknown]
+            if place is None or len(found) >= size or steps >= STEPS:
+                break
+        return place, found, damaged
+
+    async def _unknown(self, states: Sequence[EpisodeState | ServiceError]) -> list[EpisodeState]:
+        """Those that the index of the archive does not have."""
+        whole = [one for one in states if isinstance(one, EpisodeState)]
+        known = await self._index.known([one for one in whole if one.ended])
+        return [one for one in whole if one.episode_id not in known]
+
+    async def _read_all(self, search: Search, states: Sequence[EpisodeState]) -> tuple[list[Read], list[ServiceError]]:
+        """Those that saw what is asked for, and the errors of those that are damaged."""
+        read, damaged = list[Read](), list[ServiceError]()
+        for first in range(0, len(states), READ):
+            some = await asyncio.gather(*(outcome_of(self._read(search, one)) for one in states[first : first + READ]))
+            for one in some:
+                if isinstance(one, ServiceError) and one.reason == "EPISODE_DAMAGED":
+                    damaged.append(one)
+                elif isinstance(one, Exception):
+                    raise one
+                elif one:
+                    read.append(one)
+        return read, damaged
+
+    async def _read(self, search: Search, state: EpisodeState) -> Read | None:
+        begun, steps = await self._store.whole(state.episode_id)
+        if begun is None or not search.filter.fits(begun):
+            return None
+        seen = search.seen([(number, [word.text for word in step.words]) for number, step in steps])
+        return None if seen is None else Read(begun, steps, seen)
+
+    async def _archived(
+        self, search: Search, place: Place | None, size: int, *, newest: bool, tenant: str | None
+    ) -> tuple[Place | None, list[Found]]:
+        """Those that the index finds after a place, as the archive has them, and the place where to go on."""
+        found = list[Found]()
+        rows = await self._index.search(search, place, size, newest=newest, tenant=tenant)
+        for first in range(0, len(rows), READ):
+            some = rows[first : first + READ]
+            read = await asyncio.gather(*(self._episodes.archived(name) for _, name in some))
+            for (created, _), episode in zip(some, read, strict=True):
+                # Deleted meanwhile, or another one took its name: then that one is meant by it.
+                if episode is None or episode[0].created_us != created or not search.filter.fits(episode[0]):
+                    continue
+                state, begins, steps = episode
+                seen = search.seen([(begins + i, [word.text for word in one.words]) for i, one in enumerate(steps)])
+                if seen is not None:
+                    found.append(Found(state, seen))
+        return rows[-1] if len(rows) == size else None, found
+
+
+def _indexed(one: Read) -> Indexed:
+    first = one.steps[0][0] if one.steps else 0
+    return Indexed.of(path_of(one.state), one.state, first, [step for _, step in one.steps])
