@@ -114,7 +114,7 @@ def compare(segments: Segments, search: Search, others: Sequence[Indexed], limit
 
 
 def _score(good: int, bad: int) -> str:
-    """The score test's statistic of two shares, squared, but for a factor that all have; the number of episodes if all went alike."""
+    """The score test's statistic of two shares, squared, but for a common factor; a count where all episodes went alike."""
     if not good or not bad:
         return "g + b"
     together = f"((g + b) / {good + bad}.0)"
