@@ -23,8 +23,8 @@ from typing import Any
 from shelm import Client, Outcome, Remove, Replace, Swap
 from shelm.edits import Edit
 from shelm.gym import branch, minigrid_env
+from shelm.gym.intervals import wilson
 from shelm.gym.starts import start_of
-from shelm.shares import wilson
 from tqdm import tqdm
 
 from benchmarks.corridor import Played, agent_stub, frame_of, play, served_at

@@ -56,11 +56,11 @@ class Searcher:
             if place:
                 return place_token(place), live, damaged
             token = ARCHIVED
+        place = None if token == ARCHIVED else check_place(token, begins=ARCHIVED)
         if not self._episodes.kept:
             return "", live, damaged
         if len(live) >= size:
             return ARCHIVED, live, damaged
-        place = None if token == ARCHIVED else check_place(token, begins=ARCHIVED)
         place, found = await self._archived(search, place, size - len(live), newest=True, tenant=tenant)
         return place_token(place, begins=ARCHIVED), [*live, *found], damaged
 

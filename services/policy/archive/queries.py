@@ -7,7 +7,7 @@ Failure policy: as `services.policy.archive.segments`.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.policy.archive.segments import Segments
+from services.policy.archive.segments import Segments, View
 from services.protocol.archive import Indexed
 from services.protocol.queries import Comparison, Counted, Place, Search, SeenWord
 
@@ -67,7 +67,8 @@ def _seen(one: SeenWord) -> tuple[str, Any, Any, Any]:
 
 def known(segments: Segments, paths: Mapping[str, str]) -> set[str]:
     """What paths stand for, of those that the index has."""
-    rows = segments.query(lambda table: f"SELECT path FROM {table} WHERE path IN (SELECT unnest(?))", [list(paths)])
+    condition = "WHERE path IN (SELECT unnest(?))"
+    rows = segments.look(lambda view: view.rows(f"SELECT path FROM {view.table} {condition}", [list(paths)]))
     return {paths[path] for (path,) in rows}
 
 
@@ -79,11 +80,9 @@ def search(
     if place:
         where.add(f"(created, name) {'<' if newest else '>'} (?, ?)", *place)
     order = "DESC" if newest else "ASC"
-
-    def sql(table: str) -> str:
-        return f"SELECT created, name FROM {table} WHERE {where} ORDER BY created {order}, name {order} LIMIT {size}"
-
-    return [(created, name) for created, name in segments.query(sql, where.values)]
+    rest = f"WHERE {where} ORDER BY created {order}, name {order} LIMIT {size}"
+    rows = segments.look(lambda view: view.rows(f"SELECT created, name FROM {view.table} {rest}", where.values))
+    return [(created, name) for created, name in rows]
 
 
 def compare(segments: Segments, search: Search, others: Sequence[Indexed], limit: int, *, tenant: str | None) -> Comparison:
@@ -94,23 +93,23 @@ def compare(segments: Segments, search: Search, others: Sequence[Indexed], limit
     rewards, words = [one.reward for one in others], [one.words for one in others]
     values = [search.filter.success_above, *where.values, rewards, words]
 
-    def rows(table: str) -> str:
-        return f"""WITH chosen AS (SELECT reward > ? AS good, words FROM (
-            SELECT reward, words FROM {table} WHERE {where} UNION ALL
+    def work(view: View) -> Comparison:
+        chosen = f"""WITH chosen AS (SELECT reward > ? AS good, words FROM (
+            SELECT reward, words FROM {view.table} WHERE {where} UNION ALL
             SELECT unnest(?::DOUBLE[]) AS reward, unnest(?::VARCHAR[][][]) AS words))"""
+        total = "SELECT count(*) FILTER (good), count(*) FILTER (NOT good) FROM chosen"
+        ((good, bad),) = view.rows(f"{chosen} {total}", values)
 
-    total = "SELECT count(*) FILTER (good), count(*) FILTER (NOT good) FROM chosen"
-    ((good, bad),) = segments.query(lambda table: f"{rows(table)} {total}", values)
+        def counted(lists: str) -> list[Counted]:
+            sql = f"""SELECT seen, g, b FROM (
+                    SELECT seen, count(*) FILTER (good) AS g, count(*) FILTER (NOT good) AS b
+                    FROM (SELECT good, unnest({lists}) AS seen FROM chosen) GROUP BY seen)
+                ORDER BY {_score(good, bad)} DESC, g + b DESC, seen LIMIT {limit}"""
+            return [Counted(tuple(seen), g, b) for seen, g, b in view.rows(f"{chosen} {sql}", values)]
 
-    def counted(lists: str) -> list[Counted]:
-        sql = f"""SELECT seen, g, b FROM (
-                SELECT seen, count(*) FILTER (good) AS g, count(*) FILTER (NOT good) AS b
-                FROM (SELECT good, unnest({lists}) AS seen FROM chosen) GROUP BY seen)
-            ORDER BY {_score(good, bad)} DESC, g + b DESC, seen LIMIT {limit}"""
-        found = segments.query(lambda table: f"{rows(table)} {sql}", values)
-        return [Counted(tuple(seen), g, b) for seen, g, b in found]
+        return Comparison(good, bad, counted(_WORDS), counted(_TRANSITIONS), partial=False)
 
-    return Comparison(good, bad, counted(_WORDS), counted(_TRANSITIONS), partial=False)
+    return segments.look(work)
 
 
 def _score(good: int, bad: int) -> str:

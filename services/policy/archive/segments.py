@@ -46,6 +46,17 @@ COLUMNS = {  # as services.protocol.archive.Indexed has them
 _NONE = "SELECT " + ", ".join(f"NULL::{kind} AS {name}" for name, kind in COLUMNS.items()) + " WHERE false"
 
 
+class View:
+    """All rows at one time. table: what stands for them in a query."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, table: str) -> None:
+        self._cursor, self.table = cursor, table
+
+    def rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """The rows that a query finds. values: of its ?s."""
+        return self._cursor.execute(sql, list(values)).fetchall()
+
+
 class Segments:
     """The files of one folder, which is made if it is not there."""
 
@@ -62,9 +73,17 @@ class Segments:
             }
         )
 
-    def query(self, sql: Callable[[str], str], values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows that a query finds. sql: makes it, from what stands for the table of all rows; values: of its ?s."""
-        return self._tried(lambda table: self._db.cursor().execute(sql(table), list(values)).fetchall())
+    def look(self, work: Callable[["View"], Result]) -> Result:
+        """What some work finds in the rows as they are at one time; it may be repeated."""
+        for left in reversed(range(TRIES)):
+            try:
+                return work(View(self._db.cursor(), _table(self.files())))
+            except (duckdb.IOException, duckdb.InvalidInputException):  # replaced meanwhile, or damaged
+                if not left:
+                    raise
+                for file in self.files():
+                    self._read(file, "sum(hash(rows))")
+        raise AssertionError
 
     def paths(self) -> dict[str, Path]:
         """The path of each row, and the file that holds it."""
@@ -115,7 +134,7 @@ class Segments:
     def drop_named(self, names: Sequence[str]) -> None:
         """Replaces the files that have rows of these full names."""
         named = "WHERE name IN (SELECT unnest(?))"
-        if found := self.query(lambda table: f"SELECT path FROM {table} {named}", [list(names)]):
+        if found := self.look(lambda view: view.rows(f"SELECT path FROM {view.table} {named}", [list(names)])):
             self.drop([path for (path,) in found], self.paths())
 
     def merge(self) -> None:
@@ -140,17 +159,6 @@ class Segments:
             os.replace(part, self._folder / f"{time.time_ns():020}-{uuid.uuid4().hex[:8]}.parquet")
         finally:
             part.unlink(missing_ok=True)
-
-    def _tried(self, work: Callable[[str], Result]) -> Result:
-        for left in reversed(range(TRIES)):
-            try:
-                return work(_table(self.files()))
-            except (duckdb.IOException, duckdb.InvalidInputException):  # replaced meanwhile, or damaged
-                if not left:
-                    raise
-                for file in self.files():
-                    self._read(file, "sum(hash(rows))")
-        raise AssertionError
 
 
 def _size(file: Path) -> int:

@@ -23,8 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shelm.gym.intervals import clustered
-from shelm.shares import wilson
+from shelm.gym.intervals import clustered, wilson
 
 ENDINGS = (".json", ".jsonl")
 UNEDITED = {"edit": "none"}

@@ -11,7 +11,9 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
-from shelm.shares import NORMAL
+from shelm.shares import NORMAL, wilson
+
+__all__ = ["NORMAL", "Mean", "clustered", "student", "wilson"]
 
 
 class Mean(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from shelm.gym.evaluation import Played, content, out_file, tables, without_rows, write
-from shelm.shares import wilson
+from shelm.gym.intervals import wilson
 
 STARTS = "aabbc"
 
