@@ -1,7 +1,7 @@
 """`Searcher`: finds and compares episodes by what they saw, wherever they are.
 
-Contract: episodes that the index of the archive does not have are read one by one, the newest first, a bounded number for
-each page; then the index is asked. Each episode that is told was read where it is, and agrees with what was asked for. An
+Contract: for each page, episodes that the index of the archive does not have are read one by one, the newest first, a bounded
+number of them; and the index is asked for as many more as have room there. Each episode that is told was read where it is, and agrees with what was asked for. An
 episode that is archived between two pages may be found twice, and none that lasts is missed.
 
 Failure policy: STORE_UNAVAILABLE and ARCHIVE_UNAVAILABLE. An episode whose stored form is damaged is told apart.
@@ -17,14 +17,13 @@ from services.policy.archive.index import ArchiveIndex
 from services.policy.archive.reader import Episodes
 from services.protocol.archive import Indexed
 from services.protocol.queries import Comparison, EpisodeFilter, Found, Place, Search
-from services.protocol.search import check_place, place_token
+from services.protocol.search import Cursor, read_token, write_token
 from services.protocol.values import EpisodeState
 from services.runtime.batching import outcome_of
 from services.runtime.errors import ServiceError
 from services.store.episodes import EpisodeStore
 from services.store.records import Numbered
 
-ARCHIVED = "a"  # begins tokens of pages from the archive; alone it is their beginning
 READ = 50  # histories at once
 ROUNDS = 10  # of READ episodes, whose words are looked at for one page
 STEPS = 20_000  # read for one page, after which no further round begins
@@ -50,19 +49,17 @@ class Searcher:
 
     async def search(self, search: Search, token: str, size: int, *, tenant: str | None) -> Page:
         """A page of the episodes that are meant. token: of an earlier page, or empty. tenant: as `EpisodeStore.page`."""
-        live, damaged = list[Found](), list[ServiceError]()
-        if not token.startswith(ARCHIVED):
-            place, live, damaged = await self._live(search, check_place(token), size, tenant)
-            if place:
-                return place_token(place), live, damaged
-            token = ARCHIVED
-        place = None if token == ARCHIVED else check_place(token, begins=ARCHIVED)
+        live, archived = read_token(token)
+        found, damaged = list[Found](), list[ServiceError]()
+        if not live.done:
+            place, found, damaged = await self._live(search, live.place, size, tenant)
+            live = Cursor(place, done=place is None)
         if not self._episodes.kept:
-            return "", live, damaged
-        if len(live) >= size:
-            return ARCHIVED, live, damaged
-        place, found = await self._archived(search, place, size - len(live), newest=True, tenant=tenant)
-        return place_token(place, begins=ARCHIVED), [*live, *found], damaged
+            archived = Cursor(done=True)
+        elif not archived.done and len(found) < size:
+            place, more = await self._archived(search, archived.place, size - len(found), newest=True, tenant=tenant)
+            found, archived = [*found, *more], Cursor(place, done=place is None)
+        return write_token(live, archived), found, damaged
 
     async def archived(
         self, wanted: EpisodeFilter, place: Place | None, size: int, *, newest: bool, tenant: str | None

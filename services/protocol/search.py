@@ -5,6 +5,7 @@ Failure policy: INVALID_ARGUMENT with the path of the field, what was expected a
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from math import inf, isfinite, isnan
 from typing import Any
 
@@ -21,6 +22,7 @@ MOST_WORDS = 16
 FOUND, COMPARED = 50, 20  # where the caller names no number
 TEXT = 200  # characters
 LATEST = 2**62  # microseconds
+DONE = "-"  # in a token: nothing is left there
 ORDERED = re.compile(r"(\d{1,17}):(.+)")
 _States = {agent_pb2.EPISODE_STATE_RUNNING: False, agent_pb2.EPISODE_STATE_ENDED: True}
 _Outcomes = {agent_pb2.EPISODE_OUTCOME_SUCCEEDED: True, agent_pb2.EPISODE_OUTCOME_FAILED: False}
@@ -102,19 +104,48 @@ def _word(message: agent_pb2.SeenWord, field: str) -> SeenWord:
     return SeenWord(message.word, first, last)
 
 
-def check_place(token: str, *, begins: str = "") -> Place | None:
-    """A place in an order that an earlier page gave; None for an empty token. begins: what stands before it."""
+def check_place(token: str) -> Place | None:
+    """A place in an order that an earlier page gave; None for an empty token."""
     if not token:
         return None
-    found = ORDERED.fullmatch(token.removeprefix(begins)) if token.startswith(begins) else None
+    found = ORDERED.fullmatch(token)
     if not found or not FULL_NAME.fullmatch(found[2]):
         raise invalid("page_token", f"expected next_page_token of an earlier page of this order, got {token[:40]!r}")
     return int(found[1]), found[2]
 
 
-def place_token(place: Place | None, *, begins: str = "") -> str:
+def place_token(place: Place | None) -> str:
     """The reverse."""
-    return f"{begins}{place[0]}:{place[1]}" if place else ""
+    return f"{place[0]}:{place[1]}" if place else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a search has come in one of two orders. place: of the last episode; None at the beginning."""
+
+    place: Place | None = None
+    done: bool = False
+
+
+def read_token(token: str) -> tuple[Cursor, Cursor]:
+    """How far a search has come among the episodes that are not archived, and among those that are; empty: it begins."""
+    if not token:
+        return Cursor(), Cursor()
+    live, slash, archived = token.partition("/")
+    if not slash:
+        raise invalid("page_token", f"expected next_page_token of an earlier page of this search, got {token[:40]!r}")
+    return _cursor(live), _cursor(archived)
+
+
+def _cursor(part: str) -> Cursor:
+    return Cursor(done=True) if part == DONE else Cursor(check_place(part))
+
+
+def write_token(live: Cursor, archived: Cursor) -> str:
+    """The reverse; empty where nothing is left."""
+    if live.done and archived.done:
+        return ""
+    return "/".join(DONE if one.done else place_token(one.place) for one in (live, archived))
 
 
 def found_message(found: Found) -> agent_pb2.FoundEpisode:

@@ -37,7 +37,7 @@ ARCHIVED = b"\x18\x01"  # ListEpisodesRequest.archived
 GOOD = (
     "fuzz",
     "17:fuzz",
-    "a17:fuzz",
+    "-/17:fuzz",
     "fuzz:ended",
     "fuzz@acme",
     "minigrid-memory",

@@ -79,7 +79,7 @@ def valid() -> list[tuple[str, str, Message]]:
         ("policy", AGENT + "ListEpisodes", pb.ListEpisodesRequest(page_size=5, archived=True)),
         ("policy", AGENT + "ListEpisodes", pb.ListEpisodesRequest(order=pb.EPISODE_ORDER_NEWEST, filter=wanted)),
         ("policy", AGENT + "ListEpisodes", pb.ListEpisodesRequest(archived=True, filter=wanted, page_token="17:fuzz")),
-        ("policy", AGENT + "SearchEpisodes", pb.SearchEpisodesRequest(filter=wanted, saw=[seen], page_token="a17:fuzz")),
+        ("policy", AGENT + "SearchEpisodes", pb.SearchEpisodesRequest(filter=wanted, saw=[seen], page_token="-/17:fuzz")),
         ("policy", AGENT + "CompareOutcomes", pb.CompareOutcomesRequest(filter=wanted, not_saw=[seen], limit=3)),
         ("policy", AGENT + "GetMemory", pb.GetMemoryRequest(episode_id=name, from_step=1, limit=3)),
         ("policy", AGENT + "WatchMemory", pb.WatchMemoryRequest(episode_id=name, from_step=1, signs_of_life=True)),

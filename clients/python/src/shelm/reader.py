@@ -81,8 +81,9 @@ class Reader:
     def search_episodes(
         self, saw: Sequence[AnySeen] = (), *, not_saw: Sequence[AnySeen] = (), where: EpisodeFilter = EVERY
     ) -> Iterator[FoundEpisode]:
-        """Yields the episodes that saw all words of `saw` and none of `not_saw`, at most 16 of each: those that have not
-        expired, then those that the server's archive alone has, each part the newest first.
+        """Yields the episodes that saw all words of `saw` and none of `not_saw`, at most 16 of each.
+
+        Page by page, those that the server's archive does not have yet come before those that it has, either the newest first.
         """
         request = agent_pb2.SearchEpisodesRequest(
             filter=filter_message(where),

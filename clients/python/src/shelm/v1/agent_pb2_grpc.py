@@ -185,8 +185,8 @@ class AgentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SearchEpisodes(self, request, context):
-        """Finds episodes by what they saw and how they went, those that have not expired first, then those that the archive alone has,
-        each part the newest first. An episode that expires while pages are read may be found in both.
+        """Finds episodes by what they saw and how they went. On each page those that the archive does not have yet come first, then those
+        that it has; either kind the newest first, from page to page. An episode that is archived meanwhile may be found twice.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
