@@ -1,8 +1,8 @@
 """`Searcher`: finds and compares episodes by what they saw, wherever they are.
 
-Contract: for each page, episodes that the index of the archive does not have are read one by one, the newest first, a bounded
-number of them; and the index is asked for as many more as have room there. Each episode that is told was read where it is, and agrees with what was asked for. An
-episode that is archived between two pages may be found twice, and none that lasts is missed.
+Contract: for each page episodes that the index of the archive does not have are read one by one, the newest first, a bounded
+number of them; and the index is asked for as many more as have room there. Each episode that is told was read where it is,
+and agrees with what was asked for. One that is archived between two pages may be found twice, and none that lasts is missed.
 
 Failure policy: STORE_UNAVAILABLE and ARCHIVE_UNAVAILABLE. An episode whose stored form is damaged is told apart.
 """
@@ -52,7 +52,7 @@ class Searcher:
         live, archived = read_token(token)
         found, damaged = list[Found](), list[ServiceError]()
         if not live.done:
-            place, found, damaged = await self._live(search, live.place, size, tenant)
+            place, found, damaged = await self._live(search, live.place, archived, size, tenant)
             live = Cursor(place, done=place is None)
         if not self._episodes.kept:
             archived = Cursor(done=True)
@@ -75,7 +75,7 @@ class Searcher:
         more, place = wanted.ended is not False, None
         while more:
             place, states = await self._store.index.page(wanted, place, PAGE, newest=True, tenant=tenant)
-            unknown, looked = await self._unknown(states), looked + len(states)
+            unknown, looked = await self._unknown(states, Cursor()), looked + len(states)
             some = unknown[: COMPARED - len(others)]
             read, damaged = await self._read_all(search, some)
             others += [_indexed(one) for one in read]
@@ -86,9 +86,12 @@ class Searcher:
         return replace(found, partial=partial or place is not None)
 
     async def _live(
-        self, search: Search, place: Place | None, size: int, tenant: str | None
+        self, search: Search, place: Place | None, archived: Cursor, size: int, tenant: str | None
     ) -> tuple[Place | None, list[Found], list[ServiceError]]:
-        """Episodes that are meant and that the index does not have, after a place, and the place where to go on."""
+        """Episodes that are meant and that the index will not find, after a place, and the place where to go on.
+
+        archived: how far the search has come in the archive.
+        """
         found, damaged, steps = list[Found](), list[ServiceError](), 0
         for _ in range(ROUNDS):
             left = size - len(found)
@@ -96,7 +99,7 @@ class Searcher:
                 search.filter, place, min(READ, left) if search.of_words else left, newest=True, tenant=tenant
             )
             damaged += [one for one in states if isinstance(one, ServiceError)]
-            unknown = await self._unknown(states)
+            unknown = await self._unknown(states, archived)
             if search.of_words:
                 read, unreadable = await self._read_all(search, unknown)
                 damaged += unreadable
@@ -108,10 +111,10 @@ class Searcher:
                 break
         return place, found, damaged
 
-    async def _unknown(self, states: Sequence[EpisodeState | ServiceError]) -> list[EpisodeState]:
-        """Those that the index of the archive does not have."""
+    async def _unknown(self, states: Sequence[EpisodeState | ServiceError], archived: Cursor) -> list[EpisodeState]:
+        """Those that the index of the archive does not have, or may have got after the search was there."""
         whole = [one for one in states if isinstance(one, EpisodeState)]
-        known = await self._index.known([one for one in whole if one.ended])
+        known = await self._index.known([one for one in whole if one.ended and not archived.passed(_place(one))])
         return [one for one in whole if one.episode_id not in known]
 
     async def _read_all(self, search: Search, states: Sequence[EpisodeState]) -> tuple[list[Read], list[ServiceError]]:
@@ -153,6 +156,10 @@ class Searcher:
                 if seen is not None:
                     found.append(Found(state, seen))
         return rows[-1] if len(rows) == size else None, found
+
+
+def _place(state: EpisodeState) -> Place:
+    return state.created_us, state.episode_id
 
 
 def _indexed(one: Read) -> Indexed:

@@ -126,6 +126,10 @@ class Cursor:
     place: Place | None = None
     done: bool = False
 
+    def passed(self, place: Place) -> bool:
+        """Whether the search, which goes from the newest on, has been at a place."""
+        return self.done or (self.place is not None and place >= self.place)
+
 
 def read_token(token: str) -> tuple[Cursor, Cursor]:
     """How far a search has come among the episodes that are not archived, and among those that are; empty: it begins."""

@@ -83,7 +83,7 @@ class Reader:
     ) -> Iterator[FoundEpisode]:
         """Yields the episodes that saw all words of `saw` and none of `not_saw`, at most 16 of each.
 
-        Page by page, those that the server's archive does not have yet come before those that it has, either the newest first.
+        On each page those that the server's archive lacks yet come before those that it has, either kind the newest first.
         """
         request = agent_pb2.SearchEpisodesRequest(
             filter=filter_message(where),

@@ -186,7 +186,7 @@ class AgentServiceServicer(object):
 
     def SearchEpisodes(self, request, context):
         """Finds episodes by what they saw and how they went. On each page those that the archive does not have yet come first, then those
-        that it has; either kind the newest first, from page to page. An episode that is archived meanwhile may be found twice.
+        that it has; either kind the newest first, from page to page. One that ended lately may be found twice: Episode.incarnation tells.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
