@@ -1,8 +1,8 @@
 """Finding episodes among many: `python -m benchmarks.search [--json FILE] [--quick]`.
 
 Writes synthetic episodes into an archive in a folder, makes the index of it, begins others in a Redis through
-`EpisodeStore`, some of which end, and starts a server on both. Then one client asks, one question after the other, through the
-public API. An episode has STEPS steps of one word, drawn from WORDS words whose frequency falls as 1 / rank; half of the
+`EpisodeStore`, some of which end, and starts a server on both. Then one client asks, one question after the other, through
+the public API. An episode has STEPS steps of one word, drawn from WORDS words whose frequency falls as 1 / rank; half of the
 archived ones succeed, and those saw `clue` twice as often.
 
 `index` has what is stored: bytes in Redis, of the index (MEMORY USAGE of its keys) and in all, of the archive and of the
@@ -39,7 +39,7 @@ from services.store.episodes import EpisodeStore, new_episode
 from services.store.keys import INDEX
 from services.store.redis import connect_redis
 
-ARCHIVED, LIVE, ENDED, ROUNDS = 100_000, 50_000, 2_000, 50
+ARCHIVED, LIVE, ENDED, ROUNDS = 100_000, 50_000, 2_000, 30
 QUICK = (600, 300, 30, 3)
 STEPS, LIVE_STEPS, WORDS = 20, 3, 200
 PAGE, SETTLE = 50, 600.0  # episodes; seconds

@@ -25,7 +25,8 @@ async def read_body(request: Request, message: M, *, example: str, needs: str = 
         if len(body) > MOST_BYTES:
             raise invalid("body", f"expected at most {MOST_BYTES:,} bytes, got more")
     try:
-        value = json.loads(body)
+        if not isinstance(value := json.loads(body), dict):
+            raise TypeError("no object")
         return ParseDict({needs: value[needs]} if needs else value, message, max_recursion_depth=DEPTH)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError, ParseError) as error:
         problem = f"{type(error).__name__}: {error}"[:200]

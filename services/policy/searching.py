@@ -25,8 +25,8 @@ from services.store.episodes import EpisodeStore
 from services.store.records import Numbered
 
 READ = 50  # histories at once
-ROUNDS = 10  # of READ episodes, whose words are looked at for one page
-STEPS = 20_000  # read for one page, after which no further round begins
+LOOK, ROUNDS = 250, 4  # episodes at once, and how often for one page, most of which the index may have
+HISTORIES, STEPS = 500, 20_000  # read for one page, after which no more are
 COMPARED, LOOKED = 1000, 10_000  # episodes in a comparison, of those not archived; those looked through for them
 PAGE = 500  # episodes
 Page = tuple[str, list[Found], list[ServiceError]]  # the token of the next, what was found, what is damaged
@@ -77,7 +77,7 @@ class Searcher:
             place, states = await self._store.index.page(wanted, place, PAGE, newest=True, tenant=tenant)
             unknown, looked = await self._unknown(states, Cursor()), looked + len(states)
             some = unknown[: COMPARED - len(others)]
-            read, damaged = await self._read_all(search, some)
+            read, damaged = await self._read_all(search, some, steps=True)
             others += [_indexed(one) for one in read]
             more = place is not None and len(some) == len(unknown) and looked < LOOKED
             partial = partial or len(some) < len(unknown) or bool(damaged)
@@ -92,22 +92,24 @@ class Searcher:
 
         archived: how far the search has come in the archive.
         """
-        found, damaged, steps = list[Found](), list[ServiceError](), 0
+        found, damaged, histories, steps = list[Found](), list[ServiceError](), 0, 0
         for _ in range(ROUNDS):
-            left = size - len(found)
-            place, states = await self._store.index.page(
-                search.filter, place, min(READ, left) if search.of_words else left, newest=True, tenant=tenant
-            )
-            damaged += [one for one in states if isinstance(one, ServiceError)]
+            count = LOOK if search.of_words else size - len(found)
+            place, states = await self._store.index.page(search.filter, place, count, newest=True, tenant=tenant)
             unknown = await self._unknown(states, archived)
-            if search.of_words:
-                read, unreadable = await self._read_all(search, unknown)
+            for first in range(0, len(unknown), READ):
+                some = unknown[first : first + READ]
+                read, unreadable = await self._read_all(search, some)
                 damaged += unreadable
-                found += [Found(one.state, one.seen) for one in read]
-                steps += sum(one.committed + 1 for one in unknown)
-            else:
-                found += [Found(one, ()) for one in unknown]
-            if place is None or len(found) >= size or steps >= STEPS:
+                for one in read:
+                    found.append(Found(one.state, one.seen))
+                    if len(found) == size:
+                        return _place(one.state), found, damaged
+                histories, steps = histories + len(some), steps + sum(one.committed + 1 for one in some)
+                if search.of_words and (histories >= HISTORIES or steps >= STEPS):
+                    return _place(some[-1]), found, damaged
+            damaged += [one for one in states if isinstance(one, ServiceError)]
+            if place is None:
                 break
         return place, found, damaged
 
@@ -117,8 +119,12 @@ class Searcher:
         known = await self._index.known([one for one in whole if one.ended and not archived.passed(_place(one))])
         return [one for one in whole if one.episode_id not in known]
 
-    async def _read_all(self, search: Search, states: Sequence[EpisodeState]) -> tuple[list[Read], list[ServiceError]]:
-        """Those that saw what is asked for, and the errors of those that are damaged."""
+    async def _read_all(
+        self, search: Search, states: Sequence[EpisodeState], *, steps: bool = False
+    ) -> tuple[list[Read], list[ServiceError]]:
+        """Those that saw what is asked for, and the errors of those that are damaged. steps: whether they are needed."""
+        if not search.of_words and not steps:
+            return [Read(one, (), ()) for one in states], []
         read, damaged = list[Read](), list[ServiceError]()
         for first in range(0, len(states), READ):
             some = await asyncio.gather(*(outcome_of(self._read(search, one)) for one in states[first : first + READ]))
@@ -133,7 +139,7 @@ class Searcher:
 
     async def _read(self, search: Search, state: EpisodeState) -> Read | None:
         begun, steps = await self._store.whole(state.episode_id)
-        if begun is None or not search.filter.fits(begun):
+        if begun is None or begun.incarnation != state.incarnation or not search.filter.fits(begun):
             return None
         seen = search.seen([(number, [word.text for word in step.words]) for number, step in steps])
         return None if seen is None else Read(begun, steps, seen)

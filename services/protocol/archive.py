@@ -4,6 +4,7 @@ import gzip
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from google.protobuf.message import DecodeError
 
@@ -26,6 +27,9 @@ def pack_episode(state: EpisodeState, first: int, steps: Sequence[CommittedStep]
         branch=branch_record(state.branch) if state.branch else None,
     )
     return gzip.compress(message.SerializeToString(deterministic=True), compresslevel=6, mtime=0)
+
+
+BETWEEN = "\x1f"  # which no word holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,17 @@ class Indexed:
         return {
             **{"path": self.path, "name": self.name, "episode": episode, "tenant": tenant, "agent": self.agent},
             **{"digest": self.digest, "created": self.created_us, "updated": self.updated_us, "reward": self.reward},
-            **{"first": self.first, "words": self.words},
+            **{"first": self.first, "words": self.words, "seen": self.seen(), "pairs": self.pairs()},
         }
+
+    def seen(self) -> list[str]:
+        """The words that any step saw, each once."""
+        return sorted({word for words in self.words for word in words})
+
+    def pairs(self) -> list[str]:
+        """The words of any step with those of the next, each pair once, with a BETWEEN between them."""
+        steps = pairwise(self.words)
+        return sorted({f"{word}{BETWEEN}{after}" for words, next_words in steps for word in words for after in next_words})
 
 
 def _unpacked(data: bytes) -> episode_pb2.ArchivedEpisode:

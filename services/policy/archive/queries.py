@@ -8,13 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.policy.archive.segments import Segments, View
-from services.protocol.archive import Indexed
+from services.protocol.archive import BETWEEN, Indexed
 from services.protocol.queries import Comparison, Counted, Place, Search, SeenWord
-
-# Of the words of consecutive steps; steps are numbered from 1 on there.
-_WORDS = "list_transform(list_distinct(flatten(words)), lambda w: [w])"
-_TRANSITIONS = """list_distinct(flatten(list_transform(range(1, len(words)), lambda i:
-    flatten(list_transform(words[i], lambda a: list_transform(words[i + 1], lambda b: [a, b]))))))"""
 
 
 class Where:
@@ -58,11 +53,13 @@ def meant(search: Search, tenant: str | None) -> Where:
     return where
 
 
-def _seen(one: SeenWord) -> tuple[str, Any, Any, Any]:
-    """Whether the steps that count saw a word."""
+def _seen(one: SeenWord) -> tuple[Any, ...]:
+    """Whether the steps that count saw a word; first, whether any did, which is known of each episode."""
+    if not one.first and one.last is None:
+        return "list_contains(seen, ?)", one.word
     last = 2**53 if one.last is None else one.last
     counting = "words[greatest(?::BIGINT - first, 0) + 1 : greatest(?::BIGINT - first + 1, 0)]"
-    return f"list_contains(flatten({counting}), ?)", one.first, last, one.word
+    return f"list_contains(seen, ?) AND list_contains(flatten({counting}), ?)", one.word, one.first, last, one.word
 
 
 def known(segments: Segments, paths: Mapping[str, str]) -> set[str]:
@@ -90,24 +87,24 @@ def compare(segments: Segments, search: Search, others: Sequence[Indexed], limit
     where = meant(search, tenant)
     where.add("reward IS NOT NULL")
     where.add("path NOT IN (SELECT unnest(?::VARCHAR[]))", [one.path for one in others])
-    rewards, words = [one.reward for one in others], [one.words for one in others]
-    values = [search.filter.success_above, *where.values, rewards, words]
+    beside = [[one.reward for one in others], [one.seen() for one in others], [one.pairs() for one in others]]
+    values = [search.filter.success_above, *where.values, *beside]
 
     def work(view: View) -> Comparison:
-        chosen = f"""WITH chosen AS (SELECT reward > ? AS good, words FROM (
-            SELECT reward, words FROM {view.table} WHERE {where} UNION ALL
-            SELECT unnest(?::DOUBLE[]) AS reward, unnest(?::VARCHAR[][][]) AS words))"""
+        chosen = f"""WITH chosen AS (SELECT reward > ? AS good, seen, pairs FROM (
+            SELECT reward, seen, pairs FROM {view.table} WHERE {where} UNION ALL
+            SELECT unnest(?::DOUBLE[]) AS reward, unnest(?::VARCHAR[][]) AS seen, unnest(?::VARCHAR[][]) AS pairs))"""
         total = "SELECT count(*) FILTER (good), count(*) FILTER (NOT good) FROM chosen"
         ((good, bad),) = view.rows(f"{chosen} {total}", values)
 
-        def counted(lists: str) -> list[Counted]:
-            sql = f"""SELECT seen, g, b FROM (
-                    SELECT seen, count(*) FILTER (good) AS g, count(*) FILTER (NOT good) AS b
-                    FROM (SELECT good, unnest({lists}) AS seen FROM chosen) GROUP BY seen)
-                ORDER BY {_score(good, bad)} DESC, g + b DESC, seen LIMIT {limit}"""
-            return [Counted(tuple(seen), g, b) for seen, g, b in view.rows(f"{chosen} {sql}", values)]
+        def counted(column: str) -> list[Counted]:
+            sql = f"""SELECT one, g, b FROM (
+                    SELECT one, count(*) FILTER (good) AS g, count(*) FILTER (NOT good) AS b
+                    FROM (SELECT good, unnest({column}) AS one FROM chosen) GROUP BY one)
+                ORDER BY {_score(good, bad)} DESC, g + b DESC, one LIMIT {limit}"""
+            return [Counted(tuple(one.split(BETWEEN)), g, b) for one, g, b in view.rows(f"{chosen} {sql}", values)]
 
-        return Comparison(good, bad, counted(_WORDS), counted(_TRANSITIONS), partial=False)
+        return Comparison(good, bad, counted("seen"), counted("pairs"), partial=False)
 
     return segments.look(work)
 

@@ -42,6 +42,8 @@ COLUMNS = {  # as services.protocol.archive.Indexed has them
     "reward": "DOUBLE",
     "first": "BIGINT",
     "words": "VARCHAR[][]",
+    "seen": "VARCHAR[]",
+    "pairs": "VARCHAR[]",
 }
 _NONE = "SELECT " + ", ".join(f"NULL::{kind} AS {name}" for name, kind in COLUMNS.items()) + " WHERE false"
 
