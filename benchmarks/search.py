@@ -254,9 +254,9 @@ def main() -> None:
     archived, live, ended, rounds = QUICK if given.quick else (ARCHIVED, LIVE, ENDED, ROUNDS)
     with tempfile.TemporaryDirectory() as folder:
         result = measure(Path(folder), archived, live, ended, given.rounds or rounds)
-    print(table([result["index"]]))
-    print(table(result["questions"]))
-    write(result, given.json)
+        print(table([result["index"]]))
+        print(table(result["questions"]))
+        write(result, given.json)  # first: deleting so many files takes minutes on some disks
 
 
 if __name__ == "__main__":

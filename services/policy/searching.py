@@ -28,7 +28,7 @@ READ = 50  # histories at once
 LOOK, ROUNDS = 250, 4  # episodes at once, and how often for one page, most of which the index may have
 HISTORIES, STEPS = 500, 20_000  # read for one page, after which no more are
 COMPARED, LOOKED = 1000, 10_000  # episodes in a comparison, of those not archived; those looked through for them
-PAGE = 500  # episodes
+PAGE = 1000  # episodes that a comparison looks through at once
 Page = tuple[str, list[Found], list[ServiceError]]  # the token of the next, what was found, what is damaged
 
 

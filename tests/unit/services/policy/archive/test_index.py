@@ -203,6 +203,7 @@ async def test_what_was_deleted_by_whomever_is_in_no_file_of_the_index(
     archive.delete("here")
     index.remove("here")
     await asyncio.to_thread(index.flush)
+    assert await found(index) == ["kept", "here-too", "elsewhere"]
     archive.delete("elsewhere")  # by another process, or by a rule of a bucket
     index.refresh()
     assert await found(index) == ["kept", "here-too"]
