@@ -233,11 +233,34 @@ def scale_plan() -> Iterable[Row]:
         yield f"{row['episodes']:,}", cores, f"{math.ceil(row['cores'] / 4):,}", redis_size, aof, slots, paper
 
 
+def search_stored() -> Iterable[Row]:
+    """What finding episodes stores."""
+    yield "", "bytes per episode"
+    stored = read("search")["index"]
+    yield "index in Redis", number(stored["redis_bytes_per_episode"])
+    yield "a file of the archive", number(stored["archive_bytes_per_episode"])
+    yield "index of the archive, Parquet", number(stored["parquet_bytes_per_episode"])
+
+
+def search_questions() -> Iterable[Row]:
+    """How long questions take."""
+    yield "question", "episodes found", "p50 ms", "p99 ms", "commands of Redis"
+    for row in read("search")["questions"]:
+        yield (
+            row["question"],
+            f"{row['found']:,}",
+            number(row["p50_ms"]),
+            number(row["p99_ms"]),
+            f"{row['redis_commands']:,}",
+        )
+
+
 TABLES: dict[str, Callable[[], Iterable[Row]]] = {
     one.__name__: one
     for one in (
         *(reference, reference_windows, load, load_triton, load_many, open_loop, peers, overhead, stages),
-        *(rebuild, capacity, scale_homes, scale_plan, training, agreement, gpu_engines, gpu_fast_paths, gpu_services),
+        *(rebuild, capacity, scale_homes, scale_plan, search_stored, search_questions, training, agreement),
+        *(gpu_engines, gpu_fast_paths, gpu_services),
     )
 }
 

@@ -7,6 +7,7 @@ Contract: read-only. Every /api request uses the viewer's own token; nothing is 
   /api/agents                               all agents
   /api/episodes                             the list, as events: listing.py
   /api/archive?after=                       a page of archived episodes
+  /api/list, /api/search, /api/compare      POST: episodes by filter and words, searching.py; with the header X-Shelm-Page
   /api/episodes/{id}                        one episode
   /api/episodes/{id}/memory?from=&limit=    steps
   /api/episodes/{id}/live?from=             steps as they are committed, as events: events.py
@@ -38,6 +39,7 @@ from services.inspector.convert import agent_json, episode_json, explanation_jso
 from services.inspector.errors import error_response, internal_error
 from services.inspector.events import episode_events
 from services.inspector.listing import Listings
+from services.inspector.searching import compare_json, list_json, read_compare, read_list, read_search, search_json
 from services.inspector.security import OpenApiGuard, SecurityHeaders, authorization_of, check_meant, check_own_site
 from services.inspector.settings import InspectorSettings
 from services.inspector.watching import Watches
@@ -50,6 +52,7 @@ STATIC = Path(__file__).parent / "static"
 ARCHIVE_PAGE = 50  # episodes
 SEND_TIMEOUT = 30.0  # seconds
 EXPLAIN_TIMEOUT = 120.0  # seconds; an explanation runs the memory many times
+SEARCH_TIMEOUT = 30.0  # seconds; a search may wait for others
 NO_FRAME = ("RECORDING_OFF", "FRAME_NOT_RECORDED", "UNIMPLEMENTED", "STEP_TOO_OLD")
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -80,6 +83,24 @@ class Inspector:
         wanted = agent_pb2.ListEpisodesRequest(page_size=ARCHIVE_PAGE, page_token=token, archived=True)
         reply = await self._api.call("ListEpisodes", wanted, await self._viewer(request))
         return _json({"episodes": [episode_json(one) for one in reply.episodes], "next": reply.next_page_token})
+
+    async def filtered(self, request: Request) -> Response:
+        """Returns a page of the episodes that agree with a filter."""
+        check_meant(request)
+        viewer, wanted = await self._viewer(request), await read_list(request)
+        return _json(list_json(await self._api.call("ListEpisodes", wanted, viewer)))
+
+    async def search(self, request: Request) -> Response:
+        """Returns a page of the episodes that saw some words."""
+        check_meant(request)
+        viewer, wanted = await self._viewer(request), await read_search(request)
+        return _json(search_json(await self._api.call("SearchEpisodes", wanted, viewer, within=SEARCH_TIMEOUT)))
+
+    async def compare(self, request: Request) -> Response:
+        """Returns how episodes that succeeded differ from those that failed."""
+        check_meant(request)
+        viewer, wanted = await self._viewer(request), await read_compare(request)
+        return _json(compare_json(await self._api.call("CompareOutcomes", wanted, viewer, within=SEARCH_TIMEOUT)))
 
     async def episode(self, request: Request) -> Response:
         """Returns one episode."""
@@ -166,6 +187,9 @@ def create_app(settings: InspectorSettings) -> ASGIApp:
         Route("/api/agents", inspector.agents),
         Route("/api/episodes", inspector.list_live),
         Route("/api/archive", inspector.archive),
+        Route("/api/list", inspector.filtered, methods=["POST"]),
+        Route("/api/search", inspector.search, methods=["POST"]),
+        Route("/api/compare", inspector.compare, methods=["POST"]),
         Route(one, inspector.episode),
         Route(f"{one}/memory", inspector.memory),
         Route(f"{one}/live", inspector.live),

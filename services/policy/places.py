@@ -70,13 +70,15 @@ def episode_of(folder: str) -> str:
     return folder.replace("%2E", ".", 1) if folder.startswith("%2E") else folder
 
 
-async def reached(work: Callable[[], Result], name: str, reason: ErrorReason, *, doing: str = "") -> Result:
+async def reached(
+    work: Callable[[], Result], name: str, reason: ErrorReason, *, doing: str = "", threads: ThreadPoolExecutor = _THREADS
+) -> Result:
     """Runs blocking work on a place in a thread; raises `reason`, retryable, for whatever it raises.
 
-    name: of the place, for the caller. doing: what was tried, for the log.
+    name: of the place, for the caller. doing: what was tried, for the log. threads: of these.
     """
     try:
-        return await asyncio.get_running_loop().run_in_executor(_THREADS, copy_context().run, work)
+        return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, work)
     except Exception as error:  # S3's client raises many kinds
         log.warning("%s cannot be reached: %s", doing or name, type(error).__name__, exc_info=error)
         raise failure(reason, f"{name} cannot be reached; retry later", retry_after=1.0) from error
@@ -131,6 +133,10 @@ class Place:
         return {
             path.removeprefix(f"{self._root}/"): (self._written(info), self.room(int(info["size"]))) for path, info in found
         }
+
+    def paths(self) -> list[str]:
+        """Paths of all files."""
+        return [path.removeprefix(f"{self._root}/") for path in self._files.find(self._root)]
 
     def room(self, size: int) -> int:
         """The bytes that a file of this size takes: whole blocks of a disk, or what it has in a bucket."""

@@ -11,6 +11,7 @@ from services.policy.admission import Admission
 from services.policy.agents import Agents, load_served
 from services.policy.archive.archive import Archive
 from services.policy.archive.archiver import Archiver
+from services.policy.archive.index import ArchiveIndex
 from services.policy.archive.reader import Episodes
 from services.policy.branching import Brancher
 from services.policy.computation import Backends, make_computation
@@ -20,6 +21,7 @@ from services.policy.explain.what_if import WhatIf
 from services.policy.recording.frames import Frames
 from services.policy.recording.recorder import Recorder
 from services.policy.recording.recordings import Recordings
+from services.policy.searching import Searcher
 from services.policy.service import SCOPES, AgentServicer, most_under_way
 from services.policy.settings import PolicyServerSettings
 from services.protocol.picture_file import largest_file
@@ -30,6 +32,7 @@ from services.runtime.slices import Slices
 from services.runtime.traces import stage_timer
 from services.store.census import Census
 from services.store.episodes import EpisodeStore
+from services.store.indexer import Indexer
 from services.store.periodic import Periodic
 from services.store.pressure import Pressure
 from services.store.redis import connect_redis
@@ -102,13 +105,15 @@ def open_server(settings: PolicyServerSettings, connect: Callable[[], Backends])
         admission=admission,
         timer=stage_timer(),
     )
-    episodes, archiver = Episodes(store, archive), Archiver(store, archive) if archive else None
+    index = ArchiveIndex(archive, settings.index_folder)
+    episodes, archiver = Episodes(store, archive, index), Archiver(store, archive, index) if archive else None
     frames = Frames(episodes, recorder)
     recall = Recall(agents=agents, episodes=episodes, frames=frames, memory=computation.slots)
     servicer = AgentServicer(
         agents=agents,
         store=store,
         episodes=episodes,
+        searcher=Searcher(store, episodes, index),
         archiver=archiver,
         admission=admission,
         brancher=Brancher(
@@ -142,5 +147,5 @@ def open_server(settings: PolicyServerSettings, connect: Callable[[], Backends])
         tokens=tokens,
         largest=largest_request(bundles, settings.max_batch_items),
     )
-    server.beside = [one for one in (recorder, archiver, pressure, census) if one]
+    server.beside = [one for one in (recorder, archiver, pressure, census, Indexer(store), index) if one]
     return server

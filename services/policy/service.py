@@ -25,6 +25,7 @@ from services.policy.branching import Brancher
 from services.policy.explain.explain import Explainer
 from services.policy.explain.what_if import WhatIf
 from services.policy.recording.frames import Frames
+from services.policy.searching import Searcher
 from services.policy.settings import PolicyServerSettings
 from services.policy.telemetry import WATCHERS, acting, acting_together, ended_by_client, traced_acting
 from services.protocol.agent_api import (
@@ -48,6 +49,17 @@ from services.protocol.fields import (
     check_step,
 )
 from services.protocol.names import caller_name, full_name
+from services.protocol.search import (
+    COMPARED,
+    FOUND,
+    check_place,
+    comparison_message,
+    found_message,
+    parse_filter,
+    parse_order,
+    parse_search,
+    place_token,
+)
 from services.protocol.status import failed_item, item_status
 from services.protocol.values import EpisodeState
 from services.protocol.what_if import parse_what_if, what_if_message
@@ -72,6 +84,8 @@ SCOPES = dict.fromkeys(
     (
         "GetEpisode",
         "ListEpisodes",
+        "SearchEpisodes",
+        "CompareOutcomes",
         "GetMemory",
         "WatchMemory",
         "ExplainStep",
@@ -84,7 +98,8 @@ SCOPES = dict.fromkeys(
 )
 
 
-READS = tuple(name for name in SCOPES if name not in ("ListEpisodes", "WatchMemory", "ExplainStep", "WhatIf"))
+LISTINGS = ("ListEpisodes", "SearchEpisodes", "CompareOutcomes")
+READS = tuple(name for name in SCOPES if name not in (*LISTINGS, "WatchMemory", "ExplainStep", "WhatIf"))
 
 
 def most_under_way(settings: PolicyServerSettings) -> Mapping[str, int]:
@@ -93,7 +108,7 @@ def most_under_way(settings: PolicyServerSettings) -> Mapping[str, int]:
     """
     return {
         **dict.fromkeys(READS, settings.max_reads),
-        "ListEpisodes": settings.max_listings,
+        **dict.fromkeys(LISTINGS, settings.max_listings),
         "BranchEpisode": settings.max_reads,
         "ActStream": settings.max_in_flight,
     }
@@ -108,6 +123,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         agents: Agents,
         store: EpisodeStore,
         episodes: Episodes,
+        searcher: Searcher,
         archiver: Archiver | None,
         admission: Admission,
         brancher: Brancher,
@@ -123,6 +139,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     ) -> None:
         self._agents, self._store, self._actor, self._memory = agents, store, actor, memory
         self._episodes, self._archiver, self._admission, self._brancher = episodes, archiver, admission, brancher
+        self._searcher = searcher
         self._explainer, self._what_if, self._frames = explainer, what_if, frames
         self._tracer = traces.tracer()
         self._acting = partial(traced_acting, self._tracer) if self._tracer else acting
@@ -317,23 +334,59 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     ) -> agent_pb2.ListEpisodesResponse:
         """A page of the caller's episodes; for an admin, of all."""
         size = check_page_size(request.page_size, "page_size")
-        tenant = None if caller().admin else caller().tenant
+        if request.order or request.HasField("filter"):
+            return await self._filtered(request, size)
         if request.archived:
             after = check_archive_token(request.page_token)
-            token, states = await self._episodes.archived_page(after, size, tenant=tenant)
+            token, states = await self._episodes.archived_page(after, size, tenant=_tenant())
             episodes = await self._slices.each(episode_message, states)
             return agent_pb2.ListEpisodesResponse(episodes=episodes, next_page_token=token)
-        cursor, found = await self._store.page(check_page_token(request.page_token), size, tenant=tenant)
-        reply = agent_pb2.ListEpisodesResponse(next_page_token=str(cursor) if cursor else "")
+        cursor, found = await self._store.page(check_page_token(request.page_token), size, tenant=_tenant())
+        return await self._listed(str(cursor) if cursor else "", found)
+
+    async def _filtered(self, request: agent_pb2.ListEpisodesRequest, size: int) -> agent_pb2.ListEpisodesResponse:
+        """A page in an order, of episodes that agree with a filter."""
+        wanted, newest = parse_filter(request.filter), parse_order(request.order) is not False
+        place, tenant = check_place(request.page_token), _tenant()
+        if request.archived:
+            self._episodes.check_kept()
+            place, states = await self._searcher.archived(wanted, place, size, newest=newest, tenant=tenant)
+            return await self._listed(place_token(place), states)
+        place, found = await self._store.index.page(wanted, place, size, newest=newest, tenant=tenant)
+        return await self._listed(place_token(place), found)
+
+    async def _listed(self, token: str, found: Sequence[EpisodeState | ServiceError]) -> agent_pb2.ListEpisodesResponse:
+        reply = agent_pb2.ListEpisodesResponse(next_page_token=token)
 
         def add(one: EpisodeState | ServiceError) -> None:
             if isinstance(one, EpisodeState):
                 reply.episodes.append(episode_message(one))
             else:
-                reply.damaged.add(episode_id=caller_name(one.metadata["episode_id"]), status=item_status(one))
+                reply.damaged.append(_damaged(one))
 
         await self._slices.each(add, found)
         return reply
+
+    async def SearchEpisodes(  # noqa: N802
+        self, request: agent_pb2.SearchEpisodesRequest, context: Context
+    ) -> agent_pb2.SearchEpisodesResponse:
+        """A page of the caller's episodes that saw some words; for an admin, of all."""
+        size = check_page_size(request.page_size, "page_size", FOUND)
+        token, found, damaged = await self._searcher.search(
+            parse_search(request), request.page_token, size, tenant=_tenant()
+        )
+        return agent_pb2.SearchEpisodesResponse(
+            episodes=await self._slices.each(found_message, found),
+            next_page_token=token,
+            damaged=[_damaged(one) for one in damaged],
+        )
+
+    async def CompareOutcomes(  # noqa: N802
+        self, request: agent_pb2.CompareOutcomesRequest, context: Context
+    ) -> agent_pb2.CompareOutcomesResponse:
+        """What the caller's episodes that succeeded saw, against those that failed; for an admin, of all."""
+        limit = check_page_size(request.limit, "limit", COMPARED)
+        return comparison_message(await self._searcher.compare(parse_search(request), limit, tenant=_tenant()))
 
     async def GetMemory(  # noqa: N802
         self, request: agent_pb2.GetMemoryRequest, context: Context
@@ -457,6 +510,15 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
 
     def _window(self, state: EpisodeState) -> int:
         return self._agents.window(state.agent_digest)
+
+
+def _tenant() -> str | None:
+    """Whose episodes the caller sees; None: everybody's."""
+    return None if caller().admin else caller().tenant
+
+
+def _damaged(error: ServiceError) -> agent_pb2.DamagedEpisode:
+    return agent_pb2.DamagedEpisode(episode_id=caller_name(error.metadata["episode_id"]), status=item_status(error))
 
 
 def _step_message(state: EpisodeState, window: int, one: Numbered) -> agent_pb2.MemoryStep:

@@ -4,7 +4,7 @@ from pydantic import Field, field_validator
 
 from agent.history import history_reach
 from services.agent_settings import AgentSettings
-from services.policy.places import check_place, check_usable
+from services.policy.places import S3, check_place, check_usable
 from services.runtime.checks import CannotStart, tokens_in
 from services.runtime.settings import check_address
 from services.runtime.tokens import INNER, TokensFile
@@ -22,6 +22,10 @@ class PolicyServerSettings(AgentSettings, RedisSettings):
     episode_ttl: float = Field(86_400.0, gt=0, description="seconds after its last step until an episode is forgotten")
     ended_ttl: float = Field(900.0, gt=0, description="seconds after its end until Redis forgets an episode")
     archive: str = Field("", description="folder or s3://BUCKET[/PREFIX] for episodes that have ended; empty: off")
+    search_index: str = Field(
+        "",
+        description="folder for the index of the archive; empty: `index` in a folder, a passing one for a bucket",
+    )
     admission_mark: float = Field(
         0.85, gt=0, le=1, description="share of Redis's memory limit from which no episode may begin; 1: none is refused"
     )
@@ -36,7 +40,7 @@ class PolicyServerSettings(AgentSettings, RedisSettings):
     max_tenant_watchers: int = Field(64, gt=0, description="of these, those of one tenant, where there are tokens")
     max_episode_queue: int = Field(16, gt=0, description="Acts that may wait for one episode, beside the one under way")
     max_reads: int = Field(64, gt=0, description="calls of one reading method that a tenant may have under way")
-    max_listings: int = Field(4, gt=0, description="the same of ListEpisodes")
+    max_listings: int = Field(4, gt=0, description="the same of ListEpisodes, SearchEpisodes and CompareOutcomes, each")
 
     _address = field_validator("listen")(check_address)
     _place = field_validator("record", "archive")(check_place)
@@ -45,8 +49,16 @@ class PolicyServerSettings(AgentSettings, RedisSettings):
         """Raises CannotStart if something that these settings name cannot be used, as far as a second tells."""
         super().check()
         self._check_retained()
-        for variable, place in (("SHELM_RECORD", self.record), ("SHELM_ARCHIVE", self.archive)):
+        places = {"SHELM_RECORD": self.record, "SHELM_ARCHIVE": self.archive, "SHELM_SEARCH_INDEX": self.index_folder}
+        for variable, place in places.items():
             check_usable(variable, place)
+
+    @property
+    def index_folder(self) -> str:
+        """The folder for the index of the archive; empty for one that is deleted with the process."""
+        if self.search_index or not self.archive or self.archive.startswith(S3):
+            return self.search_index
+        return f"{self.archive}/index"
 
     def _check_retained(self) -> None:
         """Are the retained steps enough to rebuild the memory of each agent?"""

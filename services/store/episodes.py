@@ -2,7 +2,8 @@
 
 Contract: `commit` appends a step if and only if it is the next one of an episode that has not ended and whose history is the
 one that the step was computed from; otherwise it changes nothing and returns what is committed. It may be repeated. Policy
-is the only writer. A name may be used again when its episode is gone; a commit for the earlier one is refused.
+is the only writer. A name may be used again when its episode is gone; a commit for the earlier one is refused. `index` has
+every episode that has begun or ended here, before the caller is answered.
 
 Failure policy: STORE_UNAVAILABLE if Redis cannot be reached. After a commit without an answer it is unknown whether the step
 was stored; committing the same step again tells. EPISODE_DAMAGED if what is stored is not whole, in the outcome of that
@@ -13,7 +14,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -29,6 +30,7 @@ from services.runtime.errors import ServiceError
 from services.runtime.slices import Slices
 from services.runtime.tokens import AT
 from services.store.errors import episode_damaged, store_error, store_errors
+from services.store.index import EpisodeIndex
 from services.store.keys import deletion_key, entry_id, episode_key, episode_of_key, history_key
 from services.store.readiness import why_not_ready
 from services.store.records import (
@@ -135,11 +137,12 @@ class EpisodeStore:
         self._end = FreeingScript(self._scripts, END)
         self._archived = FreeingScript(self._scripts, ARCHIVED)
         self._delete = FreeingScript(self._scripts, DELETE)
+        self.index = EpisodeIndex(client, self._in_turn)
 
     async def missing(self) -> list[str]:
         """Why this Redis cannot take commits; empty if it can. Commits a step on keys of its own, at every primary."""
         probe = new_episode("probe", agent="", agent_digest="")
-        now, _, *rest = self._creation(probe)
+        now, _, *rest = self._creation(probe, _now_us())
         arguments = [0, probe.history_digest, b"", b"", 1, 1, now, PROBE_TTL_MS, *rest]
         return await why_not_ready(
             self._client, lambda keys: self._scripts.one(self._commit, keys, arguments), probe.incarnation
@@ -154,31 +157,44 @@ class EpisodeStore:
 
     async def commit_all(self, commits: Sequence[Commit]) -> list[CommitOutcome | Exception]:
         """Commits steps of several episodes in one trip to Redis, each atomically and with its own outcome."""
-        runs = [(_keys(state.episode_id), self._commit_arguments(state, step, record)) for state, step, record in commits]
+        now = _now_us()
+        runs = [(_keys(state.episode_id), self._arguments(state, step, record, now)) for state, step, record in commits]
         answers = await self._scripts.run(self._commit, runs)
-        asked = zip(commits, answers, strict=True)
-        return [_commit_outcome(state.episode_id, step, answer) for (state, step, _), answer in asked]
+        asked = list(zip(commits, answers, strict=True))
+        outcomes = [_commit_outcome(state.episode_id, step, answer) for (state, step, _), answer in asked]
+        await self.index.put(
+            replace(state, created_us=now)
+            for (state, step, _), outcome in zip(commits, outcomes, strict=True)
+            if step == 0 and not state.created_us and outcome == Committed()  # began with it
+        )
+        return outcomes
 
     async def create(self, state: EpisodeState) -> EpisodeState:
         """Creates the episode; if one of that name exists, returns it unchanged."""
-        keys, creation = _keys(state.episode_id), self._creation(state)
+        keys, creation = _keys(state.episode_id), self._creation(state, _now_us())
         with store_errors(state.episode_id):
-            ttl_ms, values = await self._scripts.one(self._create, keys, creation)
-        return read_state(state.episode_id, pairs(values), ttl_ms)
+            answer = await self._scripts.one(self._create, keys, creation)
+        return await self._entered(state.episode_id, answer)
 
     async def branch(self, state: EpisodeState, steps: Sequence[Numbered]) -> EpisodeState:
         """Creates a branch with its steps, the last of which is the committed one; if an episode of that name exists,
         returns it unchanged.
         """
         assert state.branch is not None
-        now, ttl, agent, digest, seed, flag, _, incarnation = self._creation(state)
+        now, ttl, agent, digest, seed, flag, _, incarnation = self._creation(state, _now_us())
         creation = [now, ttl, agent, digest, seed, flag, state.history_digest, incarnation]
         entries = await self._slices.each(lambda one: (entry_id(one[0]), stored_step(one[1])), steps)
         origin = [state.committed, state.length, stored_branch(state.branch)]
         with store_errors(state.episode_id):
             answer = await self._scripts.one(self._branch, _keys(state.episode_id), [*creation, *origin, *chain(*entries)])
+        return await self._entered(state.episode_id, answer)
+
+    async def _entered(self, episode_id: str, answer: Any) -> EpisodeState:
+        """The episode in a script's answer, after it is in the index as well."""
         ttl_ms, values = answer
-        return read_state(state.episode_id, pairs(values), ttl_ms)
+        state = read_state(episode_id, pairs(values), ttl_ms)
+        await self.index.put([state])
+        return state
 
     async def whole(self, episode_id: str) -> tuple[EpisodeState | None, list[Numbered]]:
         """Reads the episode with all its retained steps, oldest first; None if it is gone, or another takes its name."""
@@ -202,8 +218,7 @@ class EpisodeStore:
             answer = await self._end(keys, [now, left, reward])
         if not answer:
             return None
-        ttl_ms, values = answer
-        state = read_state(episode_id, pairs(values), ttl_ms)
+        state = await self._entered(episode_id, answer)
         return state, state.updated_us == now  # written only when it had not ended before
 
     async def archived(self, state: EpisodeState) -> bool:
@@ -216,7 +231,10 @@ class EpisodeStore:
         """Deletes the episode, damaged or not; returns whether there was one."""
         keys = [*_keys(episode_id), deletion_key(episode_id)]
         with store_errors():
-            return bool(await self._delete(keys, [DELETION_SECONDS if self._archive else 0]))
+            deleted, digest, created = await self._delete(keys, [DELETION_SECONDS if self._archive else 0])
+        if created.isdigit():
+            await self.index.drop(episode_id, digest.decode(errors="replace"), int(created))
+        return bool(deleted)
 
     async def lately_deleted(self, episode_id: str) -> bool:
         """Whether an episode of that name was deleted in the last `DELETION_SECONDS`; known where there is an archive."""
@@ -286,8 +304,7 @@ class EpisodeStore:
         cursor, names = await self.names(cursor, size, tenant=tenant)
         found: list[EpisodeState | ServiceError] = []
         for first in range(0, len(names), STATES):
-            async with self._slices.turn():  # the calls of others have theirs in between
-                found += [state for state in await self._states(names[first : first + STATES]) if state is not None]
+            found += [state for state in await self._in_turn(names[first : first + STATES]) if state is not None]
         return cursor, found
 
     async def names(self, cursor: int, size: int, *, tenant: str | None = None) -> tuple[int, list[str]]:
@@ -305,6 +322,11 @@ class EpisodeStore:
                 break
         return cursor, names
 
+    async def _in_turn(self, names: Sequence[str]) -> list[EpisodeState | ServiceError | None]:
+        """What is known of each episode, so that the calls of others have their turn in between."""
+        async with self._slices.turn():
+            return await self._states(names)
+
     async def _states(self, names: Sequence[str]) -> list[EpisodeState | ServiceError | None]:
         """What is known of each episode; its error if it is damaged, None if there is none."""
         if not names:
@@ -317,15 +339,14 @@ class EpisodeStore:
                 answers = await pipe.execute(raise_on_error=False)
         return [_state_or_error(*one) for one in zip(names, answers[::2], answers[1::2], strict=True)]
 
-    def _commit_arguments(self, state: EpisodeState, step: int, record: CommittedStep) -> list[Any]:
-        before, after = state.history_digest, record.history_digest
-        arguments = [step, before, after, stored_step(record), len(record.words), self._retained, *self._creation(state)]
+    def _arguments(self, state: EpisodeState, step: int, record: CommittedStep, now: int) -> list[Any]:
+        before, after, creation = state.history_digest, record.history_digest, self._creation(state, now)
+        arguments = [step, before, after, stored_step(record), len(record.words), self._retained, *creation]
         return [*arguments, record.policy_state] if record.policy_state else arguments
 
-    def _creation(self, state: EpisodeState) -> list[Any]:
+    def _creation(self, state: EpisodeState, now: int) -> list[Any]:
         empty = empty_history(state.agent_digest)
         flag = int(state.deterministic)
-        now = _now_us()
         return [now, self._ttl_ms, state.agent, state.agent_digest, state.seed, flag, empty, state.incarnation]
 
 

@@ -1,10 +1,12 @@
-"""The Redis keys of an episode.
+"""The Redis keys of an episode, and of the index of all.
 
 Two keys per episode, both with the hash tag `{episode_id}`, so that they lie in one slot of a Redis Cluster: a hash
-with what is known of the episode, and a stream with one entry per committed step, whose id is `<step + 1>-0`.
+with what is known of the episode, and a stream with one entry per committed step, whose id is `<step + 1>-0`. The index is a
+sorted set for each tenant, agent and state, of full names by time of creation, and a set that says which there are.
 """
 
 PREFIX = "shelm:"
+INDEX = f"{PREFIX}index"  # a set of TENANT:DIGEST:AGENT, of which there are sorted sets
 
 
 def episode_key(episode_id: str) -> str:
@@ -20,6 +22,11 @@ def history_key(episode_id: str) -> str:
 def deletion_key(episode_id: str) -> str:
     """Says for a while that an episode was deleted."""
     return f"{PREFIX}{{{episode_id}}}:deleted"
+
+
+def index_key(tenant: str, agent_digest: str, *, ended: bool) -> str:
+    """The sorted set of a tenant's episodes of an agent that run, or that have ended."""
+    return f"{PREFIX}index:{tenant}:{agent_digest}:{'ended' if ended else 'running'}"
 
 
 def probe_keys(number: int, name: str) -> list[str]:

@@ -107,10 +107,18 @@ return 1
 """
 
 # ARGV: seconds that the deletion is remembered, so that an archiver that has just read the episode does not bring it back.
+# Returns whether there was one, and by what the index has it, if that could be read.
 DELETE = """
+local known = redis.pcall('HMGET', KEYS[1], 'agent_digest', 'created_us')
 local deleted = redis.call('DEL', KEYS[1], KEYS[2])
 if tonumber(ARGV[1]) > 0 then redis.call('SET', KEYS[3], '1', 'EX', ARGV[1]) end
-return deleted
+return {deleted, known[1] or '', known[2] or ''}
+"""
+
+# KEYS: a sorted set of the index. ARGV: full name, time of creation. Another episode of that name keeps its place.
+FORGET = """
+if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or '-1') ~= tonumber(ARGV[2]) then return 0 end
+return redis.call('ZREM', KEYS[1], ARGV[1])
 """
 
 # ARGV: incarnation, step. Returns 1 if it is that episode and the step is committed.

@@ -3,7 +3,9 @@
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -136,6 +138,56 @@ def test_what_is_deleted_is_gone_everywhere(
     assert gateway.act(name, 0, frames[5]).memory.length == 1  # a new episode, with a memory of its own
 
 
+def searched(gateway: Gateway, **fields: Any) -> list[agent_pb2.FoundEpisode]:
+    """All pages of a search."""
+    found: list[agent_pb2.FoundEpisode] = []
+    request = agent_pb2.SearchEpisodesRequest(page_size=2, **fields)
+    while True:
+        reply = gateway.call("SearchEpisodes", request)
+        found += reply.episodes
+        request.page_token = reply.next_page_token
+        if not request.page_token:
+            return found
+
+
+def test_archived_episodes_are_found_by_filter_and_words_until_they_are_deleted(
+    keeping: Deployment, stored: "redis.Redis", name: str, frames: Sequence[Frame]
+) -> None:
+    gateway = keeping.gateway
+    names = [f"{name}:{number}" for number in range(5)]
+    for number, one in enumerate(names):
+        play(gateway, one, frames[number : number + 3])
+        if number < 4:
+            gateway.end(one, total_reward=number % 2)
+    wanted = agent_pb2.EpisodeFilter(name_prefix=f"{name}:")
+    for one in names[:4]:
+        wait_for("it is in the archive alone", partial(in_archive_alone, stored, one), seconds=30)
+
+    def ids(*, archived: bool = True, **fields: Any) -> list[str]:
+        request = agent_pb2.ListEpisodesRequest(archived=archived, filter=wanted, **fields)
+        return [one.episode_id for one in gateway.call("ListEpisodes", request).episodes]
+
+    wait_for("the index has them", lambda: len(ids()) == 4, seconds=30)
+    assert ids() == names[3::-1]
+    assert ids(order=agent_pb2.EPISODE_ORDER_OLDEST) == names[:4]
+    assert ids(archived=False) == names[4:]
+    word = gateway.memory(names[0])[1].tokens[0].text
+    seen = agent_pb2.SeenWord(word=word, first_step=1, last_step=1)
+    meant = [one for one in (names[4], *names[3::-1]) if word in {token.text for token in gateway.memory(one)[1].tokens}]
+    found = searched(gateway, filter=wanted, saw=[seen])
+    assert [one.episode.episode_id for one in found] == meant  # those that run, then those of the archive
+    assert {tuple(one.seen_steps) for one in found} == {(1,)}
+    assert found[-1].episode == gateway.episode(names[0])
+    comparison = agent_pb2.CompareOutcomesRequest(filter=wanted)
+    reply = gateway.call("CompareOutcomes", comparison)
+    assert (reply.succeeded, reply.failed, reply.partial) == (2, 2, False)
+
+    assert delete(gateway, names[1])
+    assert ids() == [names[3], names[2], names[0]]  # at once
+    assert names[1] not in [one.episode.episode_id for one in searched(gateway, filter=wanted)]
+    wait_for("it is not counted", lambda: gateway.call("CompareOutcomes", comparison).succeeded == 1, seconds=30)
+
+
 @pytest.mark.parametrize("token", ["12", "zzz/name", "../../etc", "abc/../x", "a" * 300])
 def test_a_token_that_no_page_of_the_archive_gave_is_refused(keeping: Deployment, token: str) -> None:
     request = agent_pb2.ListEpisodesRequest(page_token=token, archived=True)
@@ -152,6 +204,9 @@ def test_without_an_archive_an_ended_episode_expires_soon_and_the_archive_says_t
         time.sleep(ENDED_TTL + 0.5)
         assert refused(lambda: running.gateway.memory(name)).kind == (Code.NOT_FOUND, "EPISODE_NOT_FOUND")
         assert refused(lambda: listed(running.gateway)).kind == (Code.FAILED_PRECONDITION, "ARCHIVE_OFF")
+        filtered = agent_pb2.ListEpisodesRequest(archived=True, order=agent_pb2.EPISODE_ORDER_NEWEST)
+        assert refused(lambda: running.gateway.call("ListEpisodes", filtered)).reason == "ARCHIVE_OFF"
+        assert searched(running.gateway) == []
 
 
 def test_a_nearly_full_redis_begins_no_episode_and_lets_running_ones_end(

@@ -183,6 +183,40 @@ def test_the_archive_and_frames_are_the_tenants_own(of: Of, name: str, frames: S
     assert full - names(of("secret-of-root"), archived=True) == {f"{name}@acme"}
 
 
+def test_searches_and_comparisons_see_the_tenants_own_alone(of: Of, name: str, frames: Sequence[Frame]) -> None:
+    asked = agent_pb2.EpisodeFilter(name_prefix=name)
+    search = agent_pb2.SearchEpisodesRequest(filter=asked)
+    compare = agent_pb2.CompareOutcomesRequest(filter=asked)
+    ordered = agent_pb2.ListEpisodesRequest(filter=asked)
+    archived = agent_pb2.ListEpisodesRequest(filter=asked, archived=True)
+
+    def seen(token: str) -> tuple[list[str], list[str], list[str], int]:
+        """Names that a search, a list and a list of the archive have, and how many a comparison counts."""
+        gateway = of(token)
+        found = [one.episode for one in gateway.call("SearchEpisodes", search).episodes]
+        lists = [gateway.call("ListEpisodes", request).episodes for request in (ordered, archived)]
+        counted = gateway.call("CompareOutcomes", compare)
+        names = [sorted(one.episode_id for one in some) for some in (found, *lists)]
+        return (*names, counted.succeeded)
+
+    for token, length in zip(TENANTS, (2, 3, 4, 5), strict=True):
+        for number in range(length):
+            play(of(token), f"{name}:{number}", frames[:2])
+    own = {
+        token: [f"{name}:{number}" for number in range(length)] for token, length in zip(TENANTS, (2, 3, 4, 5), strict=True)
+    }
+    everybody = sorted(f"{one}{end}" for token, end in TENANTS.items() for one in own[token])
+    for token, names in own.items():
+        assert seen(token) == (names, names, [], 0)
+    assert seen("secret-of-root") == (everybody, everybody, [], 0)
+    for token, names in own.items():
+        for one in names:
+            of(token).end(one, total_reward=1.0)
+    wait_for("the archive has them", lambda: seen("secret-of-root") == (everybody, [], everybody, 14), seconds=60)
+    for token, names in own.items():
+        assert seen(token) == (names, [], names, len(names))
+
+
 def test_an_admin_names_and_continues_any_episode(of: Of, name: str, frames: Sequence[Frame]) -> None:
     acme, root = of("secret-of-acme"), of("secret-of-root")
     played = play(acme, name, frames[:2])

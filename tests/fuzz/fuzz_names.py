@@ -22,6 +22,7 @@ FIELDS: dict[str, tuple[str, tuple[int, ...]]] = {
     AGENT + "DeleteEpisode": ("policy", (1,)),
     AGENT + "GetEpisode": ("policy", (1,)),
     AGENT + "ListEpisodes": ("policy", (2,)),
+    AGENT + "SearchEpisodes": ("policy", (5,)),
     AGENT + "GetMemory": ("policy", (1, 4)),
     AGENT + "WatchMemory": ("policy", (1, 3)),
     AGENT + "ExplainStep": ("policy", (1,)),
@@ -33,7 +34,18 @@ FIELDS: dict[str, tuple[str, tuple[int, ...]]] = {
     MEMORY + "EncodeHistories": ("memory", (1,)),
 }
 ARCHIVED = b"\x18\x01"  # ListEpisodesRequest.archived
-GOOD = ("fuzz", "fuzz:ended", "fuzz@acme", "minigrid-memory", "0", "17", "1732675387000:fuzz", "MTcz:Zg==")
+GOOD = (
+    "fuzz",
+    "17:fuzz",
+    "-/17:fuzz",
+    "fuzz:ended",
+    "fuzz@acme",
+    "minigrid-memory",
+    "0",
+    "17",
+    "1732675387000:fuzz",
+    "MTcz:Zg==",
+)
 
 
 def inputs(seed: int, n: int) -> Iterator[bytes]:

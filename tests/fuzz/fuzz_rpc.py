@@ -15,6 +15,7 @@ import numpy as np
 from fuzz_live import SECONDS, SECRETS, check_items
 from fuzz_messages import Choose, damage, pick, refill
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health_pb2
 from shelm.v1 import agent_pb2
 from support.edits import insert, remove, swap
@@ -50,6 +51,14 @@ def valid() -> list[tuple[str, str, Message]]:
         for step, frame in enumerate(frames[:3])
         for kind in (raw, png, jpeg)
     ]
+    wanted = pb.EpisodeFilter(
+        agent="minigrid-memory",
+        state=pb.EPISODE_STATE_ENDED,
+        created=pb.TimeRange(since=Timestamp(seconds=1), until=Timestamp(seconds=2**33)),
+        reward=pb.RewardRange(least=-1.0, most=2.0),
+        name_prefix="fuzz",
+    )
+    seen = pb.SeenWord(word="key", first_step=1, last_step=3)
     repeats = [pb.ActRequest(episode_id=name, step=step, observation=raw(frames[step])) for step in range(5)]
     calls: list[tuple[str, str, Message]] = [
         *(("policy", AGENT + "Act", one) for one in (acts[0], *acts, *repeats)),
@@ -68,6 +77,10 @@ def valid() -> list[tuple[str, str, Message]]:
         ("policy", AGENT + "GetEpisode", pb.GetEpisodeRequest(episode_id=name)),
         ("policy", AGENT + "ListEpisodes", pb.ListEpisodesRequest(page_size=5, page_token="0")),
         ("policy", AGENT + "ListEpisodes", pb.ListEpisodesRequest(page_size=5, archived=True)),
+        ("policy", AGENT + "ListEpisodes", pb.ListEpisodesRequest(order=pb.EPISODE_ORDER_NEWEST, filter=wanted)),
+        ("policy", AGENT + "ListEpisodes", pb.ListEpisodesRequest(archived=True, filter=wanted, page_token="17:fuzz")),
+        ("policy", AGENT + "SearchEpisodes", pb.SearchEpisodesRequest(filter=wanted, saw=[seen], page_token="-/17:fuzz")),
+        ("policy", AGENT + "CompareOutcomes", pb.CompareOutcomesRequest(filter=wanted, not_saw=[seen], limit=3)),
         ("policy", AGENT + "GetMemory", pb.GetMemoryRequest(episode_id=name, from_step=1, limit=3)),
         ("policy", AGENT + "WatchMemory", pb.WatchMemoryRequest(episode_id=name, from_step=1, signs_of_life=True)),
         (

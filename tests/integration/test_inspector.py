@@ -187,6 +187,52 @@ def test_a_body_that_asks_nothing_is_refused(beside: tuple[Process, str], body: 
     assert len(reply.content) < 1000
 
 
+def ask(url: str, route: str, body: Any, **headers: str) -> httpx.Response:
+    return httpx.post(f"{url}/api/{route}", content=json.dumps(body).encode(), headers={"X-Shelm-Page": "1", **headers})
+
+
+def test_lists_searches_and_comparisons_are_as_the_api_says(
+    beside: tuple[Process, str], cramped: Deployment, name: str, frames: tuple[Frame, ...]
+) -> None:
+    url, gateway = beside[1], cramped.gateway
+    for number in range(3):
+        play(gateway, f"{name}:{number}", frames[number : number + 2])
+    gateway.end(f"{name}:2", total_reward=1.0)
+    words = {"filter": {"name_prefix": f"{name}:"}}
+    listed = ask(url, "list", {**words, "order": "EPISODE_ORDER_OLDEST", "page_size": 2}).json()
+    assert [one["episode_id"] for one in listed["episodes"]] == [f"{name}:0", f"{name}:1"]
+    assert listed["episodes"][0] == httpx.get(f"{url}/api/episodes/{name}:0").json()
+    rest = ask(url, "list", {**words, "order": "EPISODE_ORDER_OLDEST", "page_token": listed["next"]}).json()
+    assert ([one["episode_id"] for one in rest["episodes"]], rest["next"], rest["damaged"]) == ([f"{name}:2"], "", [])
+
+    seen = gateway.memory(f"{name}:1")[1].tokens[0].text
+    asked = {**words, "saw": [{"word": seen, "first_step": 1}]}
+    found = ask(url, "search", asked).json()
+    reply = gateway.call("SearchEpisodes", ParseDict(asked, agent_pb2.SearchEpisodesRequest()))
+    assert [(one["episode"]["episode_id"], one["seen_steps"]) for one in found["episodes"]] == [
+        (one.episode.episode_id, list(one.seen_steps)) for one in reply.episodes
+    ]
+    assert f"{name}:1" in [one["episode"]["episode_id"] for one in found["episodes"]]
+
+    compared = ask(url, "compare", words).json()
+    assert (compared["succeeded"], compared["failed"], compared["partial"]) == (1, 0, False)
+    assert compared["words"][0]["of_succeeded"]["total"] == 1
+    assert set(compared["transitions"][0]) == {"word", "next_word", "of_succeeded", "of_failed"}
+    refused = ask(url, "search", {"saw": [{"word": ""}]})
+    assert (refused.status_code, refused.json()["message"].partition(":")[0]) == (400, "saw[0].word")
+
+
+@pytest.mark.parametrize("route", ["list", "search", "compare"])
+def test_a_search_is_asked_by_the_own_page_alone_and_in_its_form(beside: tuple[Process, str], route: str) -> None:
+    reply = httpx.post(f"{beside[1]}/api/{route}", content=b"{}")
+    assert (reply.status_code, reply.json()["reason"]) == (403, "CROSS_SITE")
+    assert ask(beside[1], route, {}, Origin="http://evil.example").status_code == 403
+    wrong: list[Any] = [[], {"filter": {"state": "RUNNING"}}, {"nothing": 1}]
+    for body in wrong:
+        reply = ask(beside[1], route, body)
+        assert (reply.status_code, reply.json()["message"].partition(":")[0]) == (400, "body")
+
+
 def test_what_if_is_asked_by_the_own_page_alone(beside: tuple[Process, str]) -> None:
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}):
         reply = ask_what_if(beside[1], "one", 0, {"alternatives": []}, **headers)

@@ -257,7 +257,9 @@ async def test_deleting_waits_for_a_copy_that_is_being_written_so_that_nothing_i
 
 def deleting(store: EpisodeStore, archive: Archive, archiver: Archiver) -> AgentServicer:
     """A servicer of which nothing but DeleteEpisode works."""
-    needed = {name: AsyncMock() for name in ("agents", "admission", "brancher", "memory", "explainer", "what_if")}
+    needed = {
+        name: AsyncMock() for name in ("agents", "admission", "brancher", "memory", "explainer", "what_if", "searcher")
+    }
     frames = AsyncMock(**{"delete.return_value": False})
     return AgentServicer(
         store=store,

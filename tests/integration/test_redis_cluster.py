@@ -89,6 +89,12 @@ async def test_pages_go_through_all_nodes_and_name_every_episode_once(store: Epi
     assert pages >= 3
 
 
+async def test_steps_of_several_episodes_are_committed_in_one_trip_to_each_node(store: EpisodeStore) -> None:
+    states = [state_of(f"batch-{number}-{uuid.uuid4().hex}") for number in range(12)]
+    taken = replace(record(0), history_digest=b"d" * 16)
+    assert await store.commit_all([(state, 0, taken) for state in states]) == [Committed()] * len(states)
+
+
 async def test_while_connections_are_cut_a_commit_succeeds_or_says_to_retry(
     cluster: RedisClusterProcesses, store: EpisodeStore
 ) -> None:

@@ -168,10 +168,36 @@ class StandIn(agent_pb2_grpc.AgentServiceServicer):
             return agent_pb2.GetEpisodeResponse(episode=self._episode(request.episode_id))
 
     def ListEpisodes(self, request: agent_pb2.ListEpisodesRequest, context: Any) -> agent_pb2.ListEpisodesResponse:
-        names, begin = sorted(self.committed), int(request.page_token or 0)
-        more = begin + self.page < len(names)
-        episodes = [self._episode(name) for name in names[begin : begin + self.page]]
-        return agent_pb2.ListEpisodesResponse(episodes=episodes, next_page_token=str(begin + self.page) if more else "")
+        with self._scripted("ListEpisodes", request, context):
+            # Of filters it knows agents alone.
+            names = sorted(self.committed) if request.filter.agent in ("", "stand-in") else []
+            begin = int(request.page_token or 0)
+            more = begin + self.page < len(names)
+            episodes = [self._episode(name) for name in names[begin : begin + self.page]]
+            return agent_pb2.ListEpisodesResponse(episodes=episodes, next_page_token=str(begin + self.page) if more else "")
+
+    def SearchEpisodes(self, request: agent_pb2.SearchEpisodesRequest, context: Any) -> agent_pb2.SearchEpisodesResponse:
+        with self._scripted("SearchEpisodes", request, context):
+            episodes = [self._episode(name) for name in sorted(self.committed)]
+            begin = int(request.page_token or 0)
+            found = [agent_pb2.FoundEpisode(episode=one, seen_steps=[3 for _ in request.saw]) for one in episodes]
+            for one in found:
+                one.episode.incarnation = one.episode.episode_id
+            # As if an episode were archived between two pages: it is on both.
+            page, more = found[begin : begin + self.page], begin + self.page < len(found)
+            return agent_pb2.SearchEpisodesResponse(
+                episodes=found[max(0, begin - 1) : begin] + page, next_page_token=str(begin + self.page) if more else ""
+            )
+
+    def CompareOutcomes(self, request: agent_pb2.CompareOutcomesRequest, context: Any) -> agent_pb2.CompareOutcomesResponse:
+        with self._scripted("CompareOutcomes", request, context):
+            shares = {
+                "of_succeeded": agent_pb2.Share(count=3, total=4, low=0.25, high=0.875),
+                "of_failed": agent_pb2.Share(count=0, total=0, low=0.0, high=1.0),
+            }
+            word = agent_pb2.WordOutcome(word="a ball", **shares)
+            pair = agent_pb2.TransitionOutcome(word="a ball", next_word="a key", **shares)
+            return agent_pb2.CompareOutcomesResponse(succeeded=4, words=[word], transitions=[pair], partial=True)
 
     def _episode(self, episode_id: str) -> agent_pb2.Episode:
         if episode_id not in self.committed:

@@ -46,6 +46,8 @@ METHODS = {
     "DeleteEpisode",
     "GetEpisode",
     "ListEpisodes",
+    "SearchEpisodes",
+    "CompareOutcomes",
     "GetMemory",
     "WatchMemory",
     "ExplainStep",

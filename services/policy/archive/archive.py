@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from services.policy.places import Place, episode_of, folder_of
-from services.protocol.archive import pack_episode, unpack_episode
+from services.protocol.archive import Indexed, pack_episode, unpack_episode
 from services.protocol.names import split_name
 from services.protocol.values import CommittedStep, EpisodeState
 from services.runtime.tokens import AT
@@ -21,6 +21,7 @@ from services.runtime.tokens import AT
 log = logging.getLogger(__name__)
 Episode = tuple[EpisodeState, int, list[CommittedStep]]  # the number of its first step, its steps
 _SHARD, _FILE = re.compile(r"[0-9a-f]{3}"), re.compile(r"\d+\.gz")
+_PATH = re.compile(rf"(?:{AT}[^/]+/)?{_SHARD.pattern}/[^/]+/{_FILE.pattern}")
 
 
 class Archive:
@@ -31,7 +32,7 @@ class Archive:
 
     def write(self, state: EpisodeState, first: int, steps: Sequence[CommittedStep]) -> None:
         """Archives an episode. first: number of the first of `steps`, which follow one another."""
-        self._place.write(_path(state), pack_episode(state, first, steps))
+        self._place.write(path_of(state), pack_episode(state, first, steps))
 
     def read(self, episode_id: str) -> Episode | None:
         """The newest episode of a name."""
@@ -42,7 +43,7 @@ class Archive:
 
     def remove(self, state: EpisodeState) -> None:
         """Deletes this episode."""
-        self._place.remove(_path(state))
+        self._place.remove(path_of(state))
 
     def delete(self, episode_id: str) -> int:
         """Deletes all episodes of a name; returns how many."""
@@ -60,6 +61,15 @@ class Archive:
             if len(found) == size:
                 return place, found
         return "", found
+
+    def paths(self) -> list[str]:
+        """Paths of all episodes."""
+        return [path for path in self._place.paths() if _PATH.fullmatch(path)]
+
+    def indexed(self, path: str) -> Indexed | None:
+        """What searches know of the episode of a path; None if it is not there; ValueError if it is no whole episode."""
+        data = self._place.read(path)
+        return None if data is None else Indexed.unpack(path, data)
 
     def _places(self, tenant: str | None, after: str) -> Iterator[str]:
         """[@TENANT/]SHARD/EPISODE of all names after the one of a token, in a fixed order."""
@@ -104,5 +114,6 @@ def _name(place: str) -> str:
     return episode_of(folder) + "".join(tenant)
 
 
-def _path(state: EpisodeState) -> str:
+def path_of(state: EpisodeState) -> str:
+    """Where the archive has an episode."""
     return f"{_folder(state.episode_id)}/{state.created_us}.gz"

@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 from prometheus_client import Counter, Gauge
 
 from services.policy.archive.archive import Archive
+from services.policy.archive.index import ArchiveIndex
 from services.protocol.values import EpisodeState
 from services.runtime.errors import ServiceError
 from services.runtime.logs import Sparse
@@ -35,10 +36,12 @@ WAITING = Gauge("shelm_archive_waiting", "Episodes that have ended and wait to b
 
 
 class Archiver:
-    """Archives the episodes of one store. sweep_every: seconds."""
+    """Archives the episodes of one store. index: is told of them, if there is one. sweep_every: seconds."""
 
-    def __init__(self, store: EpisodeStore, archive: Archive, *, sweep_every: float = SWEEP_EVERY) -> None:
-        self._store, self._archive, self._sweep_every = store, archive, sweep_every
+    def __init__(
+        self, store: EpisodeStore, archive: Archive, index: ArchiveIndex | None = None, *, sweep_every: float = SWEEP_EVERY
+    ) -> None:
+        self._store, self._archive, self._index, self._sweep_every = store, archive, index, sweep_every
         self._names: asyncio.Queue[str] = asyncio.Queue(MOST)
         self._waiting: set[str] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -89,10 +92,13 @@ class Archiver:
         if state is None or not state.ended:
             return
         steps = [step for _, step in found]
-        await asyncio.to_thread(self._archive.write, state, state.committed + 1 - len(steps), steps)
+        first = state.committed + 1 - len(steps)
+        await asyncio.to_thread(self._archive.write, state, first, steps)
         OUTCOMES.labels("written").inc()
         if not await self._store.archived(state) and await self._store.lately_deleted(episode_id):
             await asyncio.to_thread(self._archive.remove, state)
+        elif self._index:
+            self._index.add(state, first, steps)
 
     async def _sweep(self) -> None:
         while True:

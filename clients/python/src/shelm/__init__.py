@@ -13,25 +13,31 @@ from shelm.client import Client
 from shelm.edits import Alternative, Insert, Remove, Replace, Swap
 from shelm.episode import Episode
 from shelm.errors import ShelmError
+from shelm.filters import EpisodeFilter, Seen
 from shelm.notebook import show
 from shelm.policy import RemotePolicy
 from shelm.results import (
     Act,
     Agent,
     Branch,
+    Comparison,
     Continuous,
     Decision,
     Discrete,
     Distribution,
     EpisodeInfo,
     Explanation,
+    FoundEpisode,
     Influence,
     Memory,
     MemoryStep,
     Outcome,
+    Share,
     Timing,
     Token,
+    TransitionOutcome,
     WhatIf,
+    WordOutcome,
 )
 from shelm.version import __version__
 
@@ -43,13 +49,16 @@ __all__ = [
     "AsyncEpisode",
     "Branch",
     "Client",
+    "Comparison",
     "Continuous",
     "Decision",
     "Discrete",
     "Distribution",
     "Episode",
+    "EpisodeFilter",
     "EpisodeInfo",
     "Explanation",
+    "FoundEpisode",
     "Influence",
     "Insert",
     "Memory",
@@ -58,11 +67,15 @@ __all__ = [
     "RemotePolicy",
     "Remove",
     "Replace",
+    "Seen",
+    "Share",
     "ShelmError",
     "Swap",
     "Timing",
     "Token",
+    "TransitionOutcome",
     "WhatIf",
+    "WordOutcome",
     "__version__",
     "errors",
     "show",

@@ -17,20 +17,25 @@ from shelm.results import (
     ActionSpace,
     Agent,
     Branch,
+    Comparison,
     Continuous,
     Decision,
     Discrete,
     Distribution,
     EpisodeInfo,
     Explanation,
+    FoundEpisode,
     Influence,
     Memory,
     MemoryStep,
     Outcome,
     Part,
+    Share,
     Timing,
     Token,
+    TransitionOutcome,
     WhatIf,
+    WordOutcome,
 )
 from shelm.v1 import agent_pb2
 
@@ -83,6 +88,29 @@ def episode_from(episode: agent_pb2.Episode) -> EpisodeInfo:
         archived=episode.archived,
         branch=_branch(episode.branch) if episode.HasField("branch") else None,
     )
+
+
+def found_from(found: agent_pb2.FoundEpisode) -> FoundEpisode:
+    """Returns the message as a FoundEpisode."""
+    return FoundEpisode(episode_from(found.episode), tuple(found.seen_steps))
+
+
+def comparison_from(response: agent_pb2.CompareOutcomesResponse) -> Comparison:
+    """Returns the message as a Comparison."""
+    return Comparison(
+        succeeded=response.succeeded,
+        failed=response.failed,
+        words=[WordOutcome(one.word, _share(one.of_succeeded), _share(one.of_failed)) for one in response.words],
+        transitions=[
+            TransitionOutcome(one.word, one.next_word, _share(one.of_succeeded), _share(one.of_failed))
+            for one in response.transitions
+        ],
+        partial=response.partial,
+    )
+
+
+def _share(share: agent_pb2.Share) -> Share:
+    return Share(share.count, share.total, share.low, share.high)
 
 
 def _branch(branch: agent_pb2.Branch) -> Branch:

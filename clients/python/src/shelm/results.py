@@ -245,6 +245,57 @@ class EpisodeInfo:
 
 
 @dataclass(frozen=True)
+class FoundEpisode:
+    """An episode that a search has found."""
+
+    episode: EpisodeInfo
+    seen_steps: tuple[int, ...]
+    """For each word that it must have seen: the first step that counts and saw it."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """A counted share with Wilson's 95 % interval, which takes episodes for independent; those from one start are not."""
+
+    count: int
+    total: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class WordOutcome:
+    """What seeing a word has to do with success: the share of the episodes of each outcome that saw it."""
+
+    word: str
+    of_succeeded: Share
+    of_failed: Share
+
+
+@dataclass(frozen=True)
+class TransitionOutcome:
+    """What seeing `word` at one step and `next_word` at the next has to do with success."""
+
+    word: str
+    next_word: str
+    of_succeeded: Share
+    of_failed: Share
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How episodes that succeeded differ from those that failed; the most different words and transitions first."""
+
+    succeeded: int
+    """Number of episodes that succeeded."""
+    failed: int
+    words: list[WordOutcome]
+    transitions: list[TransitionOutcome]
+    partial: bool
+    """Whether episodes that belong here were not counted: more had ended than the server reads, or some are damaged."""
+
+
+@dataclass(frozen=True)
 class Agent:
     """An agent that the server serves."""
 

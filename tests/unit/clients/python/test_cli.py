@@ -8,7 +8,9 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from PIL import Image
 from shelm import Client
 from shelm.cli import main
 from shelm.cli.parser import EXAMPLES, parser
+from shelm.v1 import agent_pb2
 from shelm.version import __version__
 from support.stand_in import MINIGRID, Failure, StandIn, frame, serving
 
@@ -72,6 +75,54 @@ def test_episodes_lists_agent_steps_state_and_reward(episode: str, capsys: pytes
     assert told == {"a": (4, True, 0.5), "b": (1, False, None)}
     assert len(run(capsys, "episodes", "--limit", "1").splitlines()) == 2
     assert run(capsys, "episodes", "--agent", "other", "--json") == ""
+
+
+def test_options_narrow_a_list(episode: str, stand_in: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    stand_in.requests["ListEpisodes"].clear()
+    run(capsys, "episodes")
+    run(capsys, "episodes", "--archived", "--failed", "--since", "2026-05-01", "--until", "12h", "--name", "run")
+    plain, sent = stand_in.requests["ListEpisodes"]
+    assert not plain.HasField("filter")  # what an earlier server answers as well
+    assert sent.archived
+    assert (sent.filter.outcome, sent.filter.name_prefix) == (agent_pb2.EPISODE_OUTCOME_FAILED, "run")
+    assert sent.filter.created.since.ToDatetime().date() in (
+        date(2026, 4, 30),
+        date(2026, 5, 1),
+    )  # as this machine's zone is
+    assert abs(sent.filter.created.until.seconds - time.time() + 12 * 3600) < 60
+    run(capsys, "episodes", "--running", "--reward-least", "0.5", "--reward-most", "1")
+    sent = stand_in.requests["ListEpisodes"][-1]
+    assert (sent.filter.state, sent.filter.reward.least) == (agent_pb2.EPISODE_STATE_RUNNING, 0.5)
+
+
+@pytest.mark.parametrize("wrong", [["--since", "yesterday"], ["--running", "--ended"], ["--success-above", "much"]])
+def test_options_that_cannot_be_meant_are_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["episodes", *wrong])
+    assert end.value.code == 2
+    assert wrong[0] in capsys.readouterr().err
+
+
+def test_search_prints_where_each_word_was_seen(episode: str, stand_in: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = run(capsys, "search", "a ball@-4", "door@5", "--not", "key@2-", "--succeeded").splitlines()
+    assert printed[0].split() == ["episode", "agent", "steps", "state", "reward", "age", "seen", "at"]
+    assert printed[1].endswith("a ball 3, door 3")
+    sent = stand_in.requests["SearchEpisodes"][0]
+    assert [(one.word, one.first_step, one.last_step) for one in sent.saw] == [("a ball", 0, 4), ("door", 5, 5)]
+    assert [(one.word, one.first_step, one.HasField("last_step")) for one in sent.not_saw] == [("key", 2, False)]
+    assert sent.filter.outcome == agent_pb2.EPISODE_OUTCOME_SUCCEEDED
+    told = lines(run(capsys, "search", "a@b", "--json", "--limit", "1"))
+    assert [(one["episode_id"], one["seen"]) for one in told] == [("a", {"a@b": 3})]
+
+
+def test_search_compares_success_with_failure(episode: str, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = run(capsys, "search", "--compare").splitlines()
+    assert printed[0] == "4 succeeded, 0 failed; some were not counted"
+    assert printed[2].split("  ")[0] == "a ball"
+    assert "75.0% [25.0%, 87.5%] (3)" in printed[2]
+    assert printed[5].startswith("a ball -> a key")
+    told = json.loads(run(capsys, "search", "--compare", "--json"))
+    assert told["words"][0]["of_succeeded"] == {"count": 3, "total": 4, "low": 0.25, "high": 0.875}
 
 
 def test_memory_as_json_has_a_line_for_each_step(episode: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,17 +14,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shelm.aio.transport import AsyncTransport
-from shelm.convert import agent_from, episode_from, explanation_from, memory_step_from, what_if_from
+from shelm.convert import (
+    agent_from,
+    comparison_from,
+    episode_from,
+    explanation_from,
+    found_from,
+    memory_step_from,
+    what_if_from,
+)
 from shelm.edits import AnyAlternative
 from shelm.errors import ShelmError
+from shelm.filter_messages import filter_message, list_request, seen_messages
+from shelm.filters import EVERY, AnySeen, EpisodeFilter
 from shelm.observation import decode
 from shelm.requests import Requests, natural, text
-from shelm.results import Agent, EpisodeInfo, Explanation, MemoryStep, WhatIf
+from shelm.results import Agent, Comparison, EpisodeInfo, Explanation, FoundEpisode, MemoryStep, WhatIf
 from shelm.v1 import agent_pb2
 
 # Seconds; a stream that broke later than this had been working: one that brought nothing, one that gave a sign of life.
 STREAM_LIVED, SIGNED_LIVED = 30.0, 1.0
 PAGE = 1000  # episodes; the server's limit
+FOUND = 100  # episodes of one page of a search
 AT_ONCE = -1.0
 
 
@@ -52,17 +63,65 @@ class AsyncReader:
         )
         return episode_from(response.episode)
 
-    async def list_episodes(self, *, archived: bool = False) -> AsyncIterator[EpisodeInfo]:
-        """Yields the episodes that have not expired, or those in the server's archive, in no particular order."""
-        page_token = ""
+    async def list_episodes(
+        self, *, archived: bool = False, where: EpisodeFilter | None = None, order: str | None = None
+    ) -> AsyncIterator[EpisodeInfo]:
+        """Yields the episodes that have not expired, or those in the server's archive; all, or those that a filter means.
+
+        `order` is "newest" or "oldest", by the time of creation; None is no particular one, with a filter the newest first.
+        """
+        request = list_request(PAGE, archived, where, order)
         while True:
-            request = agent_pb2.ListEpisodesRequest(page_size=PAGE, page_token=page_token, archived=archived)
             page = await self._transport.call("ListEpisodes", request)
             for episode in page.episodes:
                 yield episode_from(episode)
-            page_token = page.next_page_token
-            if not page_token:
+            request.page_token = page.next_page_token
+            if not request.page_token:
                 return
+
+    async def search_episodes(
+        self, saw: Sequence[AnySeen] = (), *, not_saw: Sequence[AnySeen] = (), where: EpisodeFilter = EVERY
+    ) -> AsyncIterator[FoundEpisode]:
+        """Yields the episodes that saw all words of `saw` and none of `not_saw`, at most 16 of each.
+
+        On each page those that the server's archive lacks yet come before those that it has, either kind the newest first.
+        """
+        request = agent_pb2.SearchEpisodesRequest(
+            filter=filter_message(where),
+            saw=seen_messages("saw", saw),
+            not_saw=seen_messages("not_saw", not_saw),
+            page_size=FOUND,
+        )
+        told = set[str]()  # an episode that is archived meanwhile may be on two pages
+        while True:
+            page = await self._transport.call("SearchEpisodes", request)
+            for found in page.episodes:
+                if found.episode.incarnation not in told:
+                    told.add(found.episode.incarnation)
+                    yield found_from(found)
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return
+
+    async def compare_outcomes(
+        self,
+        saw: Sequence[AnySeen] = (),
+        *,
+        not_saw: Sequence[AnySeen] = (),
+        where: EpisodeFilter = EVERY,
+        limit: int = 0,
+    ) -> Comparison:
+        """Returns which words, and which words after one another, the episodes that succeeded saw more often or less often
+        than those that failed. Words and `where` as for `search_episodes`. `limit`: words and transitions at most, 1..1000;
+        0 means the server's default, 20.
+        """
+        request = agent_pb2.CompareOutcomesRequest(
+            filter=filter_message(where),
+            saw=seen_messages("saw", saw),
+            not_saw=seen_messages("not_saw", not_saw),
+            limit=natural("limit", limit),
+        )
+        return comparison_from(await self._transport.call("CompareOutcomes", request))
 
     async def memory(self, episode_id: str, from_step: int = 0, *, without_words: bool = False) -> AsyncIterator[MemoryStep]:
         """Yields the remembered words of each step from `from_step` to the last committed one, oldest first; raises

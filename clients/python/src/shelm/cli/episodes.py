@@ -11,9 +11,11 @@ from datetime import datetime, timezone
 from typing import Any
 
 from shelm.cli.edits import edit_text
+from shelm.cli.filters import filter_of
 from shelm.cli.names import last_used
 from shelm.cli.terminal import line_of_json, table
 from shelm.client import Client
+from shelm.filters import EVERY
 from shelm.results import Branch, EpisodeInfo
 
 COLUMNS = ("episode", "agent", "steps", "state", "reward", "age")
@@ -21,34 +23,32 @@ COLUMNS = ("episode", "agent", "steps", "state", "reward", "age")
 
 def episodes(client: Client, arguments: argparse.Namespace) -> None:
     """Lists episodes."""
-    wanted = (episode for episode in client.list_episodes() if _of(episode, arguments.agent))
+    where = filter_of(arguments)
+    wanted = client.list_episodes(archived=arguments.archived, where=None if where == EVERY else where)
     last = last_used(wanted, arguments.limit)
     if arguments.json:
         for episode in last:
-            line_of_json(_fields(episode))
+            line_of_json(fields(episode))
     else:
-        table(COLUMNS, [_row(episode, datetime.now(timezone.utc)) for episode in last])
+        table(COLUMNS, [row(episode, datetime.now(timezone.utc)) for episode in last])
 
 
 def branch(client: Client, arguments: argparse.Namespace) -> None:
     """Creates an episode that goes on from a step of another one."""
     made = client.branch_episode(arguments.name, arguments.episode, arguments.step, arguments.edits)
     if arguments.json:
-        line_of_json(_fields(made))
+        line_of_json(fields(made))
         return
     edited = ", ".join(map(edit_text, arguments.edits)) or "the same words"
     print(f"{made.episode_id} goes on from step {arguments.step} of {arguments.episode}: {edited}")
-
-
-def _of(episode: EpisodeInfo, agent: str) -> bool:
-    return episode.agent == agent or episode.agent_digest.startswith(agent)
 
 
 def _steps(episode: EpisodeInfo) -> int:
     return 0 if episode.committed_step is None else episode.committed_step + 1
 
 
-def _row(episode: EpisodeInfo, now: datetime) -> list[str]:
+def row(episode: EpisodeInfo, now: datetime) -> list[str]:
+    """Returns an episode as a row under COLUMNS."""
     reward = "" if episode.total_reward is None else f"{episode.total_reward:.3f}"
     age = _age((now - episode.create_time).total_seconds()) if episode.create_time else ""
     state = "ended" if episode.ended else "running"
@@ -62,7 +62,8 @@ def _age(seconds: float) -> str:
     return f"{max(0, seconds):.0f} s"
 
 
-def _fields(episode: EpisodeInfo) -> dict[str, Any]:
+def fields(episode: EpisodeInfo) -> dict[str, Any]:
+    """Returns an episode as a JSON object."""
     return {
         "episode_id": episode.episode_id,
         "agent": episode.agent,

@@ -14,8 +14,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from shelm.cli import bench, episodes, evaluate, explain, export, frames, memory, play, server, shadow, whatif
+from shelm.cli import bench, episodes, evaluate, explain, export, frames, memory, play, search, server, shadow, whatif
 from shelm.cli.edits import add_edits
+from shelm.cli.filters import add_filter, seen
 from shelm.cli.names import LAST
 from shelm.cli.tls import add_tls, tls_of
 from shelm.cli.values import bounded, count, natural, seconds, share
@@ -50,7 +51,13 @@ SHELM_TARGET names the server, SHELM_TOKEN the bearer token. `shelm COMMAND --he
   shelm memory @last --follow --json""",
     "episodes": """examples:
   shelm episodes --limit 5
-  shelm episodes --agent minigrid-memory --json""",
+  shelm episodes --agent minigrid-memory --json
+  shelm episodes --failed --since 12h
+  shelm episodes --archived --name run-7""",
+    "search": """examples:
+  shelm search ball@-4 --failed      episodes that saw `ball` up to step 4 and failed
+  shelm search key ball --not door --since 7d
+  shelm search --compare --agent minigrid-memory    the words and transitions in which success and failure differ""",
     "explain": """examples:
   shelm explain @last 11
   shelm explain my-episode 11 --frame step11.png --top 3""",
@@ -91,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--print-completion", choices=["bash", "zsh", "fish"], action=_PrintCompletion)
     names = parser.add_subparsers(required=True, metavar="COMMAND")
-    reading = (_memory, _episodes, _explain, _whatif, _frames, _export)
+    reading = (_memory, _episodes, _search, _explain, _whatif, _frames, _export)
     for add in (_play, _evaluate, *reading, _branch, _shadow, _bench, _agents, _ping):
         add(names)
     return parser
@@ -217,11 +224,22 @@ def _memory(names: Any) -> None:
 def _episodes(names: Any) -> None:
     parser = _command(names, "episodes", "list the episodes, most recently used first")
     parser.add_argument("--limit", type=count, default=20, help="maximum number of episodes (%(default)s)")
-    agent: Any = parser.add_argument(
-        "--agent", default="", help="list only episodes of this agent: its name or digest or its beginning"
-    )
-    agent.completer = _agent_names
+    parser.add_argument("--archived", action="store_true", help="list the archive instead")
+    add_filter(parser).completer = _agent_names
     parser.set_defaults(command=episodes.episodes)
+
+
+def _search(names: Any) -> None:
+    parser = _command(names, "search", "find episodes by the words that they saw, or compare success with failure")
+    text = "a word that they saw, at any step or at WORD@STEP, WORD@FIRST-LAST, WORD@-LAST, WORD@FIRST-"
+    parser.add_argument("words", metavar="WORD", nargs="*", type=seen, help=text)
+    text = "a word that they did not see; again for each further one"
+    parser.add_argument("--not", dest="not_saw", metavar="WORD", action="append", type=seen, default=[], help=text)
+    parser.add_argument("--compare", action="store_true", help="print which words and transitions differ, and how")
+    text = "maximum number of episodes, or of words and transitions (%(default)s)"
+    parser.add_argument("--limit", type=count, default=20, help=text)
+    add_filter(parser).completer = _agent_names
+    parser.set_defaults(command=search.search, timeout=30.0)  # a search waits for others of its server
 
 
 def _explain(names: Any) -> None:

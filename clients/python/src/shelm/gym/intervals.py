@@ -11,7 +11,9 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
-NORMAL = 1.959964  # quantile of 97.5 %
+from shelm.shares import NORMAL, wilson
+
+__all__ = ["NORMAL", "Mean", "clustered", "student", "wilson"]
 
 
 class Mean(NamedTuple):
@@ -20,14 +22,6 @@ class Mean(NamedTuple):
     mean: float
     standard_error: float | None
     interval: tuple[float, float] | None
-
-
-def wilson(share: float, count: int) -> tuple[float, float]:
-    """Returns Wilson's 95 % interval of a share of `count` observations, which need not be a whole number of them."""
-    squared = NORMAL**2 / count
-    middle = (share + squared / 2) / (1 + squared)
-    reach = (share * (1 - share) * squared + squared**2 / 4) ** 0.5 / (1 + squared)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def clustered(values: Sequence[float], clusters: Sequence[Hashable]) -> Mean:

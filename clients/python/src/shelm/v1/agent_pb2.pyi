@@ -14,10 +14,37 @@ class Encoding(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ENCODING_RAW_RGB8: _ClassVar[Encoding]
     ENCODING_PNG: _ClassVar[Encoding]
     ENCODING_JPEG: _ClassVar[Encoding]
+
+class EpisodeState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    EPISODE_STATE_UNSPECIFIED: _ClassVar[EpisodeState]
+    EPISODE_STATE_RUNNING: _ClassVar[EpisodeState]
+    EPISODE_STATE_ENDED: _ClassVar[EpisodeState]
+
+class EpisodeOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    EPISODE_OUTCOME_UNSPECIFIED: _ClassVar[EpisodeOutcome]
+    EPISODE_OUTCOME_SUCCEEDED: _ClassVar[EpisodeOutcome]
+    EPISODE_OUTCOME_FAILED: _ClassVar[EpisodeOutcome]
+
+class EpisodeOrder(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    EPISODE_ORDER_UNSPECIFIED: _ClassVar[EpisodeOrder]
+    EPISODE_ORDER_NEWEST: _ClassVar[EpisodeOrder]
+    EPISODE_ORDER_OLDEST: _ClassVar[EpisodeOrder]
 ENCODING_UNSPECIFIED: Encoding
 ENCODING_RAW_RGB8: Encoding
 ENCODING_PNG: Encoding
 ENCODING_JPEG: Encoding
+EPISODE_STATE_UNSPECIFIED: EpisodeState
+EPISODE_STATE_RUNNING: EpisodeState
+EPISODE_STATE_ENDED: EpisodeState
+EPISODE_OUTCOME_UNSPECIFIED: EpisodeOutcome
+EPISODE_OUTCOME_SUCCEEDED: EpisodeOutcome
+EPISODE_OUTCOME_FAILED: EpisodeOutcome
+EPISODE_ORDER_UNSPECIFIED: EpisodeOrder
+EPISODE_ORDER_NEWEST: EpisodeOrder
+EPISODE_ORDER_OLDEST: EpisodeOrder
 
 class Image(_message.Message):
     __slots__ = ("encoding", "height", "width", "data")
@@ -308,14 +335,54 @@ class GetEpisodeResponse(_message.Message):
     def __init__(self, episode: _Optional[_Union[Episode, _Mapping]] = ...) -> None: ...
 
 class ListEpisodesRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "archived")
+    __slots__ = ("page_size", "page_token", "archived", "filter", "order")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     ARCHIVED_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     archived: bool
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., archived: bool = ...) -> None: ...
+    filter: EpisodeFilter
+    order: EpisodeOrder
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., archived: bool = ..., filter: _Optional[_Union[EpisodeFilter, _Mapping]] = ..., order: _Optional[_Union[EpisodeOrder, str]] = ...) -> None: ...
+
+class EpisodeFilter(_message.Message):
+    __slots__ = ("agent", "state", "created", "updated", "reward", "name_prefix", "outcome", "success_above")
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_FIELD_NUMBER: _ClassVar[int]
+    REWARD_FIELD_NUMBER: _ClassVar[int]
+    NAME_PREFIX_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    SUCCESS_ABOVE_FIELD_NUMBER: _ClassVar[int]
+    agent: str
+    state: EpisodeState
+    created: TimeRange
+    updated: TimeRange
+    reward: RewardRange
+    name_prefix: str
+    outcome: EpisodeOutcome
+    success_above: float
+    def __init__(self, agent: _Optional[str] = ..., state: _Optional[_Union[EpisodeState, str]] = ..., created: _Optional[_Union[TimeRange, _Mapping]] = ..., updated: _Optional[_Union[TimeRange, _Mapping]] = ..., reward: _Optional[_Union[RewardRange, _Mapping]] = ..., name_prefix: _Optional[str] = ..., outcome: _Optional[_Union[EpisodeOutcome, str]] = ..., success_above: _Optional[float] = ...) -> None: ...
+
+class TimeRange(_message.Message):
+    __slots__ = ("since", "until")
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    since: _timestamp_pb2.Timestamp
+    until: _timestamp_pb2.Timestamp
+    def __init__(self, since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class RewardRange(_message.Message):
+    __slots__ = ("least", "most")
+    LEAST_FIELD_NUMBER: _ClassVar[int]
+    MOST_FIELD_NUMBER: _ClassVar[int]
+    least: float
+    most: float
+    def __init__(self, least: _Optional[float] = ..., most: _Optional[float] = ...) -> None: ...
 
 class ListEpisodesResponse(_message.Message):
     __slots__ = ("episodes", "next_page_token", "damaged")
@@ -326,6 +393,108 @@ class ListEpisodesResponse(_message.Message):
     next_page_token: str
     damaged: _containers.RepeatedCompositeFieldContainer[DamagedEpisode]
     def __init__(self, episodes: _Optional[_Iterable[_Union[Episode, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., damaged: _Optional[_Iterable[_Union[DamagedEpisode, _Mapping]]] = ...) -> None: ...
+
+class SeenWord(_message.Message):
+    __slots__ = ("word", "first_step", "last_step")
+    WORD_FIELD_NUMBER: _ClassVar[int]
+    FIRST_STEP_FIELD_NUMBER: _ClassVar[int]
+    LAST_STEP_FIELD_NUMBER: _ClassVar[int]
+    word: str
+    first_step: int
+    last_step: int
+    def __init__(self, word: _Optional[str] = ..., first_step: _Optional[int] = ..., last_step: _Optional[int] = ...) -> None: ...
+
+class SearchEpisodesRequest(_message.Message):
+    __slots__ = ("filter", "saw", "not_saw", "page_size", "page_token")
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    SAW_FIELD_NUMBER: _ClassVar[int]
+    NOT_SAW_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    filter: EpisodeFilter
+    saw: _containers.RepeatedCompositeFieldContainer[SeenWord]
+    not_saw: _containers.RepeatedCompositeFieldContainer[SeenWord]
+    page_size: int
+    page_token: str
+    def __init__(self, filter: _Optional[_Union[EpisodeFilter, _Mapping]] = ..., saw: _Optional[_Iterable[_Union[SeenWord, _Mapping]]] = ..., not_saw: _Optional[_Iterable[_Union[SeenWord, _Mapping]]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class SearchEpisodesResponse(_message.Message):
+    __slots__ = ("episodes", "next_page_token", "damaged")
+    EPISODES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    DAMAGED_FIELD_NUMBER: _ClassVar[int]
+    episodes: _containers.RepeatedCompositeFieldContainer[FoundEpisode]
+    next_page_token: str
+    damaged: _containers.RepeatedCompositeFieldContainer[DamagedEpisode]
+    def __init__(self, episodes: _Optional[_Iterable[_Union[FoundEpisode, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., damaged: _Optional[_Iterable[_Union[DamagedEpisode, _Mapping]]] = ...) -> None: ...
+
+class FoundEpisode(_message.Message):
+    __slots__ = ("episode", "seen_steps")
+    EPISODE_FIELD_NUMBER: _ClassVar[int]
+    SEEN_STEPS_FIELD_NUMBER: _ClassVar[int]
+    episode: Episode
+    seen_steps: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, episode: _Optional[_Union[Episode, _Mapping]] = ..., seen_steps: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class CompareOutcomesRequest(_message.Message):
+    __slots__ = ("filter", "saw", "not_saw", "limit")
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    SAW_FIELD_NUMBER: _ClassVar[int]
+    NOT_SAW_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    filter: EpisodeFilter
+    saw: _containers.RepeatedCompositeFieldContainer[SeenWord]
+    not_saw: _containers.RepeatedCompositeFieldContainer[SeenWord]
+    limit: int
+    def __init__(self, filter: _Optional[_Union[EpisodeFilter, _Mapping]] = ..., saw: _Optional[_Iterable[_Union[SeenWord, _Mapping]]] = ..., not_saw: _Optional[_Iterable[_Union[SeenWord, _Mapping]]] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class CompareOutcomesResponse(_message.Message):
+    __slots__ = ("succeeded", "failed", "words", "transitions", "partial")
+    SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    TRANSITIONS_FIELD_NUMBER: _ClassVar[int]
+    PARTIAL_FIELD_NUMBER: _ClassVar[int]
+    succeeded: int
+    failed: int
+    words: _containers.RepeatedCompositeFieldContainer[WordOutcome]
+    transitions: _containers.RepeatedCompositeFieldContainer[TransitionOutcome]
+    partial: bool
+    def __init__(self, succeeded: _Optional[int] = ..., failed: _Optional[int] = ..., words: _Optional[_Iterable[_Union[WordOutcome, _Mapping]]] = ..., transitions: _Optional[_Iterable[_Union[TransitionOutcome, _Mapping]]] = ..., partial: bool = ...) -> None: ...
+
+class WordOutcome(_message.Message):
+    __slots__ = ("word", "of_succeeded", "of_failed")
+    WORD_FIELD_NUMBER: _ClassVar[int]
+    OF_SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
+    OF_FAILED_FIELD_NUMBER: _ClassVar[int]
+    word: str
+    of_succeeded: Share
+    of_failed: Share
+    def __init__(self, word: _Optional[str] = ..., of_succeeded: _Optional[_Union[Share, _Mapping]] = ..., of_failed: _Optional[_Union[Share, _Mapping]] = ...) -> None: ...
+
+class TransitionOutcome(_message.Message):
+    __slots__ = ("word", "next_word", "of_succeeded", "of_failed")
+    WORD_FIELD_NUMBER: _ClassVar[int]
+    NEXT_WORD_FIELD_NUMBER: _ClassVar[int]
+    OF_SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
+    OF_FAILED_FIELD_NUMBER: _ClassVar[int]
+    word: str
+    next_word: str
+    of_succeeded: Share
+    of_failed: Share
+    def __init__(self, word: _Optional[str] = ..., next_word: _Optional[str] = ..., of_succeeded: _Optional[_Union[Share, _Mapping]] = ..., of_failed: _Optional[_Union[Share, _Mapping]] = ...) -> None: ...
+
+class Share(_message.Message):
+    __slots__ = ("count", "total", "low", "high")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    total: int
+    low: float
+    high: float
+    def __init__(self, count: _Optional[int] = ..., total: _Optional[int] = ..., low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
 
 class DamagedEpisode(_message.Message):
     __slots__ = ("episode_id", "status")

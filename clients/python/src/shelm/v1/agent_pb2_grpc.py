@@ -60,6 +60,16 @@ class AgentServiceStub(object):
                 request_serializer=shelm_dot_v1_dot_agent__pb2.ListEpisodesRequest.SerializeToString,
                 response_deserializer=shelm_dot_v1_dot_agent__pb2.ListEpisodesResponse.FromString,
                 )
+        self.SearchEpisodes = channel.unary_unary(
+                '/shelm.v1.AgentService/SearchEpisodes',
+                request_serializer=shelm_dot_v1_dot_agent__pb2.SearchEpisodesRequest.SerializeToString,
+                response_deserializer=shelm_dot_v1_dot_agent__pb2.SearchEpisodesResponse.FromString,
+                )
+        self.CompareOutcomes = channel.unary_unary(
+                '/shelm.v1.AgentService/CompareOutcomes',
+                request_serializer=shelm_dot_v1_dot_agent__pb2.CompareOutcomesRequest.SerializeToString,
+                response_deserializer=shelm_dot_v1_dot_agent__pb2.CompareOutcomesResponse.FromString,
+                )
         self.GetMemory = channel.unary_unary(
                 '/shelm.v1.AgentService/GetMemory',
                 request_serializer=shelm_dot_v1_dot_agent__pb2.GetMemoryRequest.SerializeToString,
@@ -166,9 +176,24 @@ class AgentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListEpisodes(self, request, context):
-        """Lists the episodes that have not expired, or those in the archive, a page at a time, in no particular order. An episode that
-        is created or expires while pages are read may be missed; none is returned twice within a page. One whose stored form is
-        damaged is named apart and hides no other.
+        """Lists the episodes that have not expired, or those in the archive, a page at a time; without filter and order in no particular
+        order. An episode that is created or expires while pages are read may be missed; none is returned twice within a page. One whose
+        stored form is damaged is named apart and hides no other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchEpisodes(self, request, context):
+        """Finds episodes by what they saw and how they went. On each page those that the archive does not have yet come first, then those
+        that it has; either kind the newest first, from page to page. One that ended lately may be found twice: Episode.incarnation tells.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareOutcomes(self, request, context):
+        """Compares the episodes that succeeded with those that failed: which words they saw, and which words followed one another.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -274,6 +299,16 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.ListEpisodes,
                     request_deserializer=shelm_dot_v1_dot_agent__pb2.ListEpisodesRequest.FromString,
                     response_serializer=shelm_dot_v1_dot_agent__pb2.ListEpisodesResponse.SerializeToString,
+            ),
+            'SearchEpisodes': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchEpisodes,
+                    request_deserializer=shelm_dot_v1_dot_agent__pb2.SearchEpisodesRequest.FromString,
+                    response_serializer=shelm_dot_v1_dot_agent__pb2.SearchEpisodesResponse.SerializeToString,
+            ),
+            'CompareOutcomes': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareOutcomes,
+                    request_deserializer=shelm_dot_v1_dot_agent__pb2.CompareOutcomesRequest.FromString,
+                    response_serializer=shelm_dot_v1_dot_agent__pb2.CompareOutcomesResponse.SerializeToString,
             ),
             'GetMemory': grpc.unary_unary_rpc_method_handler(
                     servicer.GetMemory,
@@ -471,6 +506,40 @@ class AgentService(object):
         return grpc.experimental.unary_unary(request, target, '/shelm.v1.AgentService/ListEpisodes',
             shelm_dot_v1_dot_agent__pb2.ListEpisodesRequest.SerializeToString,
             shelm_dot_v1_dot_agent__pb2.ListEpisodesResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def SearchEpisodes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/shelm.v1.AgentService/SearchEpisodes',
+            shelm_dot_v1_dot_agent__pb2.SearchEpisodesRequest.SerializeToString,
+            shelm_dot_v1_dot_agent__pb2.SearchEpisodesResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def CompareOutcomes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/shelm.v1.AgentService/CompareOutcomes',
+            shelm_dot_v1_dot_agent__pb2.CompareOutcomesRequest.SerializeToString,
+            shelm_dot_v1_dot_agent__pb2.CompareOutcomesResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
