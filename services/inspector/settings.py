@@ -18,6 +18,9 @@ class InspectorSettings(BackendSettings):
     inspector_target: str = Field("127.0.0.1:50051", description="HOST:PORT of the public API")
     inspector_timeout: float = Field(10.0, gt=0, description="timeout in seconds of calls to the public API")
     inspector_max_viewers: int = Field(256, gt=0, description="maximum number of live streams to browsers")
+    inspector_branches: bool | None = Field(
+        None, description="let the page make branches of episodes; unset: only where it listens on loopback"
+    )
     allow_anonymous: bool = Field(False, description="allow an API without tokens beyond loopback")
     stop_grace: float = Field(5.0, ge=0, description="seconds that running calls get when the service stops")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -1,35 +1,17 @@
-"""WhatIf for the page: a JSON body -> a request, and the reply -> JSON.
+"""WhatIf for the page: a JSON body -> alternatives, as WhatIfRequest has them in protobuf's JSON form; the reply -> JSON."""
 
-The body is an object with `alternatives`, as WhatIfRequest has them in protobuf's JSON form. Failure policy: a body that is
-no such object is INVALID_ARGUMENT; one of more than MOST_BYTES is not read to its end.
-"""
-
-import json
-
-from google.protobuf.json_format import ParseDict, ParseError
 from shelm.v1 import agent_pb2
 from starlette.requests import Request
 
+from services.inspector.asked import read_fields
 from services.inspector.convert import Json, action_json, number_json, tokens_json
-from services.runtime.errors import invalid
 
-MOST_BYTES = 2**18
-DEPTH = 16  # of objects in one another; an edit lies at 4
+_EXAMPLE = '{"alternatives": [{"edits": [...]}]}'
 
 
 async def read_alternatives(request: Request) -> list[agent_pb2.Alternative]:
-    """The alternatives in a request's body."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MOST_BYTES:
-            raise invalid("body", f"expected at most {MOST_BYTES:,} bytes, got more")
-    try:
-        value = json.loads(body)
-        asked = ParseDict({"alternatives": value["alternatives"]}, agent_pb2.WhatIfRequest(), max_recursion_depth=DEPTH)
-    except (KeyError, TypeError, ValueError, RecursionError, ParseError) as error:
-        problem = f"{type(error).__name__}: {error}"[:200]
-        raise invalid("body", f'expected JSON such as {{"alternatives": [{{"edits": [...]}}]}}, got {problem}') from None
+    """Returns the alternatives in a request's body."""
+    asked = await read_fields(request, agent_pb2.WhatIfRequest(), ("alternatives",), _EXAMPLE)
     return list(asked.alternatives)
 
 

@@ -138,6 +138,46 @@ def test_an_explanation_is_made_only_for_a_request_that_no_other_page_can_make(
     assert (reply.status_code, reply.json()["reason"]) == (412, "FRAME_NEEDED")  # asked: this server records no frames
 
 
+def ask_branch(url: str, source: str, step: int, name: str, *, edits: Any = (), **headers: str) -> httpx.Response:
+    body = json.dumps({"episode_id": name, "edits": list(edits)})
+    return httpx.post(f"{url}/api/episodes/{source}/branch/{step}", content=body, headers={"X-Shelm-Page": "1", **headers})
+
+
+def test_a_branch_is_made_with_the_viewers_words_and_errors_are_the_apis(
+    beside: tuple[Process, str], cramped: Deployment, name: str, frames: tuple[Frame, ...]
+) -> None:
+    answers = play(cramped.gateway, name, frames[:4])
+    word = answers[0].tokens[0].text
+    assert httpx.get(f"{beside[1]}/api/offers").json()["branches"] is True
+    reply = ask_branch(beside[1], name, 2, f"{name}-b", edits=[{"remove": {"step": 0, "word": word}}])
+    assert reply.status_code == 200
+    told = {"source_episode_id": name, "step": 2, "edits": [{"remove": {"step": "0", "word": word}}]}
+    assert (reply.json()["episode_id"], reply.json()["branch"]) == (f"{name}-b", told)
+    assert word not in {token.text for token in cramped.gateway.memory(f"{name}-b")[0].tokens}
+    again = ask_branch(beside[1], name, 3, f"{name}-b")
+    assert (again.status_code, again.json()["reason"]) == (409, "EPISODE_EXISTS")
+    wrong = ask_branch(beside[1], name, 2, "no name")
+    assert (wrong.status_code, wrong.json()["message"].partition(":")[0]) == (400, "episode_id")
+    late = ask_branch(beside[1], name, 99, f"{name}-c")
+    assert late.json()["code"] != "OK"
+    assert late.status_code in {400, 412}
+    bare = httpx.post(f"{beside[1]}/api/episodes/{name}/branch/2", content=b"{}")
+    assert (bare.status_code, bare.json()["reason"]) == (403, "CROSS_SITE")
+    assert ask_branch(beside[1], name, 2, f"{name}-d", Origin="http://evil.example").status_code == 403
+
+
+def test_without_the_setting_a_page_beyond_loopback_makes_no_branches(
+    cramped: Deployment, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    open_to_all = {"SHELM_ALLOW_PLAINTEXT": "true", "SHELM_ALLOW_ANONYMOUS": "true"}
+    settings = {"SHELM_INSPECTOR_LISTEN": f"0.0.0.0:{free_port()}", "SHELM_INSPECTOR_TARGET": cramped.target, **open_to_all}
+    for _, url in started(tmp_path_factory, settings):
+        assert httpx.get(f"{url}/api/offers").json()["branches"] is False
+        reply = ask_branch(url, "any", 0, "new")
+        assert (reply.status_code, reply.json()["reason"]) == (403, "PERMISSION_DENIED")
+        assert "SHELM_INSPECTOR_BRANCHES" in reply.json()["message"]
+
+
 def ask_what_if(url: str, name: str, step: int, body: Any, **headers: str) -> httpx.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return httpx.post(f"{url}/api/episodes/{name}/whatif/{step}", content=content, headers={"X-Shelm-Page": "1", **headers})

@@ -75,6 +75,14 @@ export const explain = async (id, step, signal, steps = 0) =>
 export const whatIf = async (id, step, alternatives, signal) =>
   (await request(path("episodes", id, "whatif", step), signal, { alternatives })).json();
 
+// A new episode that goes on from a step with other words; the episode.
+export const branchEpisode = async (id, step, name, edits, signal) =>
+  (await request(path("episodes", id, "branch", step), signal, { episode_id: name, edits })).json();
+
+// What this inspector does beyond reading: {branches}.
+let offered = null;
+export const getOffers = () => (offered ??= request(path("offers")).then((response) => response.json(), (error) => { offered = null; throw error; }));
+
 // A recorded frame; null if there is none, false if the server records no frames at all.
 export async function getFrame(id, step, signal) {
   const response = await request(path("episodes", id, "frames", step), signal);

@@ -4,6 +4,7 @@
 
 import { getAgents, getEpisode, keepEpisode } from "./api.js";
 import { button, h, problem, say, throttle } from "./dom.js";
+import { sayEdit } from "./edits.js";
 import { save, saveMemory } from "./export.js";
 import { SILENT, action, age, clock, link, number, reward, state, words } from "./format.js";
 import { Frames } from "./frames.js";
@@ -18,8 +19,9 @@ import { LINE, fillStep } from "./stepview.js";
 import { Timeline } from "./timeline.js";
 
 // Where an episode comes from that goes on from another one's step.
-const origin = (branch) => branch && h("span", { class: "note" }, "branch of ",
-  h("a", { href: `${link(branch.source_episode_id)}/${branch.step}` }, `${branch.source_episode_id}, step ${branch.step}`));
+const origin = (branch) => branch && h("span", { class: "note origin" }, "branch of ",
+  h("a", { href: `${link(branch.source_episode_id)}/${branch.step}` }, `${branch.source_episode_id}, step ${branch.step}`),
+  branch.edits.length ? `: ${branch.edits.map(sayEdit).join(", ")}` : ", with the same words");
 
 const NONE = new Map();
 const allReached = () => true;  // until there are steps
