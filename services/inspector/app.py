@@ -17,6 +17,7 @@ These need the header X-Shelm-Page:
   /api/episodes/{id}/explain/{step}?max_steps=  the words that decided a step
   /api/episodes/{id}/whatif/{step}          POST: what other memories would change, what_if.py
   /api/episodes/{id}/branch/{step}          POST: a new episode that goes on from there with other words
+  /api/episodes/{id}/export/{format}?fps=   the episode as a file: exporting.py
 
 Failure policy: as in errors.py; viewers.py says whom it disconnects.
 """
@@ -39,6 +40,7 @@ from services.inspector.api import PublicApi
 from services.inspector.asked import answer
 from services.inspector.convert import Json, agent_json, episode_json
 from services.inspector.errors import error_response, internal_error
+from services.inspector.exporting import Exports, offered
 from services.inspector.listing import Listings
 from services.inspector.one_episode import OneEpisode
 from services.inspector.security import OpenApiGuard, SecurityHeaders, check_own_site
@@ -96,10 +98,11 @@ def create_app(settings: InspectorSettings) -> ASGIApp:
     """Creates the HTTP application for these settings."""
     local = is_loopback(settings.inspector_listen)
     branches = local if settings.inspector_branches is None else settings.inspector_branches
-    api = PublicApi(settings.inspector_target, timeout=settings.inspector_timeout, tls=settings.backend_tls())
+    tls = settings.backend_tls()
+    api = PublicApi(settings.inspector_target, timeout=settings.inspector_timeout, tls=tls)
     guard = OpenApiGuard(api, needed=not local and not settings.allow_anonymous)
     viewers = Viewers(guard, most=settings.inspector_max_viewers)
-    inspector = Inspector(api, viewers, {"branches": branches})
+    inspector = Inspector(api, viewers, {"branches": branches, "exports": offered()})
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None, None]:
@@ -111,7 +114,7 @@ def create_app(settings: InspectorSettings) -> ASGIApp:
         Route("/healthz", _healthz),
         Mount("/static", StaticFiles(directory=STATIC)),
         *inspector.routes(),
-        *OneEpisode(api, viewers, branches=branches).routes(),
+        *OneEpisode(api, viewers, Exports(settings.inspector_target, tls), branches=branches).routes(),
     ]
     # On loopback: a foreign page whose name was made to lead here sends its own name.
     hosts = ["localhost", "127.0.0.1", "::1", "[::1]"] if local else ["*"]

@@ -12,6 +12,7 @@ from services.inspector.api import PublicApi
 from services.inspector.asked import NO_STORE, answer, episode_name, number, read_fields, step_number
 from services.inspector.convert import episode_json, explanation_json, step_json
 from services.inspector.events import episode_events
+from services.inspector.exporting import Exports
 from services.inspector.security import check_meant
 from services.inspector.viewers import Viewers
 from services.inspector.watching import Watches
@@ -19,6 +20,7 @@ from services.inspector.what_if import read_alternatives, what_if_json
 from services.protocol.reasons import failure
 from services.runtime.errors import ServiceError
 
+DEFAULT_FPS = 4
 EXPLAIN_TIMEOUT = 120.0  # seconds; an explanation runs the memory many times
 NO_FRAME = ("RECORDING_OFF", "FRAME_NOT_RECORDED", "UNIMPLEMENTED", "STEP_TOO_OLD")
 
@@ -26,8 +28,8 @@ NO_FRAME = ("RECORDING_OFF", "FRAME_NOT_RECORDED", "UNIMPLEMENTED", "STEP_TOO_OL
 class OneEpisode:
     """Answers what is asked about one episode. branches: whether the page may make some."""
 
-    def __init__(self, api: PublicApi, viewers: Viewers, *, branches: bool) -> None:
-        self._api, self._viewers, self._branches = api, viewers, branches
+    def __init__(self, api: PublicApi, viewers: Viewers, exports: Exports, *, branches: bool) -> None:
+        self._api, self._viewers, self._exports, self._branches = api, viewers, exports, branches
         self._watches = Watches(api)
 
     def routes(self) -> list[Route]:
@@ -41,6 +43,7 @@ class OneEpisode:
             Route(f"{one}/explain/{{step}}", self.explain),
             Route(f"{one}/whatif/{{step}}", self.what_if, methods=["POST"]),
             Route(f"{one}/branch/{{step}}", self.branch, methods=["POST"]),
+            Route(f"{one}/export/{{format}}", self.export),
         ]
 
     async def episode(self, request: Request) -> Response:
@@ -98,3 +101,10 @@ class OneEpisode:
         wanted = agent_pb2.BranchEpisodeRequest(source_episode_id=episode_name(request), step=step_number(request))
         await read_fields(request, wanted, ("episode_id", "edits"), '{"episode_id": "new", "edits": [...]}')
         return answer(episode_json((await self._api.call("BranchEpisode", wanted, viewer)).episode))
+
+    async def export(self, request: Request) -> Response:
+        """Returns the episode as a file."""
+        check_meant(request)
+        viewer, fps = await self._viewers.enter(request), number(request, "fps", DEFAULT_FPS)
+        format_: str = request.path_params["format"]
+        return await self._exports.answer(request, viewer, episode_id=episode_name(request), format_=format_, fps=fps)

@@ -1,14 +1,8 @@
-"""The list, words over many episodes, the comparison, and what can be saved."""
-
-import csv
-import io
-import json
-import struct
-from datetime import UTC, datetime
+"""The list, words over many episodes, and the comparison."""
 
 import pytest
 from browser_live import Live
-from browser_pages import chart_of, open_episode
+from browser_pages import open_episode
 from playwright.sync_api import Page, expect
 from shelm.v1 import agent_pb2
 from support.frames import Frame
@@ -205,44 +199,6 @@ def test_two_episodes_are_compared_step_by_step(live: Live, page: Page, name: st
     second = next(i for i in range(first + 1, 12) if i >= 10 or not same[i])
     page.get_by_role("button", name="Next difference").click()
     expect(page.locator(".rows [aria-selected=true] .step").first).to_have_text(str(second))
-
-
-def saved(page: Page, button: str) -> bytes:
-    """The file that a button saves."""
-    with page.expect_download() as coming:
-        page.get_by_role("button", name=button).click()
-    return coming.value.path().read_bytes()
-
-
-def test_what_is_saved_is_what_the_api_says(live: Live, page: Page, long_episode: str) -> None:
-    with live.gateway() as gateway:
-        steps = [*gateway.memory(long_episode), *gateway.memory(long_episode, from_step=1000)]
-    expected = [
-        (one.step, [(t.text, t.similarity, t.id) for t in one.tokens], one.action.discrete, one.value) for one in steps
-    ]
-    open_episode(page, live.url, long_episode)
-    lines = [json.loads(line) for line in saved(page, "JSON lines").splitlines()]
-    assert [
-        (one["step"], [(t["text"], t["similarity"], t["id"]) for t in one["tokens"]], one["action"], one["value"])
-        for one in lines
-    ] == expected
-    assert [one["in_window"] for one in lines] == [one.in_window for one in steps]
-    assert [one["time"] for one in lines] == [one.time.ToMilliseconds() for one in steps]
-    table = list(csv.DictReader(io.StringIO(saved(page, "CSV").decode())))
-    assert [
-        (int(r["step"]), r["word"], float(r["similarity"]), int(r["id"]), int(r["action"]), float(r["value"])) for r in table
-    ] == [(step, *token, action, value) for step, tokens, action, value in expected for token in tokens]
-    assert datetime.fromisoformat(table[0]["time"]).astimezone(UTC).year >= 2024
-
-
-def test_the_picture_is_a_png_of_the_chart(live: Live, page: Page, name: str, frames: tuple[Frame, ...]) -> None:
-    with live.gateway() as gateway:
-        play(gateway, name, frames[:15])
-    open_episode(page, live.url, name)
-    chart = chart_of(page, 15)
-    picture = saved(page, "PNG")
-    assert picture.startswith(b"\x89PNG\r\n\x1a\n")
-    assert struct.unpack(">II", picture[16:24]) == (2 * chart["width"], 2 * chart["height"])
 
 
 def test_licences_are_shown_in_full(live: Live, page: Page) -> None:

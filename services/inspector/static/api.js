@@ -79,7 +79,10 @@ export const whatIf = async (id, step, alternatives, signal) =>
 export const branchEpisode = async (id, step, name, edits, signal) =>
   (await request(path("episodes", id, "branch", step), signal, { episode_id: name, edits })).json();
 
-// What this inspector does beyond reading: {branches}.
+// The episode as a file in one of the formats that the inspector offers.
+export const getFile = async (id, format, signal) => (await request(path("episodes", id, "export", format), signal)).blob();
+
+// What this inspector does beyond reading: {branches: whether, exports: formats}.
 let offered = null;
 export const getOffers = () => (offered ??= request(path("offers")).then((response) => response.json(), (error) => { offered = null; throw error; }));
 

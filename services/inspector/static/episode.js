@@ -5,7 +5,7 @@
 import { getAgents, getEpisode, keepEpisode } from "./api.js";
 import { button, h, problem, say, throttle } from "./dom.js";
 import { sayEdit } from "./edits.js";
-import { save, saveMemory } from "./export.js";
+import { exportMenu } from "./export.js";
 import { SILENT, action, age, clock, link, number, reward, state, words } from "./format.js";
 import { Frames } from "./frames.js";
 import { Influence, THRESHOLD, deciding, largest } from "./influence.js";
@@ -59,8 +59,7 @@ export async function show(main, signal, id, start) {
   const laneNote = h("span", { class: "note" });
   main.append(h("div", { class: "episode" },
     h("div", { class: "title" }, h("h1", {}, id), origin(episode.branch), facts, h("div", { class: "tools" },
-      button("JSON lines", () => saveMemory(id, "jsonl", signal)), button("CSV", () => saveMemory(id, "csv", signal)),
-      button("PNG", () => timeline?.chart && timeline.picture().then((blob) => save(`${id}.png`, blob))),
+      exportMenu(id, () => timeline?.chart && timeline.picture(), signal),
       h("a", { href: `#/compare/${encodeURIComponent(id)}` }, "Compare"))),
     player.element,
     h("section", { class: "timeline", "aria-label": "Timeline" }, chartPlace,
