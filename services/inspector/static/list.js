@@ -1,6 +1,7 @@
 // The live list of episodes. It is filtered, sorted and paged here, because the server sends the whole list and its changes.
 // Contract: filters and order are in the address; episodes may be chosen, to compare them or to count their words.
 
+import { asked, hold as keep } from "./address.js";
 import { getAgents, keepList } from "./api.js";
 import { button, h, problem, say, throttle } from "./dom.js";
 import { SILENT, outcome } from "./format.js";
@@ -26,13 +27,13 @@ const isState = (one, wanted) => wanted === "all" || (wanted === "ended" && one.
 export async function show(main, signal) {
   const episodes = new Map(), spaces = new Map();  // digest -> action space
   const rows = new Map(), chosen = new Set();
-  const asked = new URLSearchParams(location.hash.split("?")[1]);
-  let page = 0, more = false, loaded = false, order = ORDERS[asked.get("sort")] ? asked.get("sort") : "age", turned = asked.has("up"), rate = null;
+  const given = asked();
+  let page = 0, more = false, loaded = false, order = ORDERS[given.get("sort")] ? given.get("sort") : "age", turned = given.has("up"), rate = null;
 
-  const filter = h("input", { type: "search", placeholder: "name or agent", "aria-label": "Filter by name or agent", value: asked.get("name") ?? "" });
-  const word = h("input", { type: "search", placeholder: "word", "aria-label": "Filter by word", value: asked.get("word") ?? "", spellcheck: "false" });
+  const filter = h("input", { type: "search", placeholder: "name or agent", "aria-label": "Filter by name or agent", value: given.get("name") ?? "" });
+  const word = h("input", { type: "search", placeholder: "word", "aria-label": "Filter by word", value: given.get("word") ?? "", spellcheck: "false" });
   const which = h("select", { "aria-label": "Filter by state" }, Object.entries(STATES).map(([value, text]) => h("option", { value }, text)));
-  which.value = STATES[asked.get("state")] ? asked.get("state") : "all";
+  which.value = STATES[given.get("state")] ? given.get("state") : "all";
   const before = button("Previous", () => turn(-1)), after = button("Next", () => turn(1));
   const place = h("span", { class: "place" }), counters = h("p", { class: "facts-line counters" }), note = h("p", { class: "note" });
   const bulk = h("div", { class: "tools bulk", hidden: true });
@@ -57,9 +58,7 @@ export async function show(main, signal) {
 
   // The address holds what is filtered and how it is sorted.
   function hold() {
-    const kept = new URLSearchParams(Object.entries({ name: filter.value, word: word.value, state: which.value === "all" ? "" : which.value,
-      sort: order === "age" ? "" : order, up: turned ? "1" : "" }).filter(([, value]) => value));
-    history.replaceState(null, "", kept.size ? `#/?${kept}` : "#/");
+    keep({ name: filter.value, word: word.value, state: which.value === "all" ? "" : which.value, sort: order === "age" ? "" : order, up: turned ? "1" : "" });
   }
 
   function found() {
