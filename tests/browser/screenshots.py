@@ -45,6 +45,7 @@ def stills(live: Live, browser: Browser) -> None:
     explained(page, live, FORK)
     page.screenshot(path=IMAGES / "inspector-episode.png")
     page.locator(".panel").screenshot(path=IMAGES / "inspector-explain.png")
+    page.keyboard.press("w")
     without_ball(page)
     page.screenshot(path=IMAGES / "inspector-what-if.png")
     phone = opened(browser, live, PHONE, dark=True)
@@ -141,8 +142,7 @@ def explained(page: Page, live: Live, step: int) -> None:
 
 
 def without_ball(page: Page) -> None:
-    """Asks what if there were no ball in the memory."""
-    page.keyboard.press("w")
+    """Takes the ball out of the memory."""
     page.get_by_role("button", name="Take away ball", exact=True).click()
     page.get_by_text("With the edits:").wait_for()
     page.mouse.move(1270, 60)

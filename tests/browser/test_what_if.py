@@ -11,6 +11,8 @@ from browser_pages import Watched, chart_of, open_episode
 from google.protobuf.json_format import ParseDict
 from playwright.sync_api import BrowserContext, Page, expect
 from shelm.v1 import agent_pb2
+from support.frames import Frame
+from support.gateway import play
 
 pytest_plugins = ("browser_fixtures",)
 
@@ -128,6 +130,46 @@ def test_what_the_page_offers_to_copy_works_and_a_branch_tells_its_origin(live: 
     open_episode(page, live.url, info.episode_id)
     page.get_by_role("link", name=f"{played_out}, step {FORK}").click()
     page.wait_for_url(f"**/#/episode/{played_out}/{FORK}")
+
+
+def test_the_selected_step_shows_how_probable_each_action_was(live: Live, watched: Watched, played_out: str) -> None:
+    page = watched.page
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(f"{live.url}/#/episode/{played_out}/{FORK}")
+    for step in (FORK, FORK + 1):
+        page.locator(f".distribution[data-step='{step}'] .bars").wait_for()
+        with live.gateway() as gateway:
+            reply = gateway.call("WhatIf", agent_pb2.WhatIfRequest(episode_id=played_out, step=step))
+        values = [value for value in reply.actual.distribution.probabilities.values if value >= 0.01]
+        figures = page.locator(".distribution .figure").all_inner_texts()
+        assert [float(text) for text in figures] == pytest.approx(values, abs=0.006)
+        expect(page.locator(".distribution")).to_contain_text(f"Entropy {reply.actual.distribution.entropy:.2f}.")
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")  # what is known is not asked for again
+    expect(page.locator(".distribution")).to_have_attribute("data-step", str(FORK))
+    assert len([url for url in watched.urls if "/whatif/" in url]) == 2
+    expect(page.locator(".distribution .bars")).to_be_in_viewport(ratio=1)
+    page.keyboard.press("w")
+    expect(page.locator(".distribution")).to_be_hidden()
+    page.keyboard.press("w")
+    expect(page.locator(".distribution .bars")).to_be_visible()
+
+
+def test_no_probabilities_are_asked_for_while_the_page_follows_or_without_a_frame(
+    live: Live, watched: Watched, name: str, frames: tuple[Frame, ...]
+) -> None:
+    with live.gateway() as gateway:
+        play(gateway, name, frames[:3])
+        page = watched.page
+        open_episode(page, live.url, name)
+        expect(page.locator(".distribution")).to_have_text("Pause to see how probable each action was.")
+        page.wait_for_timeout(1000)
+        assert not [url for url in watched.urls if "/whatif/" in url]
+        page.get_by_role("button", name="Pause").click()
+        page.locator(".distribution .bars").wait_for()
+    next(Path(live.deployment.settings["SHELM_RECORD"]).rglob(f"{name}/1.png")).unlink()
+    page.keyboard.press("ArrowUp")
+    expect(page.locator(".distribution")).to_contain_text("need the step's frame, which is not recorded")
 
 
 def test_a_branch_is_made_by_a_button_and_says_where_it_comes_from(live: Live, watched: Watched, played_out: str) -> None:

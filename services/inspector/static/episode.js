@@ -44,9 +44,9 @@ export async function show(main, signal, id, start) {
     } });
   const frames = new Frames(id, signal);
   const player = new Player(frames, { count: () => steps.length, selected: () => rows.selected, stepAt: (i) => steps[i].step,
-    running: () => !episode.ended, select: (i, byPerson = true) => rows.select(i, byPerson), go: jump, changed: () => { paintFacts(); hold(); } }, signal);
+    running: () => !episode.ended, select: (i, byPerson = true) => rows.select(i, byPerson), go: jump, changed: () => { paintFacts(); hold(); if (selectedStep()) panel.rest(player.mode === "paused"); } }, signal);
   const influence = keepsWords ? new Influence(episode, reach, signal, () => { paintLane(); timeline?.later(); }) : null;
-  const panel = new Panel(id, space, signal, { reached: () => steps.slice(0, rows.selected + 1),
+  const panel = new Panel(id, space, frames, signal, { reached: () => steps.slice(0, rows.selected + 1),
     explained: (reply) => {
       if (reply) influence.note(reply.step, largest(reply));
       mattered = reply ? deciding(reply) : NONE;
@@ -95,7 +95,7 @@ export async function show(main, signal, id, start) {
     timeline?.select(step.step);
     player.show(step.step, steps[i + 1]?.step);
     player.paint();
-    panel.select(step.step);
+    panel.select(step.step, player.mode === "paused");
     rows.draw(true);
     paintFacts();
     hold();
@@ -137,7 +137,7 @@ export async function show(main, signal, id, start) {
   }
 
   const explain = () => { if (keepsWords && selectedStep()) { if (player.mode !== "paused") player.set("paused"); panel.explain(); } };
-  listen({ ...through(rows), " ": () => player.flip(), f: () => player.set("following"), e: explain, w: () => keepsWords && panel.open("if"),
+  listen({ ...through(rows), " ": () => player.flip(), f: () => player.set("following"), e: explain, w: () => keepsWords && panel.flip(),
     g: () => { player.goal.value = ""; player.goal.focus(); } }, signal);
   player.goal.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === "Escape") rows.element.focus(); });
   const ticking = setInterval(paintFacts, 5000);

@@ -2,7 +2,7 @@
 // Contract: edits are kept while the page is open and hold for whatever step is selected; those of later steps are left out.
 
 import { whatIf } from "./api.js";
-import { actionBars } from "./bars.js";
+import { distributionBars } from "./bars.js";
 import { BranchForm } from "./branch.js";
 import { button, h, say, throttle } from "./dom.js";
 import { at, branchCall, sayEdit, stepOf, whatIfCommand } from "./edits.js";
@@ -127,11 +127,9 @@ export class WhatIf {
         `${same ? " still" : " instead"}, value ${number(other.value)}; the probabilities change by ${number(other.change)}.`));
       said.push(h("p", { class: "note changed" }, "Words as they would stand: ", other.words.slice(0, STANDING).map(standing).join(" · "), other.words.length > STANDING ? " ..." : ""));
     }
-    const shown = [{ name: "as it was", probabilities: real.distribution.probabilities },
-      ...(other ? [{ name: "with the edits", probabilities: other.distribution.probabilities }] : [])];
+    const shown = [{ name: "as it was", distribution: real.distribution }, ...(other ? [{ name: "with the edits", distribution: other.distribution }] : [])];
     this.said.replaceChildren(...said);
-    this.bars.replaceChildren(shown.every((one) => one.probabilities) ? actionBars(shown, this.space, reply.action)
-      : h("ul", {}, shown.map(({ name }, i) => h("li", {}, `${name}: ${JSON.stringify([real, other][i].distribution)}`))));
+    this.bars.replaceChildren(distributionBars(shown, this.space, reply.action));
     this.copies.replaceChildren(copyable("On the command line", whatIfCommand(this.episodeId, reply.step, edits)),
       copyable("Branch from here, in Python", branchCall(`${this.episodeId}-branch`, this.episodeId, reply.step, this.before(reply.step, edits))));
   }
