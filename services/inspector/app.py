@@ -7,6 +7,7 @@ token; nothing is stored. Paths:
   /healthz                                  200 while this process runs, whether or not the API can be reached
   /api/offers                               what this server does beyond reading
   /api/agents                               all agents
+  /api/agents/{agent}                       one, by name or digest, with card, vocabulary and language model
   /api/episodes                             the list, as events: listing.py
   /api/archive?after=                       a page of archived episodes
   /api/episodes/{id}                        one episode
@@ -38,7 +39,7 @@ from starlette.types import ASGIApp
 
 from services.inspector.api import PublicApi
 from services.inspector.asked import answer
-from services.inspector.convert import Json, agent_json, episode_json
+from services.inspector.convert import Json, agent_json, details_json, episode_json
 from services.inspector.errors import error_response, internal_error
 from services.inspector.exporting import Exports, offered
 from services.inspector.listing import Listings
@@ -65,6 +66,7 @@ class Inspector:
         return [
             Route("/api/offers", self.offers),
             Route("/api/agents", self.agents),
+            Route("/api/agents/{agent}", self.agent),
             Route("/api/episodes", self.list_live),
             Route("/api/archive", self.archive),
         ]
@@ -78,6 +80,12 @@ class Inspector:
         """Returns all agents."""
         reply = await self._api.call("ListAgents", agent_pb2.ListAgentsRequest(), await self._viewers.enter(request))
         return answer([agent_json(agent) for agent in reply.agents])
+
+    async def agent(self, request: Request) -> Response:
+        """Returns one agent with all that is told of it."""
+        wanted = agent_pb2.GetAgentRequest(agent=request.path_params["agent"], details=True)
+        reply = await self._api.call("GetAgent", wanted, await self._viewers.enter(request))
+        return answer({**agent_json(reply.agent), **details_json(reply.details)})
 
     async def list_live(self, request: Request) -> Response:
         """Streams the list of episodes."""

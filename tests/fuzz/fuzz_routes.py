@@ -23,6 +23,7 @@ PATHS = (
     "/static/main.js",
     "/static/{x}",
     "/api/agents",
+    "/api/agents/{x}",
     "/api/offers",
     "/api/episodes",
     "/api/archive",

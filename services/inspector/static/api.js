@@ -67,6 +67,8 @@ async function failure(response) {
 const path = (...parts) => ["/api", ...parts.map(encodeURIComponent)].join("/");
 
 export const getAgents = async (signal) => (await request(path("agents"), signal)).json();
+// One agent with its card, vocabulary and language model, by name or digest.
+export const getAgent = async (name, signal) => (await request(path("agents", name), signal)).json();
 export const getEpisode = async (id, signal) => (await request(path("episodes", id), signal)).json();
 // steps: how many of the latest steps to take away one by one; 0: as many as the server does unless told.
 export const explain = async (id, step, signal, steps = 0) =>

@@ -6,7 +6,7 @@ import { getAgents, getEpisode, keepEpisode } from "./api.js";
 import { button, h, problem, say, throttle } from "./dom.js";
 import { sayEdit } from "./edits.js";
 import { exportMenu } from "./export.js";
-import { SILENT, action, age, clock, link, number, reward, state, words } from "./format.js";
+import { SILENT, action, age, agentLink, clock, link, number, reward, state, words } from "./format.js";
 import { Frames } from "./frames.js";
 import { Influence, THRESHOLD, deciding, largest } from "./influence.js";
 import { listen, through } from "./keys.js";
@@ -60,7 +60,7 @@ export async function show(main, signal, id, start) {
   main.append(h("div", { class: "episode" },
     h("div", { class: "title" }, h("h1", {}, id), origin(episode.branch), facts, h("div", { class: "tools" },
       exportMenu(id, () => timeline?.chart && timeline.picture(), signal),
-      h("a", { href: `#/compare/${encodeURIComponent(id)}` }, "Compare"))),
+      h("a", { href: agentLink(episode.agent_digest) }, "Agent"), h("a", { href: `#/compare/${encodeURIComponent(id)}` }, "Compare"))),
     player.element,
     h("section", { class: "timeline", "aria-label": "Timeline" }, chartPlace,
       keepsWords ? h("div", { class: "tools lane-tools" }, lane, laneNote) : null),

@@ -42,4 +42,6 @@ export const SILENT = 60_000;  // ms after which a running episode is said to be
 export const outcome = (episode) =>
   (episode.total_reward === null ? (episode.ended ? "unknown" : "running") : episode.total_reward > 0 ? "solved" : "failed");
 
+export const agentLink = (digest) => `#/agents/${encodeURIComponent(digest)}`;
+
 export const link = (episodeId) => `#/episode/${encodeURIComponent(episodeId)}`;

@@ -1,7 +1,7 @@
 // One episode as a row of the list.
 
 import { h } from "./dom.js";
-import { SILENT, action, age, link, outcome, reward, state, words } from "./format.js";
+import { SILENT, action, age, agentLink, link, outcome, reward, state, words } from "./format.js";
 import { sparkline } from "./sparkline.js";
 
 // kind: the class of the column's cells; those of class "more" are not shown on a phone.
@@ -38,7 +38,7 @@ export class ListRow {
     }
     this.text("steps", one.committed_step === null ? 0 : one.committed_step + 1);
     this.text("reward", reward(one));
-    this.text("agent", one.agent);
+    if (!this.cells.agent.firstChild) this.cells.agent.append(h("a", { href: agentLink(one.agent_digest) }, one.agent));
     this.text("age", age(Date.now() - one.create_time));
     if (!known?.last || this.drawn === known.last) { this.show(known?.url); return; }
     this.drawn = known.last;
