@@ -8,6 +8,7 @@ token; nothing is stored. Paths:
   /api/offers                               what this server does beyond reading
   /api/agents                               all agents
   /api/agents/{agent}                       one, by name or digest, with card, vocabulary and language model
+  /api/overview                             how the services are doing: overview.py
   /api/episodes                             the list, as events: listing.py
   /api/archive?after=                       a page of archived episodes
   /api/episodes/{id}                        one episode
@@ -44,6 +45,7 @@ from services.inspector.errors import error_response, internal_error
 from services.inspector.exporting import Exports, offered
 from services.inspector.listing import Listings
 from services.inspector.one_episode import OneEpisode
+from services.inspector.overview import Overview
 from services.inspector.security import OpenApiGuard, SecurityHeaders, check_own_site
 from services.inspector.settings import InspectorSettings
 from services.inspector.viewers import Viewers
@@ -57,8 +59,8 @@ ARCHIVE_PAGE = 50  # episodes
 class Inspector:
     """The handlers of /api that are not of one episode."""
 
-    def __init__(self, api: PublicApi, viewers: Viewers, offers: Json) -> None:
-        self._api, self._viewers, self._offers = api, viewers, offers
+    def __init__(self, api: PublicApi, viewers: Viewers, overview: Overview, offers: Json) -> None:
+        self._api, self._viewers, self._overview, self._offers = api, viewers, overview, offers
         self._listings = Listings(api)
 
     def routes(self) -> list[Route]:
@@ -67,6 +69,7 @@ class Inspector:
             Route("/api/offers", self.offers),
             Route("/api/agents", self.agents),
             Route("/api/agents/{agent}", self.agent),
+            Route("/api/overview", self.overview),
             Route("/api/episodes", self.list_live),
             Route("/api/archive", self.archive),
         ]
@@ -86,6 +89,11 @@ class Inspector:
         wanted = agent_pb2.GetAgentRequest(agent=request.path_params["agent"], details=True)
         reply = await self._api.call("GetAgent", wanted, await self._viewers.enter(request))
         return answer({**agent_json(reply.agent), **details_json(reply.details)})
+
+    async def overview(self, request: Request) -> Response:
+        """Returns how the services are doing."""
+        await self._api.call("ListAgents", agent_pb2.ListAgentsRequest(), await self._viewers.enter(request))  # may it read?
+        return answer(await self._overview.answer())
 
     async def list_live(self, request: Request) -> Response:
         """Streams the list of episodes."""
@@ -110,7 +118,7 @@ def create_app(settings: InspectorSettings) -> ASGIApp:
     api = PublicApi(settings.inspector_target, timeout=settings.inspector_timeout, tls=tls)
     guard = OpenApiGuard(api, needed=not local and not settings.allow_anonymous)
     viewers = Viewers(guard, most=settings.inspector_max_viewers)
-    inspector = Inspector(api, viewers, {"branches": branches, "exports": offered()})
+    inspector = Inspector(api, viewers, Overview(settings.metrics), {"branches": branches, "exports": offered()})
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None, None]:

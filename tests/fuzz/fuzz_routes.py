@@ -25,6 +25,7 @@ PATHS = (
     "/api/agents",
     "/api/agents/{x}",
     "/api/offers",
+    "/api/overview",
     "/api/episodes",
     "/api/archive",
     "/api/{x}",

@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ from support.process import Process
 from support.waiting import wait_for
 
 from deploy.local.stack import free_port
+from services.inspector.overview import EVERY
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +221,43 @@ async def test_no_more_files_are_made_at_once_than_may_be_and_a_viewer_that_goes
         while (reply := await viewer.get("/jsonl")).status_code == 429:
             assert asyncio.get_running_loop().time() < until
         assert reply.status_code == 200
+
+
+def test_the_overview_tells_what_the_metrics_tell_and_what_does_not_answer(
+    tmp_path_factory: pytest.TempPathFactory, name: str, frames: tuple[Frame, ...]
+) -> None:
+    metrics, away = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    folder = tmp_path_factory.mktemp("overview")
+    with Standalone(folder, {"SHELM_METRICS_LISTEN": metrics}).running() as deployment:
+        settings = {"SHELM_INSPECTOR_TARGET": deployment.target, "SHELM_INSPECTOR_METRICS": f"{metrics}, {away}"}
+        for _, url in started(tmp_path_factory, settings):
+            play(deployment.gateway, name, frames[:8])
+            first = httpx.get(f"{url}/api/overview").json()
+            assert first["window"] is None
+            (agent,) = first["agents"]
+            assert (agent["agent"], agent["acts"], agent["acts_per_second"]) == ("minigrid-memory", 8, None)
+            assert 0 < agent["p50"] <= agent["p99"] <= 5
+            assert set(agent["stages"]) == {"decode", "retrieval", "memory", "policy", "commit"}
+            assert (agent["slots_used"], agent["slots"] > 1) == (1, True)
+            assert first["store"]["used"] > 100_000
+            problems = {one["address"]: one["problem"] for one in first["sources"]}
+            assert problems[metrics] is None
+            assert "refused" in problems[away]
+            play(deployment.gateway, f"{name}-2", frames[:30])
+            assert httpx.get(f"{url}/api/overview").json() == first  # read every few seconds, for all viewers
+            time.sleep(EVERY)
+            later = httpx.get(f"{url}/api/overview").json()
+            assert later["window"] >= EVERY
+            assert (later["agents"][0]["acts"], later["agents"][0]["slots_used"]) == (30, 2)
+            assert later["agents"][0]["acts_per_second"] == pytest.approx(30 / later["window"])
+
+
+def test_without_metrics_the_overview_has_no_sources_and_needs_a_token_as_all_else(
+    alone: tuple[Process, str], beside: tuple[Process, str]
+) -> None:
+    reply = httpx.get(f"{beside[1]}/api/overview").json()
+    assert (reply["sources"], reply["agents"], reply["window"]) == ([], [], None)
+    assert httpx.get(f"{alone[1]}/api/overview").status_code == 503  # whether the viewer may read cannot be asked
 
 
 def ask_what_if(url: str, name: str, step: int, body: Any, **headers: str) -> httpx.Response:

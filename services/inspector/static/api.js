@@ -67,6 +67,8 @@ async function failure(response) {
 const path = (...parts) => ["/api", ...parts.map(encodeURIComponent)].join("/");
 
 export const getAgents = async (signal) => (await request(path("agents"), signal)).json();
+// How the services are doing, as their metrics tell (overview.py).
+export const getOverview = async (signal) => (await request(path("overview"), signal)).json();
 // One agent with its card, vocabulary and language model, by name or digest.
 export const getAgent = async (name, signal) => (await request(path("agents", name), signal)).json();
 export const getEpisode = async (id, signal) => (await request(path("episodes", id), signal)).json();
@@ -168,7 +170,8 @@ async function keep(url, on, signal) {
   }
 }
 
-function seen(signal) {
+// Waits while the tab is hidden.
+export function seen(signal) {
   if (!document.hidden) return null;
   return new Promise((resolve) => {
     document.addEventListener("visibilitychange", resolve, { once: true });

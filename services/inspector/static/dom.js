@@ -2,8 +2,9 @@
 
 export const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
 
-// The same for SVG, whose elements have a name space of their own.
-export const svg = (tag, attributes, ...children) => fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+// The same for SVG, whose elements have a name space of their own: that of the template in index.html.
+export const svg = (tag, attributes, ...children) =>
+  fill(document.createElementNS(document.getElementById("sparkline").content.firstElementChild.namespaceURI, tag), attributes, children);
 
 function fill(element, attributes = {}, children = []) {
   for (const [name, value] of Object.entries(attributes)) {

@@ -4,9 +4,10 @@
 import { asked, hold as keep } from "./address.js";
 import { getAgents, keepList } from "./api.js";
 import { button, h, problem, say, throttle } from "./dom.js";
-import { SILENT, outcome } from "./format.js";
+import { isState, outcome } from "./format.js";
 import { COLUMNS, ListRow } from "./listrow.js";
 import { Peek, STEPS } from "./peek.js";
+import { Rate } from "./rate.js";
 
 const PAGE = 25;  // episodes
 const SEARCHED = 200;  // episodes whose words are looked at when a word is asked for
@@ -20,15 +21,12 @@ const ORDERS = {
 
 const RISING = new Set(["age", "name", "outcome", "agent"]);  // smallest first, unless turned round
 
-const silent = (one) => !one.ended && Date.now() - one.update_time > SILENT;
-const isState = (one, wanted) => wanted === "all" || (wanted === "ended" && one.ended) || (wanted === "silent" && silent(one))
-  || (wanted === "running" && !one.ended) || (one.ended && outcome(one) === wanted);
-
 export async function show(main, signal) {
   const episodes = new Map(), spaces = new Map();  // digest -> action space
   const rows = new Map(), chosen = new Set();
   const given = asked();
-  let page = 0, more = false, loaded = false, order = ORDERS[given.get("sort")] ? given.get("sort") : "age", turned = given.has("up"), rate = null;
+  let page = 0, more = false, loaded = false, order = ORDERS[given.get("sort")] ? given.get("sort") : "age", turned = given.has("up");
+  const rate = new Rate();
 
   const filter = h("input", { type: "search", placeholder: "name or agent", "aria-label": "Filter by name or agent", value: given.get("name") ?? "" });
   const word = h("input", { type: "search", placeholder: "word", "aria-label": "Filter by word", value: given.get("word") ?? "", spellcheck: "false" });
@@ -107,7 +105,7 @@ export async function show(main, signal) {
     const all = [...episodes.values()], many = (state) => all.filter((one) => isState(one, state)).length;
     const solved = many("solved"), told = solved + many("failed"), away = many("silent");
     counters.textContent = loaded ? [`${many("running")} running${away ? `, ${away} of them silent` : ""}`, `${many("ended")} ended`,
-      ...(told ? [`${solved} of ${told} solved (${Math.round((100 * solved) / told)} %)`] : []), ...(rate === null ? [] : [`${rate.toFixed(1)} steps/s`])].join(" · ") : "";
+      ...(told ? [`${solved} of ${told} solved (${Math.round((100 * solved) / told)} %)`] : []), ...(rate.value === null ? [] : [`${rate.value.toFixed(1)} steps/s`])].join(" · ") : "";
   }
 
   function newRow(one) {
@@ -124,17 +122,7 @@ export async function show(main, signal) {
       button("None", () => { chosen.clear(); rows.forEach((row) => row.clear()); paintBulk(); }));
   }
 
-  let counted = null;
-  function measure() {
-    const now = performance.now(), steps = new Map([...episodes].map(([id, one]) => [id, one.committed_step ?? -1]));
-    if (counted && now - counted.now > 500) {
-      const done = [...steps].reduce((sum, [id, step]) => sum + (counted.steps.has(id) ? Math.max(0, step - counted.steps.get(id)) : 0), 0);
-      rate = (1000 * done) / (now - counted.now);
-    }
-    if (!counted || now - counted.now > 500) counted = { now, steps };
-  }
-
-  const ticking = setInterval(() => { measure(); draw(); }, 2000);  // ages, silence, and words that were not due before
+  const ticking = setInterval(() => { rate.look(episodes); draw(); }, 2000);  // ages, silence, and words that were not due before
   signal.addEventListener("abort", () => { clearInterval(ticking); draw.cancel(); });
   paint();
   await keepList({

@@ -6,6 +6,7 @@ import "./keys.js";
 const PAGES = {
   "": ["Episodes", () => import("./list.js")],
   episode: ["Episode", () => import("./episode.js")],
+  overview: ["Overview", () => import("./overview.js")],
   archive: ["Archive", () => import("./archive.js")],
   words: ["Words", () => import("./words.js")],
   compare: ["Compare", () => import("./compare.js")],
