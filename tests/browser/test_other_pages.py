@@ -1,5 +1,6 @@
 """The list, the comparison, and the licences."""
 
+from browser_axe import violations
 from browser_live import Live
 from browser_pages import open_episode
 from playwright.sync_api import Page, expect
@@ -105,6 +106,68 @@ def test_two_episodes_are_chosen_in_the_list_and_compared_or_counted(
     expect(page.locator(".screen img").first).to_have_js_property("naturalWidth", frames[0].shape[1])
     offered = page.locator("#episode-names option").evaluate_all("all => all.map((one) => one.value)")
     assert {f"{name}-0", f"{name}-1"} <= set(offered)
+
+
+def test_up_to_eight_episodes_are_compared_in_lanes_aligned_by_step(
+    live: Live, page: Page, name: str, frames: tuple[Frame, ...]
+) -> None:
+    names = [f"{name}-{i}" for i in range(9)]
+    with live.gateway() as gateway:
+        for i, one in enumerate(names):
+            play(
+                gateway,
+                one,
+                [*frames[:6], *frames[6 + 10 * (i % 3) : 12 + 10 * (i % 3)]][: 12 - (i == 2)],
+                deterministic=True,
+            )
+        first, second, third = ({step.step: step for step in gateway.memory(one)} for one in names[:3])
+    page.goto(f"{live.url}/#/?name={name}&sort=name")
+    compare = page.get_by_role("button", name="Compare")
+    for one in names:
+        page.get_by_label(f"Choose {one}").check()
+    expect(compare).to_be_disabled()
+    for one in names[3:]:
+        page.get_by_label(f"Choose {one}").uncheck()
+    compare.click()
+    page.wait_for_selector(".lanes[data-ready]")
+
+    def same(one: agent_pb2.MemoryStep | None, other: agent_pb2.MemoryStep | None) -> bool:
+        if not one or not other:
+            return one is other
+        return one.action == other.action and [t.text for t in one.tokens] == [t.text for t in other.tokens]
+
+    differ = [i for i in range(12) if not (same(first[i], second.get(i)) and same(first[i], third.get(i)))]
+    assert differ[0] >= 6
+    expect(page.locator(".facts-line")).to_have_text(
+        f"{len(differ)} of 12 steps differ from the first episode; the first is step {differ[0]}."
+    )
+    expect(page.locator(".place")).to_have_text(f"step {differ[0]} of 11, differs")
+    page.wait_for_url(f"**?step={differ[0]}")
+    lanes = page.locator(".lane-row")
+    expect(lanes).to_have_count(3)
+    expect(lanes.locator(".frame").first).to_have_attribute("alt", f"Frame of step {differ[0]} of {names[0]}")
+    page.get_by_role("slider", name="Step").fill("11")
+    expect(lanes.nth(2).locator(".said")).to_have_text("no such step")
+    expect(lanes.nth(2).locator(".frame")).to_be_hidden()
+    word = first[11].tokens[0]
+    expect(lanes.nth(0).locator(".said")).to_contain_text(f"{word.text} {word.similarity:.2f}")
+    box = lanes.nth(1).locator(".strip").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * 2.5 / 12, box["y"] + 5)
+    expect(page.locator(".place")).to_contain_text("step 2 of 11")
+    expect(lanes.nth(1).locator(".frame")).to_have_attribute("alt", f"Frame of step 2 of {names[1]}")
+    page.mouse.click(box["x"] + box["width"] * 2.5 / 12, box["y"] + 5)
+    page.wait_for_url("**?step=2")
+    page.reload()
+    page.wait_for_selector(".lanes[data-ready]")
+    expect(page.locator(".place")).to_contain_text("step 2 of 11")
+    page.keyboard.press("n")
+    expect(page.locator(".place")).to_have_text(f"step {differ[0]} of 11, differs")
+    assert violations(page) == []
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert violations(page) == []
 
 
 def test_a_phone_shows_steps_reward_and_outcome(live: Live, page: Page, name: str, frames: tuple[Frame, ...]) -> None:

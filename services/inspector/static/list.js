@@ -3,6 +3,7 @@
 
 import { asked, hold as keep } from "./address.js";
 import { getAgents, keepList } from "./api.js";
+import { MOST } from "./comparemany.js";
 import { button, h, problem, say, throttle } from "./dom.js";
 import { isState, outcome } from "./format.js";
 import { COLUMNS, ListRow } from "./listrow.js";
@@ -117,7 +118,7 @@ export async function show(main, signal) {
   function paintBulk() {
     const names = [...chosen].map(encodeURIComponent).join("/");
     bulk.hidden = !chosen.size;
-    bulk.replaceChildren(h("span", {}, `${chosen.size} chosen`), button("Compare", () => { location.hash = `#/compare/${names}`; }, { disabled: chosen.size !== 2, title: "two episodes, step by step" }),
+    bulk.replaceChildren(h("span", {}, `${chosen.size} chosen`), button("Compare", () => { location.hash = `#/compare/${names}`; }, { disabled: chosen.size < 2 || chosen.size > MOST, title: `two to ${MOST} episodes, step by step` }),
       button("Count their words", () => { location.hash = `#/words/${names}`; }),
       button("None", () => { chosen.clear(); rows.forEach((row) => row.clear()); paintBulk(); }));
   }

@@ -142,7 +142,7 @@ def test_a_build_gets_no_weights_tests_secrets_or_caches() -> None:
         "tests/conftest.py",
     ):
         assert not in_context(path, patterns)
-    assert sum((REPOSITORY / path).stat().st_size for path in context()) < 3 * 2**20  # the page's chart library has 1.1 MB
+    assert sum((REPOSITORY / path).stat().st_size for path in context()) < 3.5 * 2**20  # the page's chart library has 1.1 MB
 
 
 def context() -> list[str]:
