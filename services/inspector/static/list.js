@@ -14,13 +14,13 @@ const PAGE = 25;  // episodes
 const SEARCHED = 200;  // episodes whose words are looked at when a word is asked for
 const STATES = { all: "all", running: "running", silent: "silent", ended: "ended", solved: "solved", failed: "failed", unknown: "outcome unknown" };
 const ORDERS = {
-  age: (a, b) => b.create_time - a.create_time, steps: (a, b) => (b.committed_step ?? -1) - (a.committed_step ?? -1),
+  age: (a, b) => b.create_time - a.create_time, heard: (a, b) => b.update_time - a.update_time, steps: (a, b) => (b.committed_step ?? -1) - (a.committed_step ?? -1),
   reward: (a, b) => (b.total_reward ?? -Infinity) - (a.total_reward ?? -Infinity) || 0,
   name: (a, b) => a.episode_id.localeCompare(b.episode_id, undefined, { numeric: true }),
   outcome: (a, b) => outcome(a).localeCompare(outcome(b)), agent: (a, b) => a.agent.localeCompare(b.agent),
 };
 
-const RISING = new Set(["age", "name", "outcome", "agent"]);  // smallest first, unless turned round
+const RISING = new Set(["age", "heard", "name", "outcome", "agent"]);  // smallest first, unless turned round
 
 export async function show(main, signal) {
   const episodes = new Map(), spaces = new Map();  // digest -> action space
