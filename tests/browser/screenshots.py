@@ -32,6 +32,7 @@ def test_make_the_pictures(live: Live, browser: Browser) -> None:
     IMAGES.mkdir(exist_ok=True)
     stills(live, browser)
     film(live, browser)
+    overview(live, browser)  # last, because it plays further episodes
     for path in IMAGES.glob("inspector-*.png"):
         assert path.stat().st_size < LARGEST, path
     assert (IMAGES / "inspector.gif").stat().st_size < LARGEST_FILM
@@ -48,6 +49,8 @@ def stills(live: Live, browser: Browser) -> None:
     page.keyboard.press("w")
     without_ball(page)
     page.screenshot(path=IMAGES / "inspector-what-if.png")
+    compared(page, live)
+    page.screenshot(path=IMAGES / "inspector-compare.png")
     phone = opened(browser, live, PHONE, dark=True)
     explained(phone, live, FORK)
     phone.evaluate("() => scrollTo(0, 0)")
@@ -139,6 +142,26 @@ def explained(page: Page, live: Live, step: int) -> None:
     page.keyboard.press("e")
     page.locator(".explanation[data-ready]").wait_for()
     page.wait_for_timeout(1000)
+
+
+def compared(page: Page, live: Live) -> None:
+    """Compares some episodes, at the fork."""
+    names = "/".join(f"memory-s11-seed-{seed}" for seed in (0, 1, 7, 8, 10))
+    page.goto(f"{live.url}/#/compare/{names}?step={FORK}")
+    page.get_by_alt_text(f"Frame of step {FORK} of {SHOWN}").wait_for()
+    page.wait_for_timeout(500)
+
+
+def overview(live: Live, browser: Browser) -> None:
+    """The overview while an agent acts."""
+    page = opened(browser, live, DESKTOP)
+    page.goto(f"{live.url}/#/overview")
+    page.get_by_text("since the services started").wait_for()
+    with live.client() as client, live.gateway() as gateway:
+        for seed in range(EPISODES, EPISODES + 12):
+            act_out(client, gateway, f"memory-s11-seed-{seed}", seed)
+    page.locator(".stages").wait_for()
+    page.screenshot(path=IMAGES / "inspector-overview.png", clip={"x": 0, "y": 0, "width": DESKTOP[0], "height": 330})
 
 
 def without_ball(page: Page) -> None:
