@@ -160,7 +160,7 @@ def overview(live: Live, browser: Browser) -> None:
     with live.client() as client, live.gateway() as gateway:
         for seed in range(EPISODES, EPISODES + 12):
             act_out(client, gateway, f"memory-s11-seed-{seed}", seed)
-    page.locator(".stages").wait_for()
+    page.get_by_text("of the last").wait_for()
     page.screenshot(path=IMAGES / "inspector-overview.png", clip={"x": 0, "y": 0, "width": DESKTOP[0], "height": 330})
 
 

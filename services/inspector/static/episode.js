@@ -44,7 +44,7 @@ export async function show(main, signal, id, start) {
     } });
   const frames = new Frames(id, signal);
   const player = new Player(frames, { count: () => steps.length, selected: () => rows.selected, stepAt: (i) => steps[i].step,
-    running: () => !episode.ended, select: (i, byPerson = true) => rows.select(i, byPerson), go: jump, changed: () => { paintFacts(); hold(); if (selectedStep()) panel.rest(player.mode === "paused"); } }, signal);
+    running: () => !episode.ended, select: (i, byPerson = true) => rows.select(i, byPerson), go: jump, changed: () => { paintFacts(); hold(); if (keepsWords && selectedStep()) panel.rest(player.mode === "paused"); } }, signal);
   const influence = keepsWords ? new Influence(episode, reach, signal, () => { paintLane(); timeline?.later(); }) : null;
   const panel = new Panel(id, space, frames, signal, { reached: () => steps.slice(0, rows.selected + 1),
     explained: (reply) => {
@@ -95,7 +95,7 @@ export async function show(main, signal, id, start) {
     timeline?.select(step.step);
     player.show(step.step, steps[i + 1]?.step);
     player.paint();
-    panel.select(step.step, player.mode === "paused");
+    if (keepsWords) panel.select(step.step, player.mode === "paused");
     rows.draw(true);
     paintFacts();
     hold();
