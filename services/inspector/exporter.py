@@ -25,7 +25,7 @@ from services.inspector.errors import error_json
 from services.runtime.errors import ServiceError, invalid
 
 LOWEST = 19  # nice
-MOST_BYTES = 2**28
+MOST_BYTES = 2**26  # two of them fit into the scratch volume of deploy/k8s/components/inspector
 RETRY_FOR = 5.0  # seconds
 
 

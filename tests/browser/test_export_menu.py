@@ -39,10 +39,17 @@ def exported(live: Live, episode: str, write: Callable[[Any, TextIO], None]) -> 
     return text.getvalue()
 
 
-def test_rows_are_those_of_shelm_export_also_of_a_long_episode(live: Live, page: Page, long_episode: str) -> None:
+def test_rows_are_those_of_shelm_export_also_of_an_episode_that_is_too_long_for_a_film(
+    live: Live, watched: Watched, long_episode: str
+) -> None:
+    watched.expected = ("400",)
+    page = watched.page
     open_episode(page, live.url, long_episode)
     assert saved(page, "JSON lines").read_text() == exported(live, long_episode, write_jsonl)
     assert saved(page, "CSV").read_text() == exported(live, long_episode, write_csv)
+    page.locator(".menu summary").click()
+    page.get_by_role("button", name="GIF", exact=True).click()
+    expect(page.locator("#status")).to_contain_text("format: expected an episode of at most 1,000 steps for gif, got 2,000")
 
 
 def test_films_have_a_picture_for_each_step(live: Live, page: Page, played_out: str) -> None:
