@@ -26,7 +26,8 @@ from agent.sources import file_sha256
 from agent.strict_json import read_json
 from agent.wordless.parts import MOST_STATE_BYTES, EntryPointPart, OnnxPart
 
-MANIFEST = "agent.json"
+MANIFEST, CARD = "agent.json", "README.md"
+MOST_CARD_BYTES = 2**18
 Width = Annotated[int, Field(gt=0, le=65_536)]  # of a layer
 _SHA256, _PACKAGE_FILE = re.compile(r"[0-9a-f]{64}"), re.compile(r"[A-Za-z0-9_]+/[^/].*")
 _FILE_NAME = r"^[^\x00-\x1f\x7f]+$"
@@ -194,6 +195,14 @@ class Bundle:
         """Returns the path of a file of the bundle."""
         return self.folder / file
 
+    def card(self) -> str:
+        """Returns the model card, at most MOST_CARD_BYTES of it; "" if there is none that can be read."""
+        try:
+            with self.path(CARD).open("rb") as file:
+                return file.read(MOST_CARD_BYTES).decode(errors="replace")
+        except OSError:
+            return ""
+
 
 @dataclass(frozen=True)
 class AgentBundle(Bundle):
@@ -230,7 +239,7 @@ def hash_files(folder: Path) -> dict[str, str]:
 
 
 def _file_names(folder: Path) -> list[str]:
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in (MANIFEST, "README.md"))
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in (MANIFEST, CARD))
     return [str(p.relative_to(folder)) for p in files]
 
 

@@ -1,10 +1,10 @@
 """Measures the cost of the inspector: `python -m benchmarks.inspector [--out FILE] [--processes|--apart] ...`.
 
-Compares the throughput of Act with the inspector open on every running episode (one viewer per episode, and one of the list,
-which also reads the new steps of the rows on its screen) and with the inspector closed, alternating (closed, open, closed,
-open, ...) in one run. 50 episodes act continuously, each taking its next step as soon as the last one is answered. Constant:
-server, bundle, frames (of one recorded walk, words cached), deterministic actions, one torch thread, Redis with `appendfsync
-always`, and the client. In the closed phases the inspector runs without viewers.
+Compares the throughput of Act with the inspector open on every running episode (one viewer per episode, one of the list,
+which also reads the new steps of the rows on its screen, and one of the overview) and with the inspector closed, alternating
+(closed, open, closed, open, ...) in one run. 50 episodes act continuously, each taking its next step as soon as the last one
+is answered. Constant: server, bundle, frames (of one recorded walk, words cached), deterministic actions, one torch thread,
+Redis with `appendfsync always`, and the client. In the closed phases the inspector runs without viewers.
 
 Viewers read server-sent events as a browser does, in a separate process on the same machine, so their cost is part of the
 result. The CPU time of each process per Act is measured too, because it depends less on other load. Measure on an idle
@@ -46,6 +46,7 @@ from deploy.local.stack import Stack, free_port
 from training.quick import parse
 
 EPISODES = 50
+OVERVIEW_EVERY = 5.0  # seconds, as in static/overview.js
 ROWS, ROW_EVERY, ROW_STEPS = 25, 0.4, 10  # as in static/list.js and peek.js: episodes, seconds between two, steps of each
 WARM = 3.0  # seconds before the first phase
 SETTLE = 1.5  # seconds after viewers connected or disconnected
@@ -92,7 +93,10 @@ class Actors:
 
 
 def look(url: str, names: list[str], look_now: Event, seen: Any) -> None:
-    """Runs the viewers' process: while `look_now` is set, a stream per episode and one of the list. seen: steps received."""
+    """Runs the viewers' process: while `look_now` is set, a stream per episode, one of the list, and the overview.
+
+    seen: steps received.
+    """
 
     async def view(client: httpx.AsyncClient, path: str) -> None:
         async with client.stream("GET", path) as reply:
@@ -107,6 +111,11 @@ def look(url: str, names: list[str], look_now: Event, seen: Any) -> None:
             following[name] += len(reply.raise_for_status().json())
             await asyncio.sleep(ROW_EVERY)
 
+    async def overview(client: httpx.AsyncClient) -> None:
+        while True:
+            (await client.get("/api/overview")).raise_for_status()
+            await asyncio.sleep(OVERVIEW_EVERY)
+
     async def run() -> None:
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(base_url=url, timeout=None, limits=limits) as client:
@@ -119,6 +128,7 @@ def look(url: str, names: list[str], look_now: Event, seen: Any) -> None:
                 paths = [f"/api/episodes/{name}/live?from={step}" for name, step in zip(names, steps, strict=True)]
                 tasks = [asyncio.create_task(view(client, path)) for path in [*paths, "/api/episodes"]]
                 tasks.append(asyncio.create_task(rows(client, dict(zip(names, steps, strict=True)))))
+                tasks.append(asyncio.create_task(overview(client)))
                 while look_now.is_set():  # noqa: ASYNC110 - of another process
                     await asyncio.sleep(0.1)
                 for task in tasks:
@@ -131,9 +141,9 @@ def look(url: str, names: list[str], look_now: Event, seen: Any) -> None:
 
 
 @contextmanager
-def server(folder: Path, *, processes: bool, core: str = "") -> Iterator[tuple[str, dict[str, int]]]:
-    """Runs the public API in three processes or one; returns its address and process. core: of the single process, if it has
-    its own.
+def server(folder: Path, *, processes: bool, metrics: str, core: str = "") -> Iterator[tuple[str, dict[str, int]]]:
+    """Runs the public API in three processes or one; returns its address and process. metrics: address of the single
+    process's. core: of the single process, if it has its own.
     """
     if processes:
         with Stack(folder / "stack", {"SHELM_LISTEN": f"127.0.0.1:{free_port()}"}) as stack:
@@ -145,6 +155,7 @@ def server(folder: Path, *, processes: bool, core: str = "") -> Iterator[tuple[s
         "SHELM_LISTEN": target,
         "SHELM_REDIS_URL": f"redis://127.0.0.1:{port}/0",
         "SHELM_LOG_LEVEL": "WARNING",
+        "SHELM_METRICS_LISTEN": metrics,
     }
     command = [*(["taskset", "--cpu-list", core] if core else []), sys.executable, "-m", "services.standalone"]
     with running(redis_command(port, folder / "redis"), {}) as redis, running(command, env) as standalone:
@@ -155,10 +166,11 @@ def server(folder: Path, *, processes: bool, core: str = "") -> Iterator[tuple[s
 
 
 @contextmanager
-def inspector(target: str) -> Iterator[tuple[str, int]]:
+def inspector(target: str, metrics: str) -> Iterator[tuple[str, int]]:
     """Runs the inspector; returns its address and process."""
     listen = f"127.0.0.1:{free_port()}"
-    env = {**os.environ, "SHELM_INSPECTOR_LISTEN": listen, "SHELM_INSPECTOR_TARGET": target, "SHELM_LOG_LEVEL": "WARNING"}
+    own = {"SHELM_INSPECTOR_LISTEN": listen, "SHELM_INSPECTOR_TARGET": target, "SHELM_INSPECTOR_METRICS": metrics}
+    env = {**os.environ, **own, "SHELM_LOG_LEVEL": "WARNING"}
     with running([sys.executable, "-m", "services.inspector"], env) as pid:
         end = time.monotonic() + 60
         while True:
@@ -287,8 +299,10 @@ def main() -> None:
         core = str(min(cores))
         os.sched_setaffinity(0, cores - {min(cores)})  # of this process and all its child processes
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        target, pids = stack.enter_context(server(Path(folder), processes=options.processes, core=core))
-        url, pid = stack.enter_context(inspector(target))
+        metrics = "" if options.processes else f"127.0.0.1:{free_port()}"
+        served = server(Path(folder), processes=options.processes, metrics=metrics, core=core)
+        target, pids = stack.enter_context(served)
+        url, pid = stack.enter_context(inspector(target, metrics))
         pids["inspector"] = pid
         rows = asyncio.run(measure(target, url, pids, seconds=options.seconds, rounds=options.rounds))
     result = {

@@ -137,11 +137,11 @@ class Stack:
         self._redis_port = None if env.get("SHELM_REDIS_URL") else free_port()
         if self._redis_port:
             env["SHELM_REDIS_URL"] = f"redis://127.0.0.1:{self._redis_port}/0"
-        self.inspector = inspector
+        self.environment, self.inspector = env, inspector
         if inspector:
             env.setdefault("SHELM_INSPECTOR_LISTEN", INSPECTOR if _free(INSPECTOR) else f"127.0.0.1:{free_port()}")
             env.setdefault("SHELM_INSPECTOR_TARGET", _reached(env["SHELM_LISTEN"]))
-        self.environment = env
+            env.setdefault("SHELM_INSPECTOR_METRICS", ",".join(_reached(one) for one in self.metrics.values()))
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: int | None = None
         self._check, self._say = check, say

@@ -70,6 +70,16 @@ def agent_json(agent: agent_pb2.Agent) -> Json:
     return MessageToDict(agent, preserving_proto_field_name=True)
 
 
+def details_json(details: agent_pb2.AgentDetails) -> Json:
+    """Converts what a person may want to know of an agent."""
+    model = (
+        MessageToDict(details.language_model, preserving_proto_field_name=True)
+        if details.HasField("language_model")
+        else None
+    )
+    return {"card": details.card, "vocabulary": list(details.vocabulary), "language_model": model}
+
+
 def explanation_json(reply: agent_pb2.ExplainStepResponse) -> Json:
     """Converts an explanation of a step."""
     return {

@@ -8,7 +8,7 @@ from typing import Any
 from shelm.v1 import agent_pb2
 from starlette.requests import Request
 
-from services.inspector.bodies import read_body
+from services.inspector.asked import read_fields
 from services.inspector.convert import Json, episode_json
 
 _FILTER = '"filter": {"agent": "minigrid-memory", "state": "EPISODE_STATE_ENDED"}'
@@ -16,17 +16,17 @@ _FILTER = '"filter": {"agent": "minigrid-memory", "state": "EPISODE_STATE_ENDED"
 
 async def read_list(request: Request) -> agent_pb2.ListEpisodesRequest:
     """Which page of which episodes."""
-    return await read_body(request, agent_pb2.ListEpisodesRequest(), example=f'{{{_FILTER}, "page_size": 50}}')
+    return await read_fields(request, agent_pb2.ListEpisodesRequest(), (), f'{{{_FILTER}, "page_size": 50}}')
 
 
 async def read_search(request: Request) -> agent_pb2.SearchEpisodesRequest:
     """Which page of the episodes that saw which words."""
-    return await read_body(request, agent_pb2.SearchEpisodesRequest(), example=f'{{{_FILTER}, "saw": [{{"word": "ball"}}]}}')
+    return await read_fields(request, agent_pb2.SearchEpisodesRequest(), (), f'{{{_FILTER}, "saw": [{{"word": "ball"}}]}}')
 
 
 async def read_compare(request: Request) -> agent_pb2.CompareOutcomesRequest:
     """Which episodes to compare."""
-    return await read_body(request, agent_pb2.CompareOutcomesRequest(), example=f'{{{_FILTER}, "limit": 20}}')
+    return await read_fields(request, agent_pb2.CompareOutcomesRequest(), (), f'{{{_FILTER}, "limit": 20}}')
 
 
 def list_json(reply: agent_pb2.ListEpisodesResponse) -> Json:

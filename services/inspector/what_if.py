@@ -1,20 +1,17 @@
-"""WhatIf for the page: a JSON body -> a request, and the reply -> JSON.
-
-The body is an object with `alternatives`, as WhatIfRequest has them in protobuf's JSON form.
-"""
+"""WhatIf for the page: a JSON body -> alternatives, as WhatIfRequest has them in protobuf's JSON form; the reply -> JSON."""
 
 from shelm.v1 import agent_pb2
 from starlette.requests import Request
 
-from services.inspector.bodies import read_body
+from services.inspector.asked import read_fields
 from services.inspector.convert import Json, action_json, number_json, tokens_json
+
+_EXAMPLE = '{"alternatives": [{"edits": [...]}]}'
 
 
 async def read_alternatives(request: Request) -> list[agent_pb2.Alternative]:
-    """The alternatives in a request's body."""
-    asked = await read_body(
-        request, agent_pb2.WhatIfRequest(), needs="alternatives", example='{"alternatives": [{"edits": [...]}]}'
-    )
+    """Returns the alternatives in a request's body."""
+    asked = await read_fields(request, agent_pb2.WhatIfRequest(), ("alternatives",), _EXAMPLE)
     return list(asked.alternatives)
 
 

@@ -34,11 +34,11 @@ INLINE_BELOW = 0.001  # seconds that a decision may keep the event loop; the way
 
 @dataclass(frozen=True, kw_only=True)
 class ServedAgent:
-    """What policy needs of every agent. Its numbers of words are 0 unless it keeps some."""
+    """What policy needs of every agent. words: its vocabulary, by row; empty unless it keeps some, and the window 0."""
 
     bundle: Bundle
     heads: tuple[Head, ...]
-    vocabulary_size: int = 0
+    words: tuple[str, ...] = ()
 
     @property
     def window(self) -> int:
@@ -127,7 +127,7 @@ def load_agent(
     words = load_vocabulary(bundle).words
     return PolicyAgent(
         bundle=bundle,
-        vocabulary_size=len(words),
+        words=tuple(words),
         rows={word: row for row, word in reversed(list(enumerate(words)))},
         heads=action_heads(bundle.manifest.actions),
         encode=encode,

@@ -31,6 +31,7 @@ from services.policy.telemetry import WATCHERS, acting, acting_together, ended_b
 from services.protocol.agent_api import (
     act_message,
     agent_message,
+    details_message,
     episode_message,
     explanation_message,
     frame_message,
@@ -483,12 +484,17 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     async def GetAgent(  # noqa: N802
         self, request: agent_pb2.GetAgentRequest, context: Context
     ) -> agent_pb2.GetAgentResponse:
-        """One agent."""
-        return agent_pb2.GetAgentResponse(agent=self._describe(self._agents.find(request.agent)))
+        """One agent, and what a person may want to know of it if that is asked for."""
+        agent = self._agents.find(request.agent)
+        details = None
+        if request.details:
+            card = await asyncio.to_thread(agent.bundle.card)
+            details = details_message(agent.bundle.manifest, card=card, vocabulary=agent.words)
+        return agent_pb2.GetAgentResponse(agent=self._describe(agent), details=details)
 
     def _describe(self, agent: ServedAgent) -> agent_pb2.Agent:
         default = agent is self._agents.default
-        return agent_message(agent.bundle.manifest, vocabulary_size=agent.vocabulary_size, default=default)
+        return agent_message(agent.bundle.manifest, vocabulary_size=len(agent.words), default=default)
 
     async def _read(self, name: str) -> EpisodeState:
         state, _ = await self._episodes.read(name)

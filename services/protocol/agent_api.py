@@ -4,6 +4,7 @@ Failure policy: INVALID_ARGUMENT with the field, what was expected and what came
 """
 
 import time
+from collections.abc import Sequence
 
 from shelm.v1 import agent_pb2
 
@@ -132,6 +133,17 @@ def agent_message(manifest: Manifest, *, vocabulary_size: int, default: bool) ->
         environments=manifest.environments,
         default=default,
     )
+
+
+def details_message(manifest: Manifest, *, card: str, vocabulary: Sequence[str]) -> agent_pb2.AgentDetails:
+    """The message of what a person may want to know of an agent."""
+    details = agent_pb2.AgentDetails(card=card, vocabulary=vocabulary)
+    if isinstance(manifest, AgentManifest):
+        model = manifest.memory
+        details.language_model.MergeFrom(
+            agent_pb2.LanguageModel(kind=model.kind, source=model.source, layers=model.layers, dimension=model.dimension)
+        )
+    return details
 
 
 def _observation_message(manifest: Manifest) -> agent_pb2.ObservationSpec:

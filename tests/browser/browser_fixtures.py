@@ -16,6 +16,8 @@ from browser_pages import Watched
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from support.frames import Frame
 
+from deploy.local.stack import free_port
+
 _MEASURED: dict[str, Any] = {}
 expect.set_options(timeout=30_000)  # the machine may be busy
 
@@ -42,7 +44,8 @@ def browser(chromium: str) -> Iterator[Browser]:
 def live(chromium: str, tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iterator[Live]:
     """Redis, the services in one process with tokens and recorded frames, and the inspector."""
     folder = tmp_path_factory.mktemp("browser")
-    with running(folder, {"SHELM_RECORD": str(folder / "frames")}, tokens=True) as everything:
+    settings = {"SHELM_RECORD": str(folder / "frames"), "SHELM_METRICS_LISTEN": f"127.0.0.1:{free_port()}"}
+    with running(folder, settings, tokens=True) as everything:
         yield everything
 
 

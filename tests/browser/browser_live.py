@@ -81,7 +81,8 @@ def running(folder: Path, settings: Mapping[str, str] | None = None, *, tokens: 
         (folder / "tokens").write_text(TOKENS)
         given["SHELM_TOKENS_FILE"] = str(folder / "tokens")
     deployment = Standalone(folder, given)
-    with deployment.running(), inspector(deployment.target, folder) as (process, url):
+    metrics = {"SHELM_INSPECTOR_METRICS": given.get("SHELM_METRICS_LISTEN", "")}
+    with deployment.running(), inspector(deployment.target, folder, metrics) as (process, url):
         yield Live(deployment, process, url, BOTH if tokens else "")
 
 

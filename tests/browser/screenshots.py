@@ -32,6 +32,7 @@ def test_make_the_pictures(live: Live, browser: Browser) -> None:
     IMAGES.mkdir(exist_ok=True)
     stills(live, browser)
     film(live, browser)
+    overview(live, browser)  # last, because it plays further episodes
     for path in IMAGES.glob("inspector-*.png"):
         assert path.stat().st_size < LARGEST, path
     assert (IMAGES / "inspector.gif").stat().st_size < LARGEST_FILM
@@ -45,8 +46,11 @@ def stills(live: Live, browser: Browser) -> None:
     explained(page, live, FORK)
     page.screenshot(path=IMAGES / "inspector-episode.png")
     page.locator(".panel").screenshot(path=IMAGES / "inspector-explain.png")
+    page.keyboard.press("w")
     without_ball(page)
     page.screenshot(path=IMAGES / "inspector-what-if.png")
+    compared(page, live)
+    page.screenshot(path=IMAGES / "inspector-compare.png")
     phone = opened(browser, live, PHONE, dark=True)
     explained(phone, live, FORK)
     phone.evaluate("() => scrollTo(0, 0)")
@@ -140,9 +144,28 @@ def explained(page: Page, live: Live, step: int) -> None:
     page.wait_for_timeout(1000)
 
 
+def compared(page: Page, live: Live) -> None:
+    """Compares some episodes, at the fork."""
+    names = "/".join(f"memory-s11-seed-{seed}" for seed in (0, 1, 7, 8, 10))
+    page.goto(f"{live.url}/#/compare/{names}?step={FORK}")
+    page.get_by_alt_text(f"Frame of step {FORK} of {SHOWN}").wait_for()
+    page.wait_for_timeout(500)
+
+
+def overview(live: Live, browser: Browser) -> None:
+    """The overview while an agent acts."""
+    page = opened(browser, live, DESKTOP)
+    page.goto(f"{live.url}/#/overview")
+    page.get_by_text("since the services started").wait_for()
+    with live.client() as client, live.gateway() as gateway:
+        for seed in range(EPISODES, EPISODES + 12):
+            act_out(client, gateway, f"memory-s11-seed-{seed}", seed)
+    page.get_by_text("of the last").wait_for()
+    page.screenshot(path=IMAGES / "inspector-overview.png", clip={"x": 0, "y": 0, "width": DESKTOP[0], "height": 330})
+
+
 def without_ball(page: Page) -> None:
-    """Asks what if there were no ball in the memory."""
-    page.keyboard.press("w")
+    """Takes the ball out of the memory."""
     page.get_by_role("button", name="Take away ball", exact=True).click()
     page.get_by_text("With the edits:").wait_for()
     page.mouse.move(1270, 60)

@@ -1,14 +1,8 @@
-"""The list, words over many episodes, the comparison, and what can be saved."""
+"""The list, the comparison, and the licences."""
 
-import csv
-import io
-import json
-import struct
-from datetime import UTC, datetime
-
-import pytest
+from browser_axe import violations
 from browser_live import Live
-from browser_pages import chart_of, open_episode
+from browser_pages import open_episode
 from playwright.sync_api import Page, expect
 from shelm.v1 import agent_pb2
 from support.frames import Frame
@@ -102,8 +96,8 @@ def test_two_episodes_are_chosen_in_the_list_and_compared_or_counted(
     expect(page.get_by_role("button", name="Compare")).to_be_disabled()
     page.get_by_label(f"Choose {name}-1").check()
     page.get_by_role("button", name="Count their words").click()
-    expect(page.locator("main .note")).to_contain_text("2 episodes,")
-    expect(page.locator("main .note")).to_contain_text("1 solved (reward above 0.000), 1 failed")
+    expect(page.locator("main .note").first).to_contain_text("2 episodes,")
+    expect(page.locator("main .note").first).to_contain_text("1 solved (reward above 0.000), 1 failed")
     page.go_back()
     page.get_by_label(f"Choose {name}-0").check()
     page.get_by_label(f"Choose {name}-1").check()
@@ -112,6 +106,68 @@ def test_two_episodes_are_chosen_in_the_list_and_compared_or_counted(
     expect(page.locator(".screen img").first).to_have_js_property("naturalWidth", frames[0].shape[1])
     offered = page.locator("#episode-names option").evaluate_all("all => all.map((one) => one.value)")
     assert {f"{name}-0", f"{name}-1"} <= set(offered)
+
+
+def test_up_to_eight_episodes_are_compared_in_lanes_aligned_by_step(
+    live: Live, page: Page, name: str, frames: tuple[Frame, ...]
+) -> None:
+    names = [f"{name}-{i}" for i in range(9)]
+    with live.gateway() as gateway:
+        for i, one in enumerate(names):
+            play(
+                gateway,
+                one,
+                [*frames[:6], *frames[6 + 10 * (i % 3) : 12 + 10 * (i % 3)]][: 12 - (i == 2)],
+                deterministic=True,
+            )
+        first, second, third = ({step.step: step for step in gateway.memory(one)} for one in names[:3])
+    page.goto(f"{live.url}/#/?name={name}&sort=name")
+    compare = page.get_by_role("button", name="Compare")
+    for one in names:
+        page.get_by_label(f"Choose {one}").check()
+    expect(compare).to_be_disabled()
+    for one in names[3:]:
+        page.get_by_label(f"Choose {one}").uncheck()
+    compare.click()
+    page.wait_for_selector(".lanes[data-ready]")
+
+    def same(one: agent_pb2.MemoryStep | None, other: agent_pb2.MemoryStep | None) -> bool:
+        if not one or not other:
+            return one is other
+        return one.action == other.action and [t.text for t in one.tokens] == [t.text for t in other.tokens]
+
+    differ = [i for i in range(12) if not (same(first[i], second.get(i)) and same(first[i], third.get(i)))]
+    assert differ[0] >= 6
+    expect(page.locator(".facts-line")).to_have_text(
+        f"{len(differ)} of 12 steps differ from the first episode; the first is step {differ[0]}."
+    )
+    expect(page.locator(".place")).to_have_text(f"step {differ[0]} of 11, differs")
+    page.wait_for_url(f"**?step={differ[0]}")
+    lanes = page.locator(".lane-row")
+    expect(lanes).to_have_count(3)
+    expect(lanes.locator(".frame").first).to_have_attribute("alt", f"Frame of step {differ[0]} of {names[0]}")
+    page.get_by_role("slider", name="Step").fill("11")
+    expect(lanes.nth(2).locator(".said")).to_have_text("no such step")
+    expect(lanes.nth(2).locator(".frame")).to_be_hidden()
+    word = first[11].tokens[0]
+    expect(lanes.nth(0).locator(".said")).to_contain_text(f"{word.text} {word.similarity:.2f}")
+    box = lanes.nth(1).locator(".strip").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * 2.5 / 12, box["y"] + 5)
+    expect(page.locator(".place")).to_contain_text("step 2 of 11")
+    expect(lanes.nth(1).locator(".frame")).to_have_attribute("alt", f"Frame of step 2 of {names[1]}")
+    page.mouse.click(box["x"] + box["width"] * 2.5 / 12, box["y"] + 5)
+    page.wait_for_url("**?step=2")
+    page.reload()
+    page.wait_for_selector(".lanes[data-ready]")
+    expect(page.locator(".place")).to_contain_text("step 2 of 11")
+    page.keyboard.press("n")
+    expect(page.locator(".place")).to_have_text(f"step {differ[0]} of 11, differs")
+    assert violations(page) == []
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert violations(page) == []
 
 
 def test_a_phone_shows_steps_reward_and_outcome(live: Live, page: Page, name: str, frames: tuple[Frame, ...]) -> None:
@@ -143,43 +199,18 @@ def test_a_running_episode_whose_client_is_silent_is_said_to_be(
     page.clock.run_for(181_000)
     expect(badge).to_contain_text("silent 3 min")
     expect(badge).to_have_attribute("title", "running, last heard of 3 min ago")
+    expect(page.locator("td.heard")).to_have_text("3 min ago")
+    page.get_by_label("Filter by state").select_option("silent")
+    expect(badge).to_be_visible()
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(badge.get_by_text("3 min")).to_be_visible()
+    assert page.evaluate("() => { const one = document.querySelector('.wide'); return one.scrollWidth <= one.clientWidth; }")
+    page.set_viewport_size({"width": 1200, "height": 800})
+    page.get_by_role("button", name="Last heard of").click()
+    page.wait_for_url("**&sort=heard")
     open_episode(page, live.url, name)
     page.clock.run_for(1000)
     expect(page.locator(".facts-line")).to_contain_text("last heard of 3 min ago")
-
-
-def test_words_are_counted_by_outcome_and_every_episode_counts_the_same(
-    live: Live, page: Page, name: str, frames: tuple[Frame, ...]
-) -> None:
-    shares: dict[str, list[float]] = {}
-    lengths = (5, 40)  # the long one does not outweigh the short one
-    with live.gateway() as gateway:
-        for i, reward in enumerate((1.0, 0.0)):
-            play(gateway, f"{name}-{i}", frames[i * 10 : i * 10 + lengths[i]])
-            end(live, f"{name}-{i}", reward)
-            for step in gateway.memory(f"{name}-{i}"):
-                for token in step.tokens:
-                    shares.setdefault(token.text, [0, 0])[i] += 1 / lengths[i]
-    page.goto(f"{live.url}/#/words")
-    page.evaluate("async () => { window.words = await import('/static/words.js'); }")
-    page.get_by_role("button", name="Count").click()
-    expect(page.locator("main .note")).to_contain_text("episodes,")
-    expect(page.locator("progress")).to_have_js_property("value", page.locator("progress").evaluate("bar => bar.max"))
-    assert page.locator(".counts tbody tr").count() >= len(shares)
-    # The same count over these two episodes alone, whose memories are known.
-    counted = page.evaluate(
-        """async (names) => {
-          const api = await import('/static/api.js');
-          const read = await Promise.all(names.map(async (name) => [await api.getEpisode(name), await api.allMemory(name)]));
-          return window.words.count(read, 'zero').counts.map((one) => [one.word, one.solved, one.failed]);
-        }""",
-        [f"{name}-0", f"{name}-1"],
-    )
-    assert {word for word, _, _ in counted} == set(shares)
-    for word, solved, failed in counted:
-        assert [solved, failed] == pytest.approx(shares[word])
-    differences = [abs(solved - failed) for _, solved, failed in counted]
-    assert differences == sorted(differences, reverse=True)
 
 
 def test_two_episodes_are_compared_step_by_step(live: Live, page: Page, name: str, frames: tuple[Frame, ...]) -> None:
@@ -205,44 +236,6 @@ def test_two_episodes_are_compared_step_by_step(live: Live, page: Page, name: st
     second = next(i for i in range(first + 1, 12) if i >= 10 or not same[i])
     page.get_by_role("button", name="Next difference").click()
     expect(page.locator(".rows [aria-selected=true] .step").first).to_have_text(str(second))
-
-
-def saved(page: Page, button: str) -> bytes:
-    """The file that a button saves."""
-    with page.expect_download() as coming:
-        page.get_by_role("button", name=button).click()
-    return coming.value.path().read_bytes()
-
-
-def test_what_is_saved_is_what_the_api_says(live: Live, page: Page, long_episode: str) -> None:
-    with live.gateway() as gateway:
-        steps = [*gateway.memory(long_episode), *gateway.memory(long_episode, from_step=1000)]
-    expected = [
-        (one.step, [(t.text, t.similarity, t.id) for t in one.tokens], one.action.discrete, one.value) for one in steps
-    ]
-    open_episode(page, live.url, long_episode)
-    lines = [json.loads(line) for line in saved(page, "JSON lines").splitlines()]
-    assert [
-        (one["step"], [(t["text"], t["similarity"], t["id"]) for t in one["tokens"]], one["action"], one["value"])
-        for one in lines
-    ] == expected
-    assert [one["in_window"] for one in lines] == [one.in_window for one in steps]
-    assert [one["time"] for one in lines] == [one.time.ToMilliseconds() for one in steps]
-    table = list(csv.DictReader(io.StringIO(saved(page, "CSV").decode())))
-    assert [
-        (int(r["step"]), r["word"], float(r["similarity"]), int(r["id"]), int(r["action"]), float(r["value"])) for r in table
-    ] == [(step, *token, action, value) for step, tokens, action, value in expected for token in tokens]
-    assert datetime.fromisoformat(table[0]["time"]).astimezone(UTC).year >= 2024
-
-
-def test_the_picture_is_a_png_of_the_chart(live: Live, page: Page, name: str, frames: tuple[Frame, ...]) -> None:
-    with live.gateway() as gateway:
-        play(gateway, name, frames[:15])
-    open_episode(page, live.url, name)
-    chart = chart_of(page, 15)
-    picture = saved(page, "PNG")
-    assert picture.startswith(b"\x89PNG\r\n\x1a\n")
-    assert struct.unpack(">II", picture[16:24]) == (2 * chart["width"], 2 * chart["height"])
 
 
 def test_licences_are_shown_in_full(live: Live, page: Page) -> None:

@@ -1,5 +1,6 @@
 """Creating, ending, listing and reading episodes, and the memory in words, page by page and live."""
 
+import json
 import threading
 import time
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from shelm.v1 import agent_pb2
 from support.errors import Code, refused
 from support.frames import Frame
 from support.gateway import Gateway, lines, play
+from support.process import REPOSITORY
 
 
 def test_creating_an_episode_again_with_the_same_values_returns_it(
@@ -230,6 +232,23 @@ def test_an_agent_is_found_by_name_by_digest_and_as_the_default(gateway: Gateway
     assert agent.window > agent.tokens_per_step > 0
     assert agent.vocabulary_size > 0
     assert agent.environments
+
+
+def test_an_agents_card_vocabulary_and_language_model_are_told_to_who_asks(
+    gateway: Gateway, name: str, frames: Sequence[Frame]
+) -> None:
+    assert not gateway.call("GetAgent", agent_pb2.GetAgentRequest()).HasField("details")
+    found = gateway.call("GetAgent", agent_pb2.GetAgentRequest(details=True))
+    assert found.agent == gateway.agent()
+    details = found.details
+    assert len(details.vocabulary) == found.agent.vocabulary_size
+    tokens = [token for answer in play(gateway, name, frames[:3]) for token in answer.tokens]
+    assert [details.vocabulary[token.id] for token in tokens] == [token.text for token in tokens]
+    manifest = json.loads((REPOSITORY / "models" / found.agent.name / "agent.json").read_text())
+    model = details.language_model
+    told = {"kind": model.kind, "source": model.source, "layers": model.layers, "dimension": model.dimension}
+    assert told.items() <= manifest["memory"].items()
+    assert details.card == (REPOSITORY / "models" / found.agent.name / "README.md").read_text()
 
 
 def test_the_default_agent_is_listed_first(gateway: Gateway) -> None:

@@ -23,12 +23,27 @@ PATHS = (
     "/static/main.js",
     "/static/{x}",
     "/api/agents",
+    "/api/agents/{x}",
+    "/api/offers",
+    "/api/overview",
     "/api/episodes",
     "/api/archive",
     "/api/{x}",
     "/{x}",
 )
-OF_AN_EPISODE = ("", "/memory", "/live", "/frames/{n}", "/explain/{n}", "/whatif/{n}", "/{x}", "/memory/{n}")
+OF_AN_EPISODE = (
+    "",
+    "/memory",
+    "/live",
+    "/frames/{n}",
+    "/explain/{n}",
+    "/whatif/{n}",
+    "/branch/{n}",
+    "/export/jsonl",
+    "/export/{x}",
+    "/{x}",
+    "/memory/{n}",
+)
 HEADERS = (
     *("Host", "Origin", "Sec-Fetch-Site", "Range", "If-None-Match", "If-Modified-Since", "Accept", "Accept-Encoding"),
     *("Connection", "Cookie", "X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "Last-Event-ID", "Upgrade", "Expect"),

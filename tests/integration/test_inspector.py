@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ from support.process import Process
 from support.waiting import wait_for
 
 from deploy.local.stack import free_port
+from services.inspector.overview import EVERY
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +138,126 @@ def test_an_explanation_is_made_only_for_a_request_that_no_other_page_can_make(
     assert (reply.status_code, reply.json()["reason"]) == (403, "CROSS_SITE")
     reply = httpx.get(url, headers={"X-Shelm-Page": "1"})
     assert (reply.status_code, reply.json()["reason"]) == (412, "FRAME_NEEDED")  # asked: this server records no frames
+
+
+def ask_branch(url: str, source: str, step: int, name: str, *, edits: Any = (), **headers: str) -> httpx.Response:
+    body = json.dumps({"episode_id": name, "edits": list(edits)})
+    return httpx.post(f"{url}/api/episodes/{source}/branch/{step}", content=body, headers={"X-Shelm-Page": "1", **headers})
+
+
+def test_a_branch_is_made_with_the_viewers_words_and_errors_are_the_apis(
+    beside: tuple[Process, str], cramped: Deployment, name: str, frames: tuple[Frame, ...]
+) -> None:
+    answers = play(cramped.gateway, name, frames[:4])
+    word = answers[0].tokens[0].text
+    assert httpx.get(f"{beside[1]}/api/offers").json()["branches"] is True
+    reply = ask_branch(beside[1], name, 2, f"{name}-b", edits=[{"remove": {"step": 0, "word": word}}])
+    assert reply.status_code == 200
+    told = {"source_episode_id": name, "step": 2, "edits": [{"remove": {"step": "0", "word": word}}]}
+    assert (reply.json()["episode_id"], reply.json()["branch"]) == (f"{name}-b", told)
+    assert word not in {token.text for token in cramped.gateway.memory(f"{name}-b")[0].tokens}
+    again = ask_branch(beside[1], name, 3, f"{name}-b")
+    assert (again.status_code, again.json()["reason"]) == (409, "EPISODE_EXISTS")
+    wrong = ask_branch(beside[1], name, 2, "no name")
+    assert (wrong.status_code, wrong.json()["message"].partition(":")[0]) == (400, "episode_id")
+    late = ask_branch(beside[1], name, 99, f"{name}-c")
+    assert (late.status_code, late.json()["reason"]) == (412, "STEP_NOT_COMMITTED")
+    bare = httpx.post(f"{beside[1]}/api/episodes/{name}/branch/2", content=b"{}")
+    assert (bare.status_code, bare.json()["reason"]) == (403, "CROSS_SITE")
+    assert ask_branch(beside[1], name, 2, f"{name}-d", Origin="http://evil.example").status_code == 403
+
+
+def test_without_the_setting_a_page_beyond_loopback_makes_no_branches(
+    cramped: Deployment, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    open_to_all = {"SHELM_ALLOW_PLAINTEXT": "true", "SHELM_ALLOW_ANONYMOUS": "true"}
+    settings = {"SHELM_INSPECTOR_LISTEN": f"0.0.0.0:{free_port()}", "SHELM_INSPECTOR_TARGET": cramped.target, **open_to_all}
+    for _, url in started(tmp_path_factory, settings):
+        assert httpx.get(f"{url}/api/offers").json()["branches"] is False
+        reply = ask_branch(url, "any", 0, "new")
+        assert (reply.status_code, reply.json()["reason"]) == (403, "PERMISSION_DENIED")
+        assert "SHELM_INSPECTOR_BRANCHES" in reply.json()["message"]
+
+
+def export(url: str, name: str, what: str, **headers: str) -> httpx.Response:
+    return httpx.get(f"{url}/api/episodes/{name}/export/{what}", headers={"X-Shelm-Page": "1", **headers}, timeout=60)
+
+
+def test_a_file_is_made_of_an_episode_and_what_is_wrong_is_said(
+    beside: tuple[Process, str], cramped: Deployment, name: str, frames: tuple[Frame, ...]
+) -> None:
+    play(cramped.gateway, name, frames[:4])
+    reply = export(beside[1], name, "jsonl")
+    assert [json.loads(line)["step"] for line in reply.text.splitlines()] == [0, 1, 2, 3]
+    assert reply.headers["content-disposition"].startswith("attachment; filename")
+    assert (reply.headers["cache-control"], reply.headers["content-type"]) == ("no-store", "application/jsonl")
+    refused = {
+        ("nobody", "csv"): (404, "EPISODE_NOT_FOUND", "nobody"),
+        (name, "gif"): (404, "FRAME_NOT_RECORDED", "SHELM_RECORD"),
+        (name, "avi"): (400, "INVALID_FIELD", "format: "),
+        (name, "mp4?fps=0"): (400, "INVALID_FIELD", "fps: "),
+    }
+    for (episode, what), (status, reason, text) in refused.items():
+        reply = export(beside[1], episode, what)
+        assert (reply.status_code, reply.json()["reason"]) == (status, reason)
+        assert text in reply.json()["message"]
+    bare = httpx.get(f"{beside[1]}/api/episodes/{name}/export/csv")
+    assert (bare.status_code, bare.json()["reason"]) == (403, "CROSS_SITE")
+
+
+async def test_no_more_files_are_made_at_once_than_may_be_and_a_viewer_that_goes_gives_its_place_back(
+    beside: tuple[Process, str], cramped: Deployment, name: str, frames: tuple[Frame, ...]
+) -> None:
+    play(cramped.gateway, name, frames[:2])
+    async with httpx.AsyncClient(base_url=f"{beside[1]}/api/episodes/{name}/export", timeout=60) as viewer:
+        viewer.headers["X-Shelm-Page"] = "1"
+        tasks = [asyncio.create_task(viewer.get("/jsonl")) for _ in range(2)]
+        await asyncio.sleep(0.2)  # a process needs longer to start
+        reply = await viewer.get("/jsonl")
+        assert (reply.status_code, reply.json()["reason"], reply.headers["retry-after"]) == (429, "QUEUE_FULL", "5")
+        tasks[0].cancel()
+        assert (await tasks[1]).status_code == 200
+        until = asyncio.get_running_loop().time() + 10
+        while (reply := await viewer.get("/jsonl")).status_code == 429:
+            assert asyncio.get_running_loop().time() < until
+        assert reply.status_code == 200
+
+
+def test_the_overview_tells_what_the_metrics_tell_and_what_does_not_answer(
+    tmp_path_factory: pytest.TempPathFactory, name: str, frames: tuple[Frame, ...]
+) -> None:
+    metrics, away = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    folder = tmp_path_factory.mktemp("overview")
+    with Standalone(folder, {"SHELM_METRICS_LISTEN": metrics}).running() as deployment:
+        settings = {"SHELM_INSPECTOR_TARGET": deployment.target, "SHELM_INSPECTOR_METRICS": f"{metrics}, {away}"}
+        for _, url in started(tmp_path_factory, settings):
+            play(deployment.gateway, name, frames[:8])
+            first = httpx.get(f"{url}/api/overview").json()
+            assert first["window"] is None
+            (agent,) = first["agents"]
+            assert (agent["agent"], agent["acts"], agent["acts_per_second"]) == ("minigrid-memory", 8, None)
+            assert 0 < agent["p50"] <= agent["p99"] <= 5
+            assert set(agent["stages"]) == {"decode", "retrieval", "memory", "policy", "commit"}
+            assert (agent["slots_used"], agent["slots"] > 1) == (1, True)
+            assert first["store"]["used"] > 100_000
+            problems = {one["address"]: one["problem"] for one in first["sources"]}
+            assert problems[metrics] is None
+            assert "refused" in problems[away]
+            play(deployment.gateway, f"{name}-2", frames[:30])
+            assert httpx.get(f"{url}/api/overview").json() == first  # read every few seconds, for all viewers
+            time.sleep(EVERY)
+            later = httpx.get(f"{url}/api/overview").json()
+            assert later["window"] >= EVERY
+            assert (later["agents"][0]["acts"], later["agents"][0]["slots_used"]) == (30, 2)
+            assert later["agents"][0]["acts_per_second"] == pytest.approx(30 / later["window"])
+
+
+def test_without_metrics_the_overview_has_no_sources_and_needs_a_token_as_all_else(
+    alone: tuple[Process, str], beside: tuple[Process, str]
+) -> None:
+    reply = httpx.get(f"{beside[1]}/api/overview").json()
+    assert (reply["sources"], reply["agents"], reply["window"]) == ([], [], None)
+    assert httpx.get(f"{alone[1]}/api/overview").status_code == 503  # whether the viewer may read cannot be asked
 
 
 def ask_what_if(url: str, name: str, step: int, body: Any, **headers: str) -> httpx.Response:

@@ -67,6 +67,10 @@ async function failure(response) {
 const path = (...parts) => ["/api", ...parts.map(encodeURIComponent)].join("/");
 
 export const getAgents = async (signal) => (await request(path("agents"), signal)).json();
+// How the services are doing, as their metrics tell (overview.py).
+export const getOverview = async (signal) => (await request(path("overview"), signal)).json();
+// One agent with its card, vocabulary and language model, by name or digest.
+export const getAgent = async (name, signal) => (await request(path("agents", name), signal)).json();
 export const getEpisode = async (id, signal) => (await request(path("episodes", id), signal)).json();
 // steps: how many of the latest steps to take away one by one; 0: as many as the server does unless told.
 export const explain = async (id, step, signal, steps = 0) =>
@@ -74,6 +78,17 @@ export const explain = async (id, step, signal, steps = 0) =>
 // What the agent would do with other memories; alternatives: as in WhatIfRequest (agent.proto).
 export const whatIf = async (id, step, alternatives, signal) =>
   (await request(path("episodes", id, "whatif", step), signal, { alternatives })).json();
+
+// A new episode that goes on from a step with other words; the episode.
+export const branchEpisode = async (id, step, name, edits, signal) =>
+  (await request(path("episodes", id, "branch", step), signal, { episode_id: name, edits })).json();
+
+// The episode as a file in one of the formats that the inspector offers.
+export const getFile = async (id, format, signal) => (await request(path("episodes", id, "export", format), signal)).blob();
+
+// What this inspector does beyond reading: {branches: whether, exports: formats}.
+let offered = null;
+export const getOffers = () => (offered ??= request(path("offers")).then((response) => response.json(), (error) => { offered = null; throw error; }));
 
 // A recorded frame; null if there is none, false if the server records no frames at all.
 export async function getFrame(id, step, signal) {
@@ -155,7 +170,8 @@ async function keep(url, on, signal) {
   }
 }
 
-function seen(signal) {
+// Waits while the tab is hidden.
+export function seen(signal) {
   if (!document.hidden) return null;
   return new Promise((resolve) => {
     document.addEventListener("visibilitychange", resolve, { once: true });

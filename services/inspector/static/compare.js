@@ -1,6 +1,7 @@
-// Two episodes side by side, step by step; steps whose words or actions differ are marked.
+// Two episodes side by side, step by step; steps whose words or actions differ are marked. More than two: comparemany.js.
 
 import { allMemory, getAgents, getEpisode, listOnce } from "./api.js";
+import { MOST, drawMany } from "./comparemany.js";
 import { button, h, problem } from "./dom.js";
 import { link, reward, sameAction, sameWords, state } from "./format.js";
 import { Frames } from "./frames.js";
@@ -11,6 +12,19 @@ import { ROW, fillStep } from "./stepview.js";
 const OFFERED = 500;  // names
 
 export async function show(main, signal, ...names) {
+  if (names.length > 2) await showMany(main, signal, names);
+  else await showTwo(main, signal, names);
+}
+
+async function showMany(main, signal, names) {
+  const shown = [...new Set(names)].slice(0, MOST);
+  main.append(h("h1", {}, `Compare ${shown.length} episodes`));
+  if (names.length > shown.length) main.append(h("p", { class: "note" }, `The first ${shown.length} of ${names.length}.`));
+  const { sides, spaces } = await readSides(shown, signal);
+  drawMany(main, signal, sides, spaces);
+}
+
+async function showTwo(main, signal, names) {
   const fields = ["First episode", "Second episode"].map((label, i) =>
     h("input", { "aria-label": label, placeholder: label.toLowerCase(), value: names[i] ?? "", spellcheck: "false", class: "name", list: "episode-names" }));
   const choices = h("datalist", { id: "episode-names" });
@@ -21,15 +35,21 @@ export async function show(main, signal, ...names) {
   form.addEventListener("keydown", (event) => { if (event.key === "Enter" && event.target !== form.lastChild) go(); });
   main.append(h("h1", {}, "Compare two episodes"), form);
   if (!names[0] || !names[1]) {
-    main.append(h("p", { class: "note" }, "Choose two episodes: the fields offer those of the list, and take the name of an archived one."));
+    main.append(h("p", { class: "note" }, "Choose two episodes: the fields offer those of the list, and take the name of an archived one. Or choose two to ", String(MOST), " in the ",
+      h("a", { href: "#/" }, "list"), ", with their boxes."));
     return;
   }
   try {
-    const [agents, ...sides] = await Promise.all([getAgents(signal), ...names.slice(0, 2).map((name) => readSide(name, signal))]);
-    draw(main, signal, sides, new Map(agents.map((one) => [one.digest, one.action_space])));
+    const { sides, spaces } = await readSides(names, signal);
+    draw(main, signal, sides, spaces);
   } catch (error) {
     if (!signal.aborted) main.append(problem(error));
   }
+}
+
+async function readSides(names, signal) {
+  const [agents, ...sides] = await Promise.all([getAgents(signal), ...names.map((name) => readSide(name, signal))]);
+  return { sides, spaces: new Map(agents.map((one) => [one.digest, one.action_space])) };
 }
 
 async function readSide(name, signal) {

@@ -1,10 +1,15 @@
 // Creates elements. Text is always inserted as text, never parsed as HTML.
 
-export function h(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
+export const h = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
+
+// The same for SVG, whose elements have a name space of their own: that of the template in index.html.
+export const svg = (tag, attributes, ...children) =>
+  fill(document.createElementNS(document.getElementById("sparkline").content.firstElementChild.namespaceURI, tag), attributes, children);
+
+function fill(element, attributes = {}, children = []) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "class") element.className = value;
+    else if (name === "class") element.setAttribute("class", value);
     else if (value === true) element.setAttribute(name, "");
     else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
   }

@@ -4,8 +4,9 @@
 
 import { getAgents, getEpisode, keepEpisode } from "./api.js";
 import { button, h, problem, say, throttle } from "./dom.js";
-import { save, saveMemory } from "./export.js";
-import { SILENT, action, age, clock, link, number, reward, state, words } from "./format.js";
+import { sayEdit } from "./edits.js";
+import { exportMenu } from "./export.js";
+import { SILENT, action, age, agentLink, clock, link, number, reward, state, words } from "./format.js";
 import { Frames } from "./frames.js";
 import { Influence, THRESHOLD, deciding, largest } from "./influence.js";
 import { listen, through } from "./keys.js";
@@ -18,8 +19,9 @@ import { LINE, fillStep } from "./stepview.js";
 import { Timeline } from "./timeline.js";
 
 // Where an episode comes from that goes on from another one's step.
-const origin = (branch) => branch && h("span", { class: "note" }, "branch of ",
-  h("a", { href: `${link(branch.source_episode_id)}/${branch.step}` }, `${branch.source_episode_id}, step ${branch.step}`));
+const origin = (branch) => branch && h("span", { class: "note origin" }, "branch of ",
+  h("a", { href: `${link(branch.source_episode_id)}/${branch.step}` }, `${branch.source_episode_id}, step ${branch.step}`),
+  branch.edits.length ? `: ${branch.edits.map(sayEdit).join(", ")}` : ", with the same words");
 
 const NONE = new Map();
 const allReached = () => true;  // until there are steps
@@ -42,9 +44,9 @@ export async function show(main, signal, id, start) {
     } });
   const frames = new Frames(id, signal);
   const player = new Player(frames, { count: () => steps.length, selected: () => rows.selected, stepAt: (i) => steps[i].step,
-    running: () => !episode.ended, select: (i, byPerson = true) => rows.select(i, byPerson), go: jump, changed: () => { paintFacts(); hold(); } }, signal);
+    running: () => !episode.ended, select: (i, byPerson = true) => rows.select(i, byPerson), go: jump, changed: () => { paintFacts(); hold(); if (keepsWords && selectedStep()) panel.rest(player.mode === "paused"); } }, signal);
   const influence = keepsWords ? new Influence(episode, reach, signal, () => { paintLane(); timeline?.later(); }) : null;
-  const panel = new Panel(id, space, signal, { reached: () => steps.slice(0, rows.selected + 1),
+  const panel = new Panel(id, space, frames, signal, { reached: () => steps.slice(0, rows.selected + 1),
     explained: (reply) => {
       if (reply) influence.note(reply.step, largest(reply));
       mattered = reply ? deciding(reply) : NONE;
@@ -57,9 +59,8 @@ export async function show(main, signal, id, start) {
   const laneNote = h("span", { class: "note" });
   main.append(h("div", { class: "episode" },
     h("div", { class: "title" }, h("h1", {}, id), origin(episode.branch), facts, h("div", { class: "tools" },
-      button("JSON lines", () => saveMemory(id, "jsonl", signal)), button("CSV", () => saveMemory(id, "csv", signal)),
-      button("PNG", () => timeline?.chart && timeline.picture().then((blob) => save(`${id}.png`, blob))),
-      h("a", { href: `#/compare/${encodeURIComponent(id)}` }, "Compare"))),
+      exportMenu(id, () => timeline?.chart && timeline.picture(), signal),
+      h("a", { href: agentLink(episode.agent_digest) }, "Agent"), h("a", { href: `#/compare/${encodeURIComponent(id)}` }, "Compare"))),
     player.element,
     h("section", { class: "timeline", "aria-label": "Timeline" }, chartPlace,
       keepsWords ? h("div", { class: "tools lane-tools" }, lane, laneNote) : null),
@@ -94,7 +95,7 @@ export async function show(main, signal, id, start) {
     timeline?.select(step.step);
     player.show(step.step, steps[i + 1]?.step);
     player.paint();
-    panel.select(step.step);
+    if (keepsWords) panel.select(step.step, player.mode === "paused");
     rows.draw(true);
     paintFacts();
     hold();
@@ -136,7 +137,7 @@ export async function show(main, signal, id, start) {
   }
 
   const explain = () => { if (keepsWords && selectedStep()) { if (player.mode !== "paused") player.set("paused"); panel.explain(); } };
-  listen({ ...through(rows), " ": () => player.flip(), f: () => player.set("following"), e: explain, w: () => keepsWords && panel.open("if"),
+  listen({ ...through(rows), " ": () => player.flip(), f: () => player.set("following"), e: explain, w: () => keepsWords && panel.flip(),
     g: () => { player.goal.value = ""; player.goal.focus(); } }, signal);
   player.goal.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === "Escape") rows.element.focus(); });
   const ticking = setInterval(paintFacts, 5000);

@@ -42,4 +42,18 @@ export const SILENT = 60_000;  // ms after which a running episode is said to be
 export const outcome = (episode) =>
   (episode.total_reward === null ? (episode.ended ? "unknown" : "running") : episode.total_reward > 0 ? "solved" : "failed");
 
+const silent = (one) => !one.ended && Date.now() - one.update_time > SILENT;
+
+// Whether an episode is in a state that the list can be filtered by.
+export const isState = (one, wanted) => wanted === "all" || (wanted === "ended" && one.ended) || (wanted === "silent" && silent(one))
+  || (wanted === "running" && !one.ended) || (one.ended && outcome(one) === wanted);
+
+export function bytes(value) {
+  if (value === null || value === undefined) return "–";
+  const power = value < 1024 ? 0 : Math.min(4, Math.floor(Math.log2(value) / 10));
+  return `${(value / 1024 ** power).toFixed(power ? 1 : 0)} ${["B", "KiB", "MiB", "GiB", "TiB"][power]}`;
+}
+
+export const agentLink = (digest) => `#/agents/${encodeURIComponent(digest)}`;
+
 export const link = (episodeId) => `#/episode/${encodeURIComponent(episodeId)}`;

@@ -1,38 +1,38 @@
 // The live list of episodes. It is filtered, sorted and paged here, because the server sends the whole list and its changes.
 // Contract: filters and order are in the address; episodes may be chosen, to compare them or to count their words.
 
+import { asked, hold as keep } from "./address.js";
 import { getAgents, keepList } from "./api.js";
+import { MOST } from "./comparemany.js";
 import { button, h, problem, say, throttle } from "./dom.js";
-import { SILENT, outcome } from "./format.js";
+import { isState, outcome } from "./format.js";
 import { COLUMNS, ListRow } from "./listrow.js";
 import { Peek, STEPS } from "./peek.js";
+import { Rate } from "./rate.js";
 
 const PAGE = 25;  // episodes
 const SEARCHED = 200;  // episodes whose words are looked at when a word is asked for
 const STATES = { all: "all", running: "running", silent: "silent", ended: "ended", solved: "solved", failed: "failed", unknown: "outcome unknown" };
 const ORDERS = {
-  age: (a, b) => b.create_time - a.create_time, steps: (a, b) => (b.committed_step ?? -1) - (a.committed_step ?? -1),
+  age: (a, b) => b.create_time - a.create_time, heard: (a, b) => b.update_time - a.update_time, steps: (a, b) => (b.committed_step ?? -1) - (a.committed_step ?? -1),
   reward: (a, b) => (b.total_reward ?? -Infinity) - (a.total_reward ?? -Infinity) || 0,
   name: (a, b) => a.episode_id.localeCompare(b.episode_id, undefined, { numeric: true }),
   outcome: (a, b) => outcome(a).localeCompare(outcome(b)), agent: (a, b) => a.agent.localeCompare(b.agent),
 };
 
-const RISING = new Set(["age", "name", "outcome", "agent"]);  // smallest first, unless turned round
-
-const silent = (one) => !one.ended && Date.now() - one.update_time > SILENT;
-const isState = (one, wanted) => wanted === "all" || (wanted === "ended" && one.ended) || (wanted === "silent" && silent(one))
-  || (wanted === "running" && !one.ended) || (one.ended && outcome(one) === wanted);
+const RISING = new Set(["age", "heard", "name", "outcome", "agent"]);  // smallest first, unless turned round
 
 export async function show(main, signal) {
   const episodes = new Map(), spaces = new Map();  // digest -> action space
   const rows = new Map(), chosen = new Set();
-  const asked = new URLSearchParams(location.hash.split("?")[1]);
-  let page = 0, more = false, loaded = false, order = ORDERS[asked.get("sort")] ? asked.get("sort") : "age", turned = asked.has("up"), rate = null;
+  const given = asked();
+  let page = 0, more = false, loaded = false, order = ORDERS[given.get("sort")] ? given.get("sort") : "age", turned = given.has("up");
+  const rate = new Rate();
 
-  const filter = h("input", { type: "search", placeholder: "name or agent", "aria-label": "Filter by name or agent", value: asked.get("name") ?? "" });
-  const word = h("input", { type: "search", placeholder: "word", "aria-label": "Filter by word", value: asked.get("word") ?? "", spellcheck: "false" });
+  const filter = h("input", { type: "search", placeholder: "name or agent", "aria-label": "Filter by name or agent", value: given.get("name") ?? "" });
+  const word = h("input", { type: "search", placeholder: "word", "aria-label": "Filter by word", value: given.get("word") ?? "", spellcheck: "false" });
   const which = h("select", { "aria-label": "Filter by state" }, Object.entries(STATES).map(([value, text]) => h("option", { value }, text)));
-  which.value = STATES[asked.get("state")] ? asked.get("state") : "all";
+  which.value = STATES[given.get("state")] ? given.get("state") : "all";
   const before = button("Previous", () => turn(-1)), after = button("Next", () => turn(1));
   const place = h("span", { class: "place" }), counters = h("p", { class: "facts-line counters" }), note = h("p", { class: "note" });
   const bulk = h("div", { class: "tools bulk", hidden: true });
@@ -57,9 +57,7 @@ export async function show(main, signal) {
 
   // The address holds what is filtered and how it is sorted.
   function hold() {
-    const kept = new URLSearchParams(Object.entries({ name: filter.value, word: word.value, state: which.value === "all" ? "" : which.value,
-      sort: order === "age" ? "" : order, up: turned ? "1" : "" }).filter(([, value]) => value));
-    history.replaceState(null, "", kept.size ? `#/?${kept}` : "#/");
+    keep({ name: filter.value, word: word.value, state: which.value === "all" ? "" : which.value, sort: order === "age" ? "" : order, up: turned ? "1" : "" });
   }
 
   function found() {
@@ -108,7 +106,7 @@ export async function show(main, signal) {
     const all = [...episodes.values()], many = (state) => all.filter((one) => isState(one, state)).length;
     const solved = many("solved"), told = solved + many("failed"), away = many("silent");
     counters.textContent = loaded ? [`${many("running")} running${away ? `, ${away} of them silent` : ""}`, `${many("ended")} ended`,
-      ...(told ? [`${solved} of ${told} solved (${Math.round((100 * solved) / told)} %)`] : []), ...(rate === null ? [] : [`${rate.toFixed(1)} steps/s`])].join(" · ") : "";
+      ...(told ? [`${solved} of ${told} solved (${Math.round((100 * solved) / told)} %)`] : []), ...(rate.value === null ? [] : [`${rate.value.toFixed(1)} steps/s`])].join(" · ") : "";
   }
 
   function newRow(one) {
@@ -120,22 +118,12 @@ export async function show(main, signal) {
   function paintBulk() {
     const names = [...chosen].map(encodeURIComponent).join("/");
     bulk.hidden = !chosen.size;
-    bulk.replaceChildren(h("span", {}, `${chosen.size} chosen`), button("Compare", () => { location.hash = `#/compare/${names}`; }, { disabled: chosen.size !== 2, title: "two episodes, step by step" }),
+    bulk.replaceChildren(h("span", {}, `${chosen.size} chosen`), button("Compare", () => { location.hash = `#/compare/${names}`; }, { disabled: chosen.size < 2 || chosen.size > MOST, title: `two to ${MOST} episodes, step by step` }),
       button("Count their words", () => { location.hash = `#/words/${names}`; }),
       button("None", () => { chosen.clear(); rows.forEach((row) => row.clear()); paintBulk(); }));
   }
 
-  let counted = null;
-  function measure() {
-    const now = performance.now(), steps = new Map([...episodes].map(([id, one]) => [id, one.committed_step ?? -1]));
-    if (counted && now - counted.now > 500) {
-      const done = [...steps].reduce((sum, [id, step]) => sum + (counted.steps.has(id) ? Math.max(0, step - counted.steps.get(id)) : 0), 0);
-      rate = (1000 * done) / (now - counted.now);
-    }
-    if (!counted || now - counted.now > 500) counted = { now, steps };
-  }
-
-  const ticking = setInterval(() => { measure(); draw(); }, 2000);  // ages, silence, and words that were not due before
+  const ticking = setInterval(() => { rate.look(episodes); draw(); }, 2000);  // ages, silence, and words that were not due before
   signal.addEventListener("abort", () => { clearInterval(ticking); draw.cancel(); });
   paint();
   await keepList({

@@ -1,14 +1,15 @@
 // One episode as a row of the list.
 
 import { h } from "./dom.js";
-import { SILENT, action, age, link, outcome, reward, state, words } from "./format.js";
+import { SILENT, action, age, agentLink, link, outcome, reward, state, words } from "./format.js";
 import { sparkline } from "./sparkline.js";
 
 // kind: the class of the column's cells; those of class "more" are not shown on a phone.
 export const COLUMNS = [
   { name: "Choose", kind: "pick" }, { name: "Frame", kind: "thumb" }, { name: "Episode", kind: "name", sort: "name" }, { name: "Steps", kind: "steps", sort: "steps" },
   { name: "Reward", kind: "reward", sort: "reward" }, { name: "Outcome", kind: "outcome", sort: "outcome" }, { name: "Value", kind: "curve more" },
-  { name: "Agent", kind: "agent more", sort: "agent" }, { name: "Age", kind: "age more", sort: "age" }, { name: "Last words", kind: "words more" },
+  { name: "Agent", kind: "agent more", sort: "agent" }, { name: "Age", kind: "age more", sort: "age" },
+  { name: "Last heard of", kind: "heard more", sort: "heard" }, { name: "Last words", kind: "words more" },
 ];
 
 export class ListRow {
@@ -34,12 +35,13 @@ export class ListRow {
     if (this.status !== status + since) {
       this.status = status + since;
       this.cells.outcome.replaceChildren(h("span", { class: `badge ${silent ? "silent" : result}`, title: silent ? `running, last heard of ${age(quiet)} ago` : null },
-        status, since && h("span", { class: "more" }, since)));
+        status, since && h("span", { class: "since" }, since)));
     }
     this.text("steps", one.committed_step === null ? 0 : one.committed_step + 1);
     this.text("reward", reward(one));
-    this.text("agent", one.agent);
+    if (!this.cells.agent.firstChild) this.cells.agent.append(h("a", { href: agentLink(one.agent_digest) }, one.agent));
     this.text("age", age(Date.now() - one.create_time));
+    this.text("heard", `${age(quiet)} ago`);
     if (!known?.last || this.drawn === known.last) { this.show(known?.url); return; }
     this.drawn = known.last;
     const done = action(known.last.action, this.spaces.get(one.agent_digest));

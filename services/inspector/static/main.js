@@ -6,9 +6,11 @@ import "./keys.js";
 const PAGES = {
   "": ["Episodes", () => import("./list.js")],
   episode: ["Episode", () => import("./episode.js")],
+  overview: ["Overview", () => import("./overview.js")],
   archive: ["Archive", () => import("./archive.js")],
   words: ["Words", () => import("./words.js")],
   compare: ["Compare", () => import("./compare.js")],
+  agents: ["Agents", () => import("./agents.js")],
   licences: ["Licences", () => import("./licences.js")],
 };
 const FIRST_WAIT = 1000, LONGEST_WAIT = 15_000;  // ms between two attempts to show a page

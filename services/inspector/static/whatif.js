@@ -2,8 +2,10 @@
 // Contract: edits are kept while the page is open and hold for whatever step is selected; those of later steps are left out.
 
 import { whatIf } from "./api.js";
-import { actionBars } from "./bars.js";
+import { distributionBars } from "./bars.js";
+import { BranchForm } from "./branch.js";
 import { button, h, say, throttle } from "./dom.js";
+import { at, branchCall, sayEdit, stepOf, whatIfCommand } from "./edits.js";
 import { sentence } from "./explain.js";
 import { action, number } from "./format.js";
 import { countWords } from "./timeline.js";
@@ -12,31 +14,6 @@ const ASK_AFTER = 250;  // ms
 const STANDING = 12;  // steps whose new words are listed
 
 const standing = ({ step, tokens }) => `${step} ${tokens.map((token) => token.text).join(", ") || "nothing"}`;
-
-const at = (step, text) => (step === undefined ? text : `${step}:${text}`);
-
-// An edit as `shelm whatif` takes it; name and argument of the option.
-function option(edit) {
-  const [[kind, value]] = Object.entries(edit);
-  if (kind === "swap") return ["--swap", value.word, value.other];
-  return [`--${kind}`, at(value.step, kind === "replace" ? `${value.word}=${value.replacement}` : value.word)];
-}
-
-const sayEdit = (edit) => {
-  const [[kind, { step, word, other, replacement }]] = Object.entries(edit);
-  const where = step === undefined ? "at every step" : `at step ${step}`;
-  if (kind === "swap") return `${word} and ${other} swapped at every step`;
-  return kind === "replace" ? `${replacement} instead of ${word} ${where}` : `no ${word} ${where}`;
-};
-
-const quote = (text) => (/^[\w.:=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
-
-const python = (edit) => {
-  const [[kind, { step, word, other, replacement }]] = Object.entries(edit), text = JSON.stringify;
-  const where = step === undefined ? "" : `, ${step}`;
-  if (kind === "swap") return `shelm.Swap(${text(word)}, ${text(other)})`;
-  return kind === "replace" ? `shelm.Replace(${text(word)}, ${text(replacement)}${where})` : `shelm.Remove(${text(word)}${where})`;
-};
 
 export class WhatIf {
   constructor(episodeId, space, signal) {
@@ -49,9 +26,10 @@ export class WhatIf {
     this.said = h("div", { class: "said", role: "status" });
     this.bars = h("div");
     this.copies = h("div");
+    this.branch = new BranchForm(episodeId, signal);
     this.element = h("div", { class: "whatif", hidden: true }, h("div", { class: "side-by-side" },
       h("div", {}, h("p", { class: "note" }, "Choose a word to replace it, × takes it away, and one dragged on another swaps the two."),
-        this.chips, this.form, this.list, this.said, this.details, this.copies), this.bars));
+        this.chips, this.form, this.list, this.said, this.details, this.branch.element, this.copies), this.bars));
     this.details.addEventListener("toggle", () => this.paintSteps());
     this.ask = throttle(() => this.run(), ASK_AFTER);
     signal.addEventListener("abort", () => this.ask.cancel());
@@ -69,15 +47,19 @@ export class WhatIf {
 
   get current() {
     const there = new Set(this.steps.map((one) => one.step));
-    return this.edits.filter((edit) => Object.values(edit)[0].step === undefined || there.has(Object.values(edit)[0].step));
+    return this.edits.filter((edit) => stepOf(edit) === undefined || there.has(stepOf(edit)));
   }
 
   paint() {
     this.chips.replaceChildren(...countWords(this.steps).map(([word, many]) => this.chip(word, undefined, ` × ${many}`)));
     this.list.replaceChildren(...this.edits.map((edit, i) => h("li", {}, sayEdit(edit),
       button("↶", () => this.change(this.edits.toSpliced(i, 1)), { "aria-label": `Undo: ${sayEdit(edit)}` }))));
+    this.branch.about(this.step, this.before(this.step, this.current));
     this.paintSteps();
   }
+
+  // A branch takes the step itself, so it has the edits of what is before it.
+  before(step, edits) { return edits.filter((edit) => stepOf(edit) !== step); }
 
   paintSteps() {
     if (!this.details.open) return;
@@ -145,14 +127,11 @@ export class WhatIf {
         `${same ? " still" : " instead"}, value ${number(other.value)}; the probabilities change by ${number(other.change)}.`));
       said.push(h("p", { class: "note changed" }, "Words as they would stand: ", other.words.slice(0, STANDING).map(standing).join(" · "), other.words.length > STANDING ? " ..." : ""));
     }
-    const shown = [{ name: "as it was", probabilities: real.distribution.probabilities },
-      ...(other ? [{ name: "with the edits", probabilities: other.distribution.probabilities }] : [])];
+    const shown = [{ name: "as it was", distribution: real.distribution }, ...(other ? [{ name: "with the edits", distribution: other.distribution }] : [])];
     this.said.replaceChildren(...said);
-    this.bars.replaceChildren(shown.every((one) => one.probabilities) ? actionBars(shown, this.space, reply.action)
-      : h("ul", {}, shown.map(({ name }, i) => h("li", {}, `${name}: ${JSON.stringify([real, other][i].distribution)}`))));
-    const whatif = ["shelm", "whatif", this.episodeId, reply.step, ...edits.flatMap(option)].map((one) => quote(String(one))).join(" ");
-    const branch = `client.branch_episode(${JSON.stringify(`${this.episodeId}-branch`)}, ${JSON.stringify(this.episodeId)}, ${reply.step}, [${edits.filter((edit) => Object.values(edit)[0].step !== reply.step).map(python).join(", ")}])`;
-    this.copies.replaceChildren(copyable("On the command line", whatif), copyable("Branch from here, in Python", branch));
+    this.bars.replaceChildren(distributionBars(shown, this.space, reply.action));
+    this.copies.replaceChildren(copyable("On the command line", whatIfCommand(this.episodeId, reply.step, edits)),
+      copyable("Branch from here, in Python", branchCall(`${this.episodeId}-branch`, this.episodeId, reply.step, this.before(reply.step, edits))));
   }
 }
 

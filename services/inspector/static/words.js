@@ -1,34 +1,57 @@
 // Words of many episodes by outcome. Reads the memories of the latest episodes, or of those the address names, one after the
-// other, and counts in the browser. Every episode counts the same, however long it is: a word's share of an episode is how
-// many of its steps hold the word.
+// other, and counts in the browser (counting.js). The address holds how many are counted, and the rule.
 
+import { asked, hold } from "./address.js";
 import { allMemory, getEpisode, listOnce } from "./api.js";
+import { count, transitions } from "./counting.js";
 import { button, h, say } from "./dom.js";
 import { number } from "./format.js";
-import { bounds, colors, dark, loadCharts } from "./palette.js";
+import { drawGraph, verdict } from "./graph.js";
+import { barChart } from "./wordchart.js";
 
-const MOST_SHOWN = 100, IN_CHART = 20;
-const COLUMNS = ["Word", "Solved episodes with it", "Failed episodes with it", "Share of steps, solved", "Share of steps, failed", "Difference", "Occurrences"];
+const MOST_SHOWN = 100, IN_CHART = 20, NODES = 12, FOLLOWED = 40;
+const AMOUNTS = ["20", "50", "100", "200", "500"], DEFAULT = "50";
+const COLUMNS = ["Word", "Episodes with it", "Solved of them", "Share of steps, solved", "Share of steps, failed", "Difference", "Occurrences"];
+const FOLLOWS = ["From", "To", "Share of transitions", "Episodes with it", "Solved of them"];
 const RULES = { zero: "above 0", median: "above the median" };
 const percent = (share) => (share === null ? "–" : `${Math.round(100 * share)} %`);
 
+const table = (label, heads, body) => h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": label },
+  h("table", { class: "counts" }, h("thead", {}, h("tr", {}, heads.map((name) => h("th", { scope: "col" }, name)))), body));
+
+// How many of the episodes with it were solved, with Wilson's interval.
+function solvedCell(one, overall) {
+  const all = one.solvedIn + one.failedIn;
+  if (!all) return h("td", {}, "–");
+  const [low, high] = one.interval, reach = h("span", { class: "reach" }), point = h("span", { class: "point" });
+  Object.assign(reach.style, { left: `${100 * low}%`, width: `${100 * (high - low)}%` });
+  point.style.left = `${(100 * one.solvedIn) / all}%`;
+  return h("td", {}, h("span", { class: `interval ${verdict(one, overall)}` }, reach, point), ` ${one.solvedIn} of ${all}, ${Math.round(100 * low)} to ${percent(high)}`);
+}
+
 export async function show(main, signal, ...names) {
-  const amount = h("select", { id: "amount" }, [20, 50, 100, 200, 500].map((n) => h("option", { value: n }, n)));
-  amount.value = "50";
+  const given = asked();
+  const amount = h("select", { id: "amount" }, AMOUNTS.map((n) => h("option", { value: n }, n)));
+  amount.value = AMOUNTS.includes(given.get("latest")) ? given.get("latest") : DEFAULT;
   const rule = h("select", { id: "rule" }, Object.entries(RULES).map(([value, text]) => h("option", { value }, text)));
+  rule.value = RULES[given.get("solved")] ? given.get("solved") : "zero";
   const bar = h("progress", { max: 1, value: 0, "aria-label": "Episodes read" });
   const note = h("p", { class: "note", role: "status" }, "Which words do solved episodes hold, and failed ones do not? Count reads them.");
   const body = h("tbody"), area = h("div", { class: "chart", role: "img", "aria-label": "Share of steps with each word, by outcome" });
+  const followed = h("tbody"), picture = h("div"), after = h("p", { class: "note" });
   const start = button("Count", run, { class: "main" });
+  const graph = h("section", { hidden: true, "aria-label": "Which word follows which" }, h("h2", {}, "Which word follows which"), after, picture, table("Transitions", FOLLOWS, followed));
   main.append(h("h1", {}, "Words of many episodes"),
     h("div", { class: "tools" }, names.length ? `${names.length} chosen episodes` : h("label", {}, "latest ", amount, " episodes"), h("label", {}, "solved: reward ", rule), start, bar),
-    note, area,
-    h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Words" },
-      h("table", { class: "counts" }, h("thead", {}, h("tr", {}, COLUMNS.map((name) => h("th", { scope: "col" }, name)))), body)));
+    note, area, table("Words", COLUMNS, body), graph);
   area.hidden = true;
   let read = [];
-  rule.addEventListener("change", () => read.length && draw());
-  if (names.length) await run();
+  rule.addEventListener("change", () => { keep(); if (read.length) draw(); });
+  if (names.length || given.has("latest")) await run();
+
+  function keep() {
+    hold({ latest: names.length || !read.length ? "" : amount.value, solved: rule.value === "zero" ? "" : rule.value });
+  }
 
   async function run() {
     start.disabled = true;
@@ -42,10 +65,11 @@ export async function show(main, signal, ...names) {
           if (error.status === 404) return [];  // it has expired meanwhile
           throw error;
         });
-        read.push([episode, steps]);
+        if (steps.length) read.push([episode, steps]);
         bar.value = i + 1;
         say(`${i + 1} of ${latest.length} episodes read`);
       }
+      keep();
       draw();
     } catch (error) {
       if (!signal.aborted) note.textContent = error.message;
@@ -55,63 +79,22 @@ export async function show(main, signal, ...names) {
   }
 
   function draw() {
-    const { limit, counts, solved, failed } = count(read, rule.value);
-    note.textContent = `${read.length} episodes, ${counts.length} words. ${solved + failed ? `${solved} solved (reward above ${number(limit, 3)}), ${failed} failed; ${read.length - solved - failed} of unknown outcome.`
+    const { limit, counts, solved, failed } = count(read, rule.value), known = solved + failed;
+    const overall = known ? solved / known : null;
+    note.textContent = `${read.length} episodes, ${counts.length} words. ${known ? `${solved} solved (reward above ${number(limit, 3)}), ${failed} failed; ${read.length - known} of unknown outcome. Intervals: 95 %, Wilson's; coloured where they leave out the ${percent(overall)} of all.`
       : "No client told a reward when it ended an episode, so outcomes are unknown: EndEpisode takes total_reward."}`;
-    body.replaceChildren(...counts.slice(0, MOST_SHOWN).map((one) => h("tr", {}, h("th", { scope: "row" }, one.word),
-      [`${one.solvedIn} of ${solved}`, `${one.failedIn} of ${failed}`, percent(one.solved), percent(one.failed), one.difference === null ? "–" : number(one.difference), one.total]
-        .map((text) => h("td", {}, text)))));
-    chart(area, counts.slice(0, IN_CHART), signal);
+    body.replaceChildren(...counts.slice(0, MOST_SHOWN).map((one) => h("tr", {}, h("th", { scope: "row" }, one.word), h("td", {}, `${one.episodes} of ${read.length}`), solvedCell(one, overall),
+      [percent(one.solved), percent(one.failed), one.difference === null ? "–" : number(one.difference), one.total].map((text) => h("td", {}, String(text))))));
+    barChart(area, counts.slice(0, IN_CHART), signal);
+    drawTransitions(overall);
   }
-}
 
-const mean = (values) => (values.length ? values.reduce((a, b) => a + b, 0) / values.length : null);
-
-const weight = (one) => (one.difference === null ? (one.solved ?? one.failed ?? 0) : Math.abs(one.difference));
-
-// Each word with the mean share of steps that hold it in solved and in failed episodes; those that differ most come first.
-export function count(read, rule) {
-  const rewards = read.map(([episode]) => episode.total_reward).filter((one) => one !== null).sort((a, b) => a - b);
-  const middle = rewards.length / 2;
-  const median = rewards.length ? (rewards[Math.floor(middle)] + rewards[Math.ceil(middle) - 1]) / 2 : 0;
-  const limit = rule === "median" ? median : 0;
-  const groups = { solved: [], failed: [] }, totals = new Map();
-  for (const [episode, steps] of read) {
-    const held = new Map();
-    for (const { tokens } of steps) {
-      for (const text of new Set(tokens.map((token) => token.text))) held.set(text, (held.get(text) ?? 0) + 1);
-      for (const { text } of tokens) totals.set(text, (totals.get(text) ?? 0) + 1);
-    }
-    if (episode.total_reward === null) continue;
-    groups[episode.total_reward > limit ? "solved" : "failed"].push(new Map([...held].map(([word, many]) => [word, many / steps.length])));
+  function drawTransitions(overall) {
+    const found = transitions(read, rule.value, NODES);
+    graph.hidden = !found.edges.length;
+    after.textContent = `The most similar word of a step, and that of the next step. The ${found.nodes.length} most frequent words, each as large as its share of the steps; every episode counts the same.`;
+    picture.replaceChildren(drawGraph(found, overall));
+    followed.replaceChildren(...found.edges.slice(0, FOLLOWED).map((one) => h("tr", {}, h("th", { scope: "row" }, one.from), h("td", {}, one.to === one.from ? "itself" : one.to),
+      h("td", {}, `${(100 * one.share).toFixed(1)} %`), h("td", {}, `${one.episodes} of ${read.length}`), solvedCell(one, overall))));
   }
-  const counts = [...totals].map(([word, total]) => {
-    const [solved, failed] = [groups.solved, groups.failed].map((all) => mean(all.map((one) => one.get(word) ?? 0)));
-    return { word, total, solved, failed, solvedIn: groups.solved.filter((one) => one.has(word)).length, failedIn: groups.failed.filter((one) => one.has(word)).length,
-      difference: solved === null || failed === null ? null : solved - failed };
-  });
-  counts.sort((a, b) => weight(b) - weight(a) || b.total - a.total || (a.word < b.word ? -1 : 1));
-  return { limit, counts, solved: groups.solved.length, failed: groups.failed.length };
-}
-
-async function chart(area, counts, signal) {
-  area.hidden = !counts.some((one) => one.solved !== null || one.failed !== null);
-  if (area.hidden) return;
-  const echarts = await loadCharts();
-  if (signal.aborted) return;
-  const known = echarts.getInstanceByDom(area), one = known ?? echarts.init(area);
-  if (!known) {
-    const sized = new ResizeObserver(() => one.resize());
-    sized.observe(area);
-    signal.addEventListener("abort", () => { sized.disconnect(); one.dispose(); });
-  }
-  area.style.height = `${70 + 26 * counts.length}px`;
-  one.resize();
-  const { text: color, line } = colors(), shown = counts.toReversed();
-  const most = bounds(shown.flatMap((word) => [word.solved ?? 0, word.failed ?? 0]))[1];
-  const series = [["failed", dark.matches ? "#e5735c" : "#c2563a"], ["solved", dark.matches ? "#58b978" : "#2f7d4f"]].map(([name, fill]) =>
-    ({ id: name, name, type: "bar", itemStyle: { color: fill }, data: shown.map((word) => word[name]) }));
-  one.setOption({ animation: false, grid: { left: 118, right: 24, top: 30, bottom: 28 }, legend: { top: 0, data: ["solved", "failed"], textStyle: { color } },
-    xAxis: { type: "value", max: Math.min(1, Math.ceil(most * 10) / 10), axisLabel: { color, formatter: (value) => percent(value) }, splitLine: { lineStyle: { color: line } } }, series,
-    yAxis: { type: "category", data: shown.map((word) => word.word), axisLabel: { color, width: 106, overflow: "truncate", interval: 0 } } });
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from training.clip.conflation import conflated, main
-from training.report.conflation import generated
+from training.report.conflation import pairs
 
 MODELS = Path(__file__).parents[4] / "models"
 
@@ -28,6 +28,6 @@ def test_more_words_never_conflate_more_and_colours_are_told_apart_by_a_clip_tha
         assert same == sorted(same, reverse=True)
         shares[name] = same[-1] / rows[-1]["objects_pairs"]
     assert shares["minigrid-redbluedoors"] < shares["minigrid-memory"]
-    assert "| minigrid-memory | MiniGrid-RedBlueDoors-6x6-v0 | 3 |" in generated(
+    assert "| minigrid-memory | MiniGrid-RedBlueDoors-6x6-v0 | 3 |" in pairs(
         {"one": (tmp_path / "minigrid-memory.json").read_text()}
     )

@@ -843,13 +843,39 @@ class ListAgentsResponse(_message.Message):
     def __init__(self, agents: _Optional[_Iterable[_Union[Agent, _Mapping]]] = ...) -> None: ...
 
 class GetAgentRequest(_message.Message):
-    __slots__ = ("agent",)
+    __slots__ = ("agent", "details")
     AGENT_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
     agent: str
-    def __init__(self, agent: _Optional[str] = ...) -> None: ...
+    details: bool
+    def __init__(self, agent: _Optional[str] = ..., details: bool = ...) -> None: ...
 
 class GetAgentResponse(_message.Message):
-    __slots__ = ("agent",)
+    __slots__ = ("agent", "details")
     AGENT_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
     agent: Agent
-    def __init__(self, agent: _Optional[_Union[Agent, _Mapping]] = ...) -> None: ...
+    details: AgentDetails
+    def __init__(self, agent: _Optional[_Union[Agent, _Mapping]] = ..., details: _Optional[_Union[AgentDetails, _Mapping]] = ...) -> None: ...
+
+class AgentDetails(_message.Message):
+    __slots__ = ("card", "vocabulary", "language_model")
+    CARD_FIELD_NUMBER: _ClassVar[int]
+    VOCABULARY_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_MODEL_FIELD_NUMBER: _ClassVar[int]
+    card: str
+    vocabulary: _containers.RepeatedScalarFieldContainer[str]
+    language_model: LanguageModel
+    def __init__(self, card: _Optional[str] = ..., vocabulary: _Optional[_Iterable[str]] = ..., language_model: _Optional[_Union[LanguageModel, _Mapping]] = ...) -> None: ...
+
+class LanguageModel(_message.Message):
+    __slots__ = ("kind", "source", "layers", "dimension")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    DIMENSION_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    source: str
+    layers: int
+    dimension: int
+    def __init__(self, kind: _Optional[str] = ..., source: _Optional[str] = ..., layers: _Optional[int] = ..., dimension: _Optional[int] = ...) -> None: ...
