@@ -90,6 +90,26 @@ def test_csv_of_several_episodes_is_one_table(name: str, recording: Deployment, 
     assert sorted(path.name for path in file.parent.iterdir()) == ["episodes.csv", "episodes.jsonl"], "nothing half written"
 
 
+def test_parquet_has_the_same_rows_with_types(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from pyarrow import parquet
+
+    file = tmp_path / "episodes.parquet"
+    assert shelm(["export", name, "--out", str(file)]) == 0
+    assert shelm(["export", name, "--out", str(file.with_suffix(".jsonl"))]) == 0
+    capsys.readouterr()
+    table = parquet.read_table(file)
+    lines = [json.loads(line) for line in file.with_suffix(".jsonl").read_text().splitlines()]
+    rows = table.to_pylist()
+    assert [row.pop("time").isoformat() for row in rows] == [line.pop("time") for line in lines]
+    words = [[(one["word"], pytest.approx(one["similarity"])) for one in row.pop("words")] for row in rows]
+    assert words == [[tuple(pair) for pair in line.pop("words")] for line in lines]
+    assert [row.pop("value") for row in rows] == [pytest.approx(line.pop("value")) for line in lines]
+    assert rows == lines
+    assert {str(table.schema.field(one).type) for one in ("step", "time")} == {"int64", "timestamp[us, tz=UTC]"}
+    assert shelm(["export", name, "--format", "parquet"]) == 1
+    assert "--format parquet needs --out" in capsys.readouterr().err
+
+
 def told(row: dict[str, str]) -> tuple[Any, ...]:
     ranks = range(1, sum(key.startswith("word_") for key in row) + 1)
     words = [(row[f"word_{rank}"], float(row[f"similarity_{rank}"])) for rank in ranks if row[f"word_{rank}"]]

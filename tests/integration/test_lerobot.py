@@ -1,4 +1,4 @@
-"""LeRobot's own rollout loop, unmodified, against the real services.
+"""LeRobot's own rollout loop, unmodified, against the real services; and its own reader of episodes that were exported.
 
 LeRobot brings a torch of its own (8.1 GB with CUDA's libraries), so the test does not install it: SHELM_TEST_LEROBOT names a
 Python that has lerobot 0.4.4 and the client with its extra `gymnasium`. Without it the test is skipped, with that reason.
@@ -8,8 +8,10 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from shelm import Client
+from shelm.gym import Transition
 from support.deployment import Deployment
 from support.environments import run_alone
 
@@ -66,9 +68,22 @@ print(json.dumps({
 }))
 """
 
+READ = """
+import json, sys
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+dataset = LeRobotDataset(sys.argv[1].rpartition("/")[2], root=sys.argv[1])
+print(json.dumps([dataset.num_episodes, dataset.fps]))
+for row in dataset:
+    shown = (row["observation.image"] * 255).round().byte().permute(1, 2, 0).tolist()
+    value, episode, done = row["value"].item(), row["episode_index"].item(), row["next.done"].item()
+    print(json.dumps([row["words"], row["action"].item(), value, episode, done, row["task"], shown]))
+"""
+needs_lerobot = pytest.mark.skipif(not PYTHON, reason="SHELM_TEST_LEROBOT names no Python with lerobot")
+
 
 @pytest.mark.long
-@pytest.mark.skipif(not PYTHON, reason="SHELM_TEST_LEROBOT names no Python with lerobot")
+@needs_lerobot
 def test_lerobots_rollout_plays_a_vector_of_memory(tmp_path: Path, deployment: Deployment) -> None:
     done = run_alone([PYTHON, "-c", PROGRAM, deployment.target], tmp_path, HF_HUB_OFFLINE="1")
     assert done.returncode == 0, done.stderr
@@ -79,3 +94,29 @@ def test_lerobots_rollout_plays_a_vector_of_memory(tmp_path: Path, deployment: D
             remembered = [step.action for step in client.memory(episode_id)]
             assert remembered[: len(actions)] == actions  # the loop steps those that have ended until all have
             assert client.get_episode(episode_id).ended
+
+
+@pytest.mark.long
+@needs_lerobot
+def test_lerobot_reads_what_was_exported(tmp_path: Path, recording: Deployment, played: list[Transition]) -> None:
+    name, folder = played[0].act.episode_id, tmp_path / "episodes"
+    asked = ["export", name, "--format", "lerobot", "--out", str(folder), "--fps", "5", "--target", recording.target]
+    command = [PYTHON, "-m", "shelm.cli", *asked]
+    done = run_alone(command, tmp_path, HF_HUB_OFFLINE="1")
+    assert done.returncode == 0, done.stderr
+    read = run_alone([PYTHON, "-c", READ, str(folder)], tmp_path, HF_HUB_OFFLINE="1")
+    assert read.returncode == 0, read.stderr
+    told, *rows = map(json.loads, read.stdout.splitlines())
+    assert told == [1, 5]
+    with Client(recording.target) as client:
+        steps = list(client.memory(name))
+        frames = [client.frame(name, step.step) for step in steps]
+    for row, step, frame in zip(rows, steps, frames, strict=True):
+        words, action, value, episode, last, task, shown = row
+        assert (words, action) == (" ".join(token.text for token in step.tokens), step.action)
+        assert value == pytest.approx(step.value)
+        assert (episode, last, task) == (0, step is steps[-1], "agent minigrid-memory")
+        assert np.array_equal(shown, frame)
+    again = run_alone(command, tmp_path, HF_HUB_OFFLINE="1")
+    assert again.returncode == 1
+    assert "the folder exists already" in again.stderr

@@ -1,7 +1,8 @@
-"""`shelm export`: episodes as JSON lines, CSV, GIF, MP4 or a Rerun recording, as `shelm.export` writes them.
+"""`shelm export`: episodes as JSON lines, CSV, Parquet, GIF, MP4, a Rerun recording or a dataset of LeRobot.
 
-JSON lines and CSV of all episodes are one output, standard output without --out. The others are one file for each episode:
---out, or EPISODE.FORMAT in the folder --out if there are several. Their names are printed; a JSON line has episode_id, file.
+JSON lines and CSV of all episodes are one output, standard output without --out; Parquet is one file, and a dataset one new
+folder, --out. The others are one file for each episode: --out, or EPISODE.FORMAT in the folder --out if there are several.
+Names of files are printed; a JSON line has episode_id, file.
 """
 
 from __future__ import annotations
@@ -14,12 +15,23 @@ from shelm.cli.errors import CommandError
 from shelm.cli.names import episode_named
 from shelm.cli.terminal import line_of_json
 from shelm.client import Client
-from shelm.export import Recorded, read, write_csv, write_gif, write_jsonl, write_mp4, write_rrd
+from shelm.export import (
+    Recorded,
+    read,
+    write_csv,
+    write_gif,
+    write_jsonl,
+    write_lerobot,
+    write_mp4,
+    write_parquet,
+    write_rrd,
+)
 from shelm.export.recorded import complete
 
 ROWS = {"jsonl": write_jsonl, "csv": write_csv}
 FILMS = {"gif": write_gif, "mp4": write_mp4}
-FORMATS = (*ROWS, *FILMS, "rrd")
+WHOLE = ("parquet", "lerobot")  # all episodes in one place, which must be named
+FORMATS = (*ROWS, *WHOLE, *FILMS, "rrd")
 
 
 def export(client: Client, arguments: argparse.Namespace) -> None:
@@ -30,11 +42,13 @@ def export(client: Client, arguments: argparse.Namespace) -> None:
     try:
         if format_ in ROWS:
             _rows(client, names, format_, out)
+        elif format_ in WHOLE:
+            _whole(client, names, format_, arguments)
         else:
             _files(client, names, format_, arguments)
     except BrokenPipeError:  # of the standard output, not of a file
         raise
-    except ModuleNotFoundError as error:
+    except (ModuleNotFoundError, ValueError) as error:
         raise CommandError(str(error)) from None
     except OSError as error:
         raise CommandError(f"--out {out}: {error.strerror}; choose a place that can be written") from None
@@ -57,6 +71,18 @@ def _rows(client: Client, names: list[str], format_: str, out: Path | None) -> N
         return
     with complete(out) as part, part.open("w", encoding="utf-8", newline="") as file:
         ROWS[format_](episodes, file)
+    print(out)
+
+
+def _whole(client: Client, names: list[str], format_: str, arguments: argparse.Namespace) -> None:
+    out: Path | None = arguments.out
+    if out is None:
+        raise CommandError(f"--format {format_} needs --out")
+    episodes = (read(client, name) for name in names)
+    if format_ == "parquet":
+        write_parquet(episodes, out)
+    else:
+        write_lerobot(client, episodes, out, fps=arguments.fps)
     print(out)
 
 

@@ -74,7 +74,7 @@ SHELM_TARGET names the server, SHELM_TOKEN the bearer token. `shelm COMMAND --he
     "export": """examples:
   shelm export @last --out episode.mp4        frames with words, action and value below them
   shelm export @last --format csv
-  shelm export b5ed 7c21 --out episodes.jsonl""",
+  shelm export b5ed 7c21 --out episodes.parquet""",
     "shadow": """examples:
   shelm shadow --agent minigrid-memory-robust @last
   shelm shadow --agent new --last 100 --tolerance 0.02    fails if more than 2 % of the actions part""",
@@ -282,16 +282,18 @@ def _frames(names: Any) -> None:
 
 
 def _export(names: Any) -> None:
-    parser = _command(names, "export", "write episodes as rows, films or recordings for Rerun")
+    parser = _command(names, "export", "write episodes as rows, films, recordings for Rerun or a dataset of LeRobot")
     _episodes_of(parser, "+")
     parser.add_argument(
         "--format",
         choices=export.FORMATS,
-        help="jsonl, csv, gif, mp4 (extra video), rrd (extra rerun); what --out ends in",
+        help="jsonl, csv, parquet (extra parquet), lerobot (if installed), gif, mp4 (extra video), rrd (extra rerun)",
     )
-    text = "output file; of several gif, mp4 or rrd the folder (standard output; EPISODE.FORMAT here)"
+    text = "output file; of lerobot, and of several gif, mp4 or rrd, the folder (standard output; EPISODE.FORMAT here)"
     parser.add_argument("--out", type=Path, metavar="FILE", help=text)
-    parser.add_argument("--fps", type=bounded(1, 60), default=4, help="steps a second of gif and mp4, 1..60 (%(default)s)")
+    parser.add_argument(
+        "--fps", type=bounded(1, 60), default=4, help="steps a second of gif, mp4 and lerobot, 1..60 (%(default)s)"
+    )
     parser.set_defaults(command=export.export)
 
 

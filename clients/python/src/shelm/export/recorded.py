@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,12 +62,16 @@ def no_frames(recorded: Recorded) -> FrameNotRecorded:
 
 @contextmanager
 def complete(path: Path) -> Iterator[Path]:
-    """Gives another path to write to, in the same folder, which is made if missing; moves it to `path` at the end."""
+    """Gives another path to write to, in the same folder, which is made if missing; moves it to `path` at the end.
+
+    What is written may be a folder.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part
         part.replace(path)
     finally:
-        if part.exists():
-            part.unlink()
+        if part.is_dir():
+            shutil.rmtree(part)
+        part.unlink(missing_ok=True)
