@@ -42,9 +42,13 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def live(chromium: str, tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iterator[Live]:
-    """Redis, the services in one process with tokens and recorded frames, and the inspector."""
+    """Redis, the services in one process with tokens, recorded frames and an archive, and the inspector."""
     folder = tmp_path_factory.mktemp("browser")
-    settings = {"SHELM_RECORD": str(folder / "frames"), "SHELM_METRICS_LISTEN": f"127.0.0.1:{free_port()}"}
+    settings = {
+        "SHELM_RECORD": str(folder / "frames"),
+        "SHELM_ARCHIVE": str(folder / "archive"),
+        "SHELM_METRICS_LISTEN": f"127.0.0.1:{free_port()}",
+    }
     with running(folder, settings, tokens=True) as everything:
         yield everything
 

@@ -101,6 +101,10 @@ export async function getFrame(id, step, signal) {
 export const getArchive = async (after, signal) =>
   (await request(`${path("archive")}?after=${encodeURIComponent(after)}`, signal)).json();
 
+// A page of episodes by what they saw, and how solved ones differ from failed ones: requests as in agent.proto, answers as in searching.py.
+export const searchEpisodes = async (question, signal) => (await request(path("search"), signal, question)).json();
+export const compareOutcomes = async (question, signal) => (await request(path("compare"), signal, question)).json();
+
 export async function getMemory(id, from, limit, signal) {
   return (await request(`${path("episodes", id, "memory")}?from=${from}&limit=${limit}`, signal)).json();
 }

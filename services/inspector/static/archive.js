@@ -19,7 +19,7 @@ export async function show(main, signal) {
     h("thead", {}, h("tr", {}, COLUMNS.map((name) => h("th", { scope: "col" }, name)))), body);
   const more = button("More", () => next());
   let after = "";
-  main.append(h("h1", {}, "Archive"), note,
+  main.append(h("h1", {}, "Archive"), h("p", { class: "tools" }, h("a", { href: "#/find?state=ended" }, "Find by words, agent, outcome or name")), note,
     h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Archived episodes" }, table), more);
 
   async function next() {

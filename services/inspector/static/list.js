@@ -38,7 +38,7 @@ export async function show(main, signal) {
   const bulk = h("div", { class: "tools bulk", hidden: true });
   const body = h("tbody");
   const heads = COLUMNS.map(({ name, sort, kind }) => h("th", { scope: "col", class: kind }, sort ? button(name, () => sortBy(sort), { class: "sort" }) : h("span", { class: kind === "pick" ? "hidden-text" : "" }, name)));
-  main.append(h("h1", {}, "Episodes"), counters, h("div", { class: "tools filters" }, filter, word, which, before, place, after), bulk, note,
+  main.append(h("h1", {}, "Episodes"), counters, h("div", { class: "tools filters" }, filter, word, which, before, place, after, h("a", { href: "#/find" }, "Find by words, also archived")), bulk, note,
     h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Episodes" },
       h("table", { class: "episodes" }, h("thead", {}, h("tr", {}, heads)), body)));
 

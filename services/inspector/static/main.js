@@ -7,6 +7,7 @@ const PAGES = {
   "": ["Episodes", () => import("./list.js")],
   episode: ["Episode", () => import("./episode.js")],
   overview: ["Overview", () => import("./overview.js")],
+  find: ["Find", () => import("./find.js")],
   archive: ["Archive", () => import("./archive.js")],
   words: ["Words", () => import("./words.js")],
   compare: ["Compare", () => import("./compare.js")],

@@ -7,6 +7,7 @@ import { count, transitions } from "./counting.js";
 import { button, h, say } from "./dom.js";
 import { number } from "./format.js";
 import { drawGraph, verdict } from "./graph.js";
+import { percent, shareCell, wideTable } from "./shares.js";
 import { barChart } from "./wordchart.js";
 
 const MOST_SHOWN = 100, IN_CHART = 20, NODES = 12, FOLLOWED = 40;
@@ -14,20 +15,9 @@ const AMOUNTS = ["20", "50", "100", "200", "500"], DEFAULT = "50";
 const COLUMNS = ["Word", "Episodes with it", "Solved of them", "Share of steps, solved", "Share of steps, failed", "Difference", "Occurrences"];
 const FOLLOWS = ["From", "To", "Share of transitions", "Episodes with it", "Solved of them"];
 const RULES = { zero: "above 0", median: "above the median" };
-const percent = (share) => (share === null ? "–" : `${Math.round(100 * share)} %`);
-
-const table = (label, heads, body) => h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": label },
-  h("table", { class: "counts" }, h("thead", {}, h("tr", {}, heads.map((name) => h("th", { scope: "col" }, name)))), body));
 
 // How many of the episodes with it were solved, with Wilson's interval.
-function solvedCell(one, overall) {
-  const all = one.solvedIn + one.failedIn;
-  if (!all) return h("td", {}, "–");
-  const [low, high] = one.interval, reach = h("span", { class: "reach" }), point = h("span", { class: "point" });
-  Object.assign(reach.style, { left: `${100 * low}%`, width: `${100 * (high - low)}%` });
-  point.style.left = `${(100 * one.solvedIn) / all}%`;
-  return h("td", {}, h("span", { class: `interval ${verdict(one, overall)}` }, reach, point), ` ${one.solvedIn} of ${all}, ${Math.round(100 * low)} to ${percent(high)}`);
-}
+const solvedCell = (one, overall) => shareCell(one.solvedIn, one.solvedIn + one.failedIn, one.interval ?? [0, 1], verdict(one, overall));
 
 export async function show(main, signal, ...names) {
   const given = asked();
@@ -40,10 +30,10 @@ export async function show(main, signal, ...names) {
   const body = h("tbody"), area = h("div", { class: "chart", role: "img", "aria-label": "Share of steps with each word, by outcome" });
   const followed = h("tbody"), picture = h("div"), after = h("p", { class: "note" });
   const start = button("Count", run, { class: "main" });
-  const graph = h("section", { hidden: true, "aria-label": "Which word follows which" }, h("h2", {}, "Which word follows which"), after, picture, table("Transitions", FOLLOWS, followed));
+  const graph = h("section", { hidden: true, "aria-label": "Which word follows which" }, h("h2", {}, "Which word follows which"), after, picture, wideTable("Transitions", FOLLOWS, followed));
   main.append(h("h1", {}, "Words of many episodes"),
     h("div", { class: "tools" }, names.length ? `${names.length} chosen episodes` : h("label", {}, "latest ", amount, " episodes"), h("label", {}, "solved: reward ", rule), start, bar),
-    note, area, table("Words", COLUMNS, body), graph);
+    note, area, wideTable("Words", COLUMNS, body), graph);
   area.hidden = true;
   let read = [];
   rule.addEventListener("change", () => { keep(); if (read.length) draw(); });
