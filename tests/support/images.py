@@ -20,11 +20,14 @@ from importlib.metadata import packages_distributions
 held, service = set(sys.argv[1].split(",")), sys.argv[2]
 del sys.argv[1:]  # they are not the service's
 absent = {name for name, of in packages_distributions().items() if not held & {one.lower().replace("_", "-") for one in of}}
-class Absent:
+class Held:
+    def __init__(self, finder):
+        self._finder = finder
+    def __getattr__(self, name):
+        return getattr(self._finder, name)
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in absent:
-            raise ModuleNotFoundError(f"not in the image: {name}", name=name)
-sys.meta_path.insert(0, Absent())
+        return None if name.partition(".")[0] in absent else self._finder.find_spec(name, path, target)
+sys.meta_path[:] = map(Held, sys.meta_path)
 runpy.run_module(f"services.{service}", run_name="__main__")
 """
 
