@@ -284,11 +284,8 @@ def _frames(names: Any) -> None:
 def _export(names: Any) -> None:
     parser = _command(names, "export", "write episodes as rows, films, recordings for Rerun or a dataset of LeRobot")
     _episodes_of(parser, "+")
-    parser.add_argument(
-        "--format",
-        choices=export.FORMATS,
-        help="jsonl, csv, parquet (extra parquet), lerobot (if installed), gif, mp4 (extra video), rrd (extra rerun)",
-    )
+    formats = "jsonl, csv, parquet (extra parquet), lerobot (if installed), gif, mp4 (extra video), rrd (extra rerun)"
+    parser.add_argument("--format", choices=export.FORMATS, help=f"{formats}; what --out ends in")
     text = "output file; of lerobot, and of several gif, mp4 or rrd, the folder (standard output; EPISODE.FORMAT here)"
     parser.add_argument("--out", type=Path, metavar="FILE", help=text)
     parser.add_argument(

@@ -7,6 +7,7 @@ known of whole episodes only, so there is no `next.reward`.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def write_lerobot(client: Client, episodes: Iterable[Recorded], folder: Path, *,
     except ImportError:
         raise ModuleNotFoundError("lerobot is missing; pip install lerobot (8 GB with the torch that it needs)") from None
     if folder.exists():
-        raise FileExistsError(17, "the folder exists already", str(folder))
+        raise FileExistsError(errno.EEXIST, "the folder exists already", str(folder))
     with complete(folder) as part:
         dataset: Any = None
         for episode in episodes:
@@ -43,8 +44,8 @@ def write_lerobot(client: Client, episodes: Iterable[Recorded], folder: Path, *,
                 if dataset is None:
                     dataset = LeRobotDataset.create(folder.name, fps, features(taken), root=part, use_videos=False)
                 for name, value in taken.items():
-                    if list(value.shape) != list(wanted := dataset.features[name]["shape"]):
-                        shape = f"{name} has the shape {value.shape}, of the episodes before {tuple(wanted)}"
+                    if value.shape != (wanted := tuple(dataset.features[name]["shape"])):
+                        shape = f"{name} has the shape {value.shape}, of the episodes before {wanted}"
                         raise ValueError(f"episode {episode.info.episode_id}: {shape}; export them apart")
                 taken["value"] = np.array([step.value], np.float32)
                 taken["next.done"] = np.array([step is episode.steps[-1]])
