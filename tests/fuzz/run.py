@@ -110,12 +110,13 @@ def under_way(name: str, seed: int, stream: int) -> Path:
     return Path(tempfile.gettempdir()) / f"shelm-fuzz-{name}-{seed}-{stream}"
 
 
-def run_here(name: str, seed: int, n: int, streams: int) -> Outcome:
-    """A surface without a server, in several processes, each of which may take no more than its share of memory."""
-    if streams == 1:
-        return run_stream(name, seed, n, 0, 1)
+def run_here(name: str, seed: int, n: int, streams: int, *, keep: bool = True) -> Outcome:
+    """A surface without a server, in processes of its own, each of which may take no more than its share of memory.
+
+    Never in the caller's process: a surface limits its process's memory for good, and silences its libraries.
+    """
     with ProcessPoolExecutor(streams, multiprocessing.get_context("spawn")) as pool:
-        waiting = [pool.submit(run_stream, name, seed, n, one, streams) for one in range(streams)]
+        waiting = [pool.submit(run_stream, name, seed, n, one, streams, keep=keep) for one in range(streams)]
     parts = list[Outcome]()
     for stream, one in enumerate(waiting):
         try:
