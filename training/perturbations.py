@@ -80,7 +80,7 @@ def shift_at_random(frame: Frame, rng: np.random.Generator, *, pixels: int) -> F
     return shift(frame, right=right, down=down)
 
 
-def _alone(perturb: Callable[..., Frame], **settings: Any) -> Perturbation:
+def alone(perturb: Callable[..., Frame], **settings: Any) -> Perturbation:
     """Returns a perturbation that draws nothing."""
     return lambda frame, rng: perturb(frame, **settings)
 
@@ -88,11 +88,11 @@ def _alone(perturb: Callable[..., Frame], **settings: Any) -> Perturbation:
 PERTURBATIONS: dict[str, Perturbation] = {
     "clean": lambda frame, rng: frame,
     **{f"noise {sigma}": partial(noise, sigma=sigma) for sigma in (8, 16, 32)},
-    **{f"JPEG {quality}": _alone(jpeg, quality=quality) for quality in (95, 75, 50)},
-    **{f"brightness {factor}": _alone(brightness, factor=factor) for factor in (0.5, 0.75, 1.25, 1.5)},
+    **{f"JPEG {quality}": alone(jpeg, quality=quality) for quality in (95, 75, 50)},
+    **{f"brightness {factor}": alone(brightness, factor=factor) for factor in (0.5, 0.75, 1.25, 1.5)},
     **{f"occlusion {percent} %": partial(occlude, share=percent / 100) for percent in (5, 15, 30)},
     "shift 1": partial(shift_at_random, pixels=1),
-    "BGR": _alone(channels, order=(2, 1, 0)),
-    "hue 120": _alone(channels, order=(1, 2, 0)),  # degrees
-    "grey": _alone(saturate, factor=0),
+    "BGR": alone(channels, order=(2, 1, 0)),
+    "hue 120": alone(channels, order=(1, 2, 0)),  # degrees
+    "grey": alone(saturate, factor=0),
 }

@@ -2,8 +2,9 @@
 
 The policy's convolutions go on seeing the frames as they are: they bear perturbations as it is (docs/results/robustness.md),
 and a rollout keeps few distinct frames (training.rollouts). Contract: frames are those of training.clip.augment; they, and
-which episodes are perturbed, are drawn from one generator in the order of the steps. Failure policy: an unknown strength
-raises KeyError at the first frame.
+which episodes are perturbed, are drawn from one generator in the order of the steps. With "lasting" an episode keeps the
+light, the noise and the encoding that it begins with, as a camera does; otherwise they are drawn for each frame. Failure
+policy: an unknown strength raises KeyError.
 """
 
 from collections.abc import Sequence
@@ -11,10 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from training.clip.augment import augment
+from training.clip.augment import STRENGTHS, augment, condition
 from training.memory import Frames, Memory, Vectors
+from training.perturbations import Perturbation
 
 PERTURBED = 0.5  # of the episodes
+LASTING = "lasting"  # the strength whose perturbations are drawn for an episode
 
 
 class PerturbedMemory:
@@ -23,18 +26,24 @@ class PerturbedMemory:
     def __init__(self, memory: Memory, *, strength: str, seed: int) -> None:
         self.dimension = memory.dimension
         self._memory, self._strength, self._rng = memory, strength, np.random.default_rng((seed, 1))
-        self._perturbed: dict[int, bool] = {}
+        self._perturbations: dict[int, Perturbation | None] = {}
 
     def begin(self, row: int) -> None:
         """Begins an episode, and draws whether it is perturbed."""
-        self._perturbed[row] = bool(self._rng.random() < PERTURBED)
+        self._perturbations[row] = self._drawn() if self._rng.random() < PERTURBED else None
         self._memory.begin(row)
+
+    def _drawn(self) -> Perturbation:
+        if self._strength == LASTING:
+            return condition(STRENGTHS[LASTING], self._rng)
+        return lambda frame, rng: augment(self._strength, frame[None], rng)[0]
 
     def remember(self, frames: Frames, rows: Sequence[int]) -> Vectors:
         """Appends the frames, augmented in the rows whose episodes are perturbed."""
-        if chosen := [index for index, row in enumerate(rows) if self._perturbed[row]]:
-            frames = frames.copy()
-            frames[chosen] = augment(self._strength, frames[chosen], self._rng)
+        frames = frames.copy()
+        for index, row in enumerate(rows):
+            if perturb := self._perturbations[row]:
+                frames[index] = perturb(frames[index], self._rng)
         return self._memory.remember(frames, rows)
 
     def state_dict(self) -> dict[str, Tensor]:

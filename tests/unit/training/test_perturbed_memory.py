@@ -66,6 +66,21 @@ def test_only_the_rows_of_perturbed_episodes_are_augmented_and_what_was_given_is
     assert np.array_equal(FRAMES, before)
 
 
+def test_what_lasts_is_drawn_once_an_episode(monkeypatch: pytest.MonkeyPatch) -> None:
+    lit = replace(STRENGTHS["lasting"], each=0.999, noise=0.0, quality=99, occluded=0.01, saturation=(1.0, 1.0), gain=0.0)
+    monkeypatch.setitem(STRENGTHS, "lasting", lit)
+    inner = Recorder()
+    memory, grey = PerturbedMemory(inner, strength="lasting", seed=0), np.full((1, 56, 56, 3), 120, np.uint8)
+    lights = []
+    for _ in range(40):
+        memory.begin(0)
+        for _ in range(3):
+            memory.remember(grey, [0])
+        lights.append([int(np.median(given)) for given in inner.given[-3:]])
+    assert all(len(set(episode)) == 1 for episode in lights)
+    assert len({episode[0] for episode in lights}) > 5
+
+
 @pytest.mark.parametrize("perturbed", ["none", "strong"])
 def test_training_perturbs_what_the_memory_sees_and_not_what_the_policy_sees(
     perturbed: str, monkeypatch: pytest.MonkeyPatch
