@@ -35,6 +35,7 @@ EPISODES, FIRST_SEED = 100, 1_000_000
 S11_EPISODES, FORGETTING_EPISODES = 200, 50
 KEPT_LINES = 400  # of a learning curve
 ALL_LAYERS = 30  # of SmolLM2-135M
+PUBLISHED_STEPS = 2_000_000  # of the authors, on MemoryS11
 WORDS_WINDOW = 32  # frames that a memory of 1, 2 or 3 words each reaches back
 
 S11 = "MiniGrid-MemoryS11-v0"
@@ -184,6 +185,16 @@ def baselines() -> Iterator[Run]:
         for method, own in OWN.items():
             projection = ("--projection", str(seed)) if method in ("helm", "helmv2") else ()
             yield Run(f"baselines-{method}-{seed}", S11, method, seed, (*task, *own, *projection), weights=seed < 3)
+    for seed in range(5):
+        longer = (*task, "--steps", str(PUBLISHED_STEPS))
+        yield Run(f"baselines-longer-{seed}", S11, "shelm", seed, longer, begins=f"baselines-shelm-{seed}", weights=seed < 3)
+
+
+def second() -> Iterator[Run]:
+    """Returns the runs of a second task for docs/results/degradation.md, one that every method solves within few steps."""
+    for seed in range(3):
+        for method in ("shelm", "helmv2", "cnn", "lstm"):
+            yield Run(f"second-{method}-{seed}", MINIGRID["obstacles"], method, seed, ("--steps", "120000"), weights=True)
 
 
 def encoders() -> Iterator[Run]:
@@ -286,7 +297,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", default="cpu", help="torch device of all runs")
     parser.add_argument("--list", action="store_true", help="list the runs and whether they are finished")
     options = parse(parser, arguments, only="obstacles-cnn-0")
-    wanted = [run for run in (*runs(), *baselines(), *encoders(), *words()) if fnmatch(run.name, options.only)]
+    wanted = [run for run in (*runs(), *baselines(), *encoders(), *words(), *second()) if fnmatch(run.name, options.only)]
     if options.quick:
         wanted = [brief(run) for run in wanted]
     if options.list:

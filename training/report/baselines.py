@@ -20,7 +20,7 @@ from training.word_edits import ENDS
 def generated(raw: Path, plots: Path) -> str:
     """Returns the text and draws the plot. raw: folder of the archives."""
     done, missing = load(raw, baselines)
-    found = tables.by_method(done)
+    found = tables.by_method(result for result in done if not result.run.begins)
     parts = list[str]()
     if found:
         learning_curves(found, plots / "baselines.svg")
@@ -31,6 +31,8 @@ def generated(raw: Path, plots: Path) -> str:
         ]
         parts += ["![Learning curves on MiniGrid-MemoryS11-v0 alone](plots/baselines.svg)"]
         parts += [tables.scores_table(found), tables.welch_table(found)]
+        if longer := tables.longer(done):
+            parts += ["## SHELM after the authors' number of steps", tables.scores_table(longer)]
         parts += _traced(read(raw / "baselines.tar.xz"))
         parts += ["## Settings", tables.grid(["method", "learning rate", "entropy", "channels of the CNN"], settings)]
     return "\n\n".join(part.strip() for part in [*parts, "## Not run", tables.not_run(missing)])

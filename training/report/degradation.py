@@ -30,30 +30,35 @@ Scores = dict[str, list[float]]  # of each seed, by method
 
 
 def degradation(files: Mapping[str, str]) -> str:
-    """Returns a table of areas for each view, and tests of SHELM against the others with both views perturbed."""
-    runs = _runs(files)
-    parts = []
+    """Returns for each environment a table of areas for each view, and tests of SHELM against the others."""
+    parts = list[str]()
+    for env, runs in _by_environment(_runs(files)).items():
+        starts = len(runs[0]["starts"])
+        parts += [f"## {env}: {starts} starts", *_of_environment(runs)]
+    return "\n\n".join(parts)
+
+
+def _of_environment(runs: Sequence[dict[str, Any]]) -> list[str]:
+    parts = list[str]()
     for view, title in VIEWS.items():
         areas = {kind: _areas(runs, kind, view) for kind in LEVELS}
         methods = [method for method in NAMES if any(method in found for found in areas.values())]
         rows = [[kind, *(_each(found.get(method, [])) for method in methods)] for kind, found in areas.items()]
         if methods:
             head = ["perturbation", *(NAMES[method] for method in methods)]
-            parts += [f"## Area under the curve: {title} perturbed", grid(head, rows)]
+            parts += [f"### Area under the curve: {title} perturbed", grid(head, rows)]
     if tests := _tests({kind: _areas(runs, kind, "both") for kind in LEVELS}):
         head = ["perturbation", "SHELM against", "runs", "difference of means", "p", "p, Holm"]
-        parts += ["## Tests, both views perturbed", grid(head, tests)]
-    return "\n\n".join(parts)
+        parts += ["### Tests, both views perturbed", grid(head, tests)]
+    return parts
 
 
 def zero_shot(files: Mapping[str, str]) -> str:
     """Returns the table of shares of starts that were solved, by environment and change of colours."""
     rows = []
-    by_env = defaultdict(list)
-    for run in _runs(files):
-        by_env[run["env"]].append(run)
+    by_env = _by_environment(_runs(files))
     methods = [method for method in NAMES if any(run["method"] == method for runs in by_env.values() for run in runs)]
-    for env, runs in sorted(by_env.items(), key=lambda one: len(one[1][0]["starts"])):
+    for env, runs in by_env.items():
         names = list(dict.fromkeys(cell["perturbation"] for run in runs for cell in run["cells"] if cell["view"] == "both"))
         for name in names:
             found = _scores(runs, lambda cells, name=name: cells["both", name]["solved"])
@@ -65,6 +70,14 @@ def zero_shot(files: Mapping[str, str]) -> str:
 def _runs(files: Mapping[str, str]) -> list[dict[str, Any]]:
     found = [json.loads(text) for text in files.values()]
     return sorted(found, key=lambda run: run["run_seed"])
+
+
+def _by_environment(runs: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Returns runs by environment, that with the fewest starts first."""
+    found = defaultdict(list)
+    for run in runs:
+        found[run["env"]].append(run)
+    return dict(sorted(found.items(), key=lambda one: len(one[1][0]["starts"])))
 
 
 def _scores(runs: Sequence[dict[str, Any]], score: Any) -> Scores:

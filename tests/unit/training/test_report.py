@@ -18,7 +18,7 @@ from training.report.raw import load
 
 S7, UNLOCK = "MiniGrid-MemoryS7-v0", "MiniGrid-Unlock-v0"
 STUDY = {run.name: run for run in study.runs()}
-RUNS = STUDY | {run.name: run for run in (*study.baselines(), *study.encoders(), *study.words())}
+RUNS = STUDY | {run.name: run for run in (*study.baselines(), *study.encoders(), *study.words(), *study.second())}
 SHELM, CNN = [1.0, 0.5, 0.75, 0.25, 1.0], [0.5, 0.25, 0.25]  # scores of the runs by seed
 LINES = ((2048, 0.9), (30_720, 0.5), (100_352, 0.8), (200_704, 0.7), (800_768, 1.0))  # steps, mean return
 
@@ -300,6 +300,7 @@ def test_baselines_have_a_page_of_their_own(folder: Path) -> None:
     for seed, score in enumerate((1.0, 0.75, 1.0)):
         write_run(folder / "runs", f"baselines-shelm-{seed}", score, **about)
         write_run(folder / "runs", f"baselines-lstm-{seed}", 0.5, **about)
+    write_run(folder / "runs", "baselines-longer-1", 0.25, steps=2_000_000, **about)
     ends = [{"end": "right", "naming": "named"}] * 6 + [{"end": "wrong", "naming": "unseen"}] * 2
     (folder / "runs" / "baselines-shelm-1" / "traces.json").write_text(json.dumps({"episodes": ends}))
     training = report(folder)
@@ -307,6 +308,8 @@ def test_baselines_have_a_page_of_their_own(folder: Path) -> None:
     text = own.read_text()
     assert row(text.split("SHELM against")[0], "LSTM-PPO")[1] == "3 (0, 1, 2)"
     assert row(section(text, "Settings"), "LSTM-PPO")[1:] == ["5e-05", "0.001", "32x64"]
+    assert row(text.split("## ")[0], "SHELM")[1] == "3 (0, 1, 2)", "what goes on from it is no run of its own"
+    assert row(section(text, "SHELM after the authors' number of steps"), "SHELM")[3] == "0.250"
     assert f"- {study.S11}, helm: seeds 0, 1, 2, 3, 4" in text
     assert row(text, "shelm-1")[1:7] == ["8", "6", "2", "0", "0.75 [0.41, 0.93]", "2 wrong, 0 never"]
 

@@ -36,6 +36,13 @@ def test_runs_are_tested_from_three_on_each_side_with_one_correction() -> None:
         assert float(cells[5].rstrip(" |")) == pytest.approx(len(LEVELS) * float(cells[4]), rel=0.05)
 
 
+def test_environments_are_not_mixed_the_one_with_fewer_starts_first() -> None:
+    text = degradation({"a": run("shelm", 0, 0.4, env="S11"), "b": run("shelm", 0, 1.0, env="Obstacles")})
+    first, second = text.split("## S11: 2 starts")[1].split("## Obstacles: 2 starts")
+    assert "| noise | 0.50 (0.50) |" in first
+    assert "| noise | 1.00 (1.00) |" in second
+
+
 def test_a_view_that_was_not_played_has_no_table() -> None:
     text = degradation({"shelm-0-S11.json": run("shelm", 0, 0.4, view="memory")})
     assert "what the memory sees perturbed" in text
