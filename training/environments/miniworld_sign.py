@@ -7,6 +7,8 @@ the sign states only its colour. World, objects, actions and rewards are MiniWor
 for any other, which ends the episode; action 3 ends it too. From almost everywhere that the sign can be read, the named
 object is out of view, so it must be remembered. Guessing one of the six gives -2/3 on average (one of three boxes: -1/3),
 touching none gives 0. The step limit is longer than MiniWorld's 20, which is too short to read the sign first.
+`MiniWorld-SignColourRandomised-v0` is SignColour with MiniWorld's domain randomisation of what is seen, which its own
+Sign switches off: other textures, light, tints of objects and camera in each episode. It is for evaluation.
 
 `MiniWorld-SignVaryingTraining-v0` and `MiniWorld-SignColourTraining-v0` are the same worlds for training only. At first
 every touch is a guess, and an agent that is punished for guessing learns to touch nothing. Therefore every second episode
@@ -24,10 +26,11 @@ import gymnasium
 import numpy as np
 
 from training.clip.world.visible import legible
-from training.environments.miniworld_rendering import Sign, TextFrame
+from training.environments.miniworld_rendering import DEFAULT_PARAMS, Sign, TextFrame
 
 ENV_ID, TRAINING_ID = "MiniWorld-SignVarying-v0", "MiniWorld-SignVaryingTraining-v0"
 COLOUR_ID, COLOUR_TRAINING_ID = "MiniWorld-SignColour-v0", "MiniWorld-SignColourTraining-v0"
+RANDOMISED_ID = "MiniWorld-SignColourRandomised-v0"
 MAX_STEPS = 60
 COLOURS, KINDS = ("blue", "red", "green"), ("box", "key")  # in MiniWorld's order of objects
 LETTER = 1.0  # metres; as on MiniWorld's sign
@@ -39,20 +42,28 @@ READING, DOOR, TOP, MIDDLE = (3.2, 10.8), (4.0, 8.0), (4.6, 4.6), 3.0
 BELOW, CORNER = 6.75, 5.4  # the rooms with the sign begin at this z; up to this x the door is straight ahead
 LOOKS = 4  # frames; a frozen language model forgets a repeated word more slowly
 TURN = 45  # degrees
+ACTED = ("forward_step", "forward_drift", "turn_step", "bot_radius")  # parameters of what actions do
 NEAR, STRAIGHT = 1.0, 2.9  # metres at which a place counts as reached, and from which the path to an object is free
 
 
 class SignVarying(Sign):  # type: ignore[misc]
     """Sign with a right object that is chosen per episode: its `colour` and `kind`.
 
-    kinds: the number of `KINDS`, from the first, to choose from; with one kind the sign states only the colour.
+    kinds: the number of `KINDS`, from the first, to choose from; with one kind the sign states only the colour. randomised:
+    MiniWorld's textures, light and camera are drawn for each episode; what actions do stays.
     """
 
+    params: Any
     action_names = ("turn_left", "turn_right", "move_forward", "end_episode")
 
-    def __init__(self, kinds: int = len(KINDS), **kwargs: Any) -> None:
+    def __init__(self, kinds: int = len(KINDS), *, randomised: bool = False, **kwargs: Any) -> None:
         self._kinds = kinds
         super().__init__(max_episode_steps=MAX_STEPS, **kwargs)
+        if randomised:
+            self.domain_rand, drawn = True, DEFAULT_PARAMS.copy()
+            for name in ACTED:
+                drawn.set(name, self.params.params[name].default)
+            self.params = drawn
 
     @property
     def colour(self) -> str:
@@ -172,3 +183,4 @@ class SignTraining(SignVarying):
 for entry, name, colour in ((SignVarying, ENV_ID, COLOUR_ID), (SignTraining, TRAINING_ID, COLOUR_TRAINING_ID)):
     gymnasium.register(id=name, entry_point=entry)
     gymnasium.register(id=colour, entry_point=entry, kwargs={"kinds": 1})
+gymnasium.register(id=RANDOMISED_ID, entry_point=SignVarying, kwargs={"kinds": 1, "randomised": True})

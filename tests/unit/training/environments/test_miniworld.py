@@ -19,7 +19,9 @@ from training.environments.miniworld_sign import (
     KINDS,
     MAX_STEPS,
     METRE,
+    RANDOMISED_ID,
     TRAINING_ID,
+    TURN,
 )
 
 TASKS = (
@@ -206,6 +208,22 @@ def test_two_episodes_that_differ_in_the_right_object_differ_in_the_sign_alone()
         env.reset(seed=seed)
         places.add(str([[list(map(float, thing.pos)) for thing in row] for row in world._objects]))
     assert len(places) == 1
+
+
+def test_randomised_walls_and_light_differ_between_episodes_and_the_right_object_does_not() -> None:
+    plain, randomised = single_environment(COLOUR_ID), single_environment(RANDOMISED_ID)
+    worlds: list[Any] = [plain.unwrapped, randomised.unwrapped]
+    walls, lights = (set[Any](), set[Any]()), (set[str](), set[str]())
+    for seed in range(6):
+        for env in (plain, randomised):
+            env.reset(seed=seed)
+        assert worlds[0].colour == worlds[1].colour
+        for world, wall, light in zip(worlds, walls, lights, strict=True):
+            wall.update(room.wall_tex for room in world.rooms)
+            light.add(str(world.light_color))
+            assert world.params.sample(world.np_random, "turn_step") == TURN
+    assert [len(wall) > 1 for wall in walls] == [False, True]
+    assert [len(light) for light in lights] == [1, 6]
 
 
 @pytest.mark.parametrize("env_id", [TRAINING_ID, COLOUR_TRAINING_ID])
