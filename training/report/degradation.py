@@ -13,6 +13,7 @@ from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
+from training.report import evaluations
 from training.report.measures import holm, welch
 from training.report.plots import NAMES
 from training.report.tables import grid
@@ -54,9 +55,10 @@ def _of_environment(runs: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def zero_shot(files: Mapping[str, str]) -> str:
-    """Returns the table of shares of starts that were solved, by environment and change of colours."""
+    """Returns the shares of starts that were solved, by environment and change of colours, and the table of evaluations."""
     rows = []
-    by_env = _by_environment(_runs(files))
+    evaluated, played = evaluations.apart(files)
+    by_env = _by_environment(_runs(played))
     methods = [method for method in NAMES if any(run["method"] == method for runs in by_env.values() for run in runs)]
     for env, runs in by_env.items():
         names = list(dict.fromkeys(cell["perturbation"] for run in runs for cell in run["cells"] if cell["view"] == "both"))
@@ -64,7 +66,10 @@ def zero_shot(files: Mapping[str, str]) -> str:
             found = _scores(runs, lambda cells, name=name: cells["both", name]["solved"])
             starts = str(len(runs[0]["starts"]))
             rows.append([env, starts, name, *(_each(found.get(method, [])) for method in methods)])
-    return grid(["environment", "starts", "colours", *(NAMES[method] for method in methods)], rows) if rows else ""
+    parts = [grid(["environment", "starts", "colours", *(NAMES[method] for method in methods)], rows)] if rows else []
+    if evaluated:
+        parts += ["## Other textures, light and camera", evaluations.table(evaluated)]
+    return "\n\n".join(parts)
 
 
 def _runs(files: Mapping[str, str]) -> list[dict[str, Any]]:
