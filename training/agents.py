@@ -16,9 +16,10 @@ from agent.action_space import ActionSpace
 from agent.bundle import AgentBundle, PolicyPart
 from agent.engines.memory import load_slots
 from agent.engines.retrieval import load_retriever
+from agent.frame import Frame
 from agent.policy.actor_critic import ActorCritic, load_actor_critic
 from agent.policy.heads import Head, action_heads, choose, choose_action, row_sizes
-from agent.retrieval.retriever import TokenRetriever
+from agent.vocabulary import Word
 from training.engines import CACHE_FRAMES, load_memory
 from training.memory import EditedMemory, Memory
 from training.recurrent import load_policy
@@ -37,6 +38,13 @@ class Agent(Protocol):
         """Returns one action per frame; a sampled action depends only on its episode's seed and step, besides the policy's
         output.
         """
+
+
+class Retriever(Protocol):
+    """Finds words for frames; agent.retrieval.retriever.TokenRetriever is one."""
+
+    def retrieve(self, frames: Sequence[Frame]) -> list[list[Word]]:
+        """Returns the words of each frame, most similar first."""
 
 
 def load_agent(run: dict[str, Any], folder: Path, *, num_envs: int, device: str = "cpu") -> "MemoryAgent | LstmAgent":
@@ -62,15 +70,15 @@ def load_actor_critic_of(run: dict[str, Any], weights: dict[str, torch.Tensor], 
     return policy.eval()
 
 
-def load_bundle_agent(bundle: AgentBundle, *, num_envs: int, retriever: TokenRetriever | None = None) -> "MemoryAgent":
+def load_bundle_agent(bundle: AgentBundle, *, num_envs: int, retriever: Retriever | None = None) -> "MemoryAgent":
     """Loads the agent of a bundle with the engines of the services, for `num_envs` parallel episodes on the CPU. retriever:
     instead of the bundle's.
     """
-    retriever = retriever or load_retriever(bundle, device="cpu", cache_frames=CACHE_FRAMES)
+    retrieving = retriever or load_retriever(bundle, device="cpu", cache_frames=CACHE_FRAMES)
     slots = load_slots(bundle, device="cpu", slots=num_envs)
 
     def words(frames: Frames) -> list[tuple[int, ...]]:
-        return [tuple(word.row for word in found) for found in retriever.retrieve(list(frames))]
+        return [tuple(word.row for word in found) for found in retrieving.retrieve(list(frames))]
 
     memory = EditedMemory(words=words, slots=slots, agent_digest=bundle.digest, dimension=slots.dimension)
     return MemoryAgent(load_actor_critic(bundle).eval(), memory, action_heads(bundle.manifest.actions))

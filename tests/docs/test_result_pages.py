@@ -111,6 +111,7 @@ RUNS: dict[str, tuple[Sequence[Command], Read]] = {
         [
             ("training.robustness", [*AGENT, "--out", "runs/before.json"]),
             ("training.clip.robust", ["--out", "runs/robust"]),
+            ("training.clip.floor", [*AGENT, "--out", "runs/floor.json"]),
             ("training.clip.evaluate_perturbed", ["--bundle", BUNDLE, DOORS, "--out", "runs/words.json"]),
             (
                 "training.clip.evaluate_perturbed",
@@ -118,7 +119,14 @@ RUNS: dict[str, tuple[Sequence[Command], Read]] = {
             ),
         ],
         lambda: robustness.generated(
-            files(**{"before-S11": "before.json", "after-words": "words.json", "filters": "filters.json"})
+            files(
+                **{
+                    "before-S11": "before.json",
+                    "after-words": "words.json",
+                    "filters": "filters.json",
+                    "floor-one": "floor.json",
+                }
+            )
         ),
     ),
     "clip": (

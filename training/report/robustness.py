@@ -1,8 +1,8 @@
 """The generated part of docs/results/robustness.md: agents and words under perturbations.
 
 Reads AGENT-ENVIRONMENT.json (training.robustness; AGENT is one of AGENTS, before-S11.json for example), AGENT-words.json and
-filters.json (training.clip.evaluate_perturbed); files that are missing leave their columns or tables out. Failure policy: a
-missing field ends the command.
+filters.json (training.clip.evaluate_perturbed), floor-AGENT.json (training.clip.floor); files that are missing leave their
+columns or tables out. Failure policy: a missing field ends the command.
 """
 
 import json
@@ -36,6 +36,8 @@ def generated(files: Mapping[str, str]) -> str:
         parts += ["## Words of perturbed frames", _words(words)]
     if "filters" in found:
         parts += ["## Filters before retrieval, without training", _filters(found["filters"])]
+    for name in sorted(one for one in found if one.startswith("floor-")):
+        parts += _floor(found[name])
     return "\n\n".join(parts)
 
 
@@ -96,6 +98,27 @@ def _filters(measured: dict[str, Any]) -> str:
     return tables.grid(
         ["perturbation", *filters], ([name, *(_share(rows[name, one]["same"]) for one in filters)] for name in names)
     )
+
+
+def _floor(measured: dict[str, Any]) -> list[str]:
+    """Returns the heading and both tables: words on either side of the floors, and play."""
+    shares = list(measured["floors"])
+    lost = [f"lost below the floor of {100 * float(share):g} %: changed, kept" for share in shares]
+    rows = []
+    for row in measured["words"]:
+        kinds = (row["changed"], row["frames"] - row["changed"])
+        below = [", ".join(f"{n} of {of}" for n, of in zip(row["below"][share], kinds, strict=True)) for share in shares]
+        separation = "-" if row["separation"] is None else f"{row['separation']:.2f}"
+        rows.append([row["perturbation"], f"{row['mean']:.3f}", separation, *below])
+    without, names = measured["played"]["none"], [one["perturbation"] for one in measured["played"]["none"]]
+    played = [without, *(measured["played"][share] for share in shares)]
+    ends = [[name, *(f"{cells[at]['solved']:.3f}" for cells in played)] for at, name in enumerate(names)]
+    return [
+        f"## A floor of similarity: {measured['agent']}, {measured['env']}",
+        tables.grid(["perturbation", "mean similarity", "separation", *lost], rows),
+        f"Solved from every start, with words below the floor made `{measured['neutral']}`:",
+        tables.grid(["perturbation", "no floor", *(f"floor of {100 * float(share):g} %" for share in shares)], ends),
+    ]
 
 
 def _share(value: float) -> str:
