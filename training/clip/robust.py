@@ -2,9 +2,10 @@
 `python -m training.clip.robust --clip file:models/minigrid-memory/clip --out runs/clip-minigrid-robust`.
 
 A copy of the model's image tower (the student) sees augmented synthetic views and learns to rank the vocabulary as the model
-itself (the teacher) ranks it for the same views without augmentation, or, with `--target captions`, as the captions do. The
-text tower stays as it is, so the vocabulary does too. The teacher's words are those that its policy was trained with; where
-several objects are in view they may hang by a hair; those of the captions name the nearest object.
+itself (the teacher) ranks it for the same views without augmentation, with `--target first` to put the teacher's first word
+first, or, with `--target captions`, as the captions do. The text tower stays as it is, so the vocabulary does too. The
+teacher's words are those that its policy was trained with; where several objects are in view they may hang by a hair, from
+which `first` takes them; those of the captions name the nearest object.
 
 Contract: a batch is a pure function of (seed, iteration). `checkpoint.pt` is replaced atomically every 50 iterations and
 `--resume` continues from it; `OUT/export` holds the model in open_clip's format, `OUT/training.json` settings and losses.
@@ -23,7 +24,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy, normalize, one_hot
 
 from agent.retrieval.clip import clip_sha256, load_clip
 from agent.vocabulary import Vocabulary
@@ -65,9 +66,11 @@ class Distillation:
 
     def _target(self, views: NDArray[np.uint8], frames: NDArray[np.uint8]) -> Tensor:
         """Returns the wanted distribution over the words of the vocabulary, float32 (rows, words)."""
-        if self.options.target == "teacher":
+        if self.options.target != "captions":
             with torch.no_grad():
-                return self._logits(self.teacher, frames).softmax(-1)
+                logits = self._logits(self.teacher, frames)
+            first = self.options.target == "first"
+            return one_hot(logits.argmax(-1), len(self.words)).float() if first else logits.softmax(-1)
         target = torch.zeros(len(views), len(self.words))
         for row, view in enumerate(views):
             for word, share in word_shares(captions(view)).items():
@@ -119,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--vocabulary", type=Path, default=Path("models/minigrid-memory/vocabulary.safetensors"))
     result.add_argument("--out", type=Path, required=True)
     result.add_argument("--augment", choices=tuple(STRENGTHS), default="colourless")
-    result.add_argument("--target", choices=("teacher", "captions"), default="teacher", help="what the words shall be")
+    result.add_argument("--target", choices=("teacher", "first", "captions"), default="teacher", help="what the words shall be")
     result.add_argument("--iterations", type=int, default=600)
     result.add_argument("--rows", type=int, default=128, help="images per batch")
     result.add_argument("--seed", type=int, default=0)
