@@ -124,9 +124,16 @@ def test_an_api_that_is_away_is_no_dead_end(
         watched.check()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1200, 390], ids=["desktop", "phone"])
-def test_axe_finds_nothing(live: Live, browser: Browser, frames: tuple[Frame, ...], scheme: str, width: int) -> None:
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        pytest.param(1200, "light", id="desktop-light"),
+        pytest.param(390, "dark", id="phone-dark"),
+        pytest.param(1200, "dark", id="desktop-dark", marks=pytest.mark.long),
+        pytest.param(390, "light", id="phone-light", marks=pytest.mark.long),
+    ],
+)
+def test_axe_finds_nothing(live: Live, browser: Browser, frames: tuple[Frame, ...], width: int, scheme: str) -> None:
     pair = [f"axe-{scheme}-{width}-{i}" for i in range(2)]
     with live.gateway() as gateway:
         play(gateway, pair[0], frames[:40])

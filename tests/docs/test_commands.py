@@ -18,6 +18,7 @@ GUIDES = sorted((REPOSITORY / "docs").glob("*.md"))
 README = REPOSITORY / "README.md"
 PAGES = [README, *GUIDES]
 OWN_ENVIRONMENT = REPOSITORY / "docs/own-environment.md"
+QUICKSTART = REPOSITORY / "docs/quickstart.md"
 # What their commands do is covered in part by tests/unit/training.
 LONG = [REPOSITORY / "docs" / name for name in ("any-policy.md", "own-agent.md")]
 BLOCK_SECONDS = 240.0
@@ -60,18 +61,23 @@ def test_no_page_has_commands_in_a_block_that_is_not_marked_as_commands(page: Pa
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(page, marks=[pytest.mark.long] * (page in LONG)) for page in PAGES if page != OWN_ENVIRONMENT],
+    [pytest.param(page, marks=[pytest.mark.long] * (page in LONG)) for page in GUIDES if page != OWN_ENVIRONMENT],
     ids=lambda page: page.name,
 )
 def test_every_command_of_the_page_works_in_a_fresh_clone(page: Path, tmp_path: Path) -> None:
+    pages = [page, README] if page == QUICKSTART else [page]  # the README begins as the quick start does
     if to_run(page):
+        printed: dict[str, str] = {}
         with Newcomer(tmp_path) as newcomer:
-            printed = follow(newcomer, page)
+            for one in pages:
+                printed |= follow(newcomer, one)
             for output in (output for code, output in printed.items() if code.strip() == DEMO):
                 (explained,) = newcomer.follow_output(output, seconds=BLOCK_SECONDS)
                 assert "without the word" in explained, "the page serves, so what the demo has kept is there"
-        assert not [*newcomer.missing, *not_printed(page, printed)], "the page shows what was not printed"
-        assert all(printed[block.code] for block in to_run(page) if block.language == "python"), "an example shows something"
+        wrong = [line for one in pages for line in not_printed(one, printed)]
+        assert not [*newcomer.missing, *wrong], "a page shows what was not printed"
+        examples = [block for one in pages for block in to_run(one) if block.language == "python"]
+        assert all(printed[block.code] for block in examples), "an example shows something"
 
 
 @pytest.mark.timeout(900)

@@ -181,6 +181,8 @@ RUNS: dict[str, tuple[Sequence[Command], Read]] = {
     ),
 }
 LONG = ["prompts", "robustness", "clip", "training", "explain", "inspector", "hostile-input", "load"]
+# These are run by tests/unit/training too, which also reads their results.
+LONG += ["traces", "interpretability", "encoders", "conflation"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -102,7 +102,7 @@ def passes(folder: Path, tests: Sequence[str]) -> bool:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", *tests],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+        env={**os.environ, "FAULT_HITS": "4", "PYTHONPATH": os.pathsep.join(places)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

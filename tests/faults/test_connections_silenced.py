@@ -3,14 +3,14 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
 from faults_relay import Relay, relay_to
 from shelm import AsyncClient, Client
-from support.deployment import START_SECONDS, Deployment, Processes
+from support.deployment import START_SECONDS, Deployment
 from support.frames import Frame
 from support.gateway import Gateway
 from support.process import Process
@@ -92,7 +92,7 @@ def test_a_watcher_whose_connection_is_forgotten_misses_nothing(deployment: Depl
 
 
 @pytest.mark.usefixtures("_no_settings")
-@pytest.mark.parametrize("way", list(DEPLOYMENTS))
+@pytest.mark.parametrize("way", [pytest.param(way, marks=[pytest.mark.long] * (way == "processes")) for way in DEPLOYMENTS])
 @pytest.mark.parametrize(
     ("settings", "seconds"),
     [
@@ -133,9 +133,9 @@ def may_watch(gateway: Gateway) -> bool:
 
 
 @pytest.fixture(scope="module")
-def apart(tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iterator[Deployment]:
-    with Processes(tmp_path_factory.mktemp("apart")).running() as running:
-        yield running
+def apart(_started: Callable[[str], Deployment]) -> Deployment:
+    """Retrieval and memory as processes of their own; each test starts its policy."""
+    return _started("processes")
 
 
 @pytest.mark.parametrize("service", ["memory", pytest.param("retrieval", marks=pytest.mark.long)])

@@ -12,7 +12,7 @@ from support.frames import Frame
 pytest_plugins = ("faults_fixtures",)
 pytestmark = pytest.mark.timeout(280)
 
-HITS = int(os.environ.get("FAULT_HITS", "4"))  # of each point; `make test-faults` wants 20
+HITS = int(os.environ.get("FAULT_HITS", "2"))  # of each point; `make test-faults` wants 20
 PLAYERS = 4
 
 

@@ -13,7 +13,7 @@ import sys
 import tarfile
 import tomllib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import pytest
 import shelm
 from packaging.requirements import Requirement
 from packaging.version import Version
-from support.deployment import Deployment, Standalone
+from support.deployment import Deployment
 from support.environments import NEWEST, OLDEST, bare_python, client_artefacts, interpreter_of, resolved, run_alone
 from support.process import REPOSITORY
 
@@ -69,9 +69,8 @@ def artefacts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, _no_settings: None) -> Iterator[Deployment]:
-    with Standalone(tmp_path_factory.mktemp("server")).running() as running:
-        yield running
+def server(_started: Callable[[str], Deployment]) -> Deployment:
+    return _started("standalone")
 
 
 def interpreter(version: str) -> Path:

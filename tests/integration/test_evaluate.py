@@ -11,16 +11,23 @@ from training import evaluate
 
 BUNDLE = Path(__file__).parents[2] / "models/minigrid-memory"
 S11 = "MiniGrid-MemoryS11-v0"
+COMMON = ["--env", S11, "--starts", "distinct", "--greedy", "--out"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The evaluation in this process."""
+    out = tmp_path_factory.mktemp("trained") / "trained.json"
+    evaluate.main(["--bundle", str(BUNDLE), *COMMON, str(out)])
+    return out
 
 
 def test_an_agent_earns_through_a_server_what_it_earns_in_process(
-    deployment: Deployment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    deployment: Deployment, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    served, trained = tmp_path / "served.json", tmp_path / "trained.json"
-    common = ["--env", S11, "--starts", "distinct", "--greedy", "--out"]
-    assert shelm(["evaluate", "--target", deployment.target, "--envs", "12", *common, str(served)]) == 0
+    served = tmp_path / "served.json"
+    assert shelm(["evaluate", "--target", deployment.target, "--envs", "12", *COMMON, str(served)]) == 0
     printed = capsys.readouterr().out.splitlines()
-    evaluate.main(["--bundle", str(BUNDLE), *common, str(trained)])
     found = json.loads(served.read_text())
     assert found == json.loads(trained.read_text())
     [agent] = found["agents"]

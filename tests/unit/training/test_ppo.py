@@ -23,7 +23,7 @@ def command(out: Path, method: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [pytest.param(one, marks=[pytest.mark.long] * (one == "helmv2")) for one in METHODS])
 def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path: Path, method: str) -> None:
     common = [*command(tmp_path, method), "--checkpoint-every", "1"]
     ppo.main([*common, "--steps", "512"])
