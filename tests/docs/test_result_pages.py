@@ -182,7 +182,7 @@ RUNS: dict[str, tuple[Sequence[Command], Read]] = {
 }
 LONG = ["prompts", "robustness", "clip", "training", "explain", "inspector", "hostile-input", "load"]
 # These are run by tests/unit/training too, which also reads their results.
-LONG += ["traces", "interpretability", "encoders", "conflation"]
+LONG += ["traces", "interpretability"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

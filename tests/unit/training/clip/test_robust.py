@@ -14,6 +14,8 @@ from agent.engines.retrieval import load_retriever
 from training.clip import exchange, robust
 from training.clip.frames import distinct_frames
 from training.clip.robust import Distillation, parser
+from training.clip.scenes import draw_view
+from training.clip.tiles import render
 
 pytestmark = pytest.mark.slow
 OLD = Path("models/minigrid-memory")
@@ -35,6 +37,17 @@ def test_a_student_without_augmentation_has_nothing_to_learn(monkeypatch: pytest
     monkeypatch.setattr(robust, "augment", lambda strength, frames, rng: frames)
     distillation = Distillation(parser().parse_args(["--out", "unused", "--rows", "8"]))
     assert distillation.step(0) == pytest.approx(0, abs=1e-4)
+
+
+def test_the_first_word_alone_is_wanted_of_a_student_that_shall_be_sure() -> None:
+    distillation = Distillation(parser().parse_args(["--out", "unused", "--target", "first"]))
+    views = np.stack([draw_view(np.random.default_rng(seed)) for seed in range(8)])
+    target = distillation._target(views, render(views))
+    distillation.options.target = "teacher"
+    shared = distillation._target(views, render(views))
+    assert torch.equal(target.sum(-1), torch.ones(8))
+    assert torch.equal(target.max(-1).values, torch.ones(8))
+    assert torch.equal(target.argmax(-1), shared.argmax(-1))
 
 
 def test_a_resumed_training_is_the_uninterrupted_one(run: Path, tmp_path: Path) -> None:
