@@ -122,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--vocabulary", type=Path, default=Path("models/minigrid-memory/vocabulary.safetensors"))
     result.add_argument("--out", type=Path, required=True)
     result.add_argument("--augment", choices=tuple(STRENGTHS), default="colourless")
-    result.add_argument("--target", choices=("teacher", "first", "captions"), default="teacher", help="what the words shall be")
+    result.add_argument("--target", choices=("teacher", "first", "captions"), default="teacher", help="wanted words")
     result.add_argument("--iterations", type=int, default=600)
     result.add_argument("--rows", type=int, default=128, help="images per batch")
     result.add_argument("--seed", type=int, default=0)
