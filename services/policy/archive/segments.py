@@ -1,9 +1,10 @@
 """`Segments`: Parquet files with the words of archived episodes, one row an episode, from which DuckDB answers searches.
 
 Contract: the archive is the truth, and these files can be made from it again at any time. A file is complete or not there,
-is never changed, and holds each row until it is replaced by another file without it. Several processes may read one folder;
-one at a time changes it, under a lock that the system takes back from a process that dies. A row is of one file of the
-archive, whose path tells it from all others. Blocking: for threads.
+is never changed, and holds each row until it is replaced by another file without it. Its name begins with its number, which
+says when it was first written, with how many rows; what replaces it without some of them keeps the number. Several processes
+may read one folder; one at a time changes it, under a lock that the system takes back from a process that dies. A row is of
+one file of the archive, whose path tells it from all others. Blocking: for threads.
 
 Failure policy: a file that cannot be read is logged and deleted; its episodes are found missing, and written again, as are
 those of a process that died while it put a file in the place of others. `alone` raises BlockingIOError while another process
@@ -15,6 +16,7 @@ import fcntl
 import json
 import logging
 import os
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -45,6 +47,8 @@ COLUMNS = {  # as services.protocol.archive.Indexed has them
     "seen": "VARCHAR[]",
     "pairs": "VARCHAR[]",
 }
+NUMBER = re.compile(r"(?P<written>\d{20})-(?P<rows>[1-9]\d*)-[0-9a-f]{8}")
+_ALL = ", ".join(COLUMNS)
 _NONE = "SELECT " + ", ".join(f"NULL::{kind} AS {name}" for name, kind in COLUMNS.items()) + " WHERE false"
 
 
@@ -114,6 +118,26 @@ class Segments:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
 
+    def enter(self, number: str, data: bytes, newer: Sequence[Path]) -> None:
+        """Writes a file that another process has written, without the rows of newer files, and takes its rows out of all
+        others. ValueError if the bytes are no such file.
+        """
+        part = self._folder / f"{uuid.uuid4().hex}.other.part"
+        try:
+            part.write_bytes(data)
+            try:
+                self._db.cursor().execute(f"SELECT sum(hash({_ALL})) FROM {_table([part])}").fetchall()
+            except duckdb.OutOfMemoryException:
+                raise
+            except duckdb.Error as error:
+                raise ValueError(f"no file of the index: {error}") from None
+            rows = f"FROM {_table([part])} WHERE path NOT IN (SELECT path FROM {_table(newer)})"
+            taken = self._db.cursor().execute(f"SELECT path {rows}").fetchall()
+            self.drop([path for (path,) in taken], self.paths())
+            self._write(f"SELECT {_ALL} {rows}", number=number)
+        finally:
+            part.unlink(missing_ok=True)
+
     def add(self, rows: Iterable[Indexed]) -> None:
         """Writes a file with these rows."""
         part = self._folder / f"{uuid.uuid4().hex}.json.part"
@@ -131,7 +155,8 @@ class Segments:
         """Replaces the files that have some of these rows. held: as `paths` has told."""
         gone = [path for path in paths if path in held]
         for file in {held[path] for path in gone}:
-            self._write(f"SELECT * FROM {_table([file])} WHERE path NOT IN (SELECT unnest(?))", [gone], instead_of=[file])
+            rest = f"SELECT * FROM {_table([file])} WHERE path NOT IN (SELECT unnest(?))"
+            self._write(rest, [gone], instead_of=[file], number=number_of(file))
 
     def drop_named(self, names: Sequence[str]) -> None:
         """Replaces the files that have rows of these full names."""
@@ -139,28 +164,49 @@ class Segments:
         if found := self.look(lambda view: view.rows(f"SELECT path FROM {view.table} {named}", [list(names)])):
             self.drop([path for (path,) in found], self.paths())
 
-    def merge(self) -> None:
-        """Makes one file of the small ones, if there are many files."""
-        files = sorted(self.files(), key=_size)
-        if len(files) > MOST:
-            small = [file for file in files if _size(file) < _size(files[-1]) / 2]
-            some = small if len(small) > MOST / 2 else files
-            self._write(f"SELECT * FROM {_table(some)}", instead_of=some)
+    def join(self, files: Sequence[Path]) -> Path | None:
+        """Makes one file of some, and returns it; None, and none is made, if they have no rows."""
+        return self._write(f"SELECT * FROM {_table(files)}", instead_of=files) if files else None
 
     def close(self) -> None:
         """Closes the engine."""
         self._db.close()
 
-    def _write(self, sql: str, values: Sequence[Any] = (), *, instead_of: Sequence[Path] = ()) -> None:
-        """A file of what a query finds. Others go before it comes, so that no row is ever there twice."""
+    def _write(
+        self, sql: str, values: Sequence[Any] = (), *, instead_of: Sequence[Path] = (), number: str = ""
+    ) -> Path | None:
+        """A file of what a query finds. Others go before it comes, so that no row is ever there twice.
+
+        number: of the file that it stands for; empty: a new one, and without rows there is no file.
+        """
         part = self._folder / f"{uuid.uuid4().hex}.part"
         try:
-            self._db.cursor().execute(f"COPY ({sql}) TO {_quoted(part)} (FORMAT parquet, COMPRESSION zstd)", list(values))
+            copied = f"COPY ({sql}) TO {_quoted(part)} (FORMAT parquet, COMPRESSION zstd)"
+            ((rows,),) = self._db.cursor().execute(copied, list(values)).fetchall()
             for file in instead_of:
                 file.unlink(missing_ok=True)
-            os.replace(part, self._folder / f"{time.time_ns():020}-{uuid.uuid4().hex[:8]}.parquet")
+            if not rows and not number:
+                return None
+            once = uuid.uuid4().hex[:8]
+            whole = self._folder / (f"{number}.{once}.parquet" if number else f"{time.time_ns():020}-{rows}-{once}.parquet")
+            os.replace(part, whole)
+            return whole
         finally:
             part.unlink(missing_ok=True)
+
+
+def number_of(file: Path) -> str:
+    """The number of a file."""
+    return file.name.partition(".")[0]
+
+
+def small(files: Iterable[Path]) -> list[Path]:
+    """The small ones of many files, which had better be one file; none of few."""
+    ordered = sorted(files, key=_size)
+    if len(ordered) <= MOST:
+        return []
+    found = [file for file in ordered if _size(file) < _size(ordered[-1]) / 2]
+    return found if len(found) > MOST / 2 else ordered
 
 
 def _size(file: Path) -> int:
