@@ -10,8 +10,9 @@ raises STORE_UNAVAILABLE.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from services.protocol.names import tenant_of
@@ -27,6 +28,7 @@ from services.store.scripts import FORGET
 log = logging.getLogger(__name__)
 Known = EpisodeState | ServiceError | None
 Read = Callable[[Sequence[str]], Awaitable[Sequence[Known]]]
+Entry = tuple[Place, str]  # with the key that has it
 MOST_READ = 1000  # episodes for one page
 MOST_NAMES = 20_000  # entries for one page; those of other names than are asked for need not be read
 FEWEST, MOST = 50, 1000  # entries of each list at once
@@ -123,11 +125,10 @@ class EpisodeIndex:
         count = MOST if wanted.prefix else min(max(size, FEWEST), MOST)
         while more:
             entries, more = await self._next(keys, place, wanted.created, count, newest=newest)
-            for first in range(0, len(entries), FEWEST):
-                some = entries[first : first + FEWEST]
+            for some in _runs(entries, wanted):
                 named = {one: key for one, key in some if wanted.named(one[1])}
                 names, read = names + len(some), read + len(named)
-                known = await self._read([name for _, name in named])
+                known = await self._read([name for _, name in named]) if named else ()
                 for (entry, key), state in zip(named.items(), known, strict=True):
                     if _gone(state, entry):
                         await self.forget([(key, entry)])
@@ -160,7 +161,7 @@ class EpisodeIndex:
 
     async def _next(
         self, keys: Sequence[str], place: Place | None, created: tuple[int, int] | None, count: int, *, newest: bool
-    ) -> tuple[list[tuple[Place, str]], bool]:
+    ) -> tuple[list[Entry], bool]:
         """The next entries of all keys in order, each with its key, and whether more may follow."""
         low, high = created or (0, 2**62)
         if place:
@@ -173,7 +174,7 @@ class EpisodeIndex:
                     else:
                         pipe.zrangebyscore(key, low, f"({high}", 0, count, withscores=True)
                 answers = await pipe.execute()
-        found, reached = list[tuple[Place, str]](), list[Place]()
+        found, reached = list[Entry](), list[Place]()
         for key, answer in zip(keys, answers, strict=True):
             entries = [(int(score), name.decode(errors="replace")) for name, score in answer]
             left = [one for one in entries if place is None or (one < place if newest else one > place)]
@@ -186,6 +187,14 @@ class EpisodeIndex:
         end = (max(reached) if newest else min(reached)) if reached else None
         ordered = sorted(dict(found).items(), reverse=newest)
         return [one for one in ordered if end is None or (one[0] >= end if newest else one[0] <= end)], bool(reached)
+
+
+def _runs(entries: Sequence[Entry], wanted: EpisodeFilter) -> Iterator[Sequence[Entry]]:
+    """Entries in runs, FEWEST episodes of which are to be read: each reading waits for the sweeps' turn."""
+    named = [at for at, ((_, name), _) in enumerate(entries, 1) if wanted.named(name)]
+    for first, last in pairwise([0, *named[FEWEST - 1 :: FEWEST], len(entries)]):
+        if some := entries[first:last]:
+            yield some
 
 
 def _gone(state: Known, entry: Place) -> bool:
