@@ -38,7 +38,8 @@ class Shared:
             names = [name.removesuffix(END) for name in self._bucket.names(FOLDER) if name.endswith(END)]
             self._there = {name for name in names if NUMBER.fullmatch(name)}
             here = {number_of(file) for file in self._segments.files()}
-            if all([self._copy(number) for number in sorted(self._there - here - self._damaged, reverse=True)]):
+            lacking = sorted(self._there - here - self._damaged, reverse=True)
+            if not [number for number in lacking if not self._copy(number)]:
                 return
 
     def _copy(self, number: str) -> bool:

@@ -3,12 +3,13 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.archived import Episode, episode
 
 from services.policy.archive.archive import Archive, path_of
 from services.policy.archive.index import ArchiveIndex
@@ -16,9 +17,9 @@ from services.policy.archive.segments import Segments
 from services.protocol.archive import Indexed
 from services.protocol.names import tenant_of
 from services.protocol.queries import EpisodeFilter, Search, SeenWord
-from support.archived import Episode, episode
 
 VOCABULARY = ("a ball", "key's", "door", 'a "wall"', "Schlüssel")
+
 
 def drawn(choose: random.Random, number: int) -> Episode:
     """One of a random length, with random words, agent, reward and tenant."""
