@@ -27,7 +27,9 @@ def test_the_benchmark_of_a_bucket_counts_what_a_start_asks(tmp_path: Path) -> N
     file = tmp_path / "bucket.json"
     command = [sys.executable, "-m", "benchmarks.bucket", "--quick", "--json", str(file)]
     subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, timeout=280)
-    asked = {row["start"]: (row["episodes_read"], row["requests"]["median"]) for row in json.loads(file.read_text())["starts"]}
+    asked = {
+        row["start"]: (row["episodes_read"], row["requests"]["median"]) for row in json.loads(file.read_text())["starts"]
+    }
     assert asked["no index in the bucket"][0] == asked["the first that keeps one there"][0] == 60
     assert asked["no index in the bucket"][1] > 60
     assert asked["an index that has all"][0] == 0

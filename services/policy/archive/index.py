@@ -26,7 +26,8 @@ from shelm.v1 import errors_pb2
 
 from services.policy.archive import queries
 from services.policy.archive.archive import Archive, path_of
-from services.policy.archive.segments import Segments, small
+from services.policy.archive.files import small
+from services.policy.archive.segments import Segments
 from services.policy.archive.shared import Shared
 from services.policy.places import reached
 from services.protocol.archive import Indexed
@@ -121,8 +122,7 @@ class ArchiveIndex(Periodic):
                 some, missing = missing[:BATCH], missing[BATCH:]
                 self._segments.add(self._read(some))
                 progress(len(some))
-                if self._shared:
-                    self._shared.take()
+                if self._shared and not self._closing.is_set():
                     self._shared.publish()
                     held = self._segments.paths()
                     missing = [path for path in missing if path not in held]
@@ -134,7 +134,8 @@ class ArchiveIndex(Periodic):
 
     def _merge(self) -> None:
         """Small files become one, but for those that the bucket has as they are."""
-        self._segments.join(small(self._shared.pending() if self._shared else self._segments.files()))
+        if files := small(self._shared.pending() if self._shared else self._segments.files()):
+            self._segments.join(files)
 
     def _read(self, paths: Sequence[str]) -> Iterator[Indexed]:
         """The episodes of some paths; those that are gone or cannot be read are left out."""

@@ -15,11 +15,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from services.policy.archive.segments import NUMBER, Segments, number_of, small
+from services.policy.archive.files import END, NUMBER, number_of, small
+from services.policy.archive.segments import Segments
 from services.policy.places import Place
 
 log = logging.getLogger(__name__)
-FOLDER, END = "index/1", ".parquet"  # the 1 is the form of the files
+FOLDER = "index/1"  # the 1 is the form of the files
 TRIES = 5  # of reading the list
 WASTE, LONG = 0.1, 3600.0  # share of rows of no use from which a file is replaced at once; seconds after which for one row
 
@@ -62,8 +63,10 @@ class Shared:
         return [file for file in self._segments.files() if number_of(file) not in self._there]
 
     def publish(self) -> None:
-        """Writes what is pending."""
-        self._join(self.pending())
+        """Writes what is pending, but for what others have written meanwhile."""
+        if self.pending():
+            self.take()
+            self._join(self.pending())
 
     def tidy(self) -> None:
         """Replaces the small ones of many files, and those with rows of no use."""
@@ -74,7 +77,7 @@ class Shared:
             self._bucket.remove(_path(number))
 
     def _join(self, files: list[Path]) -> None:
-        if file := self._segments.join(files):
+        if files and (file := self._segments.join(files)):
             self._bucket.write(_path(number_of(file)), file.read_bytes())
             self._there.add(number_of(file))
 

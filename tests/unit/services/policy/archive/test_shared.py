@@ -112,7 +112,7 @@ async def test_replicas_that_start_at_the_same_time_share_the_reading(
 async def test_replicas_that_work_at_the_same_time_agree_in_the_end(
     archive: Archive, replica: Replica, bucket: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.policy.archive.segments.MOST", 3)  # so that they replace files all the time
+    monkeypatch.setattr("services.policy.archive.files.MOST", 3)  # so that they replace files all the time
     replicas, there, errors = [replica() for _ in range(3)], set[str](), list[BaseException]()
     lock = threading.Lock()
 
