@@ -125,9 +125,9 @@ class EpisodeIndex:
         count = MOST if wanted.prefix else min(max(size, FEWEST), MOST)
         while more:
             entries, more = await self._next(keys, place, wanted.created, count, newest=newest)
-            for some in _runs(entries, wanted):
-                named = {one: key for one, key in some if wanted.named(one[1])}
-                names, read = names + len(some), read + len(named)
+            names += len(entries)
+            for named, place in _runs(entries, wanted):
+                read += len(named)
                 known = await self._read([name for _, name in named]) if named else ()
                 for (entry, key), state in zip(named.items(), known, strict=True):
                     if _gone(state, entry):
@@ -136,9 +136,10 @@ class EpisodeIndex:
                         found.append(state)
                     if len(found) == size:
                         return entry, found
-                place = some[-1][0]
-                if names >= MOST_NAMES or read >= MOST_READ:
+                if read >= MOST_READ:
                     return place, found
+            if names >= MOST_NAMES:
+                return place, found
         return None, found
 
     async def clean(self) -> None:
@@ -189,12 +190,13 @@ class EpisodeIndex:
         return [one for one in ordered if end is None or (one[0] >= end if newest else one[0] <= end)], bool(reached)
 
 
-def _runs(entries: Sequence[Entry], wanted: EpisodeFilter) -> Iterator[Sequence[Entry]]:
-    """Entries in runs, FEWEST episodes of which are to be read: each reading waits for the sweeps' turn."""
-    named = [at for at, ((_, name), _) in enumerate(entries, 1) if wanted.named(name)]
-    for first, last in pairwise([0, *named[FEWEST - 1 :: FEWEST], len(entries)]):
-        if some := entries[first:last]:
-            yield some
+def _runs(entries: Sequence[Entry], wanted: EpisodeFilter) -> Iterator[tuple[dict[Place, str], Place]]:
+    """Those whose episodes are to be read, in runs of FEWEST, as each reading waits for the sweeps' turn; and how far it is."""
+    named = [one for one in entries if wanted.named(one[0][1])]
+    for first in range(0, max(len(named), 1), FEWEST):
+        some = named[first : first + FEWEST]
+        if passed := some if first + FEWEST < len(named) else entries:
+            yield dict(some), passed[-1][0]
 
 
 def _gone(state: Known, entry: Place) -> bool:
