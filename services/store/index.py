@@ -12,7 +12,6 @@ raises STORE_UNAVAILABLE.
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from services.protocol.names import tenant_of
