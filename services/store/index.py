@@ -125,8 +125,8 @@ class EpisodeIndex:
         while more:
             entries, more = await self._next(keys, place, wanted.created, count, newest=newest)
             names += len(entries)
-            for named, place in _runs(entries, wanted):
-                read += len(named)
+            for named, passed in _runs(entries, wanted):
+                place, read = passed, read + len(named)
                 known = await self._read([name for _, name in named]) if named else ()
                 for (entry, key), state in zip(named.items(), known, strict=True):
                     if _gone(state, entry):
@@ -190,7 +190,7 @@ class EpisodeIndex:
 
 
 def _runs(entries: Sequence[Entry], wanted: EpisodeFilter) -> Iterator[tuple[dict[Place, str], Place]]:
-    """Those whose episodes are to be read, in runs of FEWEST, as each reading waits for the sweeps' turn; and how far it is."""
+    """Those whose episodes are to be read, in runs of FEWEST, as each reading waits for the sweeps' turn; how far it is."""
     named = [one for one in entries if wanted.named(one[0][1])]
     for first in range(0, max(len(named), 1), FEWEST):
         some = named[first : first + FEWEST]
