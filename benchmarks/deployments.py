@@ -27,6 +27,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from shelm import Client
 from shelm.gym import minigrid_env
 
+from deploy.local.bucket_server import bucket_access, bucket_command, make_bucket
 from deploy.local.redis_server import redis_command
 from deploy.local.stack import Stack, free_port
 
@@ -95,6 +96,29 @@ def redis_server(folder: Path) -> Iterator[tuple[str, int]]:
         with redis.Redis.from_url(url) as client:
             _wait(process, folder / "redis.log", lambda: bool(client.ping()))
         yield url, process.pid
+
+
+@contextmanager
+def bucket_server(folder: Path, bucket: str) -> Iterator[Path]:
+    """Runs a server that speaks S3, with an empty bucket; yields its log. This process is led to it meanwhile."""
+    port, log = free_port(), folder / "bucket.log"
+
+    def made() -> bool:
+        try:
+            make_bucket(port, bucket)
+        except OSError:  # it does not answer yet
+            return False
+        return True
+
+    with _process(bucket_command(port), log, os.environ) as process:
+        _wait(process, log, made)
+        before = dict(os.environ)
+        os.environ.update(bucket_access(port))
+        try:
+            yield log
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
 
 @contextmanager

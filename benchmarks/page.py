@@ -255,11 +255,27 @@ def search_questions() -> Iterable[Row]:
         )
 
 
+def search_listing() -> Iterable[Row]:
+    """A list by name prefix before and after it read its page in few turns."""
+    yield "question", "server", "sweeps", "asked", "p50 ms", "p99 ms"
+    for row in read("listing")["questions"]:
+        sweeping = "while one runs" if row["sweeping"] else "none"
+        yield row["question"], row["server"], sweeping, f"{row['asked']}", number(row["p50_ms"]), number(row["p99_ms"])
+
+
+def search_bucket() -> Iterable[Row]:
+    """What a start asks of a bucket."""
+    yield "start", "episodes read one by one", "requests", "seconds"
+    for row in read("bucket")["starts"]:
+        yield row["start"], f"{row['episodes_read']:,}", f"{row['requests']['median']:,}", number(row["seconds"]["median"])
+
+
 TABLES: dict[str, Callable[[], Iterable[Row]]] = {
     one.__name__: one
     for one in (
         *(reference, reference_windows, load, load_triton, load_many, open_loop, peers, overhead, stages),
         *(rebuild, capacity, scale_homes, scale_plan, search_stored, search_questions, training, agreement),
+        *(search_listing, search_bucket),
         *(gpu_engines, gpu_fast_paths, gpu_services),
     )
 }

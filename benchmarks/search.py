@@ -77,9 +77,9 @@ def begun(choose: random.Random, name: str) -> EpisodeState:
     return new_episode(name, agent=agent, agent_digest=AGENTS[agent])
 
 
-def fill_archive(archive: Archive, count: int) -> None:
-    """Archives episodes of the last 30 days."""
-    choose, now = random.Random(1), time.time_ns() // 1000
+def fill_archive(archive: Archive, count: int, *, seed: int = 1) -> None:
+    """Archives episodes of the last 30 days. seed: of what differs between them."""
+    choose, now = random.Random(seed), time.time_ns() // 1000
     for number in tqdm(range(count), desc="archived"):
         state = begun(choose, f"run-{number % 100:02}-{number}")
         success = choose.random() < 0.5

@@ -32,6 +32,7 @@ _THREADS = ThreadPoolExecutor(8, thread_name_prefix="place")
 _S3_OPTIONS = {
     "config_kwargs": {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 2}},
     "use_listings_cache": False,  # other replicas write here too
+    "max_concurrency": 1,  # with more it asks for the size first, a request more for each file
 }
 
 

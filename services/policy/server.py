@@ -105,7 +105,7 @@ def open_server(settings: PolicyServerSettings, connect: Callable[[], Backends])
         admission=admission,
         timer=stage_timer(),
     )
-    index = ArchiveIndex(archive, settings.index_folder)
+    index = ArchiveIndex(archive, settings.index_folder, shared=settings.shared_index)
     episodes, archiver = Episodes(store, archive, index), Archiver(store, archive, index) if archive else None
     frames = Frames(episodes, recorder)
     recall = Recall(agents=agents, episodes=episodes, frames=frames, memory=computation.slots)

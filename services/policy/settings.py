@@ -24,7 +24,7 @@ class PolicyServerSettings(AgentSettings, RedisSettings):
     archive: str = Field("", description="folder or s3://BUCKET[/PREFIX] for episodes that have ended; empty: off")
     search_index: str = Field(
         "",
-        description="folder for the index of the archive; empty: `index` in a folder, a passing one for a bucket",
+        description="folder for the index of the archive; empty: `index` in a folder, a passing copy of a bucket's",
     )
     admission_mark: float = Field(
         0.85, gt=0, le=1, description="share of Redis's memory limit from which no episode may begin; 1: none is refused"
@@ -59,6 +59,11 @@ class PolicyServerSettings(AgentSettings, RedisSettings):
         if self.search_index or not self.archive or self.archive.startswith(S3):
             return self.search_index
         return f"{self.archive}/index"
+
+    @property
+    def shared_index(self) -> str:
+        """The bucket in which replicas keep the index for each other; empty for an archive in a folder."""
+        return self.archive if self.archive.startswith(S3) else ""
 
     def _check_retained(self) -> None:
         """Are the retained steps enough to rebuild the memory of each agent?"""

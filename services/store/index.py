@@ -10,7 +10,7 @@ raises STORE_UNAVAILABLE.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from services.store.scripts import FORGET
 log = logging.getLogger(__name__)
 Known = EpisodeState | ServiceError | None
 Read = Callable[[Sequence[str]], Awaitable[Sequence[Known]]]
+Entry = tuple[Place, str]  # with the key that has it
 MOST_READ = 1000  # episodes for one page
 MOST_NAMES = 20_000  # entries for one page; those of other names than are asked for need not be read
 FEWEST, MOST = 50, 1000  # entries of each list at once
@@ -123,11 +124,10 @@ class EpisodeIndex:
         count = MOST if wanted.prefix else min(max(size, FEWEST), MOST)
         while more:
             entries, more = await self._next(keys, place, wanted.created, count, newest=newest)
-            for first in range(0, len(entries), FEWEST):
-                some = entries[first : first + FEWEST]
-                named = {one: key for one, key in some if wanted.named(one[1])}
-                names, read = names + len(some), read + len(named)
-                known = await self._read([name for _, name in named])
+            names += len(entries)
+            for named, passed in _runs(entries, wanted):
+                place, read = passed, read + len(named)
+                known = await self._read([name for _, name in named]) if named else ()
                 for (entry, key), state in zip(named.items(), known, strict=True):
                     if _gone(state, entry):
                         await self.forget([(key, entry)])
@@ -135,9 +135,10 @@ class EpisodeIndex:
                         found.append(state)
                     if len(found) == size:
                         return entry, found
-                place = some[-1][0]
-                if names >= MOST_NAMES or read >= MOST_READ:
+                if read >= MOST_READ:
                     return place, found
+            if names >= MOST_NAMES:
+                return place, found
         return None, found
 
     async def clean(self) -> None:
@@ -160,7 +161,7 @@ class EpisodeIndex:
 
     async def _next(
         self, keys: Sequence[str], place: Place | None, created: tuple[int, int] | None, count: int, *, newest: bool
-    ) -> tuple[list[tuple[Place, str]], bool]:
+    ) -> tuple[list[Entry], bool]:
         """The next entries of all keys in order, each with its key, and whether more may follow."""
         low, high = created or (0, 2**62)
         if place:
@@ -173,7 +174,7 @@ class EpisodeIndex:
                     else:
                         pipe.zrangebyscore(key, low, f"({high}", 0, count, withscores=True)
                 answers = await pipe.execute()
-        found, reached = list[tuple[Place, str]](), list[Place]()
+        found, reached = list[Entry](), list[Place]()
         for key, answer in zip(keys, answers, strict=True):
             entries = [(int(score), name.decode(errors="replace")) for name, score in answer]
             left = [one for one in entries if place is None or (one < place if newest else one > place)]
@@ -186,6 +187,15 @@ class EpisodeIndex:
         end = (max(reached) if newest else min(reached)) if reached else None
         ordered = sorted(dict(found).items(), reverse=newest)
         return [one for one in ordered if end is None or (one[0] >= end if newest else one[0] <= end)], bool(reached)
+
+
+def _runs(entries: Sequence[Entry], wanted: EpisodeFilter) -> Iterator[tuple[dict[Place, str], Place]]:
+    """Those whose episodes are to be read, in runs of FEWEST, as each reading waits for the sweeps' turn; how far it is."""
+    named = [one for one in entries if wanted.named(one[0][1])]
+    for first in range(0, max(len(named), 1), FEWEST):
+        some = named[first : first + FEWEST]
+        if passed := some if first + FEWEST < len(named) else entries:
+            yield dict(some), passed[-1][0]
 
 
 def _gone(state: Known, entry: Place) -> bool:

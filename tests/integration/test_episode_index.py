@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from services.protocol.names import tenant_of
 from services.protocol.queries import EpisodeFilter
 from services.protocol.values import EpisodeState
 from services.runtime.errors import ServiceError
+from services.runtime.slices import Slices
 from services.store.episodes import EpisodeStore, new_episode
 from services.store.indexer import Indexer
 from services.store.keys import INDEX, episode_key, index_key
@@ -195,6 +197,31 @@ async def test_a_filtered_page_of_thousands_reads_few(client: Any) -> None:
     assert await read(EpisodeFilter(prefix="e0001")) == (10, 10)
     found, examined = await read(EpisodeFilter(updated=(0, 1)))
     assert (found, examined // 100) == (0, 10)  # one page, of several that are empty
+
+
+class CountedSlices(Slices):
+    """Counts the turns that work has waited for."""
+
+    turns = 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        self.turns += 1
+        async with super().turn():
+            yield
+
+
+async def test_a_page_of_few_names_among_many_seldom_waits_for_a_turn(client: Any) -> None:
+    slices = CountedSlices()
+    store = EpisodeStore(client, ttl=600, retained=10, slices=slices)
+    for first in range(0, 800, 100):
+        states = (
+            new_episode(f"{i % 20:02}-{i}", agent="small", agent_digest=AGENTS["small"]) for i in range(first, first + 100)
+        )
+        await asyncio.gather(*(store.create(state) for state in states))
+    slices.turns = 0
+    _, page = await store.index.page(EpisodeFilter(prefix="07-"), None, 50, newest=True, tenant="")
+    assert (len(page), slices.turns) == (40, 1)  # a sweep, which takes turns as well, would hold up each
 
 
 async def _hmgets(client: Any) -> int:

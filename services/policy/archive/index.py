@@ -2,8 +2,9 @@
 
 Contract: the archive is the truth. What this process archives and deletes is in the index some seconds later. `refresh`, at
 the start and now and then, compares all paths of the archive with the index, and so learns what others have written, what is
-no longer there, and everything where there is no index yet. Whoever finds an episode here reads it in the archive, so that
-nothing that was deleted is told. Where there is no archive the index is empty.
+no longer there, and everything where there is no index yet; of an archive in a bucket it takes over the files of the index
+that lie there, and writes what they lack. Whoever finds an episode here reads it in the archive, so that nothing that was
+deleted is told. Where there is no archive the index is empty.
 
 Failure policy: a file of the archive that is no whole episode is counted (`shelm_search_unreadable_total`), logged and left
 out. While the archive or the index cannot be reached, the index stays as it is, and the log says why.
@@ -11,6 +12,7 @@ out. While the archive or the index cannot be reached, the index stays as it is,
 
 import asyncio
 import logging
+import random
 import tempfile
 import threading
 import time
@@ -24,7 +26,9 @@ from shelm.v1 import errors_pb2
 
 from services.policy.archive import queries
 from services.policy.archive.archive import Archive, path_of
+from services.policy.archive.files import small
 from services.policy.archive.segments import Segments
+from services.policy.archive.shared import Shared
 from services.policy.places import reached
 from services.protocol.archive import Indexed
 from services.protocol.queries import Comparison, Place, Search
@@ -44,12 +48,16 @@ UNREADABLE = Counter("shelm_search_unreadable", "Files of the archive that are n
 
 
 class ArchiveIndex(Periodic):
-    """The index of one archive. folder: for its files; empty: one that is deleted with the process."""
+    """The index of one archive. folder: for its files; empty: one that is deleted with the process.
 
-    def __init__(self, archive: Archive | None, folder: str = "") -> None:
+    shared: the place of the archive, if the files are kept there for other replicas as well.
+    """
+
+    def __init__(self, archive: Archive | None, folder: str = "", *, shared: str = "") -> None:
         self._archive = archive
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="shelm-search-")
         self._segments = Segments(Path(self._temporary.name if self._temporary else folder))
+        self._shared = Shared(shared, self._segments) if shared else None
         self._added: dict[str, Indexed] = {}
         self._removed: set[str] = set()
         self._unreadable: set[str] = set()
@@ -97,22 +105,37 @@ class ArchiveIndex(Periodic):
             if rows := [row for row in added.values() if row.name not in removed]:
                 self._segments.drop([row.path for row in rows], self._segments.paths())  # archived before, with less
                 self._segments.add(rows)
-                self._segments.merge()
+                self._merge()
 
     def refresh(self, progress: Callable[[int], object] = lambda count: None) -> None:
         """Makes the index that of the archive as it is. Blocking. progress: told how many episodes were read since."""
         if not self._archive:
             return
         with self._changing, self._segments.alone():
+            if self._shared:  # first, so that all that it has was in the archive before that is looked through
+                self._shared.take()
             held, there = self._segments.paths(), set(self._archive.paths())
             self._segments.drop([path for path in held if path not in there], held)
-            missing = sorted(there - held.keys() - self._unreadable)
-            for first in range(0, len(missing), BATCH):
-                some = missing[first : first + BATCH]
+            missing = list(there - held.keys() - self._unreadable)
+            random.shuffle(missing)  # replicas begin with different ones, and take over what others have read meanwhile
+            while missing and not self._closing.is_set():
+                some, missing = missing[:BATCH], missing[BATCH:]
                 self._segments.add(self._read(some))
                 progress(len(some))
-            self._segments.merge()
+                if self._shared and not self._closing.is_set():
+                    self._shared.publish()
+                    held = self._segments.paths()
+                    missing = [path for path in missing if path not in held]
+            self._merge()
+            if self._shared and not self._closing.is_set():
+                self._shared.publish()
+                self._shared.tidy()
             EPISODES.set(len(there) - len(self._unreadable & there))
+
+    def _merge(self) -> None:
+        """Small files become one, but for those that the bucket has as they are."""
+        if files := small(self._shared.pending() if self._shared else self._segments.files()):
+            self._segments.join(files)
 
     def _read(self, paths: Sequence[str]) -> Iterator[Indexed]:
         """The episodes of some paths; those that are gone or cannot be read are left out."""

@@ -3,58 +3,22 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.archived import Episode, episode
 
-from agent.history import empty_history
-from agent.vocabulary import Word
 from services.policy.archive.archive import Archive, path_of
 from services.policy.archive.index import ArchiveIndex
 from services.policy.archive.segments import Segments
 from services.protocol.archive import Indexed
 from services.protocol.names import tenant_of
 from services.protocol.queries import EpisodeFilter, Search, SeenWord
-from services.protocol.values import CommittedStep, EpisodeState
 
 VOCABULARY = ("a ball", "key's", "door", 'a "wall"', "Schlüssel")
-Episode = tuple[EpisodeState, int, list[CommittedStep]]
-
-
-def steps_of(words: Sequence[Sequence[str]]) -> list[CommittedStep]:
-    """Steps that saw these words."""
-    return [
-        CommittedStep(
-            words=tuple(Word(i, text, 0.5) for i, text in enumerate(seen)),
-            action=1,
-            value=0.0,
-            log_prob=0.0,
-            frame_fingerprint=bytes(16),
-            history_digest=bytes(16),
-            time_us=1,
-        )
-        for seen in words
-    ]
-
-
-def episode(name: str, words: Sequence[Sequence[str]], *, first: int = 0, **changes: Any) -> Episode:
-    """An episode that has ended."""
-    agent, digest = changes.pop("agent", ("small", "a" * 64))
-    state = EpisodeState(
-        episode_id=name,
-        agent=agent,
-        agent_digest=digest,
-        seed=1,
-        deterministic=False,
-        committed=first + len(words) - 1,
-        history_digest=empty_history(digest),
-        ended=True,
-        **{"created_us": 10, "updated_us": 20, "incarnation": "i", **changes},
-    )
-    return state, first, steps_of(words)
 
 
 def drawn(choose: random.Random, number: int) -> Episode:
