@@ -16,6 +16,7 @@ AGENTS = {
     "distilled": "its policy, CLIP taught by its own",
     "exchanged": "its policy, CLIP taught by captions",
     "after": "minigrid-memory-robust",
+    "lasting": "minigrid-memory-robust, 0.8 M steps more with perturbations that last",
 }
 VIEWS = {
     "memory": "What the memory sees is perturbed",
