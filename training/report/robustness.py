@@ -15,8 +15,9 @@ AGENTS = {
     "before": "shipped",
     "distilled": "its policy, CLIP taught by its own",
     "exchanged": "its policy, CLIP taught by captions",
+    "trained": "policy trained with those words",
+    "lasting": "the same, 0.8 M steps more with perturbations that last",
     "after": "minigrid-memory-robust",
-    "lasting": "minigrid-memory-robust, 0.8 M steps more with perturbations that last",
 }
 VIEWS = {
     "memory": "What the memory sees is perturbed",
