@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import psutil  # type: ignore[import-untyped]
@@ -102,23 +103,10 @@ def redis_server(folder: Path) -> Iterator[tuple[str, int]]:
 def bucket_server(folder: Path, bucket: str) -> Iterator[Path]:
     """Runs a server that speaks S3, with an empty bucket; yields its log. This process is led to it meanwhile."""
     port, log = free_port(), folder / "bucket.log"
-
-    def made() -> bool:
-        try:
-            make_bucket(port, bucket)
-        except OSError:  # it does not answer yet
-            return False
-        return True
-
     with _process(bucket_command(port), log, os.environ) as process:
-        _wait(process, log, made)
-        before = dict(os.environ)
-        os.environ.update(bucket_access(port))
-        try:
+        _wait(process, log, lambda: make_bucket(port, bucket))
+        with mock.patch.dict(os.environ, bucket_access(port)):
             yield log
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
 
 
 @contextmanager

@@ -2,22 +2,22 @@
 
 The policy's convolutions go on seeing the frames as they are: they bear perturbations as it is (docs/results/robustness.md),
 and a rollout keeps few distinct frames (training.rollouts). Contract: frames are those of training.clip.augment; they, and
-which episodes are perturbed, are drawn from one generator in the order of the steps. With "lasting" an episode keeps the
-light, the noise and the encoding that it begins with, as a camera does; otherwise they are drawn for each frame. Failure
-policy: an unknown strength raises KeyError.
+which episodes are perturbed, are drawn from one generator in the order of the steps. With a strength that lasts, an episode
+keeps the light, the noise and the encoding that it begins with, as a camera does; otherwise they are drawn for each frame.
+Failure policy: an unknown strength raises KeyError.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from torch import Tensor
 
-from training.clip.augment import STRENGTHS, augment, condition
+from training.clip.augment import STRENGTHS, augmented, condition
 from training.memory import Frames, Memory, Vectors
 from training.perturbations import Perturbation
 
 PERTURBED = 0.5  # of the episodes
-LASTING = "lasting"  # the strength whose perturbations are drawn for an episode
 
 
 class PerturbedMemory:
@@ -25,7 +25,7 @@ class PerturbedMemory:
 
     def __init__(self, memory: Memory, *, strength: str, seed: int) -> None:
         self.dimension = memory.dimension
-        self._memory, self._strength, self._rng = memory, strength, np.random.default_rng((seed, 1))
+        self._memory, self._limits, self._rng = memory, STRENGTHS[strength], np.random.default_rng((seed, 1))
         self._perturbations: dict[int, Perturbation | None] = {}
 
     def begin(self, row: int) -> None:
@@ -34,9 +34,7 @@ class PerturbedMemory:
         self._memory.begin(row)
 
     def _drawn(self) -> Perturbation:
-        if self._strength == LASTING:
-            return condition(STRENGTHS[LASTING], self._rng)
-        return lambda frame, rng: augment(self._strength, frame[None], rng)[0]
+        return condition(self._limits, self._rng) if self._limits.lasts else partial(augmented, limits=self._limits)
 
     def remember(self, frames: Frames, rows: Sequence[int]) -> Vectors:
         """Appends the frames, augmented in the rows whose episodes are perturbed."""

@@ -289,6 +289,12 @@ def words() -> Iterator[Run]:
                 yield Run(f"words-{short}{k}-{seed}", env, "shelm", seed, own)
 
 
+def every_run() -> Iterator[Run]:
+    """Returns the runs of all pages."""
+    for page in (runs, baselines, encoders, words, second):
+        yield from page()
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -297,7 +303,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", default="cpu", help="torch device of all runs")
     parser.add_argument("--list", action="store_true", help="list the runs and whether they are finished")
     options = parse(parser, arguments, only="obstacles-cnn-0")
-    wanted = [run for run in (*runs(), *baselines(), *encoders(), *words(), *second()) if fnmatch(run.name, options.only)]
+    wanted = [run for run in every_run() if fnmatch(run.name, options.only)]
     if options.quick:
         wanted = [brief(run) for run in wanted]
     if options.list:

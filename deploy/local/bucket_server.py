@@ -1,6 +1,6 @@
 """A server on loopback that speaks S3 and keeps what it is given in memory: moto's, for tests and measurements.
 
-Failure policy: `make_bucket` raises OSError while the server does not answer yet.
+Failure policy: `make_bucket` returns False while the server does not answer yet.
 """
 
 import sys
@@ -22,7 +22,11 @@ def bucket_access(port: int) -> dict[str, str]:
     }
 
 
-def make_bucket(port: int, bucket: str) -> None:
-    """Makes an empty bucket."""
+def make_bucket(port: int, bucket: str) -> bool:
+    """Makes an empty bucket; returns whether the server has done so."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}/{bucket}", method="PUT")
-    urllib.request.urlopen(request, timeout=30).close()
+    try:
+        urllib.request.urlopen(request, timeout=30).close()
+    except OSError:
+        return False
+    return True

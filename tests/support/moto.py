@@ -16,16 +16,7 @@ def moto(folder: Path, *, bucket: str) -> Iterator[dict[str, str]]:
     port = free_port()
     process = Process(bucket_command(port), folder / "moto.log")
     try:
-        wait_for("moto serves", lambda: made(port, bucket) or not process.alive, seconds=120)
+        wait_for("moto serves", lambda: make_bucket(port, bucket) or not process.alive, seconds=120)
         yield bucket_access(port)
     finally:
         process.stop()
-
-
-def made(port: int, bucket: str) -> bool:
-    """Makes the bucket; False if the server does not answer yet."""
-    try:
-        make_bucket(port, bucket)
-    except OSError:
-        return False
-    return True

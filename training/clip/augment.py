@@ -1,11 +1,11 @@
 """Augmentations of the frames on which a small CLIP is trained, so that its words survive them.
 
 Contract: `condition` draws how a camera is, `augment` draws that for each frame anew; both are pure functions of their
-arguments and the generator. A share of the frames stays as it is; each of the
-others gets every perturbation with the same probability, in the order in which they happen on the way from a scene to the
-agent: something before the lens, the camera's place, its colours and light, its noise, its encoding. "strong" keeps colours
-recognisable; "colourless" does not, for words that name none; "lasting" is meant for whole episodes
-(training.perturbed_memory). Failure policy: an unknown strength raises KeyError.
+arguments and the generator. A share of the frames stays as it is; each of the others gets every perturbation with the same
+probability, in the order in which they happen on the way from a scene to the agent: something before the lens, the camera's
+place, its colours and light, its noise, its encoding. "strong" keeps colours recognisable; "colourless" does not, for words
+that name none; "lasting" is meant for whole episodes (training.perturbed_memory). Failure policy: an unknown strength raises
+KeyError.
 """
 
 from dataclasses import dataclass, replace
@@ -49,13 +49,14 @@ class Strength:
     quality: int
     occluded: float
     shifted: int
+    lasts: bool = False  # a camera is drawn for an episode, not for each frame
 
 
 _STRONG = Strength(0.75, 0.35, 40, (0.3, 1.8), 0.2, (0.5, 1.5), 0.0, 50, 0.2, 2)
 STRENGTHS: dict[str, Strength] = {
     "mild": Strength(0.5, 0.3, 16, (0.7, 1.3), 0.1, (0.8, 1.2), 0.0, 75, 0.06, 1),
     "strong": _STRONG,
-    "lasting": Strength(1.0, 0.2, 20, (0.45, 1.6), 0.1, (0.7, 1.3), 0.0, 60, 0.1, 1),
+    "lasting": Strength(1.0, 0.2, 20, (0.45, 1.6), 0.1, (0.7, 1.3), 0.0, 60, 0.1, 1, lasts=True),
     "colourless": replace(_STRONG, saturation=(0.0, 1.5), reordered=0.2),
 }
 COLOURS_KEPT = ("mild", "strong", "lasting")
@@ -64,8 +65,12 @@ COLOURS_KEPT = ("mild", "strong", "lasting")
 def augment(strength: str, frames: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """Returns augmented frames uint8 (rows, height, width, 3)."""
     limits = STRENGTHS[strength]
-    limits = STRENGTHS[strength]
-    return np.stack([condition(limits, rng)(frame, rng) if rng.random() < limits.perturbed else frame for frame in frames])
+    return np.stack([augmented(frame, rng, limits=limits) for frame in frames])
+
+
+def augmented(frame: Frame, rng: np.random.Generator, *, limits: Strength) -> Frame:
+    """Returns one frame as a camera of its own sees it, or as it is."""
+    return condition(limits, rng)(frame, rng) if rng.random() < limits.perturbed else frame
 
 
 def condition(limits: Strength, rng: np.random.Generator) -> Perturbation:

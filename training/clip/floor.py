@@ -24,12 +24,12 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from agent.bundle import load_bundle
+from agent.bundle import AgentBundle, load_bundle
 from agent.engines.retrieval import load_retriever
 from agent.frame import Frame
 from agent.retrieval.retriever import TokenRetriever
 from agent.vocabulary import Word
-from training.agents import load_bundle_agent
+from training.agents import Retriever, load_bundle_agent
 from training.clip.evaluate_perturbed import STEPS, perturbed
 from training.clip.frames import distinct_frames
 from training.engines import CACHE_FRAMES
@@ -88,18 +88,21 @@ def of_words(retriever: TokenRetriever, frames: NDArray[np.uint8]) -> tuple[dict
     return floors, rows
 
 
-def played(options: argparse.Namespace, floor: float | None) -> list[dict[str, Any]]:
-    """Plays the perturbations with words below the floor made neutral; None: with words as they are."""
-    bundle, starts = load_bundle(options.bundle), distinct_starts(options.env)[: options.starts]
-    retriever: Any = load_retriever(bundle, device="cpu", cache_frames=CACHE_FRAMES)
-    if floor is not None:
-        retriever = Floored(retriever, floor=floor, neutral=options.neutral)
-    rows = len(starts) * options.draws
-    agent = load_bundle_agent(bundle, num_envs=rows, retriever=retriever)
-    environments = [single_environment(options.env) for _ in range(rows)]
+def played(bundle: AgentBundle, retriever: TokenRetriever, floors: Sequence[float], options: argparse.Namespace) -> Any:
+    """Plays the perturbations with words as they are, then with those below each floor made neutral; returns their cells."""
+    starts = distinct_starts(options.env)[: options.starts]
+    environments = [single_environment(options.env) for _ in range(len(starts) * options.draws)]
+    retrievers: list[Retriever] = [
+        retriever,
+        *(Floored(retriever, floor=floor, neutral=options.neutral) for floor in floors),
+    ]
+    agents = [load_bundle_agent(bundle, num_envs=len(environments), retriever=one) for one in retrievers]
     return [
-        cell(agent, environments, starts, name=name, view="memory", options=options)
-        for name in tqdm(options.perturbation, unit="cell")
+        [
+            cell(agent, environments, starts, name=name, view="memory", options=options)
+            for name in tqdm(options.perturbation, unit="cell")
+        ]
+        for agent in agents
     ]
 
 
@@ -119,12 +122,14 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     torch.set_num_threads(1)
     bundle = load_bundle(options.bundle)
+    retriever = load_retriever(bundle, device="cpu", cache_frames=CACHE_FRAMES)
     _, frames = distinct_frames(options.env, options.steps)
-    floors, words = of_words(load_retriever(bundle, device="cpu", cache_frames=0), frames)
+    floors, words = of_words(retriever, frames)
     content: dict[str, Any] = {"agent": bundle.name, "digest": bundle.digest, "env": options.env, "neutral": options.neutral}
     content |= {"command": shlex.join(["python", "-m", "training.clip.floor", *given]), "commit": commit()}
     content |= {"floors": {str(share): floor for share, floor in floors.items()}, "words": words}
-    content["played"] = {"none": played(options, None)} | {str(share): played(options, floors[share]) for share in SHARES}
+    ways = ("none", *map(str, floors))
+    content["played"] = dict(zip(ways, played(bundle, retriever, list(floors.values()), options), strict=True))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(content) + "\n")
     for share, cells in content["played"].items():

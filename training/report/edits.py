@@ -6,7 +6,7 @@ Reads the files of training.word_edits. Failure policy: a missing field ends the
 import json
 from collections.abc import Mapping
 
-from training.report.tables import grid
+from training.report.tables import between, grid
 from training.word_edits import ENDS
 
 HEAD = ("edit", "when", *ENDS, "share right, 95 % interval")
@@ -22,13 +22,9 @@ def generated(files: Mapping[str, str]) -> str:
                 cell["edit"],
                 cell["way"],
                 *(str(cell[end]) for end in ENDS),
-                _share(cell["right"] / len(one["starts"]), *cell["interval"]),
+                between(cell["right"] / len(one["starts"]), *cell["interval"]),
             ]
             for cell in one["cells"]
         ]
         parts += [f"## {one['env']}: {len(one['starts'])} distinct starts", grid(HEAD, rows)]
     return "\n\n".join(parts)
-
-
-def _share(right: float, low: float, high: float) -> str:
-    return f"{right:.2f} [{low:.2f}, {high:.2f}]"

@@ -4,10 +4,10 @@ Failure policy: a missing field ends the command.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from training.report.tables import grid
+from training.report.tables import between, grid
 
 HEAD = ("agent", "environment", "actions", "words", "episodes", "return [95 %]", "solved [95 %]", "return below 0")
 FOLDER = "evaluations/"  # of an archive
@@ -28,10 +28,5 @@ def _cells(found: dict[str, Any], one: dict[str, Any]) -> list[str]:
     actions = "greedy" if found["deterministic"] else "sampled"
     words = "as they come" if found["edit"] == "none" else found["edit"]
     below = sum(row["return"] < 0 for row in one["rows"])
-    figures = [_between(one["mean_return"], one["interval"]), _between(one["solved"], one["solved_interval"])]
+    figures = [between(one["mean_return"], *one["interval"]), between(one["solved"], *one["solved_interval"])]
     return [one["agent"], found["env"], actions, words, str(one["episodes"]), *figures, str(below)]
-
-
-def _between(value: float, interval: Sequence[float]) -> str:
-    low, high = interval
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]"

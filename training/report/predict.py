@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from training.report import evaluations
-from training.report.tables import grid
+from training.report.tables import between, grid
 
 
 def generated(files: Mapping[str, str]) -> str:
@@ -27,9 +27,5 @@ def generated(files: Mapping[str, str]) -> str:
 
 
 def _cells(one: dict[str, Any]) -> list[str]:
-    return [one["agent"], one["env"], str(one["starts"]), str(one["steps"]), *map(_accuracy, one["rows"])]
-
-
-def _accuracy(row: dict[str, Any]) -> str:
-    low, high = row["interval"]
-    return f"{row['accuracy']:.2f} [{low:.2f}, {high:.2f}]"
+    accuracies = (between(row["accuracy"], *row["interval"]) for row in one["rows"])
+    return [one["agent"], one["env"], str(one["starts"]), str(one["steps"]), *accuracies]

@@ -112,9 +112,8 @@ def _floor(measured: dict[str, Any]) -> list[str]:
         below = [", ".join(f"{n} of {of}" for n, of in zip(row["below"][share], kinds, strict=True)) for share in shares]
         separation = "-" if row["separation"] is None else f"{row['separation']:.2f}"
         rows.append([row["perturbation"], f"{row['mean']:.3f}", separation, *below])
-    without, names = measured["played"]["none"], [one["perturbation"] for one in measured["played"]["none"]]
-    played = [without, *(measured["played"][share] for share in shares)]
-    ends = [[name, *(f"{cells[at]['solved']:.3f}" for cells in played)] for at, name in enumerate(names)]
+    played = [measured["played"][way] for way in ("none", *shares)]
+    ends = [[one[0]["perturbation"], *(f"{cell['solved']:.3f}" for cell in one)] for one in zip(*played, strict=True)]
     return [
         f"## A floor of similarity: {measured['agent']}, {measured['env']}",
         tables.grid(["perturbation", "mean similarity", "separation", *lost], rows),

@@ -191,6 +191,11 @@ def _table(head: list[str], rows: list[list[str]], results: Sequence[Result], *,
     return f"{grid(head, rows)}\n\n{about}\n"
 
 
+def between(value: float, low: float, high: float) -> str:
+    """Returns a value with its interval."""
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
 def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Returns a markdown table with a head and rows of cells."""
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rows])

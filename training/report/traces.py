@@ -10,7 +10,7 @@ from typing import Any
 from shelm.gym.intervals import wilson
 
 from training.report.robustness import AGENTS
-from training.report.tables import grid
+from training.report.tables import between, grid
 from training.traces import NAMINGS
 from training.word_edits import ENDS
 
@@ -44,8 +44,8 @@ def generated(files: Mapping[str, str]) -> str:
 def ends_of(episodes: list[dict[str, Any]]) -> list[str]:
     """Returns the starts, how many ended in each way, and the share of right ends with its interval."""
     counts = [sum(episode["end"] == end for episode in episodes) for end in ENDS]
-    low, high = wilson(counts[0] / len(episodes), len(episodes))
-    return [*map(str, [len(episodes), *counts]), f"{counts[0] / len(episodes):.2f} [{low:.2f}, {high:.2f}]"]
+    right = counts[0] / len(episodes)
+    return [*map(str, [len(episodes), *counts]), between(right, *wilson(right, len(episodes)))]
 
 
 def failed_of(episodes: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from training.report.tables import grid
+from training.report.tables import between, grid
 
 EDITS = {
     "everywhere": "key and ball exchanged in every step, the fork's own among them",
@@ -42,5 +42,4 @@ def _tables(found: Mapping[str, Any]) -> str:
 
 
 def _share(one: Mapping[str, Any]) -> str:
-    low, high = one["interval"]
-    return f"{one['share']:.2f} [{low:.2f}, {high:.2f}]"
+    return between(one["share"], *one["interval"])

@@ -18,7 +18,7 @@ from training.report.raw import load
 
 S7, UNLOCK = "MiniGrid-MemoryS7-v0", "MiniGrid-Unlock-v0"
 STUDY = {run.name: run for run in study.runs()}
-RUNS = STUDY | {run.name: run for run in (*study.baselines(), *study.encoders(), *study.words(), *study.second())}
+RUNS = {run.name: run for run in study.every_run()}
 SHELM, CNN = [1.0, 0.5, 0.75, 0.25, 1.0], [0.5, 0.25, 0.25]  # scores of the runs by seed
 LINES = ((2048, 0.9), (30_720, 0.5), (100_352, 0.8), (200_704, 0.7), (800_768, 1.0))  # steps, mean return
 
