@@ -59,10 +59,11 @@ def all_combinations(root: Path = ROOT) -> Iterator[Combination]:
 
 def render(kubectl: str, combination: Combination, root: Path = ROOT) -> str:
     """Returns the manifests of a combination, as YAML."""
-    with tempfile.TemporaryDirectory(prefix=".render-", dir=root) as scratch:  # kustomize accepts only relative paths
+    with tempfile.TemporaryDirectory() as scratch:  # not below root: others read it meanwhile
+        there, here = root.resolve(), Path(scratch).resolve()  # kustomize accepts only relative paths
         content = {
-            "resources": [os.path.relpath(root / "overlays" / combination.overlay, scratch)],
-            "components": [os.path.relpath(root / "components" / one, scratch) for one in combination.components],
+            "resources": [os.path.relpath(there / "overlays" / combination.overlay, here)],
+            "components": [os.path.relpath(there / "components" / one, here) for one in combination.components],
         }
         (Path(scratch) / "kustomization.yaml").write_text(yaml.safe_dump(content))
         done = subprocess.run([kubectl, "kustomize", scratch], capture_output=True, text=True, check=False)
