@@ -2,10 +2,11 @@
 `python -m training.clip.robust --clip file:models/minigrid-memory/clip --out runs/clip-minigrid-robust`.
 
 A copy of the model's image tower (the student) sees augmented synthetic views and learns to rank the vocabulary as the model
-itself (the teacher) ranks it for the same views without augmentation, with `--target first` to put the teacher's first word
-first, or, with `--target captions`, as the captions do. The text tower stays as it is, so the vocabulary does too. The
-teacher's words are those that its policy was trained with; where several objects are in view they may hang by a hair, from
-which `first` takes them; those of the captions name the nearest object.
+itself (the teacher) ranks it for the same views without augmentation, with `--target first` to put the teacher's first `--k`
+words first, in their order, or, with `--target captions`, as the captions do. The text tower stays as it is, so the
+vocabulary does too. The teacher's words are those that its policy was trained with; where several objects are in view they
+may hang by a hair, from which `first` takes them, most of all with `--drawn`, which has more of those views; those of the
+captions name the nearest object.
 
 Contract: a batch is a pure function of (seed, iteration). `checkpoint.pt` is replaced atomically every 50 iterations and
 `--resume` continues from it; `OUT/export` holds the model in open_clip's format, `OUT/training.json` settings and losses.
@@ -24,7 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy, normalize, one_hot
+from torch.nn.functional import cross_entropy, normalize
 
 from agent.retrieval.clip import clip_sha256, load_clip
 from agent.vocabulary import Vocabulary
@@ -43,6 +44,18 @@ PEAK_RATE = 3e-4
 def _model(spec: str) -> Any:
     """Returns open_clip's model with frozen weights."""
     return load_clip(spec).model
+
+
+def in_order(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Returns the mean negative log-likelihood of drawing the wanted words in their order, each from those that are left.
+
+    logits: float32 (rows, words). wanted: int64 (rows, k), the first word first.
+    """
+    loss = logits.new_zeros(())
+    for place in wanted.unbind(-1):
+        loss = loss + cross_entropy(logits, place)
+        logits = logits.scatter(-1, place[:, None], -torch.inf)
+    return loss / wanted.shape[-1]
 
 
 class Distillation:
@@ -64,13 +77,34 @@ class Distillation:
     def _logits(self, model: Any, frames: Any) -> Tensor:
         return normalize(model.visual(normalise(frames)), dim=-1) @ self.words.T
 
-    def _target(self, views: NDArray[np.uint8], frames: NDArray[np.uint8]) -> Tensor:
-        """Returns the wanted distribution over the words of the vocabulary, float32 (rows, words)."""
-        if self.options.target != "captions":
-            with torch.no_grad():
-                logits = self._logits(self.teacher, frames)
-            first = self.options.target == "first"
-            return one_hot(logits.argmax(-1), len(self.words)).float() if first else logits.softmax(-1)
+    def _draw(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Draws the views of a batch and renders them; half of them are those about which the teacher is least sure."""
+        options = self.options
+        views = np.stack([draw_view(rng) for _ in range(max(options.rows, options.drawn))])
+        frames = render(views)
+        if options.drawn <= options.rows:
+            return views, frames
+        with torch.no_grad():
+            best = self._logits(self.teacher, frames).topk(options.k + 1).values
+        order = (best[:, :-1] - best[:, 1:]).amin(-1).argsort().numpy()
+        half = options.rows // 2
+        chosen = np.concatenate([order[:half], np.sort(order[half:])[: options.rows - half]])
+        return views[chosen], frames[chosen]
+
+    def _loss(self, views: NDArray[np.uint8], frames: NDArray[np.uint8], logits: Tensor) -> Tensor:
+        """Returns the divergence of the student's words from the wanted ones, averaged over the frames."""
+        if self.options.target == "first":
+            return in_order(logits, self._taught(frames).topk(self.options.k).indices)
+        target = self._captions(views) if self.options.target == "captions" else self._taught(frames).softmax(-1)
+        entropy = -(target * target.clamp_min(1e-12).log()).sum(-1).mean()
+        return cross_entropy(logits, target) - entropy
+
+    def _taught(self, frames: NDArray[np.uint8]) -> Tensor:
+        with torch.no_grad():
+            return self._logits(self.teacher, frames)
+
+    def _captions(self, views: NDArray[np.uint8]) -> Tensor:
+        """Returns the distribution over the words of the vocabulary that the captions want, float32 (rows, words)."""
         target = torch.zeros(len(views), len(self.words))
         for row, view in enumerate(views):
             for word, share in word_shares(captions(view)).items():
@@ -80,11 +114,8 @@ class Distillation:
     def step(self, iteration: int) -> float:
         """Makes one update; returns the loss: the divergence of the student's distribution of words from the target."""
         options, rng = self.options, np.random.default_rng((self.options.seed, iteration))
-        views = np.stack([draw_view(rng) for _ in range(options.rows)])
-        frames = render(views)
-        target = self._target(views, frames)
-        entropy = -(target * target.clamp_min(1e-12).log()).sum(-1).mean()
-        loss = cross_entropy(self._logits(self.student, augment(options.augment, frames, rng)), target) - entropy
+        views, frames = self._draw(rng)
+        loss = self._loss(views, frames, self._logits(self.student, augment(options.augment, frames, rng)))
         self.optimizer.param_groups[0]["lr"] = learning_rate(iteration, options.iterations, PEAK_RATE)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -123,8 +154,10 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--out", type=Path, required=True)
     result.add_argument("--augment", choices=tuple(STRENGTHS), default="colourless")
     result.add_argument("--target", choices=("teacher", "first", "captions"), default="teacher", help="wanted words")
+    result.add_argument("--k", type=int, default=1, help="words, from the first on, whose order --target first teaches")
     result.add_argument("--iterations", type=int, default=600)
     result.add_argument("--rows", type=int, default=128, help="images per batch")
+    result.add_argument("--drawn", type=int, default=0, help="views from which a batch takes those hardest to name; 0: none")
     result.add_argument("--seed", type=int, default=0)
     result.add_argument("--threads", type=int, default=1)
     result.add_argument("--resume", action="store_true")

@@ -13,7 +13,7 @@ from agent.bundle import load_bundle
 from agent.engines.retrieval import load_retriever
 from training.clip import exchange, robust
 from training.clip.frames import distinct_frames
-from training.clip.robust import Distillation, parser
+from training.clip.robust import Distillation, in_order, parser
 from training.clip.scenes import draw_view
 from training.clip.tiles import render
 
@@ -40,15 +40,36 @@ def test_a_student_without_augmentation_has_nothing_to_learn(monkeypatch: pytest
     assert distillation.step(0) == pytest.approx(0, abs=1e-4)
 
 
-def test_the_first_word_alone_is_wanted_of_a_student_that_shall_be_sure() -> None:
-    distillation = Distillation(parser().parse_args(["--out", "unused", "--target", "first"]))
+def test_the_loss_of_the_first_words_is_least_when_they_come_first_and_in_their_order() -> None:
+    wanted = torch.tensor([[2, 0], [1, 2]])
+    right = torch.tensor([[20.0, 0, 40], [0, 40, 20]])
+    exchanged = torch.tensor([[40.0, 0, 20], [0, 20, 40]])
+    assert in_order(right, wanted).item() == pytest.approx(0, abs=1e-6)
+    assert in_order(exchanged, wanted).item() == pytest.approx(10, abs=1e-4)  # the first word costs 20, the second nothing
+    assert in_order(exchanged, wanted[:, :1]).item() == pytest.approx(20, abs=1e-4)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_a_teacher_who_is_sure_of_its_first_words_is_what_such_a_student_wants_to_be(k: int) -> None:
+    distillation = Distillation(parser().parse_args(["--out", "unused", "--target", "first", "--k", str(k)]))
     views = np.stack([draw_view(np.random.default_rng(seed)) for seed in range(8)])
-    target = distillation._target(views, render(views))
-    distillation.options.target = "teacher"
-    shared = distillation._target(views, render(views))
-    assert torch.equal(target.sum(-1), torch.ones(8))
-    assert torch.equal(target.max(-1).values, torch.ones(8))
-    assert torch.equal(target.argmax(-1), shared.argmax(-1))
+    frames = render(views)
+    taught = distillation._taught(frames)
+    assert distillation._loss(views, frames, 1000 * taught).item() == pytest.approx(0, abs=1e-3)
+    assert distillation._loss(views, frames, -taught).item() > 1
+
+
+def test_half_of_a_batch_are_those_of_the_drawn_views_that_are_hardest_to_name() -> None:
+    options = parser().parse_args(["--out", "unused", "--rows", "8", "--drawn", "32"])
+    distillation = Distillation(options)
+    chosen, frames = distillation._draw(np.random.default_rng(0))
+    assert np.array_equal(frames, render(chosen))
+    rng = np.random.default_rng(0)
+    drawn = np.stack([draw_view(rng) for _ in range(32)])
+    first, second = distillation._taught(render(drawn)).topk(2).values.unbind(-1)
+    hardest = (first - second).argsort()[:4].numpy()
+    assert np.array_equal(chosen[:4], drawn[hardest])
+    assert len(np.unique(chosen.reshape(8, -1), axis=0)) == 8
 
 
 def test_a_resumed_training_is_the_uninterrupted_one(run: Path, tmp_path: Path) -> None:
