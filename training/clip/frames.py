@@ -1,4 +1,4 @@
-"""Distinct partial views of the environments themselves, collected on a random walk; never used in training.
+"""Distinct partial views of the environments themselves, from a random walk; training.clip.robust may train on them.
 
 Contract: deterministic in (environment, steps). Views are equal to those of the agent's wrapper; each is returned once.
 """

@@ -6,7 +6,8 @@ itself (the teacher) ranks it for the same views without augmentation, with `--t
 words first, in their order, or, with `--target captions`, as the captions do. The text tower stays as it is, so the
 vocabulary does too. The teacher's words are those that its policy was trained with; where several objects are in view they
 may hang by a hair, from which `first` takes them, most of all with `--drawn`, which has more of those views; those of the
-captions name the nearest object.
+captions name the nearest object. With `--env` a quarter of each batch are views that are met in those environments: then
+the words of their frames stay, and what is measured on them is not of frames that the model never saw.
 
 Contract: a batch is a pure function of (seed, iteration). `checkpoint.pt` is replaced atomically every 50 iterations and
 `--resume` continues from it; `OUT/export` holds the model in open_clip's format, `OUT/training.json` settings and losses.
@@ -33,12 +34,14 @@ from training.clip.augment import STRENGTHS, augment
 from training.clip.batches import normalise, word_shares
 from training.clip.captions import BARE_WORDS, captions
 from training.clip.folder import export
+from training.clip.frames import distinct_frames
 from training.clip.scenes import draw_view
 from training.clip.tiles import render
 from training.clip.train import DECAY, QUICK, iterate, learning_rate, run
 from training.quick import parse
 
 PEAK_RATE = 3e-4
+STEPS = 10_000  # of a random walk, for distinct frames
 
 
 def _model(spec: str) -> Any:
@@ -69,6 +72,8 @@ class Distillation:
         vocabulary = Vocabulary.load(options.vocabulary)
         vocabulary.check_made_for(clip_sha256=clip_sha256(options.clip), words_sha256="")
         self.words: Tensor = normalize(vocabulary.embeddings, dim=-1) * self.teacher.logit_scale.exp()
+        met = [distinct_frames(env, STEPS)[0] for env in options.env]
+        self.met = np.concatenate(met) if met else np.empty((0, 7, 7, 3), np.uint8)
         self.rows = {word: vocabulary.words.index(word) for word in BARE_WORDS}
         parameters = self.student.visual.parameters()
         self.optimizer = torch.optim.AdamW(parameters, lr=PEAK_RATE, weight_decay=DECAY, betas=(0.9, 0.98), fused=True)
@@ -78,18 +83,24 @@ class Distillation:
         return normalize(model.visual(normalise(frames)), dim=-1) @ self.words.T
 
     def _draw(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Draws the views of a batch and renders them; half of them are those about which the teacher is least sure."""
-        options = self.options
-        views = np.stack([draw_view(rng) for _ in range(max(options.rows, options.drawn))])
+        """Draws the views of a batch, and renders them."""
+        options, met = self.options, self.met
+        own = options.rows // 4 if len(met) else 0
+        views = np.stack([draw_view(rng) for _ in range(max(options.rows - own, options.drawn))])
         frames = render(views)
-        if options.drawn <= options.rows:
-            return views, frames
-        with torch.no_grad():
-            best = self._logits(self.teacher, frames).topk(options.k + 1).values
+        if len(views) > options.rows - own:
+            chosen = self._hardest(frames, options.rows - own)
+            views, frames = views[chosen], frames[chosen]
+        if own:
+            more = met[rng.integers(len(met), size=own)]
+            views, frames = np.concatenate([views, more]), np.concatenate([frames, render(more)])
+        return views, frames
+
+    def _hardest(self, frames: NDArray[np.uint8], rows: int) -> NDArray[np.int64]:
+        """Chooses frames: half those about which the teacher is least sure, and then the first of the others."""
+        best = self._taught(frames).topk(self.options.k + 1).values
         order = (best[:, :-1] - best[:, 1:]).amin(-1).argsort().numpy()
-        half = options.rows // 2
-        chosen = np.concatenate([order[:half], np.sort(order[half:])[: options.rows - half]])
-        return views[chosen], frames[chosen]
+        return np.concatenate([order[: rows // 2], np.sort(order[rows // 2 :])[: rows - rows // 2]])
 
     def _loss(self, views: NDArray[np.uint8], frames: NDArray[np.uint8], logits: Tensor) -> Tensor:
         """Returns the divergence of the student's words from the wanted ones, averaged over the frames."""
@@ -157,6 +168,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--k", type=int, default=1, help="words, from the first on, whose order --target first teaches")
     result.add_argument("--iterations", type=int, default=600)
     result.add_argument("--rows", type=int, default=128, help="images per batch")
+    result.add_argument("--env", nargs="+", default=[], metavar="ID", help="a quarter of each batch are views of these")
     result.add_argument("--drawn", type=int, default=0, help="views from which a batch takes those hardest to name; 0: none")
     result.add_argument("--seed", type=int, default=0)
     result.add_argument("--threads", type=int, default=1)

@@ -13,7 +13,7 @@ from agent.bundle import load_bundle
 from agent.engines.retrieval import load_retriever
 from training.clip import exchange, robust
 from training.clip.frames import distinct_frames
-from training.clip.robust import Distillation, in_order, parser
+from training.clip.robust import STEPS, Distillation, in_order, parser
 from training.clip.scenes import draw_view
 from training.clip.tiles import render
 
@@ -70,6 +70,15 @@ def test_half_of_a_batch_are_those_of_the_drawn_views_that_are_hardest_to_name()
     hardest = (first - second).argsort()[:4].numpy()
     assert np.array_equal(chosen[:4], drawn[hardest])
     assert len(np.unique(chosen.reshape(8, -1), axis=0)) == 8
+
+
+def test_a_quarter_of_a_batch_are_frames_of_the_environments_that_are_named() -> None:
+    options = parser().parse_args(["--out", "unused", "--rows", "8", "--env", "MiniGrid-MemoryS7-v0"])
+    distillation = Distillation(options)
+    views, frames = distillation._draw(np.random.default_rng(0))
+    assert np.array_equal(frames, render(views))
+    met = {frame.tobytes() for frame in distinct_frames("MiniGrid-MemoryS7-v0", STEPS)[1]}
+    assert [frame.tobytes() in met for frame in frames[6:]] == [True, True]
 
 
 def test_a_resumed_training_is_the_uninterrupted_one(run: Path, tmp_path: Path) -> None:
