@@ -2,11 +2,13 @@
 
 Each file of tests/golden/stored_episode is what Redis held of an episode, and what the server of that version answered about
 it (record_episode.py beside the files). Words and actions must be the same; numbers may differ by rounding,
-also of the language model's weights, which were float32 and are float16.
+also of the language model's weights, which were float32 and are float16. The agent that these episodes began with is not the
+first of its name any more: the server has it behind today's, as after an upgrade.
 """
 
 import base64
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,15 @@ from typing import Any
 import pytest
 from google.protobuf.json_format import MessageToDict
 from shelm.v1 import agent_pb2
-from support.deployment import Deployment
+from support.deployment import Deployment, Processes, Standalone
 from support.frames import Frame, raw
+from support.process import REPOSITORY
 
 from services.store.keys import episode_key, history_key
 
-FILES = sorted((Path(__file__).parents[1] / "golden" / "stored_episode").glob("*.json"))
+GOLDEN, MODELS = REPOSITORY / "tests/golden/stored_episode", REPOSITORY / "models"
+FILES = sorted(GOLDEN.glob("*.json"))
+TODAY = MODELS / "minigrid-memory"
 NAME = "golden:stored"
 ROUNDING = 1e-3
 
@@ -41,6 +46,26 @@ def close(found: Any, expected: Any) -> bool:
     if isinstance(expected, float):
         return bool(found == pytest.approx(expected, rel=2 * ROUNDING, abs=ROUNDING))
     return bool(found == expected)
+
+
+@pytest.fixture(scope="module")
+def then(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle that the episodes began with: today's policy with the CLIP that another agent still has."""
+    folder = tmp_path_factory.mktemp("then") / "minigrid-memory"
+    shutil.copytree(MODELS / "minigrid-keycorridor", folder)
+    shutil.copy(TODAY / "policy.safetensors", folder)
+    shutil.copy(GOLDEN / "agent" / "agent.json", folder)
+    return folder
+
+
+@pytest.fixture(scope="module", params=[Processes, Standalone], ids=lambda kind: kind.name)
+def deployment(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, then: Path, _no_settings: None
+) -> Iterator[Deployment]:
+    """Servers with today's agent and that of then."""
+    settings = {"SHELM_AGENTS": f"{TODAY},{then}"}
+    with request.param(tmp_path_factory.mktemp("deployment"), settings).running() as running:
+        yield running
 
 
 @pytest.fixture(params=FILES, ids=lambda path: path.stem)
