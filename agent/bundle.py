@@ -210,11 +210,6 @@ class AgentBundle(Bundle):
 
     manifest: AgentManifest
 
-    @property
-    def vocabulary_digest(self) -> str:
-        """SHA-256 of the vocabulary: bundles with the same one have the same words in the same rows."""
-        return self.manifest.files[self.manifest.retrieval.vocabulary]
-
     def source(self, source: str) -> str:
         """Resolves `file:` in a model source relative to the bundle's folder."""
         return f"file:{self.folder / source.removeprefix('file:')}" if source.startswith("file:") else source

@@ -12,7 +12,8 @@ from typing import Any
 from training.report import tables
 
 AGENTS = {
-    "before": "shipped",
+    "before": "shipped before",
+    "kept": "shipped, words and policy kept",
     "distilled": "its policy, CLIP taught by its own",
     "exchanged": "its policy, CLIP taught by captions",
     "trained": "policy trained with those words",
@@ -47,7 +48,7 @@ def _environment(measured: dict[str, dict[str, Any]]) -> list[str]:
     """Returns the tables of one environment by view. measured: by agent."""
     cells = {agent: {(cell["view"], cell["perturbation"]): cell for cell in one["cells"]} for agent, one in measured.items()}
     before = measured["before"]
-    parts = [f"## {before['env']}: {len(before['starts'])} distinct starts"]
+    parts = [f"## {before['agent']} in {before['env']}: {len(before['starts'])} distinct starts"]
     for view, title in VIEWS.items():
         names = [name for where, name in cells["before"] if where == view]
         agents = [agent for agent in cells if any(where == view for where, _ in cells[agent])]
@@ -66,12 +67,12 @@ def _pair(cell: dict[str, Any] | None) -> list[str]:
 
 
 def _words(measured: dict[str, dict[str, Any]]) -> str:
-    """Returns shares over all environments of a file, weighted by frames. Bundle 0 of each is the shipped one."""
+    """Returns shares over all environments of a file, weighted by frames. Bundle 0 of each is the one of before."""
     most = max(measured.values(), key=lambda one: len(one["rows"]))
-    columns = {f"shipped ({_environments(most)})": (most, 0)}
+    columns = {f"{AGENTS['before']} ({_environments(most)})": (most, 0)}
     columns |= {f"{AGENTS[agent].split(', ')[-1]} ({_environments(one)})": (one, 1) for agent, one in measured.items()}
     names = list(dict.fromkeys(row["perturbation"] for row in most["rows"]))
-    head = ["perturbation", *(f"{what}: {label}" for label in columns for what in ("right name", "shipped clean word"))]
+    head = ["perturbation", *(f"{what}: {label}" for label in columns for what in ("right name", "clean word of before"))]
     lines = []
     for name in names:
         chosen = [

@@ -95,7 +95,7 @@ class WhatIf:
             return own
         field = f"alternatives[{index}].agent"
         agent = self._agents.find(alternative.agent, field=field)
-        if not isinstance(agent, PolicyAgent) or agent.bundle.vocabulary_digest != own.bundle.vocabulary_digest:
+        if not isinstance(agent, PolicyAgent) or agent.rows != own.rows:
             raise invalid(field, f"expected an agent with the vocabulary of {own.bundle.name!r}, got {agent.bundle.name!r}")
         ours, theirs = (one.bundle.manifest.observation for one in (own, agent))
         if (ours.height, ours.width) != (theirs.height, theirs.width):

@@ -19,7 +19,7 @@ def cell(name: str, view: str, mean: float) -> dict[str, Any]:
 
 
 def measured(*cells: dict[str, Any]) -> str:
-    return json.dumps({"env": S7, "starts": [0, 1, 2], "cells": cells})
+    return json.dumps({"agent": "someone", "env": S7, "starts": [0, 1, 2], "cells": cells})
 
 
 def words(*rows: tuple[int, str, int, float, int, float]) -> str:
@@ -34,7 +34,7 @@ def test_agents_stand_side_by_side_and_what_was_not_measured_is_a_dash() -> None
             "after-S7.json": measured(cell("grey", "memory", 0.75)),
         }
     )
-    assert f"## {S7}: 3 distinct starts" in text
+    assert f"## someone in {S7}: 3 distinct starts" in text
     assert f"return: {AGENTS['before']} | solved: {AGENTS['before']} | return: {AGENTS['after']}" in text
     assert "| clean | 1.000 | 1.000 [0.88, 1.12] | - | - |" in text
     assert "| grey | 0.250 | 0.250 [0.12, 0.38] | 0.750 | 0.750 [0.62, 0.88] |" in text
