@@ -39,7 +39,9 @@ def _by_words(results: list[Result], env: str) -> dict[str, list[Result]]:
 def pairs(files: Mapping[str, str]) -> str:
     """Returns the table of pairs. files: texts by name."""
     found = [json.loads(text) for text in files.values()]
-    return tables.grid([*HEAD, LAST], [_cells(one["agent"], row) for one in found for row in one["rows"]])
+    return tables.grid(
+        [*HEAD, LAST], [_cells(f"{one['agent']} ({one['digest'][:8]})", row) for one in found for row in one["rows"]]
+    )
 
 
 def _cells(agent: str, row: dict[str, Any]) -> list[str]:

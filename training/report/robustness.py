@@ -31,9 +31,10 @@ def generated(files: Mapping[str, str]) -> str:
     """Returns the tables. files: texts by name."""
     found = {name.removesuffix(".json"): json.loads(text) for name, text in files.items()}
     parts = []
-    for name in (one for one in found if one.startswith("before-")):
-        place = name.removeprefix("before-")
-        parts += _environment({agent: found[f"{agent}-{place}"] for agent in AGENTS if f"{agent}-{place}" in found})
+    places = [name.removeprefix("before-") for name in found if name.startswith("before-")]
+    compared = [{agent: found[f"{agent}-{place}"] for agent in AGENTS if f"{agent}-{place}" in found} for place in places]
+    for one in sorted(compared, key=len, reverse=True):
+        parts += _environment(one)
     words = {agent: found[f"{agent}-words"] for agent in AGENTS if f"{agent}-words" in found}
     if words:
         parts += ["## Words of perturbed frames", _words(words)]

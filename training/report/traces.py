@@ -22,11 +22,11 @@ def generated(files: Mapping[str, str]) -> str:
     named = {name.removesuffix(".json").partition("-")[0::2]: json.loads(text) for name, text in files.items()}
     order = list(AGENTS)
     found = sorted(named.items(), key=lambda one: (order.index(one[0][0]), len(one[1]["episodes"])))
-    ends = [[AGENTS[agent], one["env"], *ends_of(one["episodes"])] for (agent, _), one in found]
-    failed = [(AGENTS[agent], one["env"], episode) for (agent, _), one in found for episode in failed_of(one["episodes"])]
+    measured = [one for _, one in found]
+    ends = [[one["agent"], one["env"], *ends_of(one["episodes"])] for one in measured]
+    failed = [(one["agent"], one["env"], episode) for one in measured for episode in failed_of(one["episodes"])]
     counts = [
-        [AGENTS[agent], one["env"], *(count_of(failed_of(one["episodes"]), naming) for naming in NAMINGS)]
-        for (agent, _), one in found
+        [one["agent"], one["env"], *(count_of(failed_of(one["episodes"]), naming) for naming in NAMINGS)] for one in measured
     ]
     parts = [
         grid(HEAD, ends),
