@@ -46,7 +46,7 @@ def test_every_start_is_followed_to_its_end_and_the_page_counts_it(tmp_path: Pat
         assert (len(episode["steps"]) == 200) == (episode["end"] == "never")
         assert any(one["choice"] for one in episode["steps"])
     text = report.generated({out.name: out.read_text()})
-    assert f"| shipped | MiniGrid-MemoryS7-v0 | 4 | {ends.count('right')} | {ends.count('wrong')} |" in text
+    assert f"| minigrid-memory | MiniGrid-MemoryS7-v0 | 4 | {ends.count('right')} | {ends.count('wrong')} |" in text
     assert text.count("| wrong |") == 1 + ends.count("wrong")  # the head, and a line for each
 
 

@@ -31,8 +31,8 @@ def test_the_command_compares_bundles_and_filters(tmp_path: Path) -> None:
     out = tmp_path / "words.json"
     command = [
         "--bundle",
-        "models/minigrid-memory",
-        "models/minigrid-memory",
+        "models/minigrid-keycorridor",  # its CLIP was trained on clean frames alone
+        "models/minigrid-keycorridor",
         "--env",
         "MiniGrid-MemoryS7-v0",
         "--steps",
