@@ -54,7 +54,7 @@ def make_agent(folder: Path, space: dict[str, Any]) -> AgentBundle:
     assert policy.log_std is not None
     policy.log_std.data.fill_(-1)  # so that some draws are clipped and some are not
     (folder / "policy.safetensors").write_bytes(save(policy.state_dict()))
-    return write_manifest(folder, {key: value for key, value in content.items() if key not in ("files", "digest")})
+    return write_manifest(folder, content)
 
 
 @pytest.fixture(scope="module")

@@ -219,7 +219,7 @@ def reordered(bundle: Path, folder: Path) -> Path:
     whole = Vocabulary.load(path)
     Vocabulary(whole.words[::-1], whole.embeddings.flip(0), whole.token_ids.flip(0), whole.provenance).save(path)
     content = json.loads((folder / MANIFEST).read_text()) | {"name": folder.name}
-    write_manifest(folder, {key: value for key, value in content.items() if key not in ("files", "digest")})
+    write_manifest(folder, content)
     return folder
 
 

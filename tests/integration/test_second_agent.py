@@ -37,7 +37,7 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> AgentBundle:
     torch.manual_seed(0)
     policy = ActorCritic(PolicyPart(**manifest["policy"]), height=56, width=56, memory=1024, actions=7)
     (folder / "policy.safetensors").write_bytes(save(policy.state_dict()))
-    return write_manifest(folder, {key: value for key, value in manifest.items() if key not in ("files", "digest")})
+    return write_manifest(folder, manifest)
 
 
 @pytest.fixture(scope="module")

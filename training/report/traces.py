@@ -1,6 +1,6 @@
 """The generated part of docs/results/traces.md: how episodes end from every distinct start, and what memory said of the cue.
 
-Reads AGENT-ENVIRONMENT.json of training.traces. Failure policy: a missing field ends the command.
+Reads the files of training.traces. Failure policy: a missing field ends the command.
 """
 
 import json
@@ -9,7 +9,6 @@ from typing import Any
 
 from shelm.gym.intervals import wilson
 
-from training.report.robustness import AGENTS
 from training.report.tables import between, grid
 from training.traces import NAMINGS
 from training.word_edits import ENDS
@@ -19,10 +18,7 @@ HEAD = ("agent", "environment", "starts", *ENDS, "share right, 95 % interval")
 
 def generated(files: Mapping[str, str]) -> str:
     """Returns the table of ends, that of failures by naming, and one line for each failure. files: texts by name."""
-    named = {name.removesuffix(".json").partition("-")[0::2]: json.loads(text) for name, text in files.items()}
-    order = list(AGENTS)
-    found = sorted(named.items(), key=lambda one: (order.index(one[0][0]), len(one[1]["episodes"])))
-    measured = [one for _, one in found]
+    measured = sorted(map(json.loads, files.values()), key=lambda one: (one["agent"], len(one["episodes"])))
     ends = [[one["agent"], one["env"], *ends_of(one["episodes"])] for one in measured]
     failed = [(one["agent"], one["env"], episode) for one in measured for episode in failed_of(one["episodes"])]
     counts = [

@@ -58,7 +58,7 @@ def changed(folder: Path, to: Path, change: Change) -> AgentBundle:
         (to / path.relative_to(folder)).write_bytes(path.read_bytes())
     change(to)
     content = json.loads((to / MANIFEST).read_text())
-    return write_manifest(to, {key: value for key, value in content.items() if key not in ("files", "digest")})
+    return write_manifest(to, content)
 
 
 def tensors(file: str, edit: Callable[[dict[str, Any]], object]) -> Change:
