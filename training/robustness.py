@@ -1,4 +1,4 @@
-"""Measures how an agent bears perturbed frames, from every distinct start of an environment:
+"""Measures how an agent bears perturbed frames, from every distinct start of an environment, or from as many seeds:
 `python -m training.robustness --bundle models/NAME --env ID --out FILE`; `--run runs/NAME` for any method of training.ppo.
 
 The perturbations are those of training.perturbations, and repeated frames: with probability p a step shows again what the
@@ -8,8 +8,9 @@ from each start. An episode that is not solved after `--most-steps` counts as no
 
 Contract: the perturbation of a step is a pure function of (seed, start, draw, step). Wilson intervals count starts, not
 episodes, because episodes from one start are alike. FILE has command, commit, settings, and for each cell the returns by
-start and draw; it is written after every cell, and a cell that it has already is not played again. Failure policy: an
-unknown perturbation or view ends the command with the known ones.
+start and draw; it is written after every cell, and a cell that it has already is not played again. `distinct` says whether
+`starts` are distinct starts; without `--starts` they must be. Failure policy: an unknown perturbation or view ends the
+command with the known ones, as does an environment whose starts cannot be listed without `--starts`.
 """
 
 import argparse
@@ -35,7 +36,7 @@ from training.evaluate import Episode
 from training.perturbations import PERTURBATIONS, Frame
 from training.quick import parse
 from training.run_log import commit
-from training.starts import distinct_starts
+from training.starts import starts_or_seeds
 
 VIEWS = ("memory", "policy", "both")
 REPEATED = {f"repeated {share}": share for share in (0.2, 0.5, 0.8)}
@@ -130,13 +131,14 @@ def _load(options: argparse.Namespace, rows: int) -> tuple[dict[str, Any], TwoVi
 
 def measure(options: argparse.Namespace, command: list[str]) -> None:
     """Plays all cells that the file lacks."""
-    starts = distinct_starts(options.env)[: options.starts]
+    starts, distinct = starts_or_seeds(options.env, options.starts)
     rows = len(starts) * options.draws
     about, agent, views = _load(options, rows)
     environments = [single_environment(options.env) for _ in range(rows)]
     settings = about | {"env": options.env, "starts": starts}
     settings |= {"seed": options.seed, "draws": options.draws, "most_steps": options.most_steps}
-    content: dict[str, Any] = settings | {"command": shlex.join(command), "commit": commit(), "cells": []}
+    made = {"command": shlex.join(command), "commit": commit()}
+    content: dict[str, Any] = settings | {"distinct": distinct} | made | {"cells": []}
     if options.out.exists():
         before = json.loads(options.out.read_text())
         if any(before[key] != value for key, value in settings.items()):
@@ -162,7 +164,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--perturbation", nargs="+", choices=NAMES, default=list(NAMES), metavar="NAME")
     parser.add_argument("--view", nargs="+", choices=VIEWS, default=list(VIEWS))
     parser.add_argument("--draws", type=int, default=2, help="episodes from each start, of perturbations that draw")
-    parser.add_argument("--starts", type=int, help="only the first of them")
+    parser.add_argument("--starts", type=int, help="only the first of them; or so many seeds, where there is no list")
     parser.add_argument("--most-steps", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     options = parse(parser, arguments, perturbation=["clean", "noise 16"], starts=2, draws=1, most_steps=30)

@@ -1,4 +1,4 @@
-"""The distinct starts of an environment by its id; what they are is in shelm.gym.starts.
+"""The distinct starts of an environment by its id; what they are is in shelm.gym.starts. And seeds, where there are none.
 
 Failure policy: that of shelm.gym.starts.
 """
@@ -6,6 +6,21 @@ Failure policy: that of shelm.gym.starts.
 from shelm.gym import starts
 
 from training.environments import single_environment
+
+
+UNSEEN = 2_000_000  # the first of the seeds by which no training and no choice among trainings went
+
+
+def starts_or_seeds(env_id: str, most: int | None) -> tuple[list[int], bool]:
+    """Returns the seeds of at most so many distinct starts and True; or, of an environment whose starts cannot be listed, so
+    many seeds from `UNSEEN` on and False. most None: all starts.
+    """
+    try:
+        return distinct_starts(env_id)[:most], True
+    except ValueError as error:
+        if most is None:
+            raise ValueError(f"{error}: say how many seeds to play") from None
+        return list(range(UNSEEN, UNSEEN + most)), False
 
 
 def distinct_starts(env_id: str) -> list[int]:

@@ -9,8 +9,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from shelm.gym.intervals import clustered
+
 from training.report import tables
 
+POINTS = ("shelm/ContinuousRecognition-v0",)  # environments whose episodes are not solved or lost, but have points
 AGENTS = {
     "before": "shipped before",
     "kept": "shipped, words and policy kept",
@@ -49,13 +52,18 @@ def _environment(measured: dict[str, dict[str, Any]]) -> list[str]:
     """Returns the tables of one environment by view. measured: by agent."""
     cells = {agent: {(cell["view"], cell["perturbation"]): cell for cell in one["cells"]} for agent, one in measured.items()}
     before = measured["before"]
-    parts = [f"## {before['agent']} in {before['env']}: {len(before['starts'])} distinct starts"]
+    kind = "distinct starts" if before.get("distinct", True) else "seeds"
+    names_of = AGENTS if len(measured) > 1 else {"before": "shipped"}
+    points = before["env"] in POINTS
+    parts = [f"## {before['agent']} in {before['env']}: {len(before['starts'])} {kind}"]
     for view, title in VIEWS.items():
         names = [name for where, name in cells["before"] if where == view]
         agents = [agent for agent in cells if any(where == view for where, _ in cells[agent])]
         if names:
-            head = ["perturbation", *(f"{what}: {AGENTS[agent]}" for agent in agents for what in ("return", "solved"))]
-            rows = ([name, *(text for agent in agents for text in _pair(cells[agent].get((view, name))))] for name in names)
+            columns = ("points [95 %]",) if points else ("return", "solved")
+            texts = _points if points else _pair
+            head = ["perturbation", *(f"{what}: {names_of[agent]}" for agent in agents for what in columns)]
+            rows = ([name, *(text for agent in agents for text in texts(cells[agent].get((view, name))))] for name in names)
             parts += [f"{title}:", tables.grid(head, rows)]
     return parts
 
@@ -65,6 +73,14 @@ def _pair(cell: dict[str, Any] | None) -> list[str]:
         return ["-", "-"]
     low, high = cell["interval"]
     return [f"{cell['mean_return']:.3f}", f"{cell['solved']:.3f} [{low:.2f}, {high:.2f}]"]
+
+
+def _points(cell: dict[str, Any] | None) -> list[str]:
+    if cell is None:
+        return ["-"]
+    pairs = [(value, start) for start, row in enumerate(cell["returns"]) for value in row]
+    mean, _, interval = clustered(*zip(*pairs, strict=True))
+    return [f"{mean:.1f}" + (f" [{interval[0]:.1f}, {interval[1]:.1f}]" if interval else "")]
 
 
 def _words(measured: dict[str, dict[str, Any]]) -> str:

@@ -4,7 +4,7 @@ import pytest
 from shelm.gym.starts import state
 
 from training.environments import single_environment
-from training.starts import distinct_starts
+from training.starts import UNSEEN, distinct_starts, starts_or_seeds
 
 
 @pytest.mark.parametrize(("env_id", "expected"), [("MiniGrid-MemoryS7-v0", 16), ("MiniGrid-MemoryS11-v0", 32)])
@@ -17,3 +17,12 @@ def test_a_memory_task_has_two_cues_two_forks_and_its_places(env_id: str, expect
         env.reset(seed=seed)
         states.add(state(env))
     assert len(states) == expected
+
+
+def test_where_starts_cannot_be_listed_there_are_seeds_and_it_is_said() -> None:
+    assert starts_or_seeds("MiniGrid-MemoryS7-v0", 3) == (distinct_starts("MiniGrid-MemoryS7-v0")[:3], True)
+    assert starts_or_seeds("MiniGrid-MemoryS7-v0", None) == (distinct_starts("MiniGrid-MemoryS7-v0"), True)
+    assert starts_or_seeds("MiniGrid-Dynamic-Obstacles-Random-5x5-v0", 2)[1]
+    assert starts_or_seeds("CartPole-v1", 2) == ([UNSEEN, UNSEEN + 1], False)
+    with pytest.raises(ValueError, match="how many seeds"):
+        starts_or_seeds("CartPole-v1", None)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from training.report.robustness import AGENTS, generated
+from training.report.robustness import AGENTS, POINTS, generated
 
 S7 = "MiniGrid-MemoryS7-v0"
 
@@ -41,6 +41,20 @@ def test_agents_stand_side_by_side_and_what_was_not_measured_is_a_dash() -> None
     assert "| grey | 0.500 | 0.500 [0.38, 0.62] |" in text
     assert "Words" not in text
     assert "Filters" not in text
+
+
+def test_an_agent_alone_is_called_shipped_and_seeds_are_not_called_starts() -> None:
+    one = json.loads(measured(cell("clean", "memory", 1))) | {"distinct": False}
+    text = generated({"before-S7.json": json.dumps(one)})
+    assert f"## someone in {S7}: 3 seeds" in text
+    assert "return: shipped | solved: shipped |" in text
+
+
+def test_points_have_an_interval_over_starts_and_no_share_solved() -> None:
+    clean = cell("clean", "memory", 57) | {"returns": [[56.0, 57.0], [57.0, 58.0]]}
+    text = generated({"before-R.json": json.dumps(json.loads(measured(clean)) | {"env": POINTS[0]})})
+    assert "| perturbation | points [95 %]: shipped |" in text
+    assert "| clean | 57.0 [50.6, 63.4] |" in text
 
 
 def test_shares_of_words_count_frames_and_not_environments() -> None:
