@@ -7,7 +7,6 @@ from shelm.gym import starts
 
 from training.environments import single_environment
 
-
 UNSEEN = 2_000_000  # the first of the seeds by which no training and no choice among trainings went
 
 
