@@ -169,7 +169,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parse(parser, arguments, perturbation=["clean", "noise 16"], starts=2, draws=1, most_steps=30)
     torch.set_num_threads(1)
-    measure(options, ["python", "-m", "training.robustness", *(sys.argv[1:] if arguments is None else arguments)])
+    try:
+        measure(options, ["python", "-m", "training.robustness", *(sys.argv[1:] if arguments is None else arguments)])
+    except ValueError as error:
+        sys.exit(f"training.robustness: {error}")
 
 
 if __name__ == "__main__":

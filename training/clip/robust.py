@@ -1,4 +1,4 @@
-"""Makes a MiniGrid CLIP robust without changing its words:
+"""Makes a small CLIP robust without changing its words:
 `python -m training.clip.robust --clip file:models/minigrid-memory/clip --out runs/clip-minigrid-robust`.
 
 A copy of the model's image tower (the student) sees augmented synthetic views and learns to rank the vocabulary as the model
@@ -7,11 +7,13 @@ words first, in their order, or, with `--target captions`, as the captions do. T
 vocabulary does too. The teacher's words are those that its policy was trained with; where several objects are in view they
 may hang by a hair, from which `first` takes them, most of all with `--drawn`, which has more of those views; those of the
 captions name the nearest object. With `--env` a quarter of each batch are views that are met in those environments: then
-the words of their frames stay, and what is measured on them is not of frames that the model never saw.
+the words of their frames stay, and what is measured on them is not of frames that the model never saw. `--views world` is
+for the CLIP of MiniWorld, whose views are rendered first if they are missing.
 
 Contract: a batch is a pure function of (seed, iteration). `checkpoint.pt` is replaced atomically every 50 iterations and
 `--resume` continues from it; `OUT/export` holds the model in open_clip's format, `OUT/training.json` settings and losses.
-Failure policy: as training.clip.train; a vocabulary of another CLIP raises ValueError.
+Statistics of batches that a tower has collected stay as they are. Failure policy: as training.clip.train; a vocabulary of
+another CLIP raises ValueError, and captions of MiniWorld's views end the command.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +34,16 @@ from torch.nn.functional import cross_entropy, normalize
 from agent.retrieval.clip import clip_sha256, load_clip
 from agent.vocabulary import Vocabulary
 from training.clip.augment import STRENGTHS, augment
-from training.clip.batches import normalise, word_shares
+from training.clip.batches import word_shares
 from training.clip.captions import BARE_WORDS, captions
 from training.clip.folder import export
-from training.clip.frames import distinct_frames
-from training.clip.scenes import draw_view
-from training.clip.tiles import render
+from training.clip.sources import FRAMES, GRID, Source, world_source
 from training.clip.train import DECAY, QUICK, iterate, learning_rate, run
+from training.clip.world import data
 from training.quick import parse
 
 PEAK_RATE = 3e-4
-STEPS = 10_000  # of a random walk, for distinct frames
+QUICK_VIEWS = 64
 
 
 def _model(spec: str) -> Any:
@@ -68,32 +70,33 @@ class Distillation:
         self.options = options
         self.config = json.loads((Path(options.clip.removeprefix("file:")) / "open_clip_config.json").read_text())
         self.teacher, self.student = _model(options.clip), _model(options.clip)
-        self.student.visual.requires_grad_(True).train()
+        self.student.visual.requires_grad_(True)
         vocabulary = Vocabulary.load(options.vocabulary)
         vocabulary.check_made_for(clip_sha256=clip_sha256(options.clip), words_sha256="")
         self.words: Tensor = normalize(vocabulary.embeddings, dim=-1) * self.teacher.logit_scale.exp()
-        met = [distinct_frames(env, STEPS)[0] for env in options.env]
-        self.met = np.concatenate(met) if met else np.empty((0, 7, 7, 3), np.uint8)
+        self.source = _source(options)
+        met = [self.source.met(env) for env in options.env]
+        self.met = np.concatenate(met) if met else np.empty((0,), np.uint8)
         self.rows = {word: vocabulary.words.index(word) for word in BARE_WORDS}
         parameters = self.student.visual.parameters()
         self.optimizer = torch.optim.AdamW(parameters, lr=PEAK_RATE, weight_decay=DECAY, betas=(0.9, 0.98), fused=True)
         self.losses: list[float] = []
 
     def _logits(self, model: Any, frames: Any) -> Tensor:
-        return normalize(model.visual(normalise(frames)), dim=-1) @ self.words.T
+        return normalize(model.visual(self.source.prepare(frames)), dim=-1) @ self.words.T
 
     def _draw(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Draws the views of a batch, and renders them."""
         options, met = self.options, self.met
         own = options.rows // 4 if len(met) else 0
-        views = np.stack([draw_view(rng) for _ in range(max(options.rows - own, options.drawn))])
-        frames = render(views)
+        views = self.source.draw(rng, max(options.rows - own, options.drawn))
+        frames = self.source.render(views)
         if len(views) > options.rows - own:
             chosen = self._hardest(frames, options.rows - own)
             views, frames = views[chosen], frames[chosen]
         if own:
             more = met[rng.integers(len(met), size=own)]
-            views, frames = np.concatenate([views, more]), np.concatenate([frames, render(more)])
+            views, frames = np.concatenate([views, more]), np.concatenate([frames, self.source.render(more)])
         return views, frames
 
     def _hardest(self, frames: NDArray[np.uint8], rows: int) -> NDArray[np.int64]:
@@ -157,12 +160,22 @@ class Distillation:
         iterate(self.losses, self.options.iterations, step=self.step, save=self.save)
 
 
+def _source(options: argparse.Namespace) -> Source:
+    if options.views == "grid":
+        return GRID
+    if options.quick:
+        return world_source(options.out / "data", shards=1, views=QUICK_VIEWS, frames=QUICK_VIEWS)
+    return world_source(data.FOLDER, shards=options.shards, views=data.VIEWS, frames=FRAMES)
+
+
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("--clip", default="file:models/minigrid-memory/clip", metavar="file:FOLDER")
     result.add_argument("--vocabulary", type=Path, default=Path("models/minigrid-memory/vocabulary.safetensors"))
     result.add_argument("--out", type=Path, required=True)
+    result.add_argument("--views", choices=("grid", "world"), default="grid", help="MiniGrid's or MiniWorld's")
+    result.add_argument("--shards", type=int, default=data.SHARDS, help="of MiniWorld's views, where they are rendered anew")
     result.add_argument("--augment", choices=tuple(STRENGTHS), default="colourless")
     result.add_argument("--target", choices=("teacher", "first", "captions"), default="teacher", help="wanted words")
     result.add_argument("--k", type=int, default=1, help="words, from the first on, whose order --target first teaches")
@@ -179,6 +192,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command."""
     options = parse(parser(), arguments, **QUICK)
+    if options.views == "world" and options.target == "captions":
+        sys.exit("training.clip.robust: --target captions needs --views grid")
     run(options, lambda: Distillation(options))
 
 

@@ -13,8 +13,9 @@ from agent.bundle import load_bundle
 from agent.engines.retrieval import load_retriever
 from training.clip import exchange, robust
 from training.clip.frames import distinct_frames
-from training.clip.robust import STEPS, Distillation, in_order, parser
+from training.clip.robust import Distillation, in_order, parser
 from training.clip.scenes import draw_view
+from training.clip.sources import STEPS
 from training.clip.tiles import render
 
 pytestmark = pytest.mark.slow
