@@ -8,12 +8,12 @@ vocabulary does too. The teacher's words are those that its policy was trained w
 may hang by a hair, from which `first` takes them, most of all with `--drawn`, which has more of those views; those of the
 captions name the nearest object. With `--env` a quarter of each batch are views that are met in those environments: then
 the words of their frames stay, and what is measured on them is not of frames that the model never saw. `--views world` is
-for the CLIP of MiniWorld, whose views are rendered first if they are missing.
+for the CLIP of MiniWorld, whose views are rendered first if they are missing, `--views pictures` for that of recognition.
 
 Contract: a batch is a pure function of (seed, iteration). `checkpoint.pt` is replaced atomically every 50 iterations and
 `--resume` continues from it; `OUT/export` holds the model in open_clip's format, `OUT/training.json` settings and losses.
 Statistics of batches that a tower has collected stay as they are. Failure policy: as training.clip.train; a vocabulary of
-another CLIP raises ValueError, and captions of MiniWorld's views end the command.
+another CLIP raises ValueError, and captions of other views than MiniGrid's end the command.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from training.clip.augment import STRENGTHS, augment
 from training.clip.batches import word_shares
 from training.clip.captions import BARE_WORDS, captions
 from training.clip.folder import export
-from training.clip.sources import FRAMES, GRID, Source, world_source
+from training.clip.sources import FRAMES, GRID, Source, pictures_source, world_source
 from training.clip.train import DECAY, QUICK, iterate, learning_rate, run
 from training.clip.world import data
 from training.quick import parse
@@ -163,6 +163,8 @@ class Distillation:
 def _source(options: argparse.Namespace) -> Source:
     if options.views == "grid":
         return GRID
+    if options.views == "pictures":
+        return pictures_source()
     if options.quick:
         return world_source(options.out / "data", shards=1, views=QUICK_VIEWS, frames=QUICK_VIEWS)
     return world_source(data.FOLDER, shards=options.shards, views=data.VIEWS, frames=FRAMES)
@@ -174,7 +176,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--clip", default="file:models/minigrid-memory/clip", metavar="file:FOLDER")
     result.add_argument("--vocabulary", type=Path, default=Path("models/minigrid-memory/vocabulary.safetensors"))
     result.add_argument("--out", type=Path, required=True)
-    result.add_argument("--views", choices=("grid", "world"), default="grid", help="MiniGrid's or MiniWorld's")
+    result.add_argument(
+        "--views", choices=("grid", "world", "pictures"), default="grid", help="of MiniGrid, of MiniWorld, recognition's"
+    )
     result.add_argument("--shards", type=int, default=data.SHARDS, help="of MiniWorld's views, where they are rendered anew")
     result.add_argument("--augment", choices=tuple(STRENGTHS), default="colourless")
     result.add_argument("--target", choices=("teacher", "first", "captions"), default="teacher", help="wanted words")
@@ -192,7 +196,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command."""
     options = parse(parser(), arguments, **QUICK)
-    if options.views == "world" and options.target == "captions":
+    if options.views != "grid" and options.target == "captions":
         sys.exit("training.clip.robust: --target captions needs --views grid")
     run(options, lambda: Distillation(options))
 

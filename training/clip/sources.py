@@ -1,10 +1,11 @@
 """Where the frames come from on which training.clip.robust trains: those that each small CLIP learned on, and the
 environments' own.
 
-A view is what a frame is made of: MiniGrid's encoded view, or, of MiniWorld, the frame itself.
+A view is what a frame is made of: MiniGrid's encoded view; of MiniWorld and of recognition's pictures the frame itself.
 
 Contract: everything is a pure function of its arguments, generators included. Failure policy: an environment without an
-expert raises ValueError, one that does not exist gymnasium's own error.
+expert raises ValueError, as does any besides the pictures; one that does not exist gymnasium's own error; missing pictures
+`PicturesMissingError`.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from torch import Tensor
 
 from training.clip.batches import normalise
 from training.clip.frames import distinct_frames
+from training.clip.pictures.samples import Samples
 from training.clip.scenes import draw_view
 from training.clip.tiles import render
 from training.clip.world import data
 from training.clip.world.views import squash
 from training.environments.miniworld import single_environment
+from training.environments.own import RECOGNITION, gallery
 
 STEPS = 10_000  # of a walk in MiniGrid, for its distinct frames
 FRAMES = 5_000  # of a walk in MiniWorld, where no frame comes twice
@@ -89,10 +92,29 @@ def world_source(folder: Path, *, shards: int, views: int, frames: int) -> Sourc
 
     return Source(
         draw=lambda rng, rows: rendered()[rng.integers(len(rendered()), size=rows)],
-        render=lambda views: views,
+        render=_as_they_are,
         prepare=lambda views: normalise(squash(views)),
         met=lambda env_id: expert_frames(env_id, frames),
     )
+
+
+def pictures_source() -> Source:
+    """Returns the frames of continuous recognition on which its CLIP learned: pictures that are not held out."""
+    shown = gallery(RECOGNITION)
+    samples = Samples(shown, [picture.name for picture in shown.pictures])
+
+    def met(env_id: str) -> Array:
+        raise ValueError(f"env {env_id}: recognition's pictures are all of its frames already")
+
+    return Source(lambda rng, rows: samples.draw(rng, rows)[0], _as_they_are, _normalised, met)
+
+
+def _as_they_are(views: Array) -> Array:
+    return views
+
+
+def _normalised(frames: Array) -> Tensor:
+    return normalise(np.ascontiguousarray(frames))
 
 
 GRID = Source(_draw_grid, render, normalise, _met_grid)

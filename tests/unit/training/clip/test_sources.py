@@ -10,9 +10,11 @@ from safetensors.torch import load_file
 
 from agent.bundle import load_bundle
 from agent.engines.retrieval import load_retriever
-from training.clip import robust
+from training.clip import robust, sources
 from training.clip.frames import distinct_frames
-from training.clip.sources import GRID, STEPS, expert_frames, world_source
+from training.clip.sources import GRID, STEPS, expert_frames, pictures_source, world_source
+from training.environments.recognition.pictures import SIDE, Picture
+from training.environments.recognition.view import Gallery
 
 pytestmark = pytest.mark.slow
 SIGN = "MiniWorld-SignColourTraining-v0"
@@ -81,3 +83,15 @@ def test_the_tower_of_miniworld_learns_and_its_statistics_stay(tmp_path: Path) -
     assert changed
     assert all(name.startswith("visual.") for name in changed)
     assert not [name for name in changed if "running" in name]
+
+
+def test_recognition_s_frames_are_those_of_its_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    drawn = [Picture(name, rng.integers(256, size=(SIDE, SIDE, 3), dtype=np.uint8)) for name in ("one", "two")]
+    monkeypatch.setattr(sources, "gallery", lambda _: Gallery(drawn))
+    source = pictures_source()
+    frames = source.render(source.draw(np.random.default_rng(0), 6))
+    assert frames.shape == (6, 64, 64, 3)
+    assert source.prepare(frames).shape == (6, 3, 64, 64)
+    with pytest.raises(ValueError, match="pictures are all"):
+        source.met("MiniGrid-MemoryS7-v0")
