@@ -20,10 +20,11 @@ def generated(files: Mapping[str, str]) -> str:
     for one in (json.loads(text) for text in files.values()):
         corrected = holm([mcnemar(row["lost"], row["won"]) for row in one["words"]])
         rows = [_words(row, p) for row, p in zip(one["words"], corrected, strict=True)]
-        parts += [f"## {one['agent']}: words", grid(HEAD, rows)]
+        agent = f"{one['agent']} ({one['digest'][:8]})"
+        parts += [f"## {agent}: words", grid(HEAD, rows)]
         if one["played"]:
             head = ["environment", "starts", "prompts", "mean return", "solved, 95 % interval"]
-            parts += [f"## {one['agent']}: played greedily from every start", grid(head, map(_played, one["played"]))]
+            parts += [f"## {agent}: played greedily from every start", grid(head, map(_played, one["played"]))]
     return "\n\n".join(parts)
 
 
