@@ -4,7 +4,8 @@
 The perturbations are those of training.perturbations, and repeated frames: with probability p a step shows again what the
 step before showed. Each is applied to what the memory sees, to what the policy's convolutions see, or to both; an LSTM and
 an agent without memory have no view but `both`. Actions are greedy. Perturbations that draw are repeated `--draws` times
-from each start. An episode that is not solved after `--most-steps` counts as not solved, with return 0.
+from each start. An episode that has not ended after `--most-steps` has the return that it has by then: 0, and so
+not solved, where the reward comes at the end.
 
 Contract: the perturbation of a step is a pure function of (seed, start, draw, step). Wilson intervals count starts, not
 episodes, because episodes from one start are alike. FILE has command, commit, settings, and for each cell the returns by
@@ -93,7 +94,7 @@ def cell(
     episodes = [Episode(environments[row], seed=start, row=row) for row, (start, _) in enumerate(places)]
     eyes = [Eye(name, (options.seed, start, draw)) for start, draw in places]
     play(agent, episodes, eyes, view=view, most_steps=options.most_steps)
-    returns = np.array([episode.total if episode.done else 0.0 for episode in episodes]).reshape(len(starts), draws)
+    returns = np.array([episode.total for episode in episodes]).reshape(len(starts), draws)
     lengths = np.array([episode.steps for episode in episodes]).reshape(len(starts), draws)
     return {"perturbation": name, "view": view} | summary(returns) | {"lengths": lengths.tolist()}
 
