@@ -53,7 +53,7 @@ def _environment(measured: dict[str, dict[str, Any]]) -> list[str]:
     cells = {agent: {(cell["view"], cell["perturbation"]): cell for cell in one["cells"]} for agent, one in measured.items()}
     before = measured["before"]
     kind = "distinct starts" if before.get("distinct", True) else "seeds"
-    names_of = AGENTS if len(measured) > 1 else {"before": "shipped"}
+    names_of = AGENTS if "kept" in measured else AGENTS | {"before": "shipped"}
     points = before["env"] in POINTS
     parts = [f"## {before['agent']} in {before['env']}: {len(before['starts'])} {kind}"]
     for view, title in VIEWS.items():

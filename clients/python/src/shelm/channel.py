@@ -4,8 +4,8 @@ Every client of this project uses these: `Client`, `AsyncClient`, and the server
 
 Contract: a connection on which nothing arrives for `KEEPALIVE` seconds is pinged, also between calls, and given up if the
 answer takes longer than `PATIENCE`: a load balancer that has forgotten a connection closes nothing, and what is sent into it
-is lost. Calls under way then fail with UNAVAILABLE, as may one that begins while gRPC is still writing to that connection; later
-ones connect anew. Where something on the way answers pings but no calls, `Silence` tells when to open another channel.
+is lost. Calls under way then fail with UNAVAILABLE, as may one that begins while gRPC is still writing to that connection;
+later ones connect anew. Where something on the way answers pings but no calls, `Silence` tells when to open another channel.
 """
 
 from __future__ import annotations

@@ -31,11 +31,11 @@ def test_agents_stand_side_by_side_and_what_was_not_measured_is_a_dash() -> None
     text = generated(
         {
             "before-S7.json": measured(cell("clean", "memory", 1), cell("grey", "memory", 0.25), cell("grey", "both", 0.5)),
-            "after-S7.json": measured(cell("grey", "memory", 0.75)),
+            "kept-S7.json": measured(cell("grey", "memory", 0.75)),
         }
     )
     assert f"## someone in {S7}: 3 distinct starts" in text
-    assert f"return: {AGENTS['before']} | solved: {AGENTS['before']} | return: {AGENTS['after']}" in text
+    assert f"return: {AGENTS['before']} | solved: {AGENTS['before']} | return: {AGENTS['kept']}" in text
     assert "| clean | 1.000 | 1.000 [0.88, 1.12] | - | - |" in text
     assert "| grey | 0.250 | 0.250 [0.12, 0.38] | 0.750 | 0.750 [0.62, 0.88] |" in text
     assert "| grey | 0.500 | 0.500 [0.38, 0.62] |" in text
@@ -43,7 +43,7 @@ def test_agents_stand_side_by_side_and_what_was_not_measured_is_a_dash() -> None
     assert "Filters" not in text
 
 
-def test_an_agent_alone_is_called_shipped_and_seeds_are_not_called_starts() -> None:
+def test_an_agent_that_none_has_replaced_is_called_shipped_and_seeds_are_not_called_starts() -> None:
     one = json.loads(measured(cell("clean", "memory", 1))) | {"distinct": False}
     text = generated({"before-S7.json": json.dumps(one)})
     assert f"## someone in {S7}: 3 seeds" in text
