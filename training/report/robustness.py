@@ -12,6 +12,7 @@ from typing import Any
 from shelm.gym.intervals import clustered
 
 from training.report import tables
+from training.robustness import NAMES
 
 POINTS = ("shelm/ContinuousRecognition-v0",)  # environments whose episodes are not solved or lost, but have points
 AGENTS = {
@@ -57,7 +58,7 @@ def _environment(measured: dict[str, dict[str, Any]]) -> list[str]:
     points = before["env"] in POINTS
     parts = [f"## {before['agent']} in {before['env']}: {len(before['starts'])} {kind}"]
     for view, title in VIEWS.items():
-        names = [name for where, name in cells["before"] if where == view]
+        names = sorted((name for where, name in cells["before"] if where == view), key=NAMES.index)
         agents = [agent for agent in cells if any(where == view for where, _ in cells[agent])]
         if names:
             columns = ("points [95 %]",) if points else ("return", "solved")
