@@ -8,7 +8,6 @@ first of its name any more: the server has it behind today's, as after an upgrad
 
 import base64
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,14 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from shelm.v1 import agent_pb2
 from support.deployment import Deployment, Processes, Standalone
+from support.earlier import GOLDEN, earlier_bundle
 from support.frames import Frame, raw
 from support.process import REPOSITORY
 
 from services.store.keys import episode_key, history_key
 
-GOLDEN, MODELS = REPOSITORY / "tests/golden/stored_episode", REPOSITORY / "models"
 FILES = sorted(GOLDEN.glob("*.json"))
-TODAY = MODELS / "minigrid-memory"
+TODAY = REPOSITORY / "models" / "minigrid-memory"
 NAME = "golden:stored"
 ROUNDING = 1e-3
 
@@ -50,12 +49,8 @@ def close(found: Any, expected: Any) -> bool:
 
 @pytest.fixture(scope="module")
 def then(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle that the episodes began with: today's policy with the CLIP that another agent still has."""
-    folder = tmp_path_factory.mktemp("then") / "minigrid-memory"
-    shutil.copytree(MODELS / "minigrid-keycorridor", folder)
-    shutil.copy(TODAY / "policy.safetensors", folder)
-    shutil.copy(GOLDEN / "agent" / "agent.json", folder)
-    return folder
+    """The bundle that the episodes began with."""
+    return earlier_bundle(tmp_path_factory.mktemp("then") / "minigrid-memory")
 
 
 @pytest.fixture(scope="module", params=[Processes, Standalone], ids=lambda kind: kind.name)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.earlier import earlier_bundle
 
 from training.clip import evaluate_perturbed
 from training.clip.evaluate_perturbed import compare, perturbed
@@ -28,16 +29,8 @@ def test_each_frame_is_perturbed_in_its_own_way_and_always_the_same() -> None:
 
 @pytest.mark.slow
 def test_the_command_compares_bundles_and_filters(tmp_path: Path) -> None:
-    out = tmp_path / "words.json"
-    command = [
-        "--bundle",
-        "models/minigrid-keycorridor",  # its CLIP was trained on clean frames alone
-        "models/minigrid-keycorridor",
-        "--env",
-        "MiniGrid-MemoryS7-v0",
-        "--steps",
-        "20",
-    ]
+    out, bundle = tmp_path / "words.json", str(earlier_bundle(tmp_path / "minigrid-memory"))
+    command = ["--bundle", bundle, bundle, "--env", "MiniGrid-MemoryS7-v0", "--steps", "20"]
     evaluate_perturbed.main([*command, "--filter", "none", "stretched", "--out", str(out)])
     rows = {(row["bundle"], row["filter"], row["perturbation"]): row for row in json.loads(out.read_text())["rows"]}
     assert rows[0, "none", "clean"]["same"] == 1
