@@ -1,8 +1,9 @@
 """The generated part of docs/results/robustness.md: agents and words under perturbations.
 
 Reads AGENT-ENVIRONMENT.json (training.robustness; AGENT is one of AGENTS, before-S11.json for example), AGENT-words.json and
-filters.json (training.clip.evaluate_perturbed), floor-AGENT.json (training.clip.floor); files that are missing leave their
-columns or tables out. Failure policy: a missing field ends the command.
+filters.json (training.clip.evaluate_perturbed), floor-AGENT.json (training.clip.floor) and draws-AGENT.json
+(training.robustness with more draws); files that are missing leave their columns or tables out. Failure policy: a missing
+field ends the command.
 """
 
 import json
@@ -39,6 +40,9 @@ def generated(files: Mapping[str, str]) -> str:
     compared = [{agent: found[f"{agent}-{place}"] for agent in AGENTS if f"{agent}-{place}" in found} for place in places]
     for one in sorted(compared, key=len, reverse=True):
         parts += _environment(one)
+    draws = [found[name] for name in sorted(found) if name.startswith("draws-")]
+    if draws:
+        parts += ["## Perturbations that are drawn more often", _draws(draws)]
     words = {agent: found[f"{agent}-words"] for agent in AGENTS if f"{agent}-words" in found}
     if words:
         parts += ["## Words of perturbed frames", _words(words)]
@@ -67,6 +71,15 @@ def _environment(measured: dict[str, dict[str, Any]]) -> list[str]:
             rows = ([name, *(text for agent in agents for text in texts(cells[agent].get((view, name))))] for name in names)
             parts += [f"{title}:", tables.grid(head, rows)]
     return parts
+
+
+def _draws(measured: list[dict[str, Any]]) -> str:
+    rows = []
+    for one in measured:
+        about = [one["agent"], one["env"], str(len(one["starts"])), str(one["draws"])]
+        rows += [[*about, cell["perturbation"], cell["view"], *_pair(cell)] for cell in one["cells"]]
+    head = ["agent", "environment", "starts", "draws from each", "perturbation", "view", "return", "solved"]
+    return tables.grid(head, rows)
 
 
 def _pair(cell: dict[str, Any] | None) -> list[str]:

@@ -50,6 +50,13 @@ def test_an_agent_that_none_has_replaced_is_called_shipped_and_seeds_are_not_cal
     assert "return: shipped | solved: shipped |" in text
 
 
+def test_what_was_drawn_more_often_has_a_table_of_its_own() -> None:
+    one = json.loads(measured(cell("noise 16", "both", 0.5))) | {"draws": 16}
+    assert f"| someone | {S7} | 3 | 16 | noise 16 | both | 0.500 | 0.500 [0.38, 0.62] |" in generated(
+        {"draws-someone.json": json.dumps(one)}
+    )
+
+
 def test_points_have_an_interval_over_starts_and_no_share_solved() -> None:
     clean = cell("clean", "memory", 57) | {"returns": [[56.0, 57.0], [57.0, 58.0]]}
     text = generated({"before-R.json": json.dumps(json.loads(measured(clean)) | {"env": POINTS[0]})})
