@@ -7,7 +7,7 @@ from shelm.gym import starts
 
 from training.environments import single_environment
 
-UNSEEN = 2_000_000  # the first of the seeds by which no training and no choice among trainings went
+UNSEEN = 2_000_000  # the first of the seeds that no training is made with
 
 
 def starts_or_seeds(env_id: str, most: int | None) -> tuple[list[int], bool]:

@@ -40,10 +40,10 @@ from training.clip.folder import export
 from training.clip.sources import FRAMES, GRID, Source, pictures_source, world_source
 from training.clip.train import DECAY, QUICK, iterate, learning_rate, run
 from training.clip.world import data
+from training.clip.world.train import QUICK_VIEWS
 from training.quick import parse
 
 PEAK_RATE = 3e-4
-QUICK_VIEWS = 64
 
 
 def _model(spec: str) -> Any:

@@ -106,15 +106,11 @@ def pictures_source() -> Source:
     def met(env_id: str) -> Array:
         raise ValueError(f"env {env_id}: recognition's pictures are all of its frames already")
 
-    return Source(lambda rng, rows: samples.draw(rng, rows)[0], _as_they_are, _normalised, met)
+    return Source(lambda rng, rows: samples.draw(rng, rows)[0], _as_they_are, normalise, met)
 
 
 def _as_they_are(views: Array) -> Array:
     return views
-
-
-def _normalised(frames: Array) -> Tensor:
-    return normalise(np.ascontiguousarray(frames))
 
 
 GRID = Source(_draw_grid, render, normalise, _met_grid)
